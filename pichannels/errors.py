@@ -1,0 +1,237 @@
+"""Every exception of pichannels, grouped by what the caller does about it.
+
+::
+
+    PichannelsError
+     |- TryAgain                  the same call may succeed later
+     |   |- RetryLater            raised by a node: run this message again later
+     |   |- NotConnected          the other side is not reachable just now
+     |   |- Backpressure          no room now; give less or wait
+     |- Stopped                   go no further
+     |   |- ChannelStopped        the channel takes no messages
+     |   |- EndOfChain            raised by a node: skip the rest of the chain
+     |- MessageError              costs this one message (or sample)
+     |   |- Dropped               raised by a node: ignored on purpose
+     |   |- Rejected              raised by a node: invalid, told to the sender
+     |   |- DecodeError           the bytes are not what the content type says
+     |   |- CodecError            this value cannot be written or read back
+     |   |- SampleErrors          some samples of a batch, each with its cause
+     |   |- MessageNotFound       the store holds no such message
+     |- SettingsError             the user's settings have to be changed
+     |- UsageError                the calling code has to be changed
+     |   |- NodeResultError       a node returned something that is no message
+     |- JournalError              the instance's journal cannot go on
+         |- JournalLocked         another instance uses it
+
+The PI Web API client adds its own branch, `pichannels.piwebasync.exceptions`.
+Each class holds its facts as attributes and builds its sentence from them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+__all__ = [
+    "Backpressure",
+    "ChannelStopped",
+    "CodecError",
+    "DecodeError",
+    "Dropped",
+    "EndOfChain",
+    "JournalError",
+    "JournalLocked",
+    "MessageError",
+    "MessageNotFound",
+    "NodeResultError",
+    "NotConnected",
+    "PichannelsError",
+    "Rejected",
+    "RetryLater",
+    "SampleErrors",
+    "SettingsError",
+    "Stopped",
+    "TryAgain",
+    "UsageError",
+    "nearest",
+]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A clause that offers the known name most like `name`, or nothing."""
+    found = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+class PichannelsError(Exception):
+    """The root of all errors that pichannels raises on purpose."""
+
+
+class TryAgain(PichannelsError):
+    """The same call may succeed later."""
+
+
+class RetryLater(TryAgain):
+    """Raised by a node: run this message again at this node after `delay` s.
+
+    Without a delay the retry policy of the node, or else of the channel, tells
+    how long to wait.
+    """
+
+    def __init__(self, reason: str = "", delay: float | None = None) -> None:
+        self.reason = reason
+        self.delay = delay
+        when = "later" if delay is None else f"in {delay:g} s"
+        super().__init__(f"try again {when}" + (f": {reason}" if reason else ""))
+
+
+class NotConnected(TryAgain):
+    """The other side cannot be reached just now."""
+
+    def __init__(self, target: str, reason: str = "") -> None:
+        self.target = target
+        self.reason = reason
+        super().__init__(
+            f"{target} is not connected" + (f": {reason}" if reason else "")
+        )
+
+
+class Backpressure(TryAgain):
+    """There was no room within the time allowed."""
+
+    def __init__(self, what: str, waited: float) -> None:
+        self.what = what
+        self.waited = waited
+        super().__init__(f"{what} had no room for {waited:g} s")
+
+
+class Stopped(PichannelsError):
+    """Go no further."""
+
+
+class ChannelStopped(Stopped):
+    """The channel is stopping or stopped and takes no messages."""
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+        super().__init__(f"channel {channel!r} is stopped; start it to send messages")
+
+
+class EndOfChain(Stopped):
+    """Raised by a node: skip the rest of the chain.
+
+    The result of the channel is the message as it was before this node.
+    """
+
+
+class MessageError(PichannelsError):
+    """This one message cannot be processed; the channel goes on."""
+
+
+class Dropped(MessageError):
+    """Raised by a node: the message is ignored on purpose."""
+
+
+class Rejected(MessageError):
+    """Raised by a node: the message is invalid and its sender is told so."""
+
+
+class DecodeError(MessageError):
+    """The bytes are not what the content type says."""
+
+    def __init__(self, what: str, reason: str, excerpt: bytes | str = b"") -> None:
+        self.what = what
+        self.reason = reason
+        self.excerpt = excerpt[:80]
+        shown = f" (begins {self.excerpt!r})" if self.excerpt else ""
+        super().__init__(f"not {what}: {reason}{shown}")
+
+
+class CodecError(MessageError):
+    """A value cannot be encoded, or encoded data cannot be read back."""
+
+
+class SampleErrors(MessageError):
+    """Some samples of a batch failed: index in the payload -> cause.
+
+    Only those samples are set aside; the others go on.
+    """
+
+    def __init__(self, causes: Mapping[int, BaseException | str]) -> None:
+        self.causes = dict(causes)
+        first = next(iter(self.causes.items()), None)
+        shown = f"; the first at {first[0]}: {first[1]}" if first else ""
+        super().__init__(f"{len(self.causes)} samples failed{shown}")
+
+
+class MessageNotFound(MessageError, LookupError):
+    """The store holds no message with this id."""
+
+    def __init__(self, store: str, id: str) -> None:
+        self.store = store
+        self.id = id
+        super().__init__(f"store {store!r} holds no message {id!r}")
+
+
+class SettingsError(PichannelsError):
+    """The user's settings have to be changed: file, key, found, allowed."""
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | None = None,
+        key: str | None = None,
+        found: Any = None,
+        allowed: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.file = file
+        self.key = key
+        self.found = found
+        self.allowed = allowed
+        where = ": ".join(part for part in (file, key) if part)
+        text = f"{where}: {problem}" if where else problem
+        if found is not None:
+            text += f" (found {found!r})"
+        if allowed:
+            text += f"; allowed: {allowed}"
+        super().__init__(text)
+
+
+class UsageError(PichannelsError):
+    """The calling code has to be changed."""
+
+
+class NodeResultError(UsageError):
+    """A node returned something that is neither a message nor messages."""
+
+    def __init__(self, node: str, result: object) -> None:
+        self.node = node
+        self.result_type = type(result).__name__
+        hint = (
+            "; end process() with `return msg`, or raise Dropped to end here"
+            if result is None
+            else ""
+        )
+        super().__init__(
+            f"node {node!r} returned {self.result_type}, not a message{hint}"
+        )
+
+
+class JournalError(PichannelsError):
+    """The journal of this instance cannot go on."""
+
+
+class JournalLocked(JournalError):
+    """Another instance uses this journal."""
+
+    def __init__(self, path: str, owner: str = "") -> None:
+        self.path = path
+        self.owner = owner
+        by = f" by {owner}" if owner else ""
+        super().__init__(
+            f"{path} is in use{by}; stop the other instance, or give this one"
+            " its own DATA_DIR"
+        )

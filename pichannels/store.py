@@ -1,0 +1,137 @@
+"""The message store contract: the history of a channel, for search and replay.
+
+A channel asks the factory for one store under its own name, starts it, and then
+for each message calls `store`, and `change_message_state` when it is settled.
+All methods are called in the event loop; a store that reads or writes files does
+so in threads of its own. Backends live in `msgstore/`.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypedDict
+
+from pichannels.message import Message
+
+__all__ = ["Entry", "MessageStore", "MessageStoreFactory", "Search", "State"]
+
+
+class State(enum.StrEnum):
+    """What became of a stored message."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    PROCESSED = "processed"
+    DROPPED = "dropped"
+    REJECTED = "rejected"
+    ERROR = "error"
+    WAIT_RETRY = "wait_retry"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the message is settled."""
+        return self not in (State.PENDING, State.PROCESSING, State.WAIT_RETRY)
+
+
+class Entry(TypedDict):
+    """A stored message with what is known of it.
+
+    `meta` holds facts about the outcome, such as `err_msg`.
+    """
+
+    id: str
+    state: str
+    message: Message
+    meta: dict[str, Any]
+
+
+class MessageStore(ABC):
+    """The history of the messages of one channel."""
+
+    store_id: str
+
+    async def start(self) -> None:
+        """Called once before anything else."""
+
+    async def stop(self) -> None:
+        """Called when the channel's instance ends; releases what start took."""
+
+    @abstractmethod
+    async def store(self, msg: Message) -> str | None:
+        """Keep a message in the state pending.
+
+        Returns:
+            The id of this message in this store, or None when it keeps nothing.
+
+        Raises:
+            CodecError: the message cannot be encoded; nothing was kept.
+        """
+
+    @abstractmethod
+    async def change_message_state(
+        self, id: str, new_state: str, meta: Mapping[str, Any] | None = None
+    ) -> None:
+        """Say what became of a message, with facts about it (such as `err_msg`).
+
+        Raises:
+            MessageNotFound: there is no such message.
+        """
+
+    @abstractmethod
+    async def get(self, id: str) -> Entry:
+        """The message with this id.
+
+        Raises:
+            MessageNotFound: there is no such message.
+        """
+
+    @abstractmethod
+    async def search(
+        self,
+        start: int = 0,
+        count: int = 10,
+        order_by: str = "timestamp",
+        start_dt: datetime | str | None = None,
+        end_dt: datetime | str | None = None,
+        text: str | None = None,
+        rtext: str | None = None,
+        state: str | None = None,
+    ) -> list[Entry]:
+        """Stored messages, oldest first.
+
+        Args:
+            start: how many to skip.
+            count: how many at most.
+            order_by: `timestamp` or `state`; a leading `-` reverses.
+            start_dt, end_dt: made at or after, and before (ISO text is UTC
+                unless it has an offset).
+            text: the payload as text contains it.
+            rtext: a regular expression that is found in it.
+            state: only messages in this state.
+
+        Raises:
+            UsageError: an argument is not of these.
+        """
+
+    @abstractmethod
+    async def total(self) -> int:
+        """How many messages are stored."""
+
+    async def delete(self, id: str) -> None:
+        """Forget a message.
+
+        Raises:
+            MessageNotFound: there is no such message.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot delete")
+
+
+class MessageStoreFactory(ABC):
+    """Makes the stores of channels that share one configuration."""
+
+    @abstractmethod
+    def get_store(self, store_id: str) -> MessageStore:
+        """The store for this id; the same one for the same id."""

@@ -1,0 +1,249 @@
+"""PI values: tags, samples, digital states, and time as ticks.
+
+A *tick* is 100 ns, the resolution of PI's own timestamps; instants are int64
+ticks since 1970-01-01 UTC, so that nothing is lost and PI's last instant
+(9999-12-31T23:59:59.9999999Z) fits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any, Final
+
+import msgspec
+
+from pichannels.errors import DecodeError
+
+__all__ = [
+    "NO_DATA",
+    "OPEN_END",
+    "TICKS_PER_SECOND",
+    "DigitalState",
+    "Sample",
+    "Tag",
+    "Value",
+    "ValueFailure",
+    "datetime_from_ticks",
+    "format_ticks",
+    "number_identical",
+    "parse_ticks",
+    "ticks_from_datetime",
+]
+
+TICKS_PER_SECOND: Final = 10_000_000
+NO_DATA: Final = 0
+"""PI's 1970-01-01T00:00:00Z, which means that there is no value."""
+OPEN_END: Final = 2_534_023_007_999_999_999
+"""PI's 9999-12-31T23:59:59.9999999Z, the end of what has not ended."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FRACTION = re.compile(r"[.,]([0-9]+)", re.ASCII)
+# The whole seconds met last: PI repeats them, and a look-up is far cheaper than
+# parsing. Emptied when full, so that it stays small.
+_SECONDS: dict[str, int] = {}
+_SECONDS_KEPT = 8192
+
+
+def parse_ticks(text: str) -> int:
+    """Ticks of an ISO 8601 instant, exact to the seventh digit.
+
+    `Z`, `+hh:mm` and a missing offset (UTC) are understood; digits after the
+    seventh are cut off.
+
+    Raises:
+        DecodeError: the text is no instant.
+    """
+    second = _SECONDS.get(text[:19])
+    if second is not None and text[-1:] == "Z":
+        if len(text) == 28 and text[19] == ".":
+            fraction = text[20:27]
+            if fraction.isdigit():
+                return second + int(fraction)
+        elif len(text) == 20:
+            return second
+    try:
+        return _parse_any(text)
+    except (ValueError, OverflowError) as exc:
+        raise DecodeError("a timestamp", str(exc), text) from exc
+
+
+def _parse_any(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    whole = ticks_from_datetime(moment.replace(microsecond=0))
+    if text[-1:] == "Z":
+        if len(_SECONDS) >= _SECONDS_KEPT:
+            _SECONDS.clear()
+        _SECONDS[text[:19]] = whole
+    digits = _FRACTION.search(text, 19)
+    return whole + int(f"{digits[1]:0<7.7}") if digits else whole
+
+
+def ticks_from_datetime(moment: datetime) -> int:
+    """Ticks of an aware datetime.
+
+    Raises:
+        ValueError: the datetime has no time zone.
+    """
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} has no time zone; use datetime.now(UTC)")
+    since = moment - _EPOCH
+    return (since.days * 86400 + since.seconds) * 10_000_000 + since.microseconds * 10
+
+
+def datetime_from_ticks(ticks: int) -> datetime:
+    """The aware UTC datetime of `ticks`; the seventh digit is cut off."""
+    seconds, rest = divmod(ticks, TICKS_PER_SECOND)
+    return _EPOCH + timedelta(seconds=seconds, microseconds=rest // 10)
+
+
+def format_ticks(ticks: int) -> str:
+    """ISO 8601 text as PI writes it: `Z`, up to seven digits, no trailing zeros."""
+    seconds, rest = divmod(ticks, TICKS_PER_SECOND)
+    moment = _EPOCH + timedelta(seconds=seconds)
+    text = moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    if rest:
+        text += f".{rest:07d}".rstrip("0")
+    return text + "Z"
+
+
+class DigitalState(msgspec.Struct, frozen=True, gc=False):
+    """A state of a digital tag, or a system state such as `I/O Timeout`.
+
+    `code` is the state's number in its set; names can be localised.
+    """
+
+    name: str
+    code: int
+    is_system: bool = False
+
+
+class ValueFailure(msgspec.Struct, frozen=True, gc=False):
+    """What PI answers in place of a value that it could not compute."""
+
+    message: str
+
+
+Value = float | int | str | bool | DigitalState | ValueFailure | None
+"""What a sample can hold. Lists come through as they are."""
+
+
+class Tag(msgspec.Struct, frozen=True, gc=False):
+    """Which time series of which server: a PI point or an AF attribute.
+
+    `server` is the *configured* name of the logical server; `key` is the point
+    id or the attribute's GUID, which outlive renames, else the path.
+    """
+
+    name: str
+    path: str = ""
+    web_id: str = ""
+    server: str = ""
+    key: str = ""
+    units: str = ""
+
+
+class Sample(msgspec.Struct, frozen=True, gc=False):
+    """One event of a tag.
+
+    A sample never changes; `with_value` and `with_` make another one that keeps
+    the `event_id` of the event as PI sent it.
+    """
+
+    tag: Tag
+    ticks: int
+    value: Any
+    good: bool = True
+    questionable: bool = False
+    substituted: bool = False
+    annotated: bool = False
+    units: str = ""
+    nth: int = 0
+    """Which one among events of the tag that are the same in every respect."""
+    id: str = ""
+    """The event id once it had to be fixed; ask for `event_id` instead."""
+
+    @property
+    def event_id(self) -> str:
+        """The same for the same event however often it is read or sent.
+
+        Made of the configured server, the point id or attribute GUID, the
+        timestamp, the raw value and status, and the number among identical ones.
+        """
+        if self.id:
+            return self.id
+        tag = self.tag
+        status = (
+            self.good
+            | self.questionable << 1
+            | self.substituted << 2
+            | self.annotated << 3
+        )
+        value = self.value
+        kind = type(value).__name__
+        if type(value) is DigitalState:
+            value = (value.code, value.is_system)
+        facts = (
+            f"{tag.server}\0{tag.key or tag.path or tag.name}\0{self.ticks}\0"
+            f"{kind}\0{value!r}\0{status}\0{self.nth}"
+        )
+        return blake2b(
+            facts.encode("utf-8", "surrogatepass"), digest_size=16
+        ).hexdigest()
+
+    @property
+    def is_system(self) -> bool:
+        """Whether the value is a system state (`Bad Input`, `Pt Created`, ...)."""
+        return type(self.value) is DigitalState and self.value.is_system
+
+    @property
+    def timestamp(self) -> datetime:
+        """The instant as aware UTC datetime (microseconds; `ticks` is exact)."""
+        return datetime_from_ticks(self.ticks)
+
+    @property
+    def ns(self) -> int:
+        """Nanoseconds since 1970 UTC."""
+        return self.ticks * 100
+
+    @property
+    def iso(self) -> str:
+        """The instant as PI writes it."""
+        return format_ticks(self.ticks)
+
+    def with_value(self, value: Any, units: str | None = None) -> Sample:
+        """The same event with another value (and units)."""
+        return self.with_(value=value, units=self.units if units is None else units)
+
+    def with_(self, **changes: Any) -> Sample:
+        """The same event with other fields."""
+        changes.setdefault("id", self.event_id)
+        return msgspec.structs.replace(self, **changes)
+
+
+def number_identical(samples: list[Sample]) -> list[Sample]:
+    """Number the samples of one message that are the same in every respect.
+
+    Returns the list itself where all differ, which is the usual case.
+    """
+    if len({(s.tag, s.ticks) for s in samples}) == len(samples):
+        return samples
+    seen: dict[str, int] = {}
+    result = []
+    for sample in samples:
+        identity = sample.event_id
+        nth = seen.get(identity, 0)
+        seen[identity] = nth + 1
+        result.append(
+            msgspec.structs.replace(sample, nth=nth, id="") if nth else sample
+        )
+    return result
+
+
+def tags_of(samples: Iterable[Sample]) -> list[Tag]:
+    """The tags in order of their first appearance, each once."""
+    return list(dict.fromkeys(sample.tag for sample in samples))

@@ -1,0 +1,3 @@
+"""The reference project."""
+
+from __future__ import annotations
