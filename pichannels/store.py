@@ -14,9 +14,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, TypedDict
 
+from pichannels.errors import UsageError
 from pichannels.message import Message
 
-__all__ = ["Entry", "MessageStore", "MessageStoreFactory", "Search", "State"]
+__all__ = ["Entry", "MessageStore", "MessageStoreFactory", "State"]
 
 
 class State(enum.StrEnum):
@@ -55,9 +56,11 @@ class MessageStore(ABC):
 
     async def start(self) -> None:
         """Called once before anything else."""
+        return
 
     async def stop(self) -> None:
         """Called when the channel's instance ends; releases what start took."""
+        return
 
     @abstractmethod
     async def store(self, msg: Message) -> str | None:
@@ -125,8 +128,9 @@ class MessageStore(ABC):
 
         Raises:
             MessageNotFound: there is no such message.
+            UsageError: this kind of store cannot delete.
         """
-        raise NotImplementedError(f"{type(self).__name__} cannot delete")
+        raise UsageError(f"{type(self).__name__} cannot delete messages")
 
 
 class MessageStoreFactory(ABC):
