@@ -153,13 +153,19 @@ class CodecError(MessageError):
 
 
 class SampleErrors(MessageError):
-    """Some samples of a batch failed: index in the payload -> cause.
+    """Some samples of a batch failed: index in the payload (or what names it) -> cause.
 
-    Only those samples are set aside; the others go on.
+    Only those samples are set aside. The others go on: `message` where the node made
+    one of them, else the payload without those at the failed indexes.
     """
 
-    def __init__(self, causes: Mapping[int, BaseException | str]) -> None:
-        self.causes = dict(causes)
+    def __init__(
+        self,
+        causes: Mapping[int, BaseException | str] | Mapping[str, BaseException | str],
+        message: Any = None,
+    ) -> None:
+        self.causes: dict[Any, BaseException | str] = dict(causes)
+        self.message = message
         first = next(iter(self.causes.items()), None)
         shown = f"; the first at {first[0]}: {first[1]}" if first else ""
         super().__init__(f"{len(self.causes)} samples failed{shown}")

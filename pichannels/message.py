@@ -182,7 +182,7 @@ class Message:
 
     def copy(self) -> Message:
         """The same message (uuid and timestamp too), sharing nothing changeable."""
-        new = self.derive(isolate(self.payload))
+        new = self.renew()
         new._uuid = self.uuid
         new._ticks = self.ticks
         return new
@@ -190,6 +190,7 @@ class Message:
     def renew(self) -> Message:
         """A copy with a uuid and timestamp of its own."""
         new = self.derive(isolate(self.payload))
+        new.parsed = self.parsed
         new._ticks = clock.now()
         return new
 
@@ -201,7 +202,6 @@ class Message:
         new = Message(self.content_type, payload, isolate(self.meta))
         new.store_id = self.store_id
         new.store_chan_name = self.store_chan_name
-        new.parsed = self.parsed
         new.delivery = self.delivery
         new._ticks = self._ticks
         if self._ctx:

@@ -1,0 +1,178 @@
+"""Which entry message is settled when: everything that it led to has ended.
+
+Pure counting; nothing here waits. A delivery is born with its entry message and
+owes one for the run of the chain. Each pending acknowledgement, required fork and
+held message adds one; when nothing is owed any more, the delivery is settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from pichannels.message import Message
+from pichannels.store import State
+
+__all__ = ["Delivery", "Hold", "Outcome"]
+
+SAMPLE_ERRORS_KEPT = 100
+"""How many failed samples of one message are described; all are counted."""
+
+
+class Named(Protocol):
+    """Who failed: a node or a branch."""
+
+    def fullpath(self) -> str: ...
+
+
+class Outcome:
+    """What became of a message.
+
+    Attributes:
+        state: processed, dropped, rejected or error.
+        message: the result; for a drop, a rejection or a failure the message as
+            it was before the node that raised.
+        error: what was raised, or None.
+        node: the full path of the node that raised, or "".
+        sample_errors: how many samples were set aside.
+    """
+
+    __slots__ = ("error", "message", "node", "sample_errors", "state")
+
+    def __init__(
+        self,
+        state: State,
+        message: Message,
+        error: BaseException | None = None,
+        node: str = "",
+        sample_errors: int = 0,
+    ) -> None:
+        self.state = state
+        self.message = message
+        self.error = error
+        self.node = node
+        self.sample_errors = sample_errors
+
+    def __repr__(self) -> str:
+        return f"<Outcome {self.state} {self.error!r}>"
+
+
+class Hold:
+    """One reason why a delivery is not settled yet; release it exactly once."""
+
+    __slots__ = ("_delivery",)
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery: Delivery | None = delivery
+        delivery.owed += 1
+
+    def release(self) -> None:
+        """This reason is gone."""
+        delivery, self._delivery = self._delivery, None
+        if delivery is not None:
+            delivery.release()
+
+    def fail(self, error: BaseException, node: Named | None = None) -> None:
+        """This reason ends in failure; so does the delivery."""
+        if self._delivery is not None:
+            self._delivery.fail(error, node)
+        self.release()
+
+    def settle_with(self, msg: Message) -> None:
+        """This reason is gone when `msg`, which contains it, is settled."""
+        other: Delivery | None = msg.delivery
+        if other is None or other is self._delivery:
+            self.release()
+        else:
+            other.on_settled(self._follow)
+
+    def _follow(self, other: Delivery) -> None:
+        if other.error is not None:
+            self.fail(other.error)
+        else:
+            self.release()
+
+
+class Delivery:
+    """The settlement of one entry message."""
+
+    __slots__ = (
+        "_listeners",
+        "error",
+        "failed_at",
+        "meta",
+        "outcome",
+        "owed",
+        "sample_error_count",
+        "sample_errors",
+        "seq",
+    )
+
+    def __init__(self, seq: int = 0) -> None:
+        self.seq = seq
+        self.owed = 1
+        self.error: BaseException | None = None
+        self.failed_at = ""
+        self.outcome: Outcome | None = None
+        self.meta: dict[str, Any] | None = None
+        self.sample_errors: list[dict[str, Any]] | None = None
+        self.sample_error_count = 0
+        self._listeners: list[Callable[[Delivery], None]] | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that the entry message led to has ended."""
+        return self.owed == 0
+
+    def hold(self) -> Hold:
+        """One more reason to wait."""
+        return Hold(self)
+
+    def release(self) -> None:
+        """One reason less; the last one settles."""
+        self.owed -= 1
+        if self.owed == 0 and self._listeners:
+            for listener in self._listeners:
+                listener(self)
+
+    def fail(self, error: BaseException, node: Named | None = None) -> None:
+        """Remember a failure; the first one is the one that is told."""
+        if self.error is None:
+            self.error = error
+            self.failed_at = node.fullpath() if node is not None else ""
+
+    def on_settled(self, listener: Callable[[Delivery], None]) -> None:
+        """Call `listener` when settled; at once if that is so already."""
+        if self.owed == 0:
+            listener(self)
+        elif self._listeners is None:
+            self._listeners = [listener]
+        else:
+            self._listeners.append(listener)
+
+    def wait_for(self, ack: Awaitable[Any], node: Named) -> None:
+        """Stay unsettled until `ack` is done; its exception is a failure."""
+        hold = self.hold()
+        future = asyncio.ensure_future(ack)
+
+        def acknowledged(done: asyncio.Future[Any]) -> None:
+            if done.cancelled():
+                hold.fail(asyncio.CancelledError(), node)
+            elif (error := done.exception()) is not None:
+                hold.fail(error, node)
+            else:
+                hold.release()
+
+        future.add_done_callback(acknowledged)
+
+    def set_aside(self, node: str, causes: dict[str, str], count: int) -> None:
+        """Remember samples that failed: what identifies each -> its cause."""
+        self.sample_error_count += count
+        if self.sample_errors is None:
+            self.sample_errors = []
+        for sample, cause in causes.items():
+            if len(self.sample_errors) < SAMPLE_ERRORS_KEPT:
+                self.sample_errors.append(
+                    {"sample": sample, "cause": cause, "node": node}
+                )

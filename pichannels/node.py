@@ -1,0 +1,405 @@
+"""The node contract: one step of a channel, and what raising each error means.
+
+`process(msg)` is a plain or an async function. It
+
+- returns a message: the next node gets it;
+- yields none to many messages: the rest of the chain runs for each in order, and
+  the entry message is settled when all of them are (yielding none is a drop);
+- returns `Pending(msg, ack)`: go on with `msg`, and count the entry message as
+  settled only when the awaitable `ack` is done;
+- raises `Dropped` (ignored on purpose), `Rejected` (invalid, the sender is told),
+  `RetryLater` (again later), `EndOfChain` (skip the rest), `SampleErrors` (only
+  those samples are set aside), or anything else: a failure under the retry policy.
+
+Returning None or anything else that is no message is an error. A node owns the
+message that it gets; the options `passthrough`, `store_input_as` and `retry` keep a
+copy of the input for themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
+from concurrent.futures import Executor
+from functools import partial
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
+from typing import Any, Final, NamedTuple, Protocol
+
+from pichannels.delivery import Hold
+from pichannels.errors import (
+    Dropped,
+    EndOfChain,
+    NodeResultError,
+    Rejected,
+    SampleErrors,
+    UsageError,
+    nearest,
+)
+from pichannels.message import Message
+from pichannels.persistence import MISSING, MemoryPersistence, Persistence
+from pichannels.retry import NO_RETRY, RetryPolicy
+
+__all__ = ["BaseNode", "Pending", "Step", "ThreadNode"]
+
+logger: Final = logging.getLogger("pichannels.nodes")
+
+Step = Callable[[Message], Any]
+Mock = Message | Callable[[Message], Any] | None
+
+_INSTRUCTIONS = (Dropped, Rejected, EndOfChain, SampleErrors)
+
+
+class Pending(NamedTuple):
+    """Go on with `message`; settled only when `ack` is done.
+
+    An exception from `ack` is a failure of the node that returned it.
+    """
+
+    message: Message
+    ack: Awaitable[Any]
+
+
+class ChannelOfNode(Protocol):
+    """What a node knows of the channel that it was added to."""
+
+    name: str
+
+    def note_meta(self, msg: Message, names: Sequence[str]) -> None:
+        """Let the store keep these facts of `msg.meta` with the entry message."""
+
+
+class BaseNode:
+    """One step of a channel; inherit from it and implement `process`.
+
+    Args:
+        name: used in logs, tests and commands; by default the class name.
+        log_output: log each message that leaves the node, at debug level.
+        store_output_as: keep the output in `msg.ctx` under this key.
+        store_input_as: keep the input in `msg.ctx` under this key.
+        passthrough: run the node, but go on with the payload and meta that came.
+        store_meta: names in `msg.meta` that the store keeps with the message.
+        retry: how often and how soon to try again when `process` fails.
+
+    Raises:
+        UsageError: an option that the node does not have.
+    """
+
+    def __init__(
+        self,
+        *args: object,
+        name: str | None = None,
+        log_output: bool = False,
+        store_output_as: str | None = None,
+        store_input_as: str | None = None,
+        passthrough: bool = False,
+        store_meta: Sequence[str] = (),
+        retry: RetryPolicy | None = None,
+        **kwargs: object,
+    ) -> None:
+        self._refuse_unknown(args, kwargs)
+        self.name = name or type(self).__name__
+        self.is_auto_named = name is None
+        self.log_output = log_output
+        self.store_output_as = store_output_as
+        self.store_input_as = store_input_as
+        self.passthrough = passthrough
+        self.store_meta = tuple(store_meta)
+        self.retry = retry or NO_RETRY
+        self.channel: ChannelOfNode | None = None
+        self.persistence: Persistence = MemoryPersistence()
+        self.processed = 0
+        self.position = 0
+        self.changed: Callable[[], None] | None = None
+        self._mock_input: Mock = None
+        self._mock_output: Mock = None
+        self._recording = False
+        self._last_input: Message | None = None
+        self._last_output: Message | None = None
+
+    def _refuse_unknown(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        kind = type(self).__name__
+        if args:
+            raise UsageError(f"{kind} takes no further positional arguments: {args!r}")
+        for option in kwargs:
+            known = _options_of(type(self))
+            raise UsageError(
+                f"{kind} has no option {option!r}{nearest(option, known)}"
+                f" (it has: {', '.join(known)})"
+            )
+
+    def process(self, msg: Message) -> Any:
+        """Do the work of this node; see the module for what may be returned."""
+        raise UsageError(f"{type(self).__name__} does not implement process(msg)")
+
+    async def start(self) -> None:
+        """Called when the channel starts; open here what the node needs."""
+        return
+
+    async def stop(self) -> None:
+        """Called when the channel stops, after the last message."""
+        return
+
+    def fullpath(self) -> str:
+        """The names of channel and node, joined by a dot."""
+        return f"{self.channel.name}.{self.name}" if self.channel else self.name
+
+    def hold(self, msg: Message) -> Hold:
+        """Keep the entry message of `msg` unsettled until the hold ends.
+
+        End it by `hold.settle_with(output)`, by saving the node's state with
+        `save_data(..., settle=[hold])`, or by `hold.release()`.
+
+        Raises:
+            UsageError: the message is not on its way through a channel.
+        """
+        if msg.delivery is None:
+            raise UsageError("only a message on its way through a channel can be held")
+        hold: Hold = msg.delivery.hold()
+        return hold
+
+    def save_data(
+        self, key: str, value: Any, *, settle: Sequence[Hold] = ()
+    ) -> Awaitable[None]:
+        """Keep data for the next run of the project.
+
+        Args:
+            key: any text; each node has keys of its own.
+            value: anything that messages can carry.
+            settle: holds that end with this, in the same commit.
+
+        Returns:
+            Done when durable; it need not be awaited.
+
+        Raises:
+            CodecError: the value has a type without codec.
+        """
+        saved = self.persistence.save(self.fullpath(), key, value)
+        for hold in settle:
+            hold.release()
+        return saved
+
+    async def restore_data(self, key: str, default: Any = MISSING) -> Any:
+        """What `save_data` kept last.
+
+        Raises:
+            KeyError: nothing was kept and no default was given.
+        """
+        return await self.persistence.restore(self.fullpath(), key, default)
+
+    def mock(self, input: Mock = None, output: Mock = None) -> None:
+        """Replace what the node gets or gives, for tests.
+
+        Args:
+            input: a message, or a function of the message that came.
+            output: the same; `process` is not called then.
+        """
+        self._mock_input = input
+        self._mock_output = output
+        self._rebuild()
+
+    def record(self, on: bool = True) -> None:
+        """Remember the last input and output (`last_input`, `last_output`)."""
+        self._recording = on
+        self._rebuild()
+
+    def reset_test(self) -> None:
+        """Forget mocks, counters and recorded messages."""
+        self._mock_input = self._mock_output = None
+        self._last_input = self._last_output = None
+        self.processed = 0
+        self._rebuild()
+
+    def last_input(self) -> Message | None:
+        """A copy of the last message that came, while recording."""
+        return self._last_input
+
+    def last_output(self) -> Message | None:
+        """A copy of the last message that left, while recording."""
+        return self._last_output
+
+    def _rebuild(self) -> None:
+        if self.changed is not None:
+            self.changed()
+
+    async def handle(self, msg: Message) -> Any:
+        """Process one message with all options of the node."""
+        result = self.step()(msg)
+        return await result if inspect.isawaitable(result) else result
+
+    async def async_run(self, msg: Message) -> Any:
+        """Call `process`; overloaded by nodes that run it elsewhere."""
+        result = self.run(msg)
+        return await result if inspect.isawaitable(result) else result
+
+    def run(self, msg: Message) -> Any:
+        """Call `process`; overloaded by nodes that run it elsewhere."""
+        return self.process(msg)
+
+    def step(self) -> Step:
+        """What the chain calls; decided once, when the chain is built."""
+        kind = type(self)
+        if kind.handle is not BaseNode.handle:
+            return self.handle
+        overloaded = (
+            kind.run is not BaseNode.run or kind.async_run is not BaseNode.async_run
+        )
+        call: Step = self.async_run if overloaded else self.process
+        if self._mock_output is not None:
+            call = partial(_mocked, self._mock_output)
+        return partial(self._guarded, call) if self._has_options else call
+
+    @property
+    def _has_options(self) -> bool:
+        return bool(
+            self.log_output
+            or self.store_output_as
+            or self.store_input_as
+            or self.passthrough
+            or self.store_meta
+            or self.retry is not NO_RETRY
+            or self._mock_input is not None
+            or self._recording
+        )
+
+    async def _guarded(self, call: Step, msg: Message) -> Any:
+        if self._mock_input is not None:
+            msg = _carry(await _value(_mocked(self._mock_input, msg)), msg)
+        if self._recording:
+            self._last_input = msg.copy()
+        if self.store_input_as:
+            msg.add_context(self.store_input_as, msg)
+        kept = msg.copy() if self.passthrough else None
+        result = await self._tried(call, msg)
+        return self._finished(result, kept)
+
+    async def _tried(self, call: Step, msg: Message) -> Any:
+        if self.retry is NO_RETRY:
+            return await _value(call(msg))
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._collected(call, _carry(msg.copy(), msg))
+            except _INSTRUCTIONS:
+                raise
+            except Exception as exc:
+                delay = self.retry.delay(attempt, exc)
+                if delay is None:
+                    raise
+                logger.warning(
+                    "%s failed (try %d), again in %.2f s: %s",
+                    self.fullpath(),
+                    attempt,
+                    delay,
+                    exc,
+                )
+            await asyncio.sleep(delay)
+
+    async def _collected(self, call: Step, msg: Message) -> Any:
+        """The result, with all that a generator yields, so that a retry is whole."""
+        result = await _value(call(msg))
+        if isinstance(result, GeneratorType):
+            return iter(list(result))
+        if isinstance(result, AsyncGeneratorType):
+            return iter([item async for item in result])
+        return result
+
+    def _finished(self, result: Any, kept: Message | None) -> Any:
+        if isinstance(result, Message):
+            return self._finish(result, kept)
+        if isinstance(result, Pending):
+            return Pending(self._finish(result.message, kept), result.ack)
+        if isinstance(result, AsyncGeneratorType):
+            return self._finish_async(result, kept)
+        if isinstance(result, Iterator):
+            return self._finish_each(result, kept)
+        raise NodeResultError(self.fullpath(), result)
+
+    def _finish_each(
+        self, results: Iterable[Any], kept: Message | None
+    ) -> Iterator[Any]:
+        for result in results:
+            yield self._finished(result, kept)
+
+    async def _finish_async(
+        self, results: AsyncIterator[Any], kept: Message | None
+    ) -> AsyncIterator[Any]:
+        async for result in results:
+            yield self._finished(result, kept)
+
+    def _finish(self, result: Message, kept: Message | None) -> Message:
+        if self.store_meta and self.channel is not None:
+            self.channel.note_meta(result, self.store_meta)
+        if self.store_output_as:
+            result.add_context(self.store_output_as, result)
+        if kept is not None:
+            result.payload, result.meta = kept.payload, kept.meta
+        if self.log_output:
+            result.log(logger)
+        if self._recording:
+            self._last_output = result.copy()
+        return result
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.fullpath()}>"
+
+
+class ThreadNode(BaseNode):
+    """A node whose `process` runs in a thread, so that it may block.
+
+    Args:
+        thread_pool: an executor; by default the event loop's own.
+    """
+
+    def __init__(
+        self, *args: object, thread_pool: Executor | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.thread_pool = thread_pool
+
+    def run(self, msg: Message) -> Any:
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self.thread_pool, self._in_thread, msg)
+
+    def _in_thread(self, msg: Message) -> Any:
+        result = self.process(msg)
+        # A generator's body is the node's work too: it belongs in the thread.
+        return iter(list(result)) if isinstance(result, GeneratorType) else result
+
+
+def _options_of(kind: type) -> list[str]:
+    names: list[str] = []
+    for base in kind.__mro__:
+        if base is object:
+            continue
+        for name, parameter in inspect.signature(base).parameters.items():
+            if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+                names.append(name)
+    return sorted(set(names))
+
+
+def _mocked(mock: Mock, msg: Message) -> Any:
+    if callable(mock):
+        return mock(msg)
+    assert mock is not None
+    return _carry(mock.copy(), msg)
+
+
+def _carry(new: Message, old: Message) -> Message:
+    new.delivery = old.delivery
+    return new
+
+
+async def _value(result: Any) -> Any:
+    if type(result) is CoroutineType or inspect.isawaitable(result):
+        return await result
+    return result
