@@ -1,0 +1,766 @@
+"""The channel: a chain of nodes with a store, and the ways into it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Final
+
+from pichannels.channels.branches import Branch, Case, Condition, Fork, When
+from pichannels.channels.chain import Chain, ChainStep
+from pichannels.channels.forking import ForkQueue
+from pichannels.channels.inlet import Inlet
+from pichannels.channels.picture import dot_lines, text_lines
+from pichannels.channels.recording import JournalRecorder, Recorder, StoreRecorder
+from pichannels.delivery import Delivery, Outcome
+from pichannels.errors import ChannelStopped, Dropped, Rejected, UsageError, nearest
+from pichannels.events import EventBus
+from pichannels.journal import Journal
+from pichannels.lifecycle import Status, check_change
+from pichannels.message import Message
+from pichannels.node import BaseNode
+from pichannels.persistence import Persistence
+from pichannels.retry import RetryPolicy
+from pichannels.store import Entry, MessageStore, MessageStoreFactory, State
+
+__all__ = ["BaseChannel"]
+
+logger: Final = logging.getLogger("pichannels.channels")
+
+Key = Callable[[Message], Any]
+
+
+class Turn:
+    """Who may run: one at a time, in the order of asking."""
+
+    __slots__ = ("_waiting", "busy")
+
+    def __init__(self) -> None:
+        self.busy = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def wait(self) -> None:
+        """Until it is the caller's turn; `busy` stays true."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self.done()
+            raise
+
+    def done(self) -> None:
+        """The caller's turn is over."""
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+                return
+        self.busy = False
+
+
+class BaseChannel:
+    """A chain of nodes that messages run through; other channels add a source.
+
+    Args:
+        name: unique in the project; commands and tests find the channel by it.
+        parent_channel: for sub-channels only; `fork`, `when` and `case` set it.
+        loop: None, or the running event loop.
+        message_store_factory: makes the store that keeps the messages; without one
+            nothing is kept beyond what the journal needs.
+        lanes: how many messages may be processed at the same time. One lane keeps
+            the order of all messages, and a node that takes 20 ms then gives 50
+            messages a second.
+        key: with more lanes, a function of the message: messages with equal keys
+            stay in order.
+        window: how many accepted messages may be unsettled in memory.
+        window_bytes: how many bytes of them.
+        retry: when an accepted message runs again after `RetryLater` and the like.
+        drain_timeout: seconds that `stop` waits for messages in flight.
+        raise_dropped: let `handle` raise `Dropped` instead of returning the message.
+
+    Raises:
+        UsageError: an option that the channel does not have.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        parent_channel: BaseChannel | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        message_store_factory: MessageStoreFactory | None = None,
+        *,
+        lanes: int = 1,
+        key: Key | None = None,
+        window: int = 1000,
+        window_bytes: int = 8 * 2**20,
+        retry: RetryPolicy | None = None,
+        drain_timeout: float = 10.0,
+        raise_dropped: bool = False,
+        **unknown: object,
+    ) -> None:
+        for option in unknown:
+            hint = nearest(option, _OPTIONS)
+            raise UsageError(f"{type(self).__name__} has no option {option!r}{hint}")
+        if lanes < 1 or (lanes > 1 and key is None):
+            raise UsageError("lanes is 1, or more together with key=function(msg)")
+        self.parent = parent_channel
+        self.short_name = name or type(self).__name__
+        self.is_auto_named = name is None
+        self.name = (
+            f"{parent_channel.name}.{self.short_name}"
+            if parent_channel
+            else self.short_name
+        )
+        self.raise_dropped = raise_dropped
+        self.drain_timeout = drain_timeout
+        self.message_store_factory = message_store_factory
+        self.message_store: MessageStore | None = (
+            message_store_factory.get_store(self.name)
+            if message_store_factory
+            else None
+        )
+        self.journal: Journal | None = None
+        self.events: EventBus = EventBus()
+        self.steps: list[BaseNode | Branch] = []
+        self.received = 0
+        self.settled: dict[State, int] = dict.fromkeys(_FINAL, 0)
+        self._key = key
+        self._turns = [Turn() for _ in range(lanes)]
+        self._turn = self._turns[0]
+        self._inlet_options = {"window": window, "window_bytes": window_bytes}
+        self._retry = retry or RetryPolicy(attempts=0)
+        self._inlet: Inlet | None = None
+        self._recorder: Recorder | None = None
+        self._fork_queue: ForkQueue | None = None
+        self._status = Status.STOPPED
+        self._is_open = False
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._run_chain: Callable[[Message, Delivery], Awaitable[Message]]
+        self._chain: Chain | None = None
+
+    # Building
+
+    def add(self, *args: Any) -> BaseChannel:
+        """Add nodes to the end of the chain; lists of nodes are taken apart.
+
+        Raises:
+            UsageError: something that is no node, or a name given twice.
+        """
+        return self.append(*args)
+
+    def append(self, *args: Any) -> BaseChannel:
+        """The same as `add`."""
+        for node in _flattened(args):
+            if not isinstance(node, BaseNode):
+                raise UsageError(
+                    f"channel {self.name!r}: {node!r} is no node; a function goes"
+                    " into nodes.python.Function(...)"
+                )
+            self._add_node(node)
+        return self
+
+    def _add_node(self, node: BaseNode) -> None:
+        if node.channel is not None:
+            raise UsageError(
+                f"node {node.fullpath()!r} is in a channel already; make another one"
+            )
+        node.name = self._free_name(node.name, node.is_auto_named)
+        node.channel = self
+        node.changed = self._forget_chain
+        self.steps.append(node)
+        self._forget_chain()
+
+    def _free_name(self, name: str, may_number: bool) -> str:
+        taken = {step.name for step in self.steps}
+        taken.update(c.short_name for step in self._branches() for c in step.channels)
+        if name not in taken:
+            return name
+        if not may_number:
+            raise UsageError(f"channel {self.name!r} has two steps named {name!r}")
+        number = 2
+        while f"{name}_{number}" in taken:
+            number += 1
+        return f"{name}_{number}"
+
+    def _sub_channel(
+        self, name: str | None, kind: str, factory: MessageStoreFactory | None
+    ) -> BaseChannel:
+        free = self._free_name(name or kind, name is None)
+        return BaseChannel(free, self, message_store_factory=factory)
+
+    def fork(
+        self,
+        name: str | None = None,
+        message_store_factory: MessageStoreFactory | None = None,
+        *,
+        required: bool = True,
+    ) -> BaseChannel:
+        """A sub-channel that gets a copy of each message at this point.
+
+        It works beside the main chain. A message is settled when its copy is too; a
+        fork with a durable store of its own counts as soon as the copy is stored.
+
+        Args:
+            name: unique among the steps of this channel.
+            message_store_factory: keeps the copies.
+            required: False means that the fork never holds or fails the message;
+                its failures are logged and counted, and copies that it has no room
+                for are discarded and counted.
+        """
+        channel = self._sub_channel(name, "fork", message_store_factory)
+        return self._branch(Fork(self, channel, required))[0]
+
+    def when(
+        self,
+        condition: Condition,
+        name: str | None = None,
+        message_store_factory: MessageStoreFactory | None = None,
+        *,
+        each: bool = False,
+    ) -> BaseChannel:
+        """A sub-channel that replaces the rest where the condition is true.
+
+        Its result is the result of the channel.
+
+        Args:
+            condition: a value, or a function of the message; with `each` of one
+                sample.
+            name: unique among the steps of this channel.
+            message_store_factory: keeps what comes this way.
+            each: split a batch: the samples for which the condition is true leave,
+                the others go on.
+        """
+        channel = self._sub_channel(name, "when", message_store_factory)
+        return self._branch(When(self, channel, condition, each))[0]
+
+    def case(
+        self,
+        *conditions: Condition,
+        names: Sequence[str] | None = None,
+        message_store_factory: MessageStoreFactory | None = None,
+        each: bool = False,
+    ) -> list[BaseChannel]:
+        """One sub-channel for each condition; the first that is true is taken.
+
+        Then the chain goes on with its result; without a match with the message.
+
+        Args:
+            conditions: values, or functions of the message (of a sample with
+                `each`).
+            names: one for each condition.
+            message_store_factory: keeps what comes each way.
+            each: split a batch, in order, into one part for each condition and one
+                for the samples that match none.
+
+        Raises:
+            UsageError: as many names as conditions are needed.
+        """
+        if names is not None and len(names) != len(conditions):
+            raise UsageError(
+                f"case got {len(conditions)} conditions but {len(names)} names"
+            )
+        channels: list[BaseChannel] = []
+        for number in range(len(conditions)):
+            name = names[number] if names else None
+            channels.append(
+                self._sub_channel(name, f"case{number}", message_store_factory)
+            )
+        return self._branch(Case(self, channels, conditions, each))
+
+    def _branch(self, branch: Branch) -> list[BaseChannel]:
+        self.steps.append(branch)
+        self._forget_chain()
+        return branch.channels
+
+    def _branches(self) -> list[Branch]:
+        return [step for step in self.steps if isinstance(step, Branch)]
+
+    def subchannels(self) -> list[BaseChannel]:
+        """The sub-channels of all branches, in order, without theirs."""
+        return [channel for branch in self._branches() for channel in branch.channels]
+
+    def nodes(self) -> Iterator[BaseNode]:
+        """All nodes, those of sub-channels too, in order."""
+        for step in self.steps:
+            if isinstance(step, BaseNode):
+                yield step
+            else:
+                for channel in step.channels:
+                    yield from channel.nodes()
+
+    def get_node(self, name: str) -> BaseNode | None:
+        """The node with this name, here or in a sub-channel; None without one."""
+        for node in self.nodes():
+            if name in (node.name, node.fullpath()):
+                return node
+        return None
+
+    def graph(self, prefix: str = "", dot: bool = False) -> Iterator[str]:
+        """The chain as lines of text, or of Graphviz dot."""
+        return dot_lines(self) if dot else text_lines(self, prefix)
+
+    def graph_dot(self, end: str = "") -> Iterator[str]:
+        """The chain as lines of Graphviz dot, up to the node id `end`."""
+        return dot_lines(self, end)
+
+    # Lifecycle
+
+    @property
+    def status(self) -> Status:
+        """What the channel is doing."""
+        if self._status is Status.WAITING and self._running:
+            return Status.PROCESSING
+        return self._status
+
+    def is_stopped(self) -> bool:
+        """Whether the channel is stopping or stopped."""
+        return self._status in (Status.STOPPING, Status.STOPPED)
+
+    def attach(
+        self,
+        *,
+        journal: Journal | None = None,
+        events: EventBus | None = None,
+        persistence: Persistence | None = None,
+    ) -> None:
+        """Join an instance: its journal, events and node data. Before `start`."""
+        self.journal = journal
+        self.events = events or self.events
+        kept = persistence or journal
+        for node in self.nodes():
+            if kept is not None:
+                node.persistence = kept
+        for channel in self.subchannels():
+            channel.attach(journal=journal, events=events, persistence=persistence)
+
+    async def start(self) -> None:
+        """Start store, nodes and sub-channels, and take messages from now on.
+
+        Messages that an earlier run accepted and did not settle run again first.
+        """
+        self._change(Status.STARTING)
+        try:
+            await self._start_store()
+            for step in self.steps:
+                if isinstance(step, BaseNode):
+                    await step.start()
+            for channel in self.subchannels():
+                await channel.start()
+            self._compile()
+        except BaseException:
+            self._change(Status.STOPPING)
+            await self._stop_parts()
+            self._change(Status.STOPPED)
+            raise
+        self._is_open = True
+        self._change(Status.WAITING)
+        if self.journal is not None:
+            self._inlet = self._make_inlet(self.journal)
+            self._inlet.recover()
+
+    async def stop(self) -> None:
+        """Take no more messages, finish those in flight, stop the parts.
+
+        What is not settled after `drain_timeout` stays in the journal and runs
+        again at the next start. Stopping a stopped channel does nothing.
+        """
+        if self.is_stopped():
+            return
+        self._is_open = False
+        self._change(Status.STOPPING)
+        try:
+            async with asyncio.timeout(self.drain_timeout):
+                await self.drain()
+        except TimeoutError:
+            logger.warning(
+                "%s: not settled after %g s; %d messages run again at the next start",
+                self.name,
+                self.drain_timeout,
+                self._inlet.in_memory if self._inlet else self._running,
+            )
+        await self._stop_parts()
+        self._change(Status.STOPPED)
+
+    async def drain(self) -> None:
+        """Until all messages that came in are settled."""
+        while self._running:
+            self._idle.clear()
+            await self._idle.wait()
+        if self._inlet is not None:
+            await self._inlet.drain()
+
+    async def _stop_parts(self) -> None:
+        inlet, self._inlet = self._inlet, None
+        if inlet is not None:
+            await inlet.close()
+        if self._fork_queue is not None:
+            await self._fork_queue.close()
+        for channel in self.subchannels():
+            await channel.stop()
+        for step in self.steps:
+            if isinstance(step, BaseNode):
+                await step.stop()
+        if self.message_store is not None:
+            await self.message_store.stop()
+
+    async def _start_store(self) -> None:
+        store = self.message_store
+        if store is None:
+            return
+        if getattr(store, "shares_journal", False):
+            if self.journal is None:
+                raise UsageError(
+                    f"the store of channel {self.name!r} shares the journal; run the"
+                    " channel in an engine, or give the store a path of its own"
+                )
+            store.attach(self.journal)  # type: ignore[attr-defined]
+            self._recorder = JournalRecorder(self.name, self.journal)
+        else:
+            self._recorder = StoreRecorder(self.name, store)
+        await store.start()
+
+    def _make_inlet(self, journal: Journal) -> Inlet:
+        return Inlet(
+            self,
+            journal,
+            lanes=len(self._turns),
+            lane_of=self._lane_of,
+            retry=self._retry,
+            **self._inlet_options,
+        )
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the journal is also the history of this channel."""
+        return isinstance(self._recorder, JournalRecorder)
+
+    def _change(self, status: Status) -> None:
+        old = self._status
+        check_change(old, status)
+        self._status = status
+        self.events.fire(
+            "channel.state", channel=self.name, old=old.label, new=status.label
+        )
+
+    def _forget_chain(self) -> None:
+        self._chain = None
+        if self._is_open:
+            self._compile()
+
+    def _compile(self) -> None:
+        steps: Sequence[ChainStep] = self.steps
+        self._chain = Chain(steps)
+        kind = type(self)
+        is_overloaded = (
+            kind.subhandle is not BaseChannel.subhandle
+            or kind.process is not BaseChannel.process
+        )
+        self._run_chain = self._overloaded if is_overloaded else self._chain.run
+
+    # Messages
+
+    async def handle(self, msg: Message) -> Message:
+        """Process a message: the result, once it is settled.
+
+        A dropped message is returned as it came, unless `raise_dropped` is set.
+
+        Raises:
+            ChannelStopped: the channel takes no messages.
+            Rejected: a node refused the message.
+            Exception: whatever a node failed with.
+        """
+        outcome = await self.run(msg)
+        if outcome.error is None:
+            return outcome.message
+        if outcome.state is State.DROPPED and not self.raise_dropped:
+            return msg
+        raise outcome.error
+
+    async def run(self, msg: Message) -> Outcome:
+        """Process a message and say what became of it, once it is settled.
+
+        Raises:
+            ChannelStopped: the channel takes no messages.
+            CodecError: the store cannot keep the message; no node has seen it.
+        """
+        if not self._is_open:
+            raise ChannelStopped(self.name)
+        self._running += 1
+        try:
+            delivery = Delivery()
+            if self._recorder is not None:
+                await self._recorder.admit(msg, delivery)
+            outcome = await self.attempt(msg, delivery)
+            delivery.owed -= 1
+            if delivery.owed:
+                await _settlement(delivery)
+            outcome = self.finish(delivery, outcome)
+            if self._recorder is not None:
+                settled = self._recorder.settle(delivery, outcome)
+                if settled is not None:
+                    await settled
+            return outcome
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+    async def attempt(self, msg: Message, delivery: Delivery) -> Outcome:
+        """Run the chain once, in turn; nothing is recorded."""
+        turn = self._turn
+        if self._key is not None:
+            turn = self._turns[self._lane_of(msg)]
+        if turn.busy:
+            await turn.wait()
+        turn.busy = True
+        self.received += 1
+        msg.delivery = delivery
+        try:
+            result = await self._run_chain(msg, delivery)
+            return Outcome(State.PROCESSED, result)
+        except Dropped as exc:
+            return Outcome(State.DROPPED, msg, exc, delivery.failed_at)
+        except Rejected as exc:
+            logger.warning("%s: message %s rejected: %s", self.name, msg.uuid, exc)
+            return Outcome(State.REJECTED, msg, exc, delivery.failed_at)
+        except Exception as exc:
+            return Outcome(State.ERROR, msg, exc, delivery.failed_at)
+        finally:
+            turn.done()
+
+    def finish(self, delivery: Delivery, outcome: Outcome) -> Outcome:
+        """The outcome with what happened after the chain had run; counts it."""
+        if delivery.error is not None and outcome.state is not State.ERROR:
+            outcome = Outcome(
+                State.ERROR, outcome.message, delivery.error, delivery.failed_at
+            )
+        outcome.sample_errors = delivery.sample_error_count
+        self.settled[outcome.state] += 1
+        if outcome.state is State.ERROR:
+            logger.error(
+                "%s: message failed at %s: %s",
+                self.name,
+                outcome.node or "the channel",
+                outcome.error,
+                exc_info=outcome.error if logger.isEnabledFor(logging.DEBUG) else None,
+            )
+            self.events.fire(
+                "message.failed",
+                channel=self.name,
+                node=outcome.node,
+                error=str(outcome.error),
+            )
+        return outcome
+
+    async def accept(
+        self, msg: Message, *, lane: str = "live", manifest: bytes | None = None
+    ) -> None:
+        """Take the message over: returns as soon as it is durable in the journal.
+
+        It is processed in its turn, and again after a crash, until it is settled.
+
+        Args:
+            msg: belongs to the channel from now on.
+            lane: `live late repair correction delete replay`, for `meta["lane"]`.
+            manifest: what samples are in it (`pichannels.journal.encode_manifest`).
+
+        Raises:
+            ChannelStopped: the channel takes no messages.
+            CodecError: the message cannot be encoded; it was not accepted.
+            JournalError: it could not be made durable; it was not accepted.
+            UsageError: the channel has no journal.
+        """
+        msg.meta["lane"] = lane
+        await self._way_in().accept(msg, lane=lane, manifest=manifest)
+
+    def _way_in(self) -> Inlet:
+        if not self._is_open:
+            raise ChannelStopped(self.name)
+        if self._inlet is None:
+            raise UsageError(
+                f"channel {self.name!r} has no journal to accept messages into; run"
+                " it in an engine, or call attach(journal=...) before start()"
+            )
+        return self._inlet
+
+    async def subhandle(self, msg: Message) -> Message:
+        """Called by `handle`; may be overloaded to do something around `process`."""
+        return await self.process(msg)
+
+    async def process(self, msg: Message) -> Message:
+        """Run the chain; may be overloaded to do something around it."""
+        assert self._chain is not None
+        return await self._chain.run(msg, msg.delivery)
+
+    async def _overloaded(self, msg: Message, delivery: Delivery) -> Message:
+        return await self.subhandle(msg)
+
+    def handle_and_wait(self, msg: Message) -> Message:
+        """`handle` for code without an event loop; mainly for tests.
+
+        Raises:
+            UsageError: an event loop is running; await `handle` there.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            raise UsageError(
+                "an event loop is running: use `await channel.handle(msg)`"
+            )
+        return asyncio.run(self._start_and_handle(msg))
+
+    async def _start_and_handle(self, msg: Message) -> Message:
+        if not self.is_stopped():
+            return await self.handle(msg)
+        await self.start()
+        try:
+            return await self.handle(msg)
+        finally:
+            await self.stop()
+
+    async def inject(self, msg: Message, start_nodename: str | None = None) -> Message:
+        """Run a message from a node of this channel on; it is not stored.
+
+        Raises:
+            UsageError: this channel itself has no such node.
+        """
+        position = 0
+        if start_nodename is not None:
+            positions = {step.name: n for n, step in enumerate(self.steps)}
+            if start_nodename not in positions:
+                hint = nearest(start_nodename, positions)
+                raise UsageError(
+                    f"channel {self.name!r} has no node {start_nodename!r}{hint}"
+                )
+            position = positions[start_nodename]
+        if self._chain is None or not self._is_open:
+            raise ChannelStopped(self.name)
+        delivery = Delivery()
+        msg.delivery = delivery
+        result = await self._chain.run(msg, delivery, position)
+        delivery.owed -= 1
+        if delivery.owed:
+            await _settlement(delivery)
+        if delivery.error is not None:
+            raise delivery.error
+        return result
+
+    async def replay(self, msg_id: str) -> Message:
+        """Process a stored message again, as a new message marked as a replay.
+
+        Raises:
+            MessageNotFound: the store has no such message.
+            UsageError: the channel has no store.
+        """
+        return await self.handle(replayed(await self.stored(msg_id)))
+
+    async def stored(self, msg_id: str) -> Entry:
+        """The message with this id in the channel's store.
+
+        Raises:
+            MessageNotFound: the store has no such message.
+            UsageError: the channel has no store.
+        """
+        if self.message_store is None:
+            raise UsageError(f"channel {self.name!r} has no message store")
+        return await self.message_store.get(msg_id)
+
+    # For nodes and branches
+
+    def fullpath(self) -> str:
+        """The dotted name, as nodes have one."""
+        return self.name
+
+    def note_meta(self, msg: Message, names: Sequence[str]) -> None:
+        """Let the store keep these facts of `msg.meta` with the entry message."""
+        delivery: Delivery = msg.delivery
+        if delivery.meta is None:
+            delivery.meta = {}
+        for name in names:
+            if name in msg.meta:
+                delivery.meta.setdefault(name, []).append(str(msg.meta[name]))
+
+    async def follow(self, msg: Message) -> Message:
+        """Run a message of the parent through this sub-channel: its result.
+
+        Raises whatever a node raises.
+        """
+        if self._recorder is None:
+            self.received += 1
+            return await self._run_chain(msg, msg.delivery)
+        parent: Delivery = msg.delivery
+        hold = parent.hold()
+        outcome = await self.run(msg)
+        msg.delivery = parent
+        hold.release()
+        if outcome.error is not None:
+            raise outcome.error
+        outcome.message.delivery = parent
+        return outcome.message
+
+    def fork_off(self, required: bool) -> Callable[[Message], Any]:
+        """What the chain of the parent calls to give this fork its copies."""
+        if self._fork_queue is None:
+            self._fork_queue = ForkQueue(self, required)
+        return self._fork_queue.step()
+
+    def inlet_if_durable(self) -> Inlet | None:
+        """The way in, where an accepted copy is as good as processed."""
+        return self._inlet if self.keeps else None
+
+    def _lane_of(self, msg: Message) -> int:
+        assert self._key is not None
+        return zlib.crc32(str(self._key(msg)).encode()) % len(self._turns)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self.status.label}>"
+
+
+_FINAL = (State.PROCESSED, State.DROPPED, State.REJECTED, State.ERROR)
+_OPTIONS = (
+    "name",
+    "message_store_factory",
+    "lanes",
+    "key",
+    "window",
+    "window_bytes",
+    "retry",
+    "drain_timeout",
+    "raise_dropped",
+)
+
+
+def replayed(entry: Entry) -> Message:
+    """A stored message as a new one that says what it repeats."""
+    original = entry["message"]
+    msg = original.renew()
+    msg.meta["replay_of"] = original.meta.get("replay_of", original.uuid)
+    msg.meta["lane"] = "replay"
+    return msg
+
+
+async def _settlement(delivery: Delivery) -> None:
+    done = asyncio.get_running_loop().create_future()
+
+    def settled(_: Delivery) -> None:
+        if not done.done():
+            done.set_result(None)
+
+    delivery.on_settled(settled)
+    await done
+
+
+def _flattened(args: Sequence[Any]) -> Iterator[Any]:
+    for arg in args:
+        if isinstance(arg, list | tuple):
+            yield from _flattened(arg)
+        elif arg is not None:
+            yield arg

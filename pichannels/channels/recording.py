@@ -1,0 +1,90 @@
+"""Where a channel's messages are kept while and after they are processed."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Awaitable
+from typing import Any, Protocol
+
+from pichannels.delivery import Delivery, Outcome
+from pichannels.errors import Dropped, Rejected
+from pichannels.journal import Journal
+from pichannels.message import Message
+from pichannels.store import MessageStore, State
+
+__all__ = ["JournalRecorder", "Recorder", "StoreRecorder", "facts_of"]
+
+
+class Recorder(Protocol):
+    """Keeps a message before its first node, and later what became of it."""
+
+    async def admit(self, msg: Message, delivery: Delivery) -> None:
+        """Keep the message; sets its store id.
+
+        Raises:
+            CodecError: it cannot be kept, and no node will see it.
+        """
+
+    def settle(self, delivery: Delivery, outcome: Outcome) -> Awaitable[None] | None:
+        """Say what became of it; done when what is returned is."""
+
+
+class JournalRecorder:
+    """Keeps messages in the journal: unsettled ones run again after a crash."""
+
+    def __init__(self, channel: str, journal: Journal) -> None:
+        self._channel = channel
+        self._journal = journal
+
+    async def admit(self, msg: Message, delivery: Delivery) -> None:
+        if self._journal.is_full:
+            await self._journal.room()
+        ticket = self._journal.append(self._channel, msg)
+        await ticket.durable
+        delivery.seq = ticket.seq
+        msg.store_id = str(ticket.seq)
+        msg.store_chan_name = self._channel
+
+    def settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        self._journal.settle(delivery.seq, outcome.state, facts_of(delivery, outcome))
+
+
+class StoreRecorder:
+    """Keeps messages in a message store that is not the journal."""
+
+    def __init__(self, channel: str, store: MessageStore) -> None:
+        self._channel = channel
+        self._store = store
+
+    async def admit(self, msg: Message, delivery: Delivery) -> None:
+        id = await self._store.store(msg)
+        if id is not None:
+            msg.store_id = id
+            msg.store_chan_name = self._channel
+            delivery.store_id = id
+
+    def settle(self, delivery: Delivery, outcome: Outcome) -> Awaitable[None] | None:
+        if delivery.store_id is None:
+            return None
+        return self._store.change_message_state(
+            delivery.store_id, outcome.state, facts_of(delivery, outcome)
+        )
+
+
+def facts_of(delivery: Delivery, outcome: Outcome) -> dict[str, Any] | None:
+    """What is kept beside the state, or None when there is nothing to say."""
+    error = outcome.error
+    if error is None and not delivery.sample_error_count and not delivery.meta:
+        return None
+    facts: dict[str, Any] = dict(delivery.meta or {})
+    if error is not None:
+        facts["err_msg"] = str(error) or type(error).__name__
+        facts["error"] = type(error).__name__
+        facts["node"] = outcome.node
+        facts["attempts"] = delivery.attempts
+        if outcome.state is State.ERROR and not isinstance(error, Dropped | Rejected):
+            facts["stack"] = "".join(traceback.format_exception(error))[-8000:]
+    if delivery.sample_error_count:
+        facts["sample_error_count"] = delivery.sample_error_count
+        facts["sample_errors"] = delivery.sample_errors
+    return facts
