@@ -1,0 +1,155 @@
+"""What every route of the simulator needs: plant, archive, clock and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiohttp import web
+
+from pichannels.simulator.archive import Archive
+from pichannels.simulator.events import DELETED, SYSTEM_STATES, Event, Value
+from pichannels.simulator.faults import Faults
+from pichannels.simulator.feed import Feed
+from pichannels.simulator.plant import Plant
+from pichannels.simulator.query import Query, Refused
+from pichannels.simulator.render import encode, select
+from pichannels.simulator.simtime import SimClock
+from pichannels.simulator.sockets import Hub
+from pichannels.simulator.tags import Tag
+from pichannels.simulator.truth import Truth
+from pichannels.simulator.webids import WebIdError, read_web_id
+
+__all__ = ["World", "json_answer"]
+
+JSON: Final = "application/json"
+
+
+class World:
+    """The plant, its archive and channels, as the routes see them."""
+
+    def __init__(
+        self,
+        plant: Plant,
+        truth: Truth,
+        clock: SimClock,
+        faults: Faults,
+        *,
+        max_items: int,
+        overflow: int,
+    ) -> None:
+        self.plant = plant
+        self.truth = truth
+        self.clock = clock
+        self.faults = faults
+        self.max_items = max_items
+        self.overflow = overflow
+        self.archive = Archive(plant, truth)
+        self.feed = Feed(plant, truth)
+        self.hub = Hub(self.archive, self.feed, faults)
+        self.started = clock.now()
+        self.url = ""
+        self._last_push = 0
+
+    def answer(self, body: Any, query: Query, *, status: int = 200) -> web.Response:
+        """The body as JSON, reduced to the selected fields."""
+        fields = query.fields
+        if fields:
+            body = select(body, fields)
+        return json_answer(body, status)
+
+    def check(self, tag: Tag) -> Tag:
+        """The tag itself, refused where a fault says so."""
+        fault = self.faults.of_tag(tag.path)
+        if fault is not None:
+            raise Refused(fault.status, fault.sentence)
+        return tag
+
+    def tag_by_path(self, path: str) -> Tag:
+        """The tag with this path; 404 without."""
+        found = self.plant.find(path) if path.startswith("\\\\") else None
+        if found is None:
+            raise Refused(404, "The specified path was not found.")
+        return self.check(found)
+
+    def tag_by_web_id(self, web_id: str) -> Tag:
+        """The tag with this WebID; 400 for no WebID, 404 without a tag."""
+        return self.check(self.known_tag(web_id))
+
+    def known_tag(self, web_id: str) -> Tag:
+        """The tag with this WebID, whatever faults it has."""
+        try:
+            found = read_web_id(web_id)
+        except WebIdError as exc:
+            raise Refused(400, str(exc)) from exc
+        tag = None
+        if found.marker == "DP" and found.server in (None, self.plant.server.id):
+            if found.point_id is not None:
+                tag = self.plant.point(found.point_id)
+            elif found.path is not None:
+                tag = self.plant.find("\\\\" + found.path)
+        if tag is None:
+            raise Refused(404, f"PI Point not found '{web_id}'.")
+        return tag
+
+    def push(self, tag: Tag, event: Event) -> None:
+        """Have an event arrive now: on the channels and in the archive."""
+        if not event.error:
+            self.truth.put(tag.name, event)
+        self.feed.inject(tag, event, self.clock.now())
+
+    def next_ticks(self) -> int:
+        """The present, and never the same twice."""
+        self._last_push = max(self.clock.now(), self._last_push + 1)
+        return self._last_push
+
+    def edit(self, tag: Tag, ticks: int, value: Value, *, good: bool = True) -> Event:
+        """Replace the first event at `ticks`, or add one where there is none."""
+        now = self.clock.now()
+        for event, nth, number in self.archive.entries(tag, ticks, ticks, now):
+            self.truth.remove(tag.name, event.ticks, nth, number)
+            break
+        edited = Event(ticks, value, good=good, substituted=True)
+        self.push(tag, edited)
+        return edited
+
+    def delete(self, tag: Tag, start: int, end: int) -> int:
+        """Delete the archived events in `[start, end]`; returns how many.
+
+        A channel carries for each of them a bad `No Data` at its timestamp.
+        """
+        now = self.clock.now()
+        start = max(start, self.plant.created + 1)
+        gone = list(self.archive.entries(tag, start, end, now))
+        for event, nth, number in gone:
+            self.truth.remove(tag.name, event.ticks, nth, number)
+            marker = Event(event.ticks, DELETED, good=False, substituted=True)
+            self.feed.inject(tag, marker, now)
+        return len(gone)
+
+    def outage(self, tags: Iterable[Tag], start: int, end: int, arrive: int) -> None:
+        """Hold back what the source of these tags measures in `[start, end)`."""
+        for tag in tags:
+            self.truth.outage(tag.name, start, end, arrive)
+
+    def value_of(self, tag: Tag, value: Any) -> tuple[Value, bool]:
+        """The value as the tag holds it, and whether it is good.
+
+        The name of a digital state stands for the state, and on other tags than
+        strings the name of a system state for that.
+        """
+        if not isinstance(value, str) or tag.kind == "string":
+            system = getattr(value, "is_system", False)
+            return value, not system
+        if value in SYSTEM_STATES:
+            return SYSTEM_STATES[value], False
+        states = tag.template.states
+        state = states.state(value) if states else None
+        return (state if state is not None else value), True
+
+
+def json_answer(body: Any, status: int = 200) -> web.Response:
+    """A JSON answer as the server sends it."""
+    return web.Response(
+        body=encode(body), status=status, content_type=JSON, charset="utf-8"
+    )
