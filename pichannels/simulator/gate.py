@@ -11,7 +11,7 @@ from email.utils import formatdate
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from pichannels import clock
 from pichannels.errors import UsageError
