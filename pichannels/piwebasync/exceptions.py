@@ -1,0 +1,169 @@
+"""What goes wrong with a PI Web API server, under one root.
+
+::
+
+    PIWebAsyncException
+     |- APIException              a request that cannot be sent as it is
+     |   |- SerializationError    a parameter that has no form in a URL
+     |- HTTPClientError           no answer: not reached, cut off, too slow
+     |   |- HTTPStatusError       an answer that says no
+     |- WebsocketClientError
+         |- ChannelRefused        the server declined the handshake
+         |- ChannelOpenTimeout    no handshake within the time allowed
+         |- ChannelInUse          two receivers on one channel
+         |- ChannelClosed
+         |   |- ChannelClosedOK     closed by us, or by PI in good order
+         |   |- ChannelClosedError  lost; the cause tells why
+         |- ChannelUpdateError    the new request failed; the channel is closed
+         |- ChannelRollback       the new request failed; the old one goes on
+         |- WatchdogTimeout       no connection for too long
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pichannels.errors import PichannelsError, UsageError
+
+__all__ = [
+    "APIException",
+    "ChannelClosed",
+    "ChannelClosedError",
+    "ChannelClosedOK",
+    "ChannelInUse",
+    "ChannelOpenTimeout",
+    "ChannelRefused",
+    "ChannelRollback",
+    "ChannelUpdateError",
+    "HTTPClientError",
+    "HTTPStatusError",
+    "PIWebAsyncException",
+    "SerializationError",
+    "WatchdogTimeout",
+    "WebsocketClientError",
+]
+
+
+class PIWebAsyncException(PichannelsError):
+    """The root of all errors of the PI Web API client."""
+
+
+class APIException(PIWebAsyncException, ValueError):
+    """The request cannot be made or sent as it is."""
+
+
+class SerializationError(APIException):
+    """A parameter that has no form in a URL."""
+
+    def __init__(self, name: str, value: object, allowed: str) -> None:
+        self.name = name
+        self.value = value
+        self.allowed = allowed
+        super().__init__(f"{name} cannot be {value!r}; allowed: {allowed}")
+
+
+class HTTPClientError(PIWebAsyncException):
+    """There is no answer: the server was not reached, or the connection broke."""
+
+    def __init__(self, method: str, url: str, reason: str) -> None:
+        self.method = method
+        self.url = url
+        self.reason = reason
+        super().__init__(f"{method} {url} got no answer: {reason}")
+
+
+class HTTPStatusError(HTTPClientError):
+    """The server's answer says no: its status and what it gives as reasons."""
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        status_code: int,
+        reason: str,
+        errors: Sequence[str],
+    ) -> None:
+        super().__init__(method, url, reason)
+        self.status_code = status_code
+        self.errors = list(errors)
+        said = f": {'; '.join(self.errors)}" if self.errors else ""
+        self.args = (f"{status_code} {reason} from {method} {url}{said}",)
+
+
+class WebsocketClientError(PIWebAsyncException):
+    """Something is wrong with a PI channel."""
+
+
+class ChannelRefused(WebsocketClientError):
+    """The server answered the handshake with something else than a channel."""
+
+    def __init__(self, url: str, status_code: int, reason: str, body: str) -> None:
+        self.url = url
+        self.status_code = status_code
+        self.reason = reason
+        self.body = body
+        said = f": {body[:300]}" if body else ""
+        super().__init__(f"{url} refused the channel, {status_code} {reason}{said}")
+
+
+class ChannelOpenTimeout(WebsocketClientError, TimeoutError):
+    """The channel did not open within `seconds`."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self.url = url
+        self.seconds = seconds
+        super().__init__(f"{url} did not open within {seconds:g} s")
+
+
+class ChannelInUse(WebsocketClientError, UsageError, RuntimeError):
+    """A second receiver on a channel; use one task and a queue behind it."""
+
+    def __init__(self) -> None:
+        super().__init__("another task is receiving from this channel; use one only")
+
+
+class ChannelClosed(WebsocketClientError):
+    """The channel is closed; nothing more comes from it."""
+
+    def __init__(self, url: str, reason: str, code: int | None = None) -> None:
+        self.url = url
+        self.reason = reason
+        self.code = code
+        shown = f" (close code {code})" if code is not None else ""
+        super().__init__(f"{url} is closed: {reason}{shown}")
+
+
+class ChannelClosedOK(ChannelClosed):
+    """Closed by our own `close`, or by the server in good order."""
+
+
+class ChannelClosedError(ChannelClosed):
+    """The connection was lost and is not opened again; the cause tells why."""
+
+
+class ChannelUpdateError(WebsocketClientError):
+    """The new request could not be opened; the channel is closed."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = url
+        self.reason = reason
+        super().__init__(f"the channel could not change to {url}: {reason}")
+
+
+class ChannelRollback(WebsocketClientError):
+    """The new request could not be opened; the channel goes on with the old one."""
+
+    def __init__(self, url: str, kept: str, reason: str) -> None:
+        self.url = url
+        self.kept = kept
+        self.reason = reason
+        super().__init__(f"the channel stays at {kept}, as {url} failed: {reason}")
+
+
+class WatchdogTimeout(WebsocketClientError):
+    """There was no connection for longer than `dead_channel_timeout`."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        self.url = url
+        self.seconds = seconds
+        super().__init__(f"{url} had no connection for {seconds:g} s")
