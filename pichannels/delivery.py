@@ -38,7 +38,9 @@ class Outcome:
         sample_errors: how many samples were set aside.
     """
 
-    __slots__ = ("error", "message", "node", "sample_errors", "state")
+    error: BaseException | None = None
+    node = ""
+    sample_errors = 0
 
     def __init__(
         self,
@@ -46,13 +48,12 @@ class Outcome:
         message: Message,
         error: BaseException | None = None,
         node: str = "",
-        sample_errors: int = 0,
     ) -> None:
         self.state = state
         self.message = message
-        self.error = error
-        self.node = node
-        self.sample_errors = sample_errors
+        if error is not None:
+            self.error = error
+            self.node = node
 
     def __repr__(self) -> str:
         return f"<Outcome {self.state} {self.error!r}>"
@@ -95,30 +96,23 @@ class Hold:
 
 
 class Delivery:
-    """The settlement of one entry message."""
+    """The settlement of one entry message.
 
-    __slots__ = (
-        "_listeners",
-        "error",
-        "failed_at",
-        "meta",
-        "outcome",
-        "owed",
-        "sample_error_count",
-        "sample_errors",
-        "seq",
-    )
+    What most messages never need has its default on the class, so that a delivery
+    costs next to nothing.
+    """
 
-    def __init__(self, seq: int = 0) -> None:
-        self.seq = seq
-        self.owed = 1
-        self.error: BaseException | None = None
-        self.failed_at = ""
-        self.outcome: Outcome | None = None
-        self.meta: dict[str, Any] | None = None
-        self.sample_errors: list[dict[str, Any]] | None = None
-        self.sample_error_count = 0
-        self._listeners: list[Callable[[Delivery], None]] | None = None
+    owed = 1
+    seq = 0
+    attempts = 1
+    store_id: str | None = None
+    error: BaseException | None = None
+    failed_at = ""
+    outcome: Outcome | None = None
+    meta: dict[str, Any] | None = None
+    sample_errors: list[dict[str, Any]] | None = None
+    sample_error_count = 0
+    _listeners: list[Callable[[Delivery], None]] | None = None
 
     @property
     def is_settled(self) -> bool:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from pichannels.channels.branches import Branch, Case, Condition, Fork, When
+from pichannels.channels.branches import Branch
+from pichannels.channels.building import ChainBuilder
 from pichannels.channels.chain import Chain, ChainStep
 from pichannels.channels.forking import ForkQueue
 from pichannels.channels.inlet import Inlet
-from pichannels.channels.picture import dot_lines, text_lines
 from pichannels.channels.recording import JournalRecorder, Recorder, StoreRecorder
+from pichannels.channels.turn import Turn
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import ChannelStopped, Dropped, Rejected, UsageError, nearest
 from pichannels.events import EventBus
@@ -33,37 +33,7 @@ logger: Final = logging.getLogger("pichannels.channels")
 Key = Callable[[Message], Any]
 
 
-class Turn:
-    """Who may run: one at a time, in the order of asking."""
-
-    __slots__ = ("_waiting", "busy")
-
-    def __init__(self) -> None:
-        self.busy = False
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    async def wait(self) -> None:
-        """Until it is the caller's turn; `busy` stays true."""
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        try:
-            await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                self.done()
-            raise
-
-    def done(self) -> None:
-        """The caller's turn is over."""
-        while self._waiting:
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(None)
-                return
-        self.busy = False
-
-
-class BaseChannel:
+class BaseChannel(ChainBuilder):
     """A chain of nodes that messages run through; other channels add a source.
 
     Args:
@@ -128,7 +98,10 @@ class BaseChannel:
         self.events: EventBus = EventBus()
         self.steps: list[BaseNode | Branch] = []
         self.received = 0
-        self.settled: dict[State, int] = dict.fromkeys(_FINAL, 0)
+        self.processed = 0
+        self.dropped = 0
+        self.rejected = 0
+        self.failed = 0
         self._key = key
         self._turns = [Turn() for _ in range(lanes)]
         self._turn = self._turns[0]
@@ -139,175 +112,12 @@ class BaseChannel:
         self._fork_queue: ForkQueue | None = None
         self._status = Status.STOPPED
         self._is_open = False
+        self._is_plain = False
         self._running = 0
+        self._is_draining = False
         self._idle = asyncio.Event()
         self._run_chain: Callable[[Message, Delivery], Awaitable[Message]]
         self._chain: Chain | None = None
-
-    # Building
-
-    def add(self, *args: Any) -> BaseChannel:
-        """Add nodes to the end of the chain; lists of nodes are taken apart.
-
-        Raises:
-            UsageError: something that is no node, or a name given twice.
-        """
-        return self.append(*args)
-
-    def append(self, *args: Any) -> BaseChannel:
-        """The same as `add`."""
-        for node in _flattened(args):
-            if not isinstance(node, BaseNode):
-                raise UsageError(
-                    f"channel {self.name!r}: {node!r} is no node; a function goes"
-                    " into nodes.python.Function(...)"
-                )
-            self._add_node(node)
-        return self
-
-    def _add_node(self, node: BaseNode) -> None:
-        if node.channel is not None:
-            raise UsageError(
-                f"node {node.fullpath()!r} is in a channel already; make another one"
-            )
-        node.name = self._free_name(node.name, node.is_auto_named)
-        node.channel = self
-        node.changed = self._forget_chain
-        self.steps.append(node)
-        self._forget_chain()
-
-    def _free_name(self, name: str, may_number: bool) -> str:
-        taken = {step.name for step in self.steps}
-        taken.update(c.short_name for step in self._branches() for c in step.channels)
-        if name not in taken:
-            return name
-        if not may_number:
-            raise UsageError(f"channel {self.name!r} has two steps named {name!r}")
-        number = 2
-        while f"{name}_{number}" in taken:
-            number += 1
-        return f"{name}_{number}"
-
-    def _sub_channel(
-        self, name: str | None, kind: str, factory: MessageStoreFactory | None
-    ) -> BaseChannel:
-        free = self._free_name(name or kind, name is None)
-        return BaseChannel(free, self, message_store_factory=factory)
-
-    def fork(
-        self,
-        name: str | None = None,
-        message_store_factory: MessageStoreFactory | None = None,
-        *,
-        required: bool = True,
-    ) -> BaseChannel:
-        """A sub-channel that gets a copy of each message at this point.
-
-        It works beside the main chain. A message is settled when its copy is too; a
-        fork with a durable store of its own counts as soon as the copy is stored.
-
-        Args:
-            name: unique among the steps of this channel.
-            message_store_factory: keeps the copies.
-            required: False means that the fork never holds or fails the message;
-                its failures are logged and counted, and copies that it has no room
-                for are discarded and counted.
-        """
-        channel = self._sub_channel(name, "fork", message_store_factory)
-        return self._branch(Fork(self, channel, required))[0]
-
-    def when(
-        self,
-        condition: Condition,
-        name: str | None = None,
-        message_store_factory: MessageStoreFactory | None = None,
-        *,
-        each: bool = False,
-    ) -> BaseChannel:
-        """A sub-channel that replaces the rest where the condition is true.
-
-        Its result is the result of the channel.
-
-        Args:
-            condition: a value, or a function of the message; with `each` of one
-                sample.
-            name: unique among the steps of this channel.
-            message_store_factory: keeps what comes this way.
-            each: split a batch: the samples for which the condition is true leave,
-                the others go on.
-        """
-        channel = self._sub_channel(name, "when", message_store_factory)
-        return self._branch(When(self, channel, condition, each))[0]
-
-    def case(
-        self,
-        *conditions: Condition,
-        names: Sequence[str] | None = None,
-        message_store_factory: MessageStoreFactory | None = None,
-        each: bool = False,
-    ) -> list[BaseChannel]:
-        """One sub-channel for each condition; the first that is true is taken.
-
-        Then the chain goes on with its result; without a match with the message.
-
-        Args:
-            conditions: values, or functions of the message (of a sample with
-                `each`).
-            names: one for each condition.
-            message_store_factory: keeps what comes each way.
-            each: split a batch, in order, into one part for each condition and one
-                for the samples that match none.
-
-        Raises:
-            UsageError: as many names as conditions are needed.
-        """
-        if names is not None and len(names) != len(conditions):
-            raise UsageError(
-                f"case got {len(conditions)} conditions but {len(names)} names"
-            )
-        channels: list[BaseChannel] = []
-        for number in range(len(conditions)):
-            name = names[number] if names else None
-            channels.append(
-                self._sub_channel(name, f"case{number}", message_store_factory)
-            )
-        return self._branch(Case(self, channels, conditions, each))
-
-    def _branch(self, branch: Branch) -> list[BaseChannel]:
-        self.steps.append(branch)
-        self._forget_chain()
-        return branch.channels
-
-    def _branches(self) -> list[Branch]:
-        return [step for step in self.steps if isinstance(step, Branch)]
-
-    def subchannels(self) -> list[BaseChannel]:
-        """The sub-channels of all branches, in order, without theirs."""
-        return [channel for branch in self._branches() for channel in branch.channels]
-
-    def nodes(self) -> Iterator[BaseNode]:
-        """All nodes, those of sub-channels too, in order."""
-        for step in self.steps:
-            if isinstance(step, BaseNode):
-                yield step
-            else:
-                for channel in step.channels:
-                    yield from channel.nodes()
-
-    def get_node(self, name: str) -> BaseNode | None:
-        """The node with this name, here or in a sub-channel; None without one."""
-        for node in self.nodes():
-            if name in (node.name, node.fullpath()):
-                return node
-        return None
-
-    def graph(self, prefix: str = "", dot: bool = False) -> Iterator[str]:
-        """The chain as lines of text, or of Graphviz dot."""
-        return dot_lines(self) if dot else text_lines(self, prefix)
-
-    def graph_dot(self, end: str = "") -> Iterator[str]:
-        """The chain as lines of Graphviz dot, up to the node id `end`."""
-        return dot_lines(self, end)
 
     # Lifecycle
 
@@ -359,6 +169,7 @@ class BaseChannel:
             self._change(Status.STOPPED)
             raise
         self._is_open = True
+        self._is_plain = self._recorder is None and self._key is None
         self._change(Status.WAITING)
         if self.journal is not None:
             self._inlet = self._make_inlet(self.journal)
@@ -372,7 +183,7 @@ class BaseChannel:
         """
         if self.is_stopped():
             return
-        self._is_open = False
+        self._is_open = self._is_plain = False
         self._change(Status.STOPPING)
         try:
             async with asyncio.timeout(self.drain_timeout):
@@ -389,9 +200,11 @@ class BaseChannel:
 
     async def drain(self) -> None:
         """Until all messages that came in are settled."""
+        self._is_draining = True
         while self._running:
             self._idle.clear()
             await self._idle.wait()
+        self._is_draining = False
         if self._inlet is not None:
             await self._inlet.drain()
 
@@ -448,7 +261,14 @@ class BaseChannel:
             "channel.state", channel=self.name, old=old.label, new=status.label
         )
 
-    def _forget_chain(self) -> None:
+    def make_sub_channel(
+        self, name: str, factory: MessageStoreFactory | None
+    ) -> BaseChannel:
+        """A channel whose parent is this one."""
+        return BaseChannel(name, self, message_store_factory=factory)
+
+    def chain_changed(self) -> None:
+        """Called after each change of the steps."""
         self._chain = None
         if self._is_open:
             self._compile()
@@ -475,7 +295,36 @@ class BaseChannel:
             Rejected: a node refused the message.
             Exception: whatever a node failed with.
         """
-        outcome = await self.run(msg)
+        turn = self._turn
+        if turn.busy or not self._is_plain:
+            return self._result(msg, await self.run(msg))
+        # What `run` does, without the parts that this channel does not have.
+        turn.busy = True
+        self.received += 1
+        self._running += 1
+        msg.delivery = delivery = Delivery()
+        try:
+            try:
+                result = await self._run_chain(msg, delivery)
+            except Exception as exc:
+                outcome = self._outcome(msg, exc, delivery)
+            else:
+                if delivery.owed == 1 and not delivery.sample_error_count:
+                    self.processed += 1
+                    return result
+                outcome = Outcome(State.PROCESSED, result)
+            finally:
+                if turn.waiting:
+                    turn.done()
+                else:
+                    turn.busy = False
+            return self._result(msg, await self._settled(delivery, outcome))
+        finally:
+            self._running -= 1
+            if self._is_draining and not self._running:
+                self._idle.set()
+
+    def _result(self, msg: Message, outcome: Outcome) -> Message:
         if outcome.error is None:
             return outcome.message
         if outcome.state is State.DROPPED and not self.raise_dropped:
@@ -497,10 +346,7 @@ class BaseChannel:
             if self._recorder is not None:
                 await self._recorder.admit(msg, delivery)
             outcome = await self.attempt(msg, delivery)
-            delivery.owed -= 1
-            if delivery.owed:
-                await _settlement(delivery)
-            outcome = self.finish(delivery, outcome)
+            outcome = await self._settled(delivery, outcome)
             if self._recorder is not None:
                 settled = self._recorder.settle(delivery, outcome)
                 if settled is not None:
@@ -508,7 +354,7 @@ class BaseChannel:
             return outcome
         finally:
             self._running -= 1
-            if not self._running:
+            if self._is_draining and not self._running:
                 self._idle.set()
 
     async def attempt(self, msg: Message, delivery: Delivery) -> Outcome:
@@ -524,39 +370,63 @@ class BaseChannel:
         try:
             result = await self._run_chain(msg, delivery)
             return Outcome(State.PROCESSED, result)
-        except Dropped as exc:
-            return Outcome(State.DROPPED, msg, exc, delivery.failed_at)
-        except Rejected as exc:
-            logger.warning("%s: message %s rejected: %s", self.name, msg.uuid, exc)
-            return Outcome(State.REJECTED, msg, exc, delivery.failed_at)
         except Exception as exc:
-            return Outcome(State.ERROR, msg, exc, delivery.failed_at)
+            return self._outcome(msg, exc, delivery)
         finally:
             turn.done()
 
+    def _outcome(self, msg: Message, exc: Exception, delivery: Delivery) -> Outcome:
+        if isinstance(exc, Dropped):
+            return Outcome(State.DROPPED, msg, exc, delivery.failed_at)
+        if isinstance(exc, Rejected):
+            logger.warning("%s: message %s rejected: %s", self.name, msg.uuid, exc)
+            return Outcome(State.REJECTED, msg, exc, delivery.failed_at)
+        return Outcome(State.ERROR, msg, exc, delivery.failed_at)
+
+    async def _settled(self, delivery: Delivery, outcome: Outcome) -> Outcome:
+        """The final outcome, when all that the message led to has ended."""
+        delivery.release()
+        if delivery.owed:
+            await _settlement(delivery)
+        return self.finish(delivery, outcome)
+
     def finish(self, delivery: Delivery, outcome: Outcome) -> Outcome:
         """The outcome with what happened after the chain had run; counts it."""
+        if outcome.error is None and delivery.error is None:
+            self.processed += 1
+        else:
+            outcome = self._finish_failed(delivery, outcome)
+        outcome.sample_errors = delivery.sample_error_count
+        return outcome
+
+    def _finish_failed(self, delivery: Delivery, outcome: Outcome) -> Outcome:
         if delivery.error is not None and outcome.state is not State.ERROR:
             outcome = Outcome(
                 State.ERROR, outcome.message, delivery.error, delivery.failed_at
             )
-        outcome.sample_errors = delivery.sample_error_count
-        self.settled[outcome.state] += 1
-        if outcome.state is State.ERROR:
-            logger.error(
-                "%s: message failed at %s: %s",
-                self.name,
-                outcome.node or "the channel",
-                outcome.error,
-                exc_info=outcome.error if logger.isEnabledFor(logging.DEBUG) else None,
-            )
-            self.events.fire(
-                "message.failed",
-                channel=self.name,
-                node=outcome.node,
-                error=str(outcome.error),
-            )
+        if outcome.state is State.DROPPED:
+            self.dropped += 1
+        elif outcome.state is State.REJECTED:
+            self.rejected += 1
+        else:
+            self.failed += 1
+            self._tell_failure(outcome)
         return outcome
+
+    def _tell_failure(self, outcome: Outcome) -> None:
+        logger.error(
+            "%s: message failed at %s: %s",
+            self.name,
+            outcome.node or "the channel",
+            outcome.error,
+            exc_info=outcome.error if logger.isEnabledFor(logging.DEBUG) else None,
+        )
+        self.events.fire(
+            "message.failed",
+            channel=self.name,
+            node=outcome.node,
+            error=str(outcome.error),
+        )
 
     async def accept(
         self, msg: Message, *, lane: str = "live", manifest: bytes | None = None
@@ -724,7 +594,6 @@ class BaseChannel:
         return f"<{type(self).__name__} {self.name} {self.status.label}>"
 
 
-_FINAL = (State.PROCESSED, State.DROPPED, State.REJECTED, State.ERROR)
 _OPTIONS = (
     "name",
     "message_store_factory",
@@ -756,11 +625,3 @@ async def _settlement(delivery: Delivery) -> None:
 
     delivery.on_settled(settled)
     await done
-
-
-def _flattened(args: Sequence[Any]) -> Iterator[Any]:
-    for arg in args:
-        if isinstance(arg, list | tuple):
-            yield from _flattened(arg)
-        elif arg is not None:
-            yield arg

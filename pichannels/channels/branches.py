@@ -16,6 +16,7 @@ from pichannels.node import Step
 
 if TYPE_CHECKING:
     from pichannels.channels.base import BaseChannel
+    from pichannels.channels.building import ChainBuilder
 
 __all__ = ["Branch", "Case", "Condition", "Fork", "When"]
 
@@ -28,7 +29,7 @@ class Branch:
 
     kind = ""
 
-    def __init__(self, parent: BaseChannel, channels: Sequence[BaseChannel]) -> None:
+    def __init__(self, parent: ChainBuilder, channels: Sequence[BaseChannel]) -> None:
         self.parent = parent
         self.channels = list(channels)
         self.name = channels[0].short_name if channels else self.kind
@@ -48,7 +49,7 @@ class Fork(Branch):
     kind = "fork"
 
     def __init__(
-        self, parent: BaseChannel, channel: BaseChannel, required: bool
+        self, parent: ChainBuilder, channel: BaseChannel, required: bool
     ) -> None:
         super().__init__(parent, [channel])
         self.required = required
@@ -64,7 +65,7 @@ class When(Branch):
 
     def __init__(
         self,
-        parent: BaseChannel,
+        parent: ChainBuilder,
         channel: BaseChannel,
         condition: Condition,
         each: bool,
@@ -116,7 +117,7 @@ class Case(Branch):
 
     def __init__(
         self,
-        parent: BaseChannel,
+        parent: ChainBuilder,
         channels: Sequence[BaseChannel],
         conditions: Sequence[Condition],
         each: bool,

@@ -64,23 +64,20 @@ class Chain:
         try:
             for call, step in self._steps[start:] if start else self._steps:
                 result = call(msg)
-                if type(result) is CoroutineType:
-                    result = await result
-                if type(result) is Message:
-                    step.processed += 1
-                    if result is not msg:
-                        result.delivery = delivery
-                        msg = result
-                    continue
-                if type(result) is Replaced:
-                    step.processed += 1
-                    return result.message
-                result = await _plain(result, step, delivery)
                 if type(result) is not Message:
-                    return await self._run_each(result, msg, delivery, step)
+                    if type(result) is CoroutineType:
+                        result = await result
+                    if type(result) is Replaced:
+                        step.processed += 1
+                        return result.message
+                    if type(result) is not Message:
+                        result = await _plain(result, step, delivery)
+                    if type(result) is not Message:
+                        return await self._run_each(result, msg, delivery, step)
                 step.processed += 1
-                result.delivery = delivery
-                msg = result
+                if result is not msg:
+                    result.delivery = delivery
+                    msg = result
             return msg
         except EndOfChain:
             return msg

@@ -34,7 +34,9 @@ class Processor(Protocol):
     """What the inlet needs of its channel."""
 
     name: str
-    keeps: bool
+
+    @property
+    def keeps(self) -> bool: ...
 
     async def attempt(self, msg: Message, delivery: Delivery) -> Outcome: ...
 
@@ -232,7 +234,8 @@ class Inlet:
             await self._process(item)
 
     async def _process(self, item: _Item) -> None:
-        delivery = Delivery(item.seq)
+        delivery = Delivery()
+        delivery.seq = item.seq
         delivery.attempts = 0
         msg = item.msg
         while True:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from pichannels.channels.branches import Branch, Case, Fork
 
 if TYPE_CHECKING:
-    from pichannels.channels.base import BaseChannel
+    from pichannels.channels.building import ChainBuilder
 
 __all__ = ["dot_lines", "text_lines"]
 
 
-def text_lines(channel: BaseChannel, prefix: str = "") -> Iterator[str]:
+def text_lines(channel: ChainBuilder, prefix: str = "") -> Iterator[str]:
     """One line for each node, indented for each branch."""
     if channel.parent is None:
         yield f"{prefix}{channel.name} ({type(channel).__name__})"
@@ -47,7 +47,7 @@ def _each(branch: Branch) -> str:
     return " (each sample)" if getattr(branch, "each", False) else ""
 
 
-def dot_lines(channel: BaseChannel, end: str = "") -> Iterator[str]:
+def dot_lines(channel: ChainBuilder, end: str = "") -> Iterator[str]:
     """Statements for a digraph: nodes and arrows, sub-channels as boxes."""
     if channel.parent is None:
         yield f"{_id(channel.name)} [shape=cds, label={_id(channel.name)}];"
@@ -55,7 +55,7 @@ def dot_lines(channel: BaseChannel, end: str = "") -> Iterator[str]:
     yield from _chain_lines(channel, channel.name, end or f"{channel.name}.out")
 
 
-def _chain_lines(channel: BaseChannel, last: str, end: str) -> Iterator[str]:
+def _chain_lines(channel: ChainBuilder, last: str, end: str) -> Iterator[str]:
     for step in channel.steps:
         path = step.fullpath()
         if not isinstance(step, Branch):
@@ -78,7 +78,7 @@ def _chain_lines(channel: BaseChannel, last: str, end: str) -> Iterator[str]:
         yield f"{_id(last)} -> {_id(end)};"
 
 
-def _sub_lines(sub: BaseChannel, branch: str, after: str) -> Iterator[str]:
+def _sub_lines(sub: ChainBuilder, branch: str, after: str) -> Iterator[str]:
     start = f"{sub.name}.start"
     yield f"{_id(start)} [shape=cds, label={_id(sub.short_name)}];"
     yield f"{_id(branch)} -> {_id(start)};"
