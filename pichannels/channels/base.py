@@ -88,6 +88,7 @@ class BaseChannel(ChainBuilder):
         )
         self.raise_dropped = raise_dropped
         self.drain_timeout = drain_timeout
+        self.has_source_enabled = True
         self.message_store_factory = message_store_factory
         self.message_store: MessageStore | None = (
             message_store_factory.get_store(self.name)
@@ -174,6 +175,8 @@ class BaseChannel(ChainBuilder):
         if self.journal is not None:
             self._inlet = self._make_inlet(self.journal)
             self._inlet.recover()
+        if self.has_source_enabled:
+            await self.start_source()
 
     async def stop(self) -> None:
         """Take no more messages, finish those in flight, stop the parts.
@@ -183,6 +186,8 @@ class BaseChannel(ChainBuilder):
         """
         if self.is_stopped():
             return
+        if self.has_source_enabled:
+            await self.stop_source()
         self._is_open = self._is_plain = False
         self._change(Status.STOPPING)
         try:
@@ -197,6 +202,14 @@ class BaseChannel(ChainBuilder):
             )
         await self._stop_parts()
         self._change(Status.STOPPED)
+
+    async def start_source(self) -> None:
+        """Called at the end of `start`; begin here to receive messages."""
+        return
+
+    async def stop_source(self) -> None:
+        """Called at the beginning of `stop`; receive no more messages."""
+        return
 
     async def drain(self) -> None:
         """Until all messages that came in are settled."""
