@@ -1,0 +1,214 @@
+"""How many requests one wish takes: URL length, list pages, pages of history.
+
+Nothing here sends anything. A pager offers the next `request` and takes what the
+answer held; it has none left when all has been read.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from pichannels.errors import DecodeError
+from pichannels.piwebasync.exceptions import APIException
+from pichannels.piwebasync.parsing import ChannelMessage
+from pichannels.piwebasync.requests import APIRequest
+from pichannels.piwebasync.timed_values import StreamEvents, TimedValue
+
+__all__ = ["ITEM_LIMIT", "URL_LIMIT", "ListPager", "Part", "RecordedPager", "split"]
+
+URL_LIMIT: Final = 4096
+"""Characters of a URL that every server and proxy between is known to take."""
+ITEM_LIMIT: Final = 150_000
+"""PI's own default for the items of one answer, all streams together."""
+
+
+class Part(NamedTuple):
+    """One request, and the items that it asks for."""
+
+    items: list[str]
+    request: APIRequest
+
+
+def split(
+    build: Callable[[Sequence[str]], APIRequest],
+    items: Sequence[str],
+    *,
+    url_limit: int = URL_LIMIT,
+    max_items: int | None = None,
+) -> Iterator[Part]:
+    """Requests for all `items`, each within `url_limit` characters of URL.
+
+    `build` makes the request for some of them. An item whose own URL is too long
+    is asked for alone. `max_items` limits the items of one request.
+    """
+    part: list[str] = []
+    length = 0
+    for item in items:
+        alone = len(build([item]).absolute_url)
+        more = len(build([item, item]).absolute_url) - alone
+        if part and (length + more > url_limit or len(part) == max_items):
+            yield Part(part, build(part))
+            part = []
+        length = length + more if part else alone
+        part.append(item)
+    if part:
+        yield Part(part, build(part))
+
+
+class ListPager:
+    """A list that is read in pages by `start_index`, where PI gives no links.
+
+    Args:
+        build: makes the request of `(start_index, max_count)`.
+        max_count: items of one page.
+    """
+
+    def __init__(
+        self, build: Callable[[int, int], APIRequest], max_count: int = 1000
+    ) -> None:
+        self._build = build
+        self._max_count = max_count
+        self._start = 0
+        self.request: APIRequest | None = build(0, max_count)
+        """What to ask next; None when the list is complete."""
+
+    def feed(self, received: int) -> None:
+        """Take note that the page held `received` items."""
+        self._start += received
+        complete = received < self._max_count
+        self.request = None if complete else self._build(self._start, self._max_count)
+
+
+class _Step(msgspec.Struct):
+    """Streams that are asked for together, from where, how many events each."""
+
+    web_ids: list[str]
+    start: str
+    max_count: int
+
+
+class RecordedPager:
+    """The archived events of several streams, page by page.
+
+    PI gives no links here: a stream whose page is full goes on at the timestamp of
+    its last event. Events at the seam come again and are left out once; a page
+    that holds one timestamp only is asked for again with a larger `max_count`.
+
+    Args:
+        build: makes the request of `(web_ids, start_time, max_count)`; boundary
+            type `Inside`, ascending order.
+        web_ids: the streams.
+        start: the start time of the first pages, ISO 8601.
+        max_count: events of one stream in one page.
+        item_limit: events that the server gives in one answer.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Sequence[str], str, int], APIRequest],
+        web_ids: Sequence[str],
+        start: str,
+        *,
+        max_count: int = 10_000,
+        item_limit: int = ITEM_LIMIT,
+    ) -> None:
+        self._build = build
+        self._limit = item_limit
+        self._seams: dict[str, list[TimedValue]] = {}
+        each = max(1, min(max_count, item_limit // max(1, len(web_ids))))
+        self._steps = deque([_Step(list(web_ids), start, each)] if web_ids else ())
+        self.failures: dict[str, str] = {}
+        """WebIDs that PI could not answer, with PI's reason; read no further."""
+
+    @property
+    def request(self) -> APIRequest | None:
+        """What to ask next; None when all has been read."""
+        if not self._steps:
+            return None
+        step = self._steps[0]
+        return self._build(step.web_ids, step.start, step.max_count)
+
+    def feed(self, answer: ChannelMessage) -> ChannelMessage:
+        """Take the answer to `request`; returns the events that are new.
+
+        Raises:
+            DecodeError: the answer is not of the streams that were asked for.
+            APIException: more events than the server gives share one timestamp.
+        """
+        step = self._steps.popleft()
+        new = []
+        for web_id, stream in _matched(step.web_ids, answer.streams):
+            if reason := stream.failure:
+                self.failures[web_id] = reason
+            else:
+                new.append(self._take(web_id, stream, step))
+        return ChannelMessage(new)
+
+    def refused(self) -> None:
+        """The server finds the answer too large: ask for half of it.
+
+        Raises:
+            APIException: it was one event of one stream already.
+        """
+        step = self._steps.popleft()
+        half = len(step.web_ids) // 2
+        if half:
+            for part in (step.web_ids[half:], step.web_ids[:half]):
+                self._steps.appendleft(_Step(part, step.start, step.max_count))
+        elif step.max_count > 1:
+            self._limit = step.max_count // 2
+            self._steps.appendleft(_Step(step.web_ids, step.start, self._limit))
+        else:
+            raise APIException(f"the server gives no single event of {step.web_ids[0]}")
+
+    def _take(self, web_id: str, stream: StreamEvents, step: _Step) -> StreamEvents:
+        events = stream.events
+        if len(events) >= step.max_count:
+            self._go_on(web_id, events, step.max_count)
+        seam = list(self._seams.pop(web_id, ()))
+        self._keep_seam(web_id, events, full=len(events) >= step.max_count)
+        stream.items = [event for event in events if not _take_out(event, seam)]
+        return stream
+
+    def _keep_seam(self, web_id: str, events: list[TimedValue], *, full: bool) -> None:
+        if full:
+            last = events[-1].timestamp
+            self._seams[web_id] = [e for e in events if e.timestamp == last]
+
+    def _go_on(self, web_id: str, events: list[TimedValue], max_count: int) -> None:
+        last = events[-1].timestamp
+        if events[0].timestamp == last:
+            if max_count >= self._limit:
+                raise APIException(
+                    f"{web_id} has more than {max_count} events at {last}, and the"
+                    " server gives no more in one answer"
+                )
+            max_count = min(2 * max_count, self._limit)
+        self._steps.append(_Step([web_id], last, max_count))
+
+
+def _take_out(event: TimedValue, seam: list[TimedValue]) -> bool:
+    """Whether the event is one of the seam; each of those counts once."""
+    if event in seam:
+        seam.remove(event)
+        return True
+    return False
+
+
+def _matched(
+    web_ids: list[str], streams: list[StreamEvents]
+) -> Iterator[tuple[str, StreamEvents]]:
+    """Streams by the WebIDs that were asked for; PI may answer in another format."""
+    if len(streams) != len(web_ids):
+        raise DecodeError(
+            "the answer that was asked for",
+            f"it has {len(streams)} streams instead of {len(web_ids)}",
+        )
+    given = {stream.web_id: stream for stream in streams}
+    if given.keys() == set(web_ids):
+        return ((web_id, given[web_id]) for web_id in web_ids)
+    return zip(web_ids, streams, strict=True)
