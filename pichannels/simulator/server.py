@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from aiohttp import web
 
 from pichannels.errors import SettingsError, UsageError
+from pichannels.simulator.admin import AdminRoutes
 from pichannels.simulator.changelog import ChangeLog
 from pichannels.simulator.channel_routes import ChannelRoutes
-from pichannels.simulator.events import Event
+from pichannels.simulator.controls import Controls
 from pichannels.simulator.faults import Faults
 from pichannels.simulator.gate import Auth, Gate
 from pichannels.simulator.plant import Plant
 from pichannels.simulator.points import PointRoutes
-from pichannels.simulator.simtime import SECOND, SimClock
-from pichannels.simulator.sockets import Channel
+from pichannels.simulator.simtime import SimClock
 from pichannels.simulator.streams import StreamRoutes
 from pichannels.simulator.system import SystemRoutes
-from pichannels.simulator.tags import Tag
 from pichannels.simulator.truth import Origin, Truth
 from pichannels.simulator.world import World
 
@@ -33,7 +31,7 @@ __all__ = ["Simulator"]
 _LONGEST_LINE = 16 * 1024
 
 
-class Simulator:
+class Simulator(Controls):
     """A PI Web API server, open as long as its `async with` block.
 
     Args:
@@ -85,6 +83,7 @@ class Simulator:
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._world = self._make_world()
+        self._admin = AdminRoutes(self)
 
     def _make_world(self) -> World:
         return World(self.plant, self._truth, self.clock, self.faults, **self._limits)
@@ -139,6 +138,7 @@ class Simulator:
             PointRoutes(world),
             ChannelRoutes(world),
             StreamRoutes(world),
+            self._admin,
         ):
             app.add_routes(routes.routes())
         return app
@@ -177,6 +177,7 @@ class Simulator:
 
     async def close(self) -> None:
         """Close the channels, stop listening and save the state."""
+        await self._admin.close()
         await self._world.hub.close()
         for task in self._tasks:
             task.cancel()
@@ -212,110 +213,3 @@ class Simulator:
         """The base URL of the PI Web API."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}/piwebapi"
-
-    @property
-    def tags(self) -> Sequence[Tag]:
-        """The tags of the plant."""
-        return self.plant.tags
-
-    @property
-    def channels(self) -> list[Channel]:
-        """The PI channels that are open now."""
-        return list(self._world.hub.channels)
-
-    async def connected(self, n: int = 1) -> None:
-        """Wait until at least `n` PI channels are open."""
-        await self._world.hub.wait_for(n)
-
-    async def disconnected(self) -> None:
-        """Wait until no PI channel is open."""
-        await self._world.hub.wait_for(0, exact=True)
-
-    def tick(self) -> None:
-        """Poll now, without waiting for the next one."""
-        self._world.hub.tick(self.clock.now())
-
-    def push(
-        self,
-        tag: str,
-        value: Any,
-        ticks: int | None = None,
-        *,
-        good: bool | None = None,
-        questionable: bool = False,
-        substituted: bool = False,
-        annotated: bool = False,
-        kept: bool = True,
-        error: str = "",
-    ) -> Event:
-        """Have an event arrive now; it goes out with the next poll.
-
-        Names of digital and system states stand for the states. `ticks` is the
-        event's timestamp, the present by default. With `kept=False` compression
-        leaves it out of the archive once a newer event has come. An `error` is
-        sent in place of a value and never archived.
-        """
-        found = self.plant.tag(tag)
-        held, usable = self._world.value_of(found, value)
-        event = Event(
-            self._world.next_ticks() if ticks is None else ticks,
-            held,
-            usable if good is None else good,
-            questionable,
-            substituted,
-            annotated,
-            kept,
-            error,
-        )
-        self._world.push(found, event)
-        return event
-
-    def edit(self, tag: str, ticks: int, value: Any) -> Event:
-        """Change the archived event at `ticks`, or put one there."""
-        found = self.plant.tag(tag)
-        held, good = self._world.value_of(found, value)
-        return self._world.edit(found, ticks, held, good=good)
-
-    def delete(self, tag: str, start: int, end: int | None = None) -> int:
-        """Delete the archived events from `start` to `end` ticks; how many."""
-        last = start if end is None else end
-        return self._world.delete(self.plant.tag(tag), start, last)
-
-    def outage(
-        self,
-        tags: str | Sequence[str],
-        duration: float,
-        *,
-        delay: float = 0.0,
-        state: str | None = None,
-    ) -> None:
-        """Cut the source of tags off for `duration` simulated seconds from now.
-
-        What it measures meanwhile arrives all at once when it is back, or
-        `delay` seconds later: then newer events come first, and the late ones
-        bypass compression. With `state` (`"I/O Timeout"`) each tag gets that
-        system state at the beginning. One name may be a filter with `*`.
-        """
-        names = [tags] if isinstance(tags, str) else tags
-        chosen = [found for name in names for found in self._match(name)]
-        start = self.clock.now()
-        end = start + round(duration * SECOND)
-        self._world.outage(chosen, start, end, end + round(delay * SECOND))
-        if state is not None:
-            for tag in chosen:
-                self.push(tag.name, state, start)
-
-    def _match(self, name: str) -> list[Tag]:
-        if "*" in name or "?" in name:
-            return list(self.plant.search(name))
-        return [self.plant.tag(name)]
-
-    def send(self, raw: str | bytes) -> None:
-        """Send a text message on every open channel as it is."""
-        self._world.hub.send(raw.encode() if isinstance(raw, str) else raw)
-
-    def truth(self, tag: str | Tag, start: int, end: int) -> list[Event]:
-        """What the archive holds now of `[start, end]` ticks: the oracle."""
-        found = tag if isinstance(tag, Tag) else self.plant.tag(tag)
-        now = self.clock.now()
-        return list(self._world.archive.events(found, start, end, now))

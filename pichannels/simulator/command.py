@@ -1,0 +1,161 @@
+"""`pichannels simulate`: the simulator in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from datetime import UTC
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from pichannels import clock
+from pichannels.errors import PichannelsError
+from pichannels.simulator.faults import parse_fault
+from pichannels.simulator.plant import MOST_TAGS, Plant
+from pichannels.simulator.server import Simulator
+from pichannels.simulator.simtime import parse_time
+
+__all__ = ["simulate"]
+
+
+@click.command(short_help="Run a stand-in PI Web API server with a plant behind it.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
+)
+@click.option(
+    "--port",
+    default=8500,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--tags",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(1, MOST_TAGS),
+    help="How many tags the plant has (50 in each unit).",
+)
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    help="Plants with the same seed have the same history.",
+)
+@click.option(
+    "--activity",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="How often values change; 2 is twice as often, 0 never by itself.",
+)
+@click.option(
+    "--speed",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="Simulated seconds in each real one.",
+)
+@click.option(
+    "--start",
+    metavar="TIME",
+    help="Simulated time to begin at (ISO or PI time such as '*-7d'; default: now).",
+)
+@click.option(
+    "--poll",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0.01),
+    help="Seconds between two messages of a channel.",
+)
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that keeps pushed, edited and deleted events over a restart.",
+)
+@click.option(
+    "--user",
+    metavar="NAME:PASSWORD",
+    envvar="PICHANNELS_SIMULATOR_USER",
+    help="Ask for this login (Basic).",
+)
+@click.option(
+    "--rate-limit",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Requests of one client in a second before 429; 0 for any number.",
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[:OPTION=VALUE,...]",
+    help="A fault from the start, such as 'slow:delay=0.5' or"
+    " 'status:code=503,count=10,path=recorded'. May be repeated.",
+)
+def simulate(
+    host: str,
+    port: int,
+    tags: int,
+    seed: int,
+    activity: float,
+    start: str | None,
+    user: str | None,
+    faults: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Run a stand-in PI Web API server with a plant behind it.
+
+    The plant has tags of every kind, weeks of history and live values on
+    channels; nothing is stored but what you change. Faults are set while it runs
+    by POST to /simulator/faults. Stops at Ctrl-C or SIGTERM.
+    """
+    try:
+        simulator = Simulator(
+            Plant(seed, tags, activity=activity),
+            host,
+            port,
+            start=None if start is None else parse_time(start, clock.now(), UTC),
+            auth=_login(user),
+            **options,
+        )
+        for name, settings in map(parse_fault, faults):
+            simulator.faults.inject(name, **settings)
+        asyncio.run(_run(simulator))
+    except PichannelsError as exc:
+        raise click.ClickException(str(exc)) from exc
+    except OSError as exc:
+        raise click.ClickException(f"{host}:{port}: {exc.strerror or exc}") from exc
+
+
+def _login(user: str | None) -> tuple[str, str] | None:
+    if user is None:
+        return None
+    name, colon, password = user.partition(":")
+    if not colon:
+        raise click.BadParameter("write it as NAME:PASSWORD", param_hint="--user")
+    return name, password
+
+
+async def _run(simulator: Simulator) -> None:
+    stopped = asyncio.Event()
+    _on_signals(asyncio.get_running_loop(), stopped.set)
+    async with simulator:
+        click.echo(simulator.url)
+        await stopped.wait()
+
+
+def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], Any]) -> None:
+    """Call `stop` in the loop at Ctrl-C, Ctrl-Break or SIGTERM."""
+
+    def caught(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stop)
+
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), caught)
