@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from pichannels.message import Message
-from pichannels.store import State
+from pichannels.states import State
 
 __all__ = ["Delivery", "Hold", "Outcome"]
 

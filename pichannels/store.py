@@ -8,45 +8,16 @@ so in threads of its own. Backends live in `msgstore/`.
 
 from __future__ import annotations
 
-import enum
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any
 
 from pichannels.errors import UsageError
 from pichannels.message import Message
+from pichannels.states import Entry, State
 
 __all__ = ["Entry", "MessageStore", "MessageStoreFactory", "State"]
-
-
-class State(enum.StrEnum):
-    """What became of a stored message."""
-
-    PENDING = "pending"
-    PROCESSING = "processing"
-    PROCESSED = "processed"
-    DROPPED = "dropped"
-    REJECTED = "rejected"
-    ERROR = "error"
-    WAIT_RETRY = "wait_retry"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the message is settled."""
-        return self not in (State.PENDING, State.PROCESSING, State.WAIT_RETRY)
-
-
-class Entry(TypedDict):
-    """A stored message with what is known of it.
-
-    `meta` holds facts about the outcome, such as `err_msg`.
-    """
-
-    id: str
-    state: str
-    message: Message
-    meta: dict[str, Any]
 
 
 class MessageStore(ABC):

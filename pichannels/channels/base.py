@@ -24,7 +24,8 @@ from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.persistence import Persistence
 from pichannels.retry import RetryPolicy
-from pichannels.store import Entry, MessageStore, MessageStoreFactory, State
+from pichannels.states import Entry, State
+from pichannels.store import MessageStore, MessageStoreFactory
 
 __all__ = ["BaseChannel"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pichannels.delivery import Hold, Outcome
 from pichannels.message import Message
-from pichannels.store import State
+from pichannels.states import State
 
 if TYPE_CHECKING:
     from pichannels.channels.base import BaseChannel

@@ -20,7 +20,7 @@ from pichannels.errors import CodecError, JournalError, TryAgain
 from pichannels.journal import Journal, Ticket
 from pichannels.message import Message
 from pichannels.retry import RetryPolicy
-from pichannels.store import State
+from pichannels.states import State
 
 __all__ = ["Inlet"]
 

@@ -10,7 +10,8 @@ from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import Dropped, Rejected
 from pichannels.journal import Journal
 from pichannels.message import Message
-from pichannels.store import MessageStore, State
+from pichannels.states import State
+from pichannels.store import MessageStore
 
 __all__ = ["JournalRecorder", "Recorder", "StoreRecorder", "facts_of"]
 
