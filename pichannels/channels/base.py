@@ -67,7 +67,7 @@ class BaseChannel(ChainBuilder):
         *,
         lanes: int = 1,
         key: Key | None = None,
-        window: int = 1000,
+        window: int = 5000,
         window_bytes: int = 8 * 2**20,
         retry: RetryPolicy | None = None,
         drain_timeout: float = 10.0,

@@ -26,7 +26,7 @@ __all__ = ["Inlet"]
 
 logger: Final = logging.getLogger("pichannels.channels")
 
-LOADED_AT_ONCE: Final = 100
+LOADED_AT_ONCE: Final = 1000
 """How many spilled messages are read from the journal in one go."""
 
 
@@ -226,9 +226,10 @@ class Inlet:
                 self._changed.clear()
                 await self._changed.wait()
             item = lane.popleft()
-            if item.ticket is not None and not item.ticket.durable.done():
-                await asyncio.wait([item.ticket.durable])
-            if item.ticket is not None and item.ticket.durable.exception():
+            ticket = item.ticket
+            if ticket is not None and not ticket.is_done:
+                await asyncio.wait([ticket.durable])
+            if ticket is not None and ticket.error is not None:
                 self._forget(item)
                 continue
             await self._process(item)
