@@ -34,7 +34,7 @@ _BYTES: Final = 32 * 2**20
 _LARGEST: Final = 512 * 2**20
 _OVERHEAD: Final = 80
 _STANDBY: Final = 0.5
-_INT64: Final = range(-(2**63), 2**63)
+_MIN, _MAX = -(2**63), 2**63 - 1
 
 
 class Journal(Persistence):
@@ -208,10 +208,11 @@ class Journal(Persistence):
         if lane not in self._lanes:
             _check_text("lane", lane)
             self._lanes.add(lane)
-        if not msg.uuid.isascii():
-            _check_text("uuid", msg.uuid)
-        if msg.ticks not in _INT64:
-            raise CodecError(f"timestamp {msg.ticks} is out of range")
+        uuid, ticks = msg.uuid, msg.ticks
+        if type(uuid) is not str or not uuid.isascii():
+            _check_text("uuid", uuid)
+        if type(ticks) is not int or not _MIN <= ticks <= _MAX:
+            raise CodecError(f"timestamp {ticks!r} is out of range")
         if size > _LARGEST:
             raise CodecError(f"a message of {size} bytes is too large to be stored")
 
@@ -321,7 +322,7 @@ class Journal(Persistence):
         if meta is not None:
             data = codecs.encode(dict(meta))
             attempts = meta.get("attempts")
-            if type(attempts) is not int or attempts not in _INT64:
+            if type(attempts) is not int or not 0 <= attempts <= _MAX:
                 attempts = None
         batch = self._collect()
         before = len(batch.settled)

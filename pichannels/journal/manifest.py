@@ -1,0 +1,52 @@
+"""What a message says about tags, in brief: stored beside it and indexed.
+
+A manifest is made once, where the message was parsed; the ledger and the tag
+index read only this and never the payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from pichannels.errors import CodecError
+
+__all__ = ["ManifestEntry", "decode_manifest", "encode_manifest"]
+
+
+class ManifestEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One tag of a message.
+
+    Attributes:
+        tag: the tag's key, which outlives renames.
+        first, last: the earliest and the latest event, in ticks.
+        count: how many events.
+    """
+
+    tag: str
+    first: int
+    last: int
+    count: int
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(list[ManifestEntry])
+
+
+def encode_manifest(entries: Iterable[ManifestEntry]) -> bytes:
+    """MessagePack of the entries: a list of [tag, first, last, count]."""
+    return _ENCODER.encode(list(entries))
+
+
+def decode_manifest(data: bytes) -> list[ManifestEntry]:
+    """The entries that `encode_manifest` wrote.
+
+    Raises:
+        CodecError: the bytes are no manifest.
+    """
+    try:
+        return _DECODER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise CodecError(f"this is no manifest: {exc}") from exc

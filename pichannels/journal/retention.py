@@ -1,0 +1,145 @@
+"""What is deleted, and when: the oldest settled messages, in small steps."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final, NamedTuple
+
+from pichannels import clock
+from pichannels.journal.schema import CODES
+from pichannels.journal.segments import Segment, Segments
+from pichannels.journal.statements import FIRST_FINAL, Selection, delete_messages
+from pichannels.journal.tags import MINUTE, TagIndex
+from pichannels.store import State
+from pichannels.values import TICKS_PER_SECOND
+
+__all__ = ["CHUNK", "Policy", "Retention"]
+
+CHUNK: Final = 512
+_ERROR: Final = CODES[State.ERROR]
+_LOOK_AGAIN: Final = 60 * TICKS_PER_SECOND
+
+
+class Policy(NamedTuple):
+    """How long settled messages are kept.
+
+    Attributes:
+        age: seconds that they are kept.
+        bytes: what all messages together may take; the oldest settled ones go.
+        dead_letter_age: seconds that dead letters are kept, whatever the bytes.
+    """
+
+    age: float
+    bytes: int
+    dead_letter_age: float
+
+
+class Retention:
+    """Deletes in the writer's thread, a few hundred messages at a time.
+
+    Unsettled messages are never deleted, dead letters only when they are older
+    than their own age.
+    """
+
+    def __init__(self, policy: Policy, segments: Segments, tags: TagIndex) -> None:
+        self._policy = policy
+        self._segments = segments
+        self._tags = tags
+        self._current: Segment | None = None
+        self._next = 0
+        self._tag = 0
+        # What could not be deleted yet is looked at again, but not all the time.
+        self._looked: dict[int, int] = {}
+
+    @property
+    def is_over(self) -> bool:
+        """Whether messages take more than the policy allows."""
+        return self._segments.used > self._policy.bytes
+
+    def is_due(self) -> bool:
+        """Whether there may be something to delete."""
+        return self._choose() is not None
+
+    def step(self, conn: sqlite3.Connection) -> bool:
+        """Delete some messages in one transaction; whether there may be more."""
+        segment = self._choose()
+        if segment is None:
+            return False
+        if not segment.closed:
+            self._close(conn)
+        if segment is not self._current:
+            self._current, self._next, self._tag = segment, segment.first, 0
+        chunk = self._chunk(conn, segment)
+        if chunk is None:
+            self._finish(conn, segment)
+        else:
+            self._delete(conn, chunk)
+        return True
+
+    def close_segment(self, conn: sqlite3.Connection) -> None:
+        """Close the open segment when it is due."""
+        if self._segments.is_due():
+            self._close(conn)
+
+    def _close(self, conn: sqlite3.Connection) -> None:
+        now = clock.now()
+        self._segments.write_closed(conn, now)
+        self._segments.close(now)
+
+    def _choose(self) -> Segment | None:
+        now = clock.now()
+        limit = now - int(self._policy.age * TICKS_PER_SECOND)
+        for segment in self._segments:
+            if now - self._looked.get(segment.first, -_LOOK_AGAIN) < _LOOK_AGAIN:
+                continue
+            if segment.closed:
+                is_due = self.is_over or segment.closed < limit
+            else:
+                is_due = self.is_over and self._segments.is_large
+            return segment if is_due else None
+        return None
+
+    def _chunk(self, conn: sqlite3.Connection, segment: Segment) -> Selection | None:
+        age = int(self._policy.dead_letter_age * TICKS_PER_SECOND)
+        which = Selection(
+            f"seq BETWEEN ? AND ? AND state >= {FIRST_FINAL}"
+            f" AND (state <> {_ERROR} OR ticks < ?)",
+            (self._next, segment.last, clock.now() - age),
+        )
+        first, last = conn.execute(
+            "SELECT min(seq), max(seq) FROM (SELECT seq FROM message"
+            f" WHERE {which.sql} ORDER BY seq LIMIT {CHUNK})",
+            which.params,
+        ).fetchone()
+        if first is None:
+            return None
+        self._next = last + 1
+        return Selection(
+            f"seq IN (SELECT seq FROM message WHERE {which.sql})",
+            (first, last, which.params[2]),
+        )
+
+    def _delete(self, conn: sqlite3.Connection, which: Selection) -> None:
+        conn.execute("BEGIN IMMEDIATE")
+        parts = self._segments.measure(conn, which)
+        self._segments.write_shrunk(conn, parts)
+        delete_messages(conn, which)
+        conn.execute("COMMIT")
+        self._segments.shrink(parts)
+
+    def _finish(self, conn: sqlite3.Connection, segment: Segment) -> None:
+        if segment.messages:
+            self._current = None
+            self._looked[segment.first] = clock.now()
+            return
+        conn.execute("BEGIN IMMEDIATE")
+        # A message may have been made a minute before it was stored.
+        minute = segment.closed // MINUTE + 1
+        self._tag = self._tags.prune(conn, segment.last + 1, minute, self._tag)
+        if not self._tag:
+            conn.execute("DELETE FROM segment WHERE first = ?", (segment.first,))
+        conn.execute("COMMIT")
+        if not self._tag:
+            self._current = None
+            self._looked.pop(segment.first, None)
+            self._segments.forget(segment)

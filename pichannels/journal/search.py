@@ -1,0 +1,206 @@
+"""Searching the journal: pages of positions first, records for what is shown."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from typing import Final
+
+from pichannels.errors import CodecError
+from pichannels.journal.manifest import decode_manifest
+from pichannels.journal.query import Query, payload_text
+from pichannels.journal.reader import read_records
+from pichannels.journal.records import Record
+from pichannels.journal.schema import CODES, STATES
+from pichannels.journal.statements import FIRST_FINAL
+from pichannels.journal.tags import MINUTE
+from pichannels.message import Message
+from pichannels.store import State
+
+__all__ = ["search"]
+
+Position = tuple[int, int]
+
+_PAGE: Final = 500
+_PROCESSED: Final = CODES[State.PROCESSED]
+
+
+def search(conn: sqlite3.Connection, channel: str | None, query: Query) -> list[Record]:
+    """The records that a query is after, a page at a time."""
+    channels = _channel_ids(conn, channel)
+    if query.ids is not None or query.tag is not None:
+        positions = _sorted_positions(conn, channels, query)
+    else:
+        positions = _streamed_positions(conn, channels, query)
+    end = query.start + query.count
+    seqs = [seq for _, seq in itertools.islice(positions, query.start, end)]
+    return read_records(conn, seqs)
+
+
+def _channel_ids(conn: sqlite3.Connection, channel: str | None) -> list[int]:
+    where, params = ("", ()) if channel is None else (" WHERE name = ?", (channel,))
+    found = conn.execute(f"SELECT id FROM channel{where}", params).fetchall()
+    return [id_ for (id_,) in found]
+
+
+def _streamed_positions(
+    conn: sqlite3.Connection, channels: list[int], query: Query
+) -> Iterator[Position]:
+    # Each channel (and state) has an index in the order of time: they are merged,
+    # so that only what is shown, and skipped, is read.
+    states: list[State | None] = [query.state]
+    if query.by_state and query.state is None:
+        states = sorted(State, key=str, reverse=query.is_reversed)
+    for state in states:
+        yield from heapq.merge(
+            *(
+                _matching(conn, query, _scan(conn, id_, state, query))
+                for id_ in channels
+            ),
+            reverse=query.is_reversed,
+        )
+
+
+def _scan(
+    conn: sqlite3.Connection, channel: int, state: State | None, query: Query
+) -> Iterator[list[Position]]:
+    order, beyond = ("DESC", "<") if query.is_reversed else ("ASC", ">")
+    after = query.after
+    size = min(_PAGE, query.start + query.count) if query.matches is None else _PAGE
+    while True:
+        where, params = _condition(state, query)
+        if after is not None:
+            where += f" AND (ticks, seq) {beyond} (?, ?)"
+            params += after
+        page = conn.execute(
+            f"SELECT ticks, seq FROM message WHERE channel = ? AND {where}"
+            f" ORDER BY ticks {order}, seq {order} LIMIT ?",
+            (channel, *params, size),
+        ).fetchall()
+        yield page
+        if len(page) < size:
+            return
+        after, size = page[-1], _PAGE
+
+
+def _condition(state: State | None, query: Query) -> tuple[str, tuple[int, ...]]:
+    where, params = "ticks >= ? AND ticks < ?", (query.first, query.end)
+    if state is None:
+        return where, params
+    code = CODES[state]
+    # Written so that SQLite sees which partial index holds these.
+    if code < _PROCESSED:
+        where += f" AND state < {FIRST_FINAL}"
+    elif code > _PROCESSED:
+        where += f" AND state > {_PROCESSED}"
+    return f"{where} AND state = {code}", params
+
+
+def _matching(
+    conn: sqlite3.Connection,
+    query: Query,
+    pages: Iterator[list[Position]],
+) -> Iterator[Position]:
+    for page in pages:
+        if query.matches is None or not page:
+            yield from page
+            continue
+        found = {
+            record.seq
+            for record in read_records(conn, [seq for _, seq in page])
+            if _matches(record, query)
+        }
+        yield from (position for position in page if position[1] in found)
+
+
+def _matches(record: Record, query: Query) -> bool:
+    if query.tag is not None and not _names_tag(record, query.tag):
+        return False
+    if query.matches is None:
+        return True
+    try:
+        msg = Message.decode(record.data, record.uuid, record.ticks)
+    except CodecError:
+        # One that cannot be read costs itself, not the search.
+        return False
+    return query.matches(payload_text(msg.payload))
+
+
+def _names_tag(record: Record, tag: str) -> bool:
+    try:
+        entries = decode_manifest(record.manifest or b"\x90")
+    except CodecError:
+        return False
+    return any(entry.tag == tag for entry in entries)
+
+
+def _sorted_positions(
+    conn: sqlite3.Connection, channels: list[int], query: Query
+) -> Iterator[Position]:
+    names = set(channels)
+    found: list[tuple[str, int, int]] = []
+    for part in _candidates(conn, query):
+        wanted = [row for row in part if row[3] in names and _is_wanted(row, query)]
+        if query.tag is not None or query.matches is not None:
+            records = read_records(conn, [row[1] for row in wanted])
+            fit = {record.seq for record in records if _matches(record, query)}
+            wanted = [row for row in wanted if row[1] in fit]
+        for ticks, seq, code, _ in wanted:
+            found.append((str(STATES[code]) if query.by_state else "", ticks, seq))
+    found.sort(reverse=query.is_reversed)
+    return ((ticks, seq) for _, ticks, seq in found)
+
+
+def _is_wanted(row: tuple[int, int, int, int], query: Query) -> bool:
+    ticks, seq, code, _ = row
+    if query.after is not None:
+        behind = (
+            (ticks, seq) < query.after
+            if query.is_reversed
+            else ((ticks, seq) > query.after)
+        )
+        if not behind:
+            return False
+    return (
+        query.first <= ticks < query.end
+        and (query.state is None or CODES[query.state] == code)
+        and (query.ids is None or seq in query.ids)
+    )
+
+
+def _candidates(
+    conn: sqlite3.Connection, query: Query
+) -> Iterator[list[tuple[int, int, int, int]]]:
+    columns = "SELECT ticks, seq, state, channel FROM message WHERE"
+    if query.ids is not None:
+        numbers = sorted(query.ids)
+        for at in range(0, len(numbers), _PAGE):
+            part = numbers[at : at + _PAGE]
+            marks = ", ".join("?" * len(part))
+            yield conn.execute(f"{columns} seq IN ({marks})", part).fetchall()
+        return
+    for first, last in _runs_of_tag(conn, query):
+        while page := conn.execute(
+            f"{columns} seq BETWEEN ? AND ? ORDER BY seq LIMIT {_PAGE}", (first, last)
+        ).fetchall():
+            yield page
+            first = page[-1][1] + 1
+
+
+def _runs_of_tag(conn: sqlite3.Connection, query: Query) -> list[tuple[int, int]]:
+    # Runs of neighbouring minutes overlap; each message must be met once.
+    runs: list[tuple[int, int]] = []
+    rows = conn.execute(
+        "SELECT first, last FROM tag_minute"
+        " WHERE tag = (SELECT id FROM tag WHERE key = ?) AND minute BETWEEN ? AND ?"
+        " ORDER BY first",
+        (query.tag, query.first // MINUTE, query.end // MINUTE),
+    )
+    for first, last in rows.fetchall():
+        if runs and first <= runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], max(runs[-1][1], last))
+        else:
+            runs.append((first, last))
+    return runs
