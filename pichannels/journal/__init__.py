@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pichannels.journal.batch import Ticket
 from pichannels.journal.journal import Journal
-from pichannels.journal.manifest import (
+from pichannels.journal.query import Query, payload_text
+from pichannels.journal.records import JournalStatistics, Record
+from pichannels.journal.schema import Durability
+from pichannels.manifest import (
     ManifestEntry,
     decode_manifest,
     encode_manifest,
 )
-from pichannels.journal.query import Query, payload_text
-from pichannels.journal.records import JournalStatistics, Record
-from pichannels.journal.schema import Durability
 
 __all__ = [
     "Durability",

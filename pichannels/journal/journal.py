@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import queue
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +27,7 @@ from pichannels.journal.upkeep import back_up, find_problems
 from pichannels.journal.writer import Writer
 from pichannels.message import Message
 from pichannels.persistence import MISSING, Persistence
-from pichannels.store import State
+from pichannels.states import State
 
 __all__ = ["Journal"]
 
@@ -34,6 +36,8 @@ _BYTES: Final = 32 * 2**20
 _LARGEST: Final = 512 * 2**20
 _OVERHEAD: Final = 80
 _STANDBY: Final = 0.5
+_PATIENCE: Final = 0.02
+_WAIT_FOR_WRITER, _WAIT_FOR_DISK = 0.005, 0.001
 _MIN, _MAX = -(2**63), 2**63 - 1
 
 
@@ -90,7 +94,7 @@ class Journal(Persistence):
         self._in_flight: dict[Batch, float] = {}
         self._rows = self._bytes = 0
         self._used = self._file_bytes = 0
-        self._is_failing = False
+        self._is_failing = self._is_watching = False
         self._last_error = ""
         self._commits = self._committed = self._failures = 0
         self._last_commit = self._worst_commit = 0.0
@@ -107,9 +111,7 @@ class Journal(Persistence):
             return
         self._reset()
         await self._take_lock()
-        self._writer = Writer(
-            self.path, self._durability, self._policy, self._take_report
-        )
+        self._writer = Writer(self.path, self._durability, self._policy)
         known = await self._open_file()
         self._next = known.last_seq + 1
         self._names = known.channels
@@ -117,7 +119,8 @@ class Journal(Persistence):
         self._unsettled = known.unsettled
         self._used = self._writer.segments.used
         self._reader = Reader(self.path)
-        self._ended = self._writer.start(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        self._ended = self._writer.start(loop, self._take_reports)
         self._closing = None
         self._is_open = True
 
@@ -237,6 +240,33 @@ class Journal(Persistence):
         if batch is not None:
             self._in_flight[batch] = time.monotonic()
             self._writer.put(batch)
+            if not self._is_watching:
+                self._watch()
+
+    def _watch(self) -> None:
+        self._is_watching = True
+        asyncio.get_running_loop().call_later(_PATIENCE, self._relieve)
+
+    def _relieve(self) -> None:
+        # A busy loop gives up the interpreter lock too briefly for the writer to
+        # get it. When a commit takes long, the loop waits a little for it.
+        self._is_watching = False
+        if not self._in_flight:
+            return
+        if self._lag() >= _PATIENCE:
+            wait = _WAIT_FOR_DISK if self._writer.is_syncing else _WAIT_FOR_WRITER
+            with contextlib.suppress(queue.Empty):
+                self._take_report(self._writer.reports.get(timeout=wait))
+        self._watch()
+
+    def _lag(self) -> float:
+        oldest = next(iter(self._in_flight.values()), None)
+        return 0.0 if oldest is None else time.monotonic() - oldest
+
+    def _take_reports(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._take_report(self._writer.reports.get_nowait())
 
     def _take_report(self, report: Report) -> None:
         self._used = report.used
@@ -491,7 +521,6 @@ class Journal(Persistence):
 
     def statistics(self) -> JournalStatistics:
         """What it does at this moment."""
-        oldest = next(iter(self._in_flight.values()), None)
         return JournalStatistics(
             buffered_rows=self._rows,
             buffered_bytes=self._bytes,
@@ -501,7 +530,7 @@ class Journal(Persistence):
             failures=self._failures,
             last_commit=self._last_commit,
             worst_commit=self._worst_commit,
-            commit_lag=0.0 if oldest is None else time.monotonic() - oldest,
+            commit_lag=self._lag(),
             unsettled={self._names[k]: n for k, n in self._unsettled.items() if n},
             used_bytes=self._used,
             budget_bytes=self._budget,

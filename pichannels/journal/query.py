@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from pichannels.errors import DecodeError, UsageError, nearest
-from pichannels.store import State
+from pichannels.states import State
 from pichannels.values import parse_ticks, ticks_from_datetime
 
 __all__ = ["Query", "payload_text"]

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from pichannels import codecs
-from pichannels.journal.manifest import ManifestEntry, decode_manifest
+from pichannels.manifest import ManifestEntry, decode_manifest
 from pichannels.message import Message
-from pichannels.store import Entry, State
+from pichannels.states import Entry, State
 
 __all__ = ["JournalStatistics", "Record"]
 

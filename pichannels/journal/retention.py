@@ -10,7 +10,7 @@ from pichannels.journal.schema import CODES
 from pichannels.journal.segments import Segment, Segments
 from pichannels.journal.statements import FIRST_FINAL, Selection, delete_messages
 from pichannels.journal.tags import MINUTE, TagIndex
-from pichannels.store import State
+from pichannels.states import State
 from pichannels.values import TICKS_PER_SECOND
 
 __all__ = ["CHUNK", "Policy", "Retention"]

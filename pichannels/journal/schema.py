@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from pichannels.errors import JournalError
-from pichannels.store import State
+from pichannels.states import State
 
 __all__ = [
     "CODES",

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from pichannels.errors import CodecError
-from pichannels.journal.manifest import decode_manifest
 from pichannels.journal.query import Query, payload_text
 from pichannels.journal.reader import read_records
 from pichannels.journal.records import Record
 from pichannels.journal.schema import CODES, STATES
 from pichannels.journal.statements import FIRST_FINAL
 from pichannels.journal.tags import MINUTE
+from pichannels.manifest import decode_manifest
 from pichannels.message import Message
-from pichannels.store import State
+from pichannels.states import State
 
 __all__ = ["search"]
 
@@ -133,7 +133,7 @@ def _names_tag(record: Record, tag: str) -> bool:
         entries = decode_manifest(record.manifest or b"\x90")
     except CodecError:
         return False
-    return any(entry.tag == tag for entry in entries)
+    return any(entry.key == tag for entry in entries)
 
 
 def _sorted_positions(

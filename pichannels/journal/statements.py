@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from pichannels.journal.batch import Settlement
 from pichannels.journal.schema import CODES
-from pichannels.store import State
+from pichannels.states import State
 
 __all__ = [
     "FIRST_FINAL",

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from pichannels import clock
 from pichannels.errors import CodecError
-from pichannels.journal.manifest import decode_manifest
 from pichannels.journal.statements import insert_rows
+from pichannels.manifest import decode_manifest
 from pichannels.values import TICKS_PER_SECOND
 
 __all__ = ["MINUTE", "TagIndex"]
@@ -140,7 +140,7 @@ class TagIndex:
 
 def _tags(data: bytes) -> list[str]:
     try:
-        return [entry.tag for entry in decode_manifest(data)]
+        return [entry.key for entry in decode_manifest(data)]
     except CodecError:
         # A manifest that cannot be read costs its own entry in the index.
         return []

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from pichannels.errors import CodecError, JournalError
-from pichannels.journal.manifest import decode_manifest
+from pichannels.manifest import decode_manifest
 
 __all__ = ["back_up", "find_problems"]
 

@@ -16,10 +16,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from pichannels.errors import JournalError
-from pichannels.journal.batch import Batch, Report
+from pichannels.journal.batch import Batch, Report, conclude
 from pichannels.journal.retention import CHUNK, Policy, Retention
 from pichannels.journal.schema import Durability, connect_writer
 from pichannels.journal.segments import Segment, Segments
@@ -38,8 +38,6 @@ from pichannels.journal.tags import TagIndex
 
 __all__ = ["Writer"]
 
-T = TypeVar("T")
-
 logger = logging.getLogger("pichannels.journal")
 
 _IDLE: Final = 1.0
@@ -51,19 +49,17 @@ _SEGMENT: Final = 64 * 2**20
 class Writer:
     """Owns the connection that writes, and the thread that uses it.
 
-    `report` is called in the loop, once for each commit.
+    Attributes:
+        reports: one for each commit, to be taken in the loop, which is told.
+        is_syncing: the thread waits for the disk and not for the interpreter.
+        segments: the sizes of what is stored.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        durability: Durability,
-        policy: Policy,
-        report: Callable[[Report], None],
-    ) -> None:
+    def __init__(self, path: Path, durability: Durability, policy: Policy) -> None:
         self._path = path
         self._durability: Durability = durability
-        self._report = report
+        self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self.is_syncing = False
         self._queue: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._conn: sqlite3.Connection | None = None
         self._thread: threading.Thread | None = None
@@ -84,11 +80,19 @@ class Writer:
         self._tags.load(conn)
         return self.segments.load(conn)
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        """Start the thread; the future is done when it has ended."""
+    def start(
+        self, loop: asyncio.AbstractEventLoop, notify: Callable[[], None]
+    ) -> asyncio.Future[None]:
+        """Start the thread; the future is done when it has ended.
+
+        `notify` is called in the loop when there are reports.
+        """
         ended = loop.create_future()
         self._thread = threading.Thread(
-            target=self._run, args=(loop, ended), name="pichannels-journal", daemon=True
+            target=self._run,
+            args=(loop, notify, ended),
+            name="pichannels-journal",
+            daemon=True,
         )
         self._thread.start()
         return ended
@@ -102,13 +106,17 @@ class Writer:
         self._queue.put(None)
 
     def _run(
-        self, loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        notify: Callable[[], None],
+        ended: asyncio.Future[None],
     ) -> None:
         def tell(report: Report) -> bool:
-            return _call(loop, self._report, report)
+            self.reports.put(report)
+            return _call(loop, notify)
 
         self._work(tell)
-        _call(loop, _finish, ended)
+        _call(loop, lambda: conclude(ended, None))
 
     def _work(self, tell: Callable[[Report], bool]) -> None:
         is_running = True
@@ -139,6 +147,7 @@ class Writer:
 
     def _commit(self, batches: list[Batch]) -> Report:
         begun = time.monotonic()
+        self.is_syncing = False
         work = self._gather(batches)
         mark = self.segments.mark()
         fewer: dict[int, int] = {}
@@ -212,6 +221,7 @@ class Writer:
             self.segments.write_shrunk(conn, parts)
             for id_, count in delete_messages(conn, which).items():
                 fewer[id_] = fewer.get(id_, 0) + count
+        self.is_syncing = True
         conn.execute("COMMIT")
         self.segments.shrink(parts)
         return fewer
@@ -303,17 +313,10 @@ class Writer:
             self._conn = None
 
 
-def _call(
-    loop: asyncio.AbstractEventLoop, function: Callable[[T], None], argument: T
-) -> bool:
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> bool:
     try:
-        loop.call_soon_threadsafe(function, argument)
+        loop.call_soon_threadsafe(function)
     except RuntimeError:
         # The loop is closed already: nobody waits for the result.
         return False
     return True
-
-
-def _finish(ended: asyncio.Future[None]) -> None:
-    if not ended.done():
-        ended.set_result(None)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from pichannels.errors import DecodeError
+from pichannels.manifest import ManifestEntry
 from pichannels.piwebasync import lenient
 from pichannels.piwebasync.timed_values import StreamEvents, TimedValue, error_text
 from pichannels.values import (
@@ -28,7 +29,6 @@ from pichannels.values import (
 __all__ = [
     "BadEvent",
     "ChannelMessage",
-    "ManifestEntry",
     "Samples",
     "TagLookup",
     "manifest",
@@ -84,15 +84,6 @@ class Samples(NamedTuple):
 
     samples: list[Sample]
     failures: list[BadEvent]
-
-
-class ManifestEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """How much of one tag a message holds; instants are ticks."""
-
-    key: str
-    first: int
-    last: int
-    count: int
 
 
 class _Document(msgspec.Struct, gc=False, rename="pascal"):

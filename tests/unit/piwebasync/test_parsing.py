@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from pichannels.errors import DecodeError
+from pichannels.manifest import ManifestEntry
 from pichannels.piwebasync.parsing import (
-    ManifestEntry,
     manifest,
     parse_channel,
     parse_stream,

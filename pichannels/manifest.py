@@ -20,12 +20,12 @@ class ManifestEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One tag of a message.
 
     Attributes:
-        tag: the tag's key, which outlives renames.
+        key: of the tag: what outlives renames, or its WebID.
         first, last: the earliest and the latest event, in ticks.
         count: how many events.
     """
 
-    tag: str
+    key: str
     first: int
     last: int
     count: int
@@ -36,7 +36,7 @@ _DECODER: Final = msgspec.msgpack.Decoder(list[ManifestEntry])
 
 
 def encode_manifest(entries: Iterable[ManifestEntry]) -> bytes:
-    """MessagePack of the entries: a list of [tag, first, last, count]."""
+    """MessagePack of the entries: a list of [key, first, last, count]."""
     return _ENCODER.encode(list(entries))
 
 
