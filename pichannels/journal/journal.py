@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import queue
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from pichannels import codecs
-from pichannels.errors import CodecError, JournalError, JournalLocked
+from pichannels.errors import JournalError, JournalLocked
 from pichannels.journal import reader
-from pichannels.journal.batch import Batch, Report, Settlement, Ticket, conclude
+from pichannels.journal.batch import Ticket
+from pichannels.journal.intake import Intake
 from pichannels.journal.lock import InstanceLock
 from pichannels.journal.opening import Known, open_file
-from pichannels.journal.query import Query
+from pichannels.journal.query import Filters, Query
 from pichannels.journal.reader import Reader
 from pichannels.journal.records import JournalStatistics, Record
 from pichannels.journal.retention import Policy
-from pichannels.journal.room import Room
-from pichannels.journal.schema import CODES, Durability
+from pichannels.journal.schema import Durability
 from pichannels.journal.search import search
 from pichannels.journal.upkeep import back_up, find_problems
 from pichannels.journal.writer import Writer
@@ -31,14 +28,7 @@ from pichannels.states import State
 
 __all__ = ["Journal"]
 
-_ROWS: Final = 8_192
-_BYTES: Final = 32 * 2**20
-_LARGEST: Final = 512 * 2**20
-_OVERHEAD: Final = 80
 _STANDBY: Final = 0.5
-_PATIENCE: Final = 0.02
-_WAIT_FOR_WRITER, _WAIT_FOR_DISK = 0.005, 0.001
-_MIN, _MAX = -(2**63), 2**63 - 1
 
 
 class Journal(Persistence):
@@ -46,7 +36,7 @@ class Journal(Persistence):
 
     All methods are called in the event loop; a thread of the journal writes, in
     commits of all that waits. What is handed over without an `await` in between
-    is in one commit.
+    is in one commit. Reading sees all that was handed over before.
 
     Args:
         path: the file; `-lock`, `-owner`, `-wal` and `-shm` are beside it.
@@ -78,26 +68,9 @@ class Journal(Persistence):
         self._policy = Policy(retention_age, keep, dead_letter_age)
         self._waits = wait
         self._lock = InstanceLock(self.path)
-        self._room = Room(lambda: self.is_full)
-        self._is_open = False
+        self._intake: Intake | None = None
+        self._reader: Reader | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._reset()
-
-    def _reset(self) -> None:
-        self._next = 1
-        self._channels: dict[str, int] = {}
-        self._names: dict[int, str] = {}
-        self._lanes: set[str] = set()
-        self._unsettled: dict[int, int] = {}
-        self._unwritten: dict[tuple[str, str], bytes] = {}
-        self._batch: Batch | None = None
-        self._in_flight: dict[Batch, float] = {}
-        self._rows = self._bytes = 0
-        self._used = self._file_bytes = 0
-        self._is_failing = self._is_watching = False
-        self._last_error = ""
-        self._commits = self._committed = self._failures = 0
-        self._last_commit = self._worst_commit = 0.0
 
     async def open(self) -> None:
         """Take the lock, check and migrate the file, start the writer.
@@ -107,22 +80,14 @@ class Journal(Persistence):
             JournalError: the file is damaged, newer than this program, not a
                 journal, or cannot be opened.
         """
-        if self._is_open:
+        if self._intake is not None:
             return
-        self._reset()
         await self._take_lock()
-        self._writer = Writer(self.path, self._durability, self._policy)
-        known = await self._open_file()
-        self._next = known.last_seq + 1
-        self._names = known.channels
-        self._channels = {name: id_ for id_, name in known.channels.items()}
-        self._unsettled = known.unsettled
-        self._used = self._writer.segments.used
+        writer = Writer(self.path, self._durability, self._policy)
+        known = await self._open_file(writer)
         self._reader = Reader(self.path)
-        loop = asyncio.get_running_loop()
-        self._ended = self._writer.start(loop, self._take_reports)
+        self._intake = Intake(writer, known, self._budget)
         self._closing = None
-        self._is_open = True
 
     async def _take_lock(self) -> None:
         while True:
@@ -133,35 +98,36 @@ class Journal(Persistence):
                     raise
             await asyncio.sleep(_STANDBY)
 
-    async def _open_file(self) -> Known:
-        work = asyncio.to_thread(open_file, self.path, self._durability, self._writer)
+    async def _open_file(self, writer: Writer) -> Known:
+        work = asyncio.to_thread(open_file, self.path, self._durability, writer)
         opening = asyncio.create_task(work, name="journal open")
         try:
             return await asyncio.shield(opening)
         except BaseException:
             # A thread cannot be cancelled: it has to end before others come in.
             await asyncio.wait([opening])
-            self._writer.discard()
+            writer.discard()
             await asyncio.to_thread(self._lock.release)
             raise
 
     async def close(self) -> None:
         """Commit all that waits and release the file; again does nothing."""
-        if self._closing is None and self._is_open:
-            self._is_open = False
-            self._closing = asyncio.create_task(self._close(), name="journal close")
+        if self._intake is not None and self._reader is not None:
+            closing = self._close(self._intake, self._reader)
+            self._closing = asyncio.create_task(closing, name="journal close")
+            self._intake = self._reader = None
         if self._closing is not None:
             await asyncio.shield(self._closing)
 
-    async def _close(self) -> None:
-        self._room.close(JournalError(f"{self.path} is closed"))
-        self._hand_over()
-        self._writer.stop()
-        await self._ended
-        for saver in self._writer.abandoned:
-            conclude(saver, JournalError(f"{self.path} could not be written"))
-        await asyncio.to_thread(self._reader.close)
+    async def _close(self, intake: Intake, reader: Reader) -> None:
+        await intake.close()
+        await asyncio.to_thread(reader.close)
         await asyncio.to_thread(self._lock.release)
+
+    def _opened(self) -> Intake:
+        if self._intake is None:
+            raise JournalError(f"{self.path} is not open")
+        return self._intake
 
     def append(
         self,
@@ -186,144 +152,16 @@ class Journal(Persistence):
             CodecError: the message cannot be encoded; nothing was taken.
             JournalError: the journal is not open.
         """
-        data = msg.encode()
-        self._check(msg, lane, len(data))
-        batch = self._collect()
-        channel_id = self._channels.get(channel) or self._add_channel(channel)
-        seq = self._next
-        self._next = seq + 1
-        size = len(data) + _OVERHEAD + (0 if manifest is None else len(manifest))
-        ticket = Ticket(seq, channel_id, size)
-        batch.tickets.append(ticket)
-        batch.rows += (seq, channel_id, lane, msg.ticks, msg.uuid, keep, size)
-        batch.bodies += (seq, data, manifest)
-        if manifest is not None:
-            batch.manifests.append((seq, msg.ticks, manifest))
-        batch.bytes += size
-        self._rows += 1
-        self._bytes += size
-        self._unsettled[channel_id] = self._unsettled.get(channel_id, 0) + 1
-        return ticket
-
-    def _check(self, msg: Message, lane: str, size: int) -> None:
-        # Whatever SQLite would refuse has to be found here: there it would cost
-        # all messages of the same commit.
-        if lane not in self._lanes:
-            _check_text("lane", lane)
-            self._lanes.add(lane)
-        uuid, ticks = msg.uuid, msg.ticks
-        if type(uuid) is not str or not uuid.isascii():
-            _check_text("uuid", uuid)
-        if type(ticks) is not int or not _MIN <= ticks <= _MAX:
-            raise CodecError(f"timestamp {ticks!r} is out of range")
-        if size > _LARGEST:
-            raise CodecError(f"a message of {size} bytes is too large to be stored")
-
-    def _add_channel(self, name: str) -> int:
-        _check_text("channel", name)
-        channel_id = len(self._channels) + 1
-        self._channels[name] = channel_id
-        self._names[channel_id] = name
-        self._collect().channels.append((channel_id, name))
-        return channel_id
-
-    def _collect(self) -> Batch:
-        if self._batch is None:
-            if not self._is_open:
-                raise JournalError(f"{self.path} is not open")
-            self._batch = Batch()
-            asyncio.get_running_loop().call_soon(self._hand_over)
-        return self._batch
-
-    def _hand_over(self) -> None:
-        batch, self._batch = self._batch, None
-        if batch is not None:
-            self._in_flight[batch] = time.monotonic()
-            self._writer.put(batch)
-            if not self._is_watching:
-                self._watch()
-
-    def _watch(self) -> None:
-        self._is_watching = True
-        asyncio.get_running_loop().call_later(_PATIENCE, self._relieve)
-
-    def _relieve(self) -> None:
-        # A busy loop gives up the interpreter lock too briefly for the writer to
-        # get it. When a commit takes long, the loop waits a little for it.
-        self._is_watching = False
-        if not self._in_flight:
-            return
-        if self._lag() >= _PATIENCE:
-            wait = _WAIT_FOR_DISK if self._writer.is_syncing else _WAIT_FOR_WRITER
-            with contextlib.suppress(queue.Empty):
-                self._take_report(self._writer.reports.get(timeout=wait))
-        self._watch()
-
-    def _lag(self) -> float:
-        oldest = next(iter(self._in_flight.values()), None)
-        return 0.0 if oldest is None else time.monotonic() - oldest
-
-    def _take_reports(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._take_report(self._writer.reports.get_nowait())
-
-    def _take_report(self, report: Report) -> None:
-        self._used = report.used
-        self._file_bytes = report.file_bytes
-        self._is_failing = report.is_failing
-        for channel_id, count in report.settled.items():
-            self._unsettled[channel_id] = self._unsettled.get(channel_id, 0) - count
-        if report.tried:
-            self._count(report)
-        for batch in report.tried:
-            self._conclude(batch, report.error)
-        if report.written is not None:
-            self._take_written(report.written)
-        self._room.wake()
-
-    def _count(self, report: Report) -> None:
-        self._last_commit = report.seconds
-        self._worst_commit = max(self._worst_commit, report.seconds)
-        if report.error is None:
-            self._last_error = ""
-            self._commits += 1
-            self._committed += sum(len(batch.tickets) for batch in report.tried)
-        else:
-            self._last_error = str(report.error)
-            self._failures += 1
-
-    def _conclude(self, batch: Batch, error: JournalError | None) -> None:
-        del self._in_flight[batch]
-        self._rows -= batch.count
-        self._bytes -= batch.bytes
-        for ticket in batch.tickets:
-            if error is not None:
-                self._unsettled[ticket.channel_id] -= 1
-            ticket.conclude(error)
-        for barrier in batch.barriers:
-            conclude(barrier, error)
-
-    def _take_written(self, written: Batch) -> None:
-        for key, value in written.saved.items():
-            if self._unwritten.get(key) is value:
-                del self._unwritten[key]
-        for saver in written.savers:
-            conclude(saver, None)
+        return self._opened().append(channel, msg, lane, manifest, keep)
 
     @property
     def is_full(self) -> bool:
         """Whether it takes no more just now.
 
         That is when too much waits to be committed, the disk budget is used up,
-        or the last commit failed and none has succeeded since.
+        the last commit failed and none has succeeded since, or it is not open.
         """
-        return (
-            self._rows >= _ROWS
-            or self._bytes >= _BYTES
-            or self._used + self._bytes >= self._budget
-            or self._is_failing
-        )
+        return self._intake is None or self._intake.is_full
 
     async def room(self) -> None:
         """Until it takes more; callers are let in in the order they came.
@@ -331,9 +169,7 @@ class Journal(Persistence):
         Raises:
             JournalError: the journal is not open, or was closed meanwhile.
         """
-        if not self._is_open:
-            raise JournalError(f"{self.path} is not open")
-        await self._room.wait()
+        await self._opened().room.wait()
 
     def settle(
         self, seq: int, state: State, meta: Mapping[str, Any] | None = None
@@ -348,16 +184,7 @@ class Journal(Persistence):
             CodecError: `meta` has a value without codec.
             JournalError: the journal is not open.
         """
-        data = attempts = None
-        if meta is not None:
-            data = codecs.encode(dict(meta))
-            attempts = meta.get("attempts")
-            if type(attempts) is not int or not 0 <= attempts <= _MAX:
-                attempts = None
-        batch = self._collect()
-        before = len(batch.settled)
-        batch.settle(seq, Settlement(CODES[state], data, attempts))
-        self._rows += len(batch.settled) - before
+        self._opened().settle(seq, state, meta)
 
     def delete(self, seq: int) -> None:
         """Forget a message, in the next commit.
@@ -365,8 +192,7 @@ class Journal(Persistence):
         Raises:
             JournalError: the journal is not open.
         """
-        self._collect().deleted.append(seq)
-        self._rows += 1
+        self._opened().delete(seq)
 
     async def flush(self) -> None:
         """Until all that was handed over before is committed.
@@ -374,23 +200,18 @@ class Journal(Persistence):
         Raises:
             JournalError: it could not be written.
         """
-        if self._batch is None and not self._in_flight:
-            return
-        barrier = asyncio.get_running_loop().create_future()
-        self._collect().barriers.append(barrier)
-        await barrier
+        intake = self._opened()
+        if not intake.is_idle:
+            await intake.barrier()
 
-    async def _catch_up(self, wants_tags: bool = False) -> None:
-        # Reading works while writing fails; it only sees less.
-        if not self._is_open:
+    async def _read(self, wants_tags: bool = False) -> Reader:
+        intake = self._opened()
+        if wants_tags or not intake.is_idle:
+            # Reading works while writing fails; it only sees less.
+            await asyncio.wait([intake.barrier(wants_tags)])
+        if self._reader is None:
             raise JournalError(f"{self.path} is not open")
-        try:
-            if wants_tags:
-                self._collect().wants_tags = True
-            await self.flush()
-        except JournalError:
-            if not self._is_open:
-                raise
+        return self._reader
 
     async def unsettled(
         self,
@@ -408,19 +229,22 @@ class Journal(Persistence):
         Raises:
             JournalError: the journal cannot be read.
         """
-        await self._catch_up()
-        return await self._reader.run(
+        return await (await self._read()).run(
             lambda conn: reader.read_unsettled(conn, channel, after, limit, max_bytes)
         )
 
     @property
     def last_seq(self) -> int:
         """The number of the newest message of any channel; 0 before the first."""
-        return self._next - 1
+        return self._opened().last_seq
 
     def count_unsettled(self, channel: str) -> int:
-        """How many messages of a channel are not known to be settled."""
-        return self._unsettled.get(self._channels.get(channel, 0), 0)
+        """How many messages of a channel are not known to be settled.
+
+        Raises:
+            JournalError: the journal is not open.
+        """
+        return self._opened().count_unsettled(channel)
 
     def save(
         self, namespace: str, key: str, value: Any, settle: Sequence[int] = ()
@@ -435,19 +259,7 @@ class Journal(Persistence):
             CodecError: the value has a type without codec.
             JournalError: the journal is not open.
         """
-        _check_text("namespace", namespace)
-        _check_text("key", key)
-        data = codecs.encode(value)
-        if len(data) > _LARGEST:
-            raise CodecError(f"a value of {len(data)} bytes is too large to be kept")
-        batch = self._collect()
-        self._rows += (namespace, key) not in batch.saved
-        batch.saved[namespace, key] = self._unwritten[namespace, key] = data
-        for seq in settle:
-            self.settle(seq, State.PROCESSED)
-        saver: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        batch.savers.append(saver)
-        return saver
+        return self._opened().save(namespace, key, value, settle)
 
     async def restore(self, namespace: str, key: str, default: Any = MISSING) -> Any:
         """The value kept last, whether it is durable yet or not.
@@ -456,8 +268,8 @@ class Journal(Persistence):
             KeyError: there is none and no default was given.
             JournalError: the journal cannot be read.
         """
-        data = self._unwritten.get((namespace, key))
-        if data is None:
+        data = self._opened().unwritten(namespace, key)
+        if data is None and self._reader is not None:
             data = await self._reader.run(
                 lambda conn: reader.read_saved(conn, namespace, key)
             )
@@ -473,12 +285,13 @@ class Journal(Persistence):
         Raises:
             JournalError: the journal cannot be read.
         """
-        await self._catch_up()
-        return await self._reader.run(
+        return await (await self._read()).run(
             lambda conn: reader.read_record(conn, channel, seq)
         )
 
-    async def search(self, channel: str | None = None, **filters: Any) -> list[Record]:
+    async def search(
+        self, channel: str | None = None, **filters: Unpack[Filters]
+    ) -> list[Record]:
         """Stored messages of a channel or of all; filters as in `Query.of`.
 
         To page without `start`, give the `position` of the last record as
@@ -489,8 +302,9 @@ class Journal(Persistence):
             JournalError: the journal cannot be read.
         """
         query = Query.of(**filters)
-        await self._catch_up(wants_tags=query.tag is not None)
-        return await self._reader.run(lambda conn: search(conn, channel, query))
+        return await (await self._read(wants_tags=query.tag is not None)).run(
+            lambda conn: search(conn, channel, query)
+        )
 
     async def total(self, channel: str) -> int:
         """How many messages of a channel are stored.
@@ -498,8 +312,9 @@ class Journal(Persistence):
         Raises:
             JournalError: the journal cannot be read.
         """
-        await self._catch_up()
-        return await self._reader.run(lambda conn: reader.read_total(conn, channel))
+        return await (await self._read()).run(
+            lambda conn: reader.read_total(conn, channel)
+        )
 
     async def backup(self, target: Path) -> None:
         """Copy the journal as it is now; the copy is complete or not there.
@@ -507,8 +322,7 @@ class Journal(Persistence):
         Raises:
             JournalError: it cannot be read, or the copy cannot be written.
         """
-        await self._catch_up()
-        await self._reader.run(lambda conn: back_up(conn, Path(target)))
+        await (await self._read()).run(lambda conn: back_up(conn, Path(target)))
 
     async def verify(self) -> list[str]:
         """Read all of it and say in words what is wrong; nothing means sound.
@@ -516,32 +330,29 @@ class Journal(Persistence):
         Raises:
             JournalError: it cannot be read at all.
         """
-        await self._catch_up()
-        return await self._reader.run(find_problems)
+        return await (await self._read()).run(find_problems)
 
     def statistics(self) -> JournalStatistics:
-        """What it does at this moment."""
+        """What it does at this moment.
+
+        Raises:
+            JournalError: the journal is not open.
+        """
+        intake = self._opened()
         return JournalStatistics(
-            buffered_rows=self._rows,
-            buffered_bytes=self._bytes,
-            waiting=len(self._room),
-            commits=self._commits,
-            rows=self._committed,
-            failures=self._failures,
-            last_commit=self._last_commit,
-            worst_commit=self._worst_commit,
-            commit_lag=self._lag(),
-            unsettled={self._names[k]: n for k, n in self._unsettled.items() if n},
-            used_bytes=self._used,
+            buffered_rows=intake.rows,
+            buffered_bytes=intake.bytes,
+            waiting=len(intake.room),
+            commits=intake.commits,
+            rows=intake.committed,
+            failures=intake.failures,
+            last_commit=intake.last_commit,
+            worst_commit=intake.worst_commit,
+            commit_lag=intake.lag,
+            unsettled=intake.unsettled_by_channel(),
+            used_bytes=intake.used,
             budget_bytes=self._budget,
-            file_bytes=self._file_bytes,
-            is_full=self.is_full,
-            last_error=self._last_error,
+            file_bytes=intake.file_bytes,
+            is_full=intake.is_full,
+            last_error=intake.last_error,
         )
-
-
-def _check_text(what: str, text: str) -> None:
-    try:
-        text.encode()
-    except (UnicodeEncodeError, AttributeError) as exc:
-        raise CodecError(f"{what} {text!r} cannot be stored: {exc}") from exc

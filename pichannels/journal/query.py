@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 
@@ -13,10 +13,26 @@ from pichannels.errors import DecodeError, UsageError, nearest
 from pichannels.states import State
 from pichannels.values import parse_ticks, ticks_from_datetime
 
-__all__ = ["Query", "payload_text"]
+__all__ = ["Filters", "Query", "payload_text"]
 
 _ORDERS = ("timestamp", "-timestamp", "state", "-state")
 _FIRST, _END = -(2**63), 2**63 - 1
+
+
+class Filters(TypedDict, total=False):
+    """The arguments of `Query.of`."""
+
+    start: int
+    count: int
+    order_by: str
+    start_dt: datetime | str | None
+    end_dt: datetime | str | None
+    text: str | None
+    rtext: str | None
+    state: str | None
+    ids: Collection[int] | None
+    tag: str | None
+    after: tuple[int, int] | None
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +77,12 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         tag: str | None = None,
         after: tuple[int, int] | None = None,
     ) -> Query:
-        """Check the arguments of `MessageStore.search`, and some of the journal's.
+        """Check the arguments of `MessageStore.search`, and those of the journal.
+
+        Args:
+            ids: only messages with these numbers.
+            tag: only messages whose manifest names this tag.
+            after: go on behind the message with this (ticks, seq).
 
         Raises:
             UsageError: an argument is not of its kind.

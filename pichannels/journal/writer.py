@@ -56,7 +56,7 @@ class Writer:
     """
 
     def __init__(self, path: Path, durability: Durability, policy: Policy) -> None:
-        self._path = path
+        self.path = path
         self._durability: Durability = durability
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self.is_syncing = False
@@ -262,7 +262,7 @@ class Writer:
 
     def _report_chores(self) -> Report:
         with contextlib.suppress(OSError):
-            self._file_bytes = self._path.stat().st_size
+            self._file_bytes = self.path.stat().st_size
         return Report(
             [],
             None,
@@ -276,12 +276,12 @@ class Writer:
 
     def _connection(self) -> sqlite3.Connection:
         if self._conn is None:
-            self._conn = connect_writer(self._path, self._durability)
+            self._conn = connect_writer(self.path, self._durability)
         return self._conn
 
     def _recover(self, exc: Exception) -> JournalError:
         """Take back the transaction; a connection that cannot is replaced."""
-        error = JournalError(f"{self._path} could not be written: {exc}")
+        error = JournalError(f"{self.path} could not be written: {exc}")
         error.__cause__ = exc
         logger.error("%s", error)
         try:
@@ -303,7 +303,7 @@ class Writer:
     def _end(self) -> None:
         self._try(self._tags.write)
         if self._carry is not None:
-            logger.error("%s: settlements could not be written", self._path)
+            logger.error("%s: settlements could not be written", self.path)
         self._close_connection()
 
     def _close_connection(self) -> None:

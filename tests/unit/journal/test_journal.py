@@ -10,7 +10,7 @@ import pytest
 from pichannels.errors import CodecError, JournalError
 from pichannels.journal import Journal
 from pichannels.message import Message
-from pichannels.store import State
+from pichannels.states import State
 
 
 async def append(journal: Journal, *payloads: object, channel: str = "a") -> list[int]:
