@@ -12,12 +12,14 @@ from nodes._batches import SAMPLES, is_batch
 from pichannels.errors import (
     DecodeError,
     Dropped,
+    PichannelsError,
     SampleErrors,
     SettingsError,
     UsageError,
 )
 from pichannels.message import Message
 from pichannels.node import BaseNode
+from pichannels.piwebasync import webids
 from pichannels.piwebasync.parsing import (
     BadEvent,
     ChannelMessage,
@@ -47,7 +49,8 @@ class PI(BaseNode):
     payload that is a list of samples already goes on as it is.
 
     Args:
-        server: the configured name of the logical server, a part of each event id.
+        server: the configured name of the logical server, a part of each event id;
+            by default what the source says in `meta["server"]`.
         tags: the tags by WebId or path, or a function of the stream; a stream that
             is not in it gets a tag made of what the message says.
         options: those of every node.
@@ -70,7 +73,8 @@ class PI(BaseNode):
         self.server = server
         self._lookup = tags if callable(tags) else None
         self._known: Mapping[str, Tag] = tags if isinstance(tags, Mapping) else {}
-        self._made: dict[tuple[str, str, str], Tag] = {}
+        self._server = server
+        self._made: dict[tuple[str, str, str, str], Tag] = {}
 
     def process(self, msg: Message) -> Message:
         parsed, msg.parsed = msg.parsed, None
@@ -139,18 +143,28 @@ class PI(BaseNode):
 
     def _own_tag(self, stream: StreamEvents) -> Tag | None:
         """One tag for each stream, so that samples of it share it."""
-        key = (stream.web_id, stream.path, stream.name)
+        key = (self._server, stream.web_id, stream.path, stream.name)
         tag = self._made.get(key)
         if tag is None:
-            web_id, path, name = key
+            server, web_id, path, name = key
             name = name or path.rpartition("\\")[2] or web_id
             if not name:
                 return None
             if len(self._made) >= _TAGS_KEPT:
                 self._made.clear()
             units = stream.units_abbreviation or ""
-            tag = self._made[key] = Tag(name, path, web_id, self.server, "", units)
+            tag = Tag(name, path, web_id, server, _lasting_key(web_id), units)
+            self._made[key] = tag
         return tag
+
+
+def _lasting_key(web_id: str) -> str:
+    """The point id or the attribute's GUID in a WebID; both outlive renames."""
+    try:
+        ids = webids.decode(web_id).ids
+    except PichannelsError:
+        return ""
+    return str(ids[-1]) if ids else ""
 
 
 def _documents(
