@@ -25,19 +25,25 @@ _PAUSE: Final = 0.0005
 
 
 def flood_frames(
-    tags: Sequence[Tag], events: int, frames: int, start: int, form: str = "Full"
+    tags: Sequence[Tag],
+    events: int,
+    frames: int,
+    start: int,
+    form: str = "Full",
+    *,
+    dense: int = _PER_SECOND,
 ) -> Iterator[bytes]:
     """Channel messages with `events` values of each tag, as frames on the wire.
 
     All timestamps differ: they begin at `start` ticks (its whole second) and lie
-    one tick apart, without those that end in a zero, so that each has seven
-    digits.
+    one tick apart, `dense` in each second at most. Those that end in a zero are
+    left out, so that each has seven digits.
     """
     second = start // SECOND
     size = len(tags) * events
-    template, number = b"", _PER_SECOND
+    template, number = b"", dense
     for _ in range(frames):
-        if number + size > _PER_SECOND:
+        if number + size > dense:
             template, number = _template(tags, events, second, form), 0
             second += 1
         counts = range(number + 1, number + size + 1)

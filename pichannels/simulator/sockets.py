@@ -206,7 +206,7 @@ async def _close(socket: web.WebSocketResponse, code: int) -> None:
 
 def _padded(message: bytes, size: int) -> bytes:
     """The message with an unknown key that makes it `size` bytes long."""
-    padding = b"x" * max(size - len(message) - 13, 0)
+    padding = b"x" * max(size - len(message) - 10, 0)
     return b'{"Padding":"' + padding + b'",' + message[1:]
 
 
