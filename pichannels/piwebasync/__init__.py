@@ -1,0 +1,26 @@
+"""The PI Web API client: requests, HTTP, PI channels.
+
+Its names and behaviour are piwebasync's, which is not on the package index.
+`requests`, `controllers`, `parsing`, `webids` and `splitting` do no input or
+output; `HTTPClient` and `WebsocketClient` do.
+"""
+
+from __future__ import annotations
+
+from pichannels.piwebasync import exceptions
+from pichannels.piwebasync.controllers import Controller
+from pichannels.piwebasync.http import HTTPClient
+from pichannels.piwebasync.requests import APIRequest
+from pichannels.piwebasync.responses import APIResponse, HTTPResponse, WebsocketMessage
+from pichannels.piwebasync.websocket import WebsocketClient
+
+__all__ = [
+    "APIRequest",
+    "APIResponse",
+    "Controller",
+    "HTTPClient",
+    "HTTPResponse",
+    "WebsocketClient",
+    "WebsocketMessage",
+    "exceptions",
+]

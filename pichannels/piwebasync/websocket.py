@@ -1,0 +1,465 @@
+"""The client of PI channels: it keeps one open, and hides no loss."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from math import inf
+from types import TracebackType
+from typing import Any, Final, Self
+
+from pichannels import clock
+from pichannels.errors import UsageError
+from pichannels.piwebasync.connection import Connection, Ending, Options, connect
+from pichannels.piwebasync.exceptions import (
+    APIException,
+    ChannelClosed,
+    ChannelClosedError,
+    ChannelClosedOK,
+    ChannelInUse,
+    ChannelRollback,
+    ChannelUpdateError,
+    WatchdogTimeout,
+    WebsocketClientError,
+)
+from pichannels.piwebasync.frames import (
+    ChannelEvent,
+    Connected,
+    FrameBuffer,
+    Lost,
+    NotOpened,
+    OnEvent,
+    Undecodable,
+)
+from pichannels.piwebasync.requests import Request
+from pichannels.piwebasync.responses import WebsocketMessage
+from pichannels.piwebasync.silence import Silence
+from pichannels.piwebasync.transport import Auth, Cert, Verify
+from pichannels.retry import RetryPolicy
+
+__all__ = ["BACKOFF", "WebsocketClient"]
+
+logger: Final = logging.getLogger("pichannels.piwebasync")
+
+BACKOFF: Final = RetryPolicy(attempts=0, initial=0.5, maximum=60.0, jitter=1.0)
+"""Waits between attempts to connect: doubled up to a minute, random in full."""
+
+_NORMAL: Final = (1000, 1001)
+# A connection that lived so long (s) was a real one: the waits start anew.
+_STEADY: Final = 5.0
+
+
+class WebsocketClient:
+    """One PI channel, as `async with WebsocketClient(request) as channel`.
+
+    It is received from with `recv`, by iteration, or as raw frames with
+    `recv_many`; by one task at a time. Frames that wait are bounded: a user who
+    takes nothing for `max_block` seconds while the buffer is full loses the
+    connection, and is told. `on_event` is called, in the order of the frames, from
+    within the receiving call: it learns of `Connected`, `Lost`, `NotOpened` and
+    `Undecodable`.
+
+    Args:
+        request: of protocol `Websocket`.
+        auth: `(user, password)`, headers, or a function that gives headers.
+        extra_headers: sent with the handshake.
+        open_timeout: seconds for one handshake.
+        reconnect: whether a lost connection is opened again, whatever ended it.
+        dead_channel_timeout: seconds without any connection that end the channel
+            all the same; None tries without end.
+        ping_interval: seconds of silence after which the server is pinged.
+        close_timeout: seconds for saying goodbye.
+        heartbeat: seconds between the heartbeats that the request asks for; after
+            three without any message the connection counts as lost.
+        max_queue: frames that wait, at most.
+        buffer_bytes: their size, at most (one frame more may wait).
+        max_block: seconds that a full buffer may hold up the reader.
+        backoff: the waits between attempts to connect.
+        on_event: called with each event of the connection.
+        verify, cert, proxy, trust_env, safe_chars: as for `HTTPClient`.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        auth: Auth = None,
+        extra_headers: Mapping[str, str] | None = None,
+        open_timeout: float = 10.0,
+        reconnect: bool = False,
+        dead_channel_timeout: float | None = 3600.0,
+        ping_interval: float | None = 20.0,
+        close_timeout: float = 3.0,
+        heartbeat: float | None = None,
+        max_queue: int = 4096,
+        buffer_bytes: int = 16 * 2**20,
+        max_block: float = 10.0,
+        backoff: RetryPolicy = BACKOFF,
+        on_event: OnEvent | None = None,
+        verify: Verify = True,
+        cert: Cert = None,
+        proxy: str | None = None,
+        trust_env: bool = True,
+        safe_chars: str | None = None,
+    ) -> None:
+        # Pongs are not read while a full buffer holds up the reader.
+        pings = None if ping_interval is None else max(ping_interval, 3 * max_block)
+        self._options = Options(
+            auth=auth,
+            headers=dict(extra_headers or {}),
+            open_timeout=open_timeout,
+            close_timeout=close_timeout,
+            ping_interval=pings,
+            verify=verify,
+            cert=cert,
+            proxy=proxy,
+            trust_env=trust_env,
+            safe_chars=safe_chars,
+        )
+        self._request = request
+        self._reconnect = reconnect
+        self._dead_after = dead_channel_timeout
+        self._heartbeat = heartbeat
+        self._max_block = max_block
+        self._backoff = backoff
+        self._delays = backoff.delays()
+        self._on_event = on_event or _ignore
+        self._buffer = FrameBuffer(max_queue, buffer_bytes, self._on_event)
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._changing = asyncio.Lock()
+        self._closing = False
+        self._receiving = False
+        self._last_frame = 0
+        self._counts = {"frames": 0, "bytes": 0, "undecodable": 0, "connections": 0}
+
+    @property
+    def url(self) -> str:
+        """The channel's URL; after an update the new one."""
+        return self._request.absolute_url
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection."""
+        return self._connection is not None and not self.is_closed
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing will come any more, or yet."""
+        return self._task is None or self._buffer.end is not None
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether `close` is at work."""
+        return self._closing and not self.is_closed
+
+    @property
+    def is_reconnecting(self) -> bool:
+        """Whether there is no connection, but will be."""
+        return not (self.is_closed or self._closing) and self._connection is None
+
+    def statistics(self) -> dict[str, int]:
+        """Counts since the start, and what waits now."""
+        waiting = {
+            "waiting": len(self._buffer),
+            "waiting_bytes": self._buffer.bytes_waiting,
+        }
+        return self._counts | waiting
+
+    async def open(self) -> Self:
+        """Open the channel; one attempt.
+
+        Raises:
+            ChannelRefused: the server declined, with status and body.
+            ChannelOpenTimeout: there was no answer in time.
+            WebsocketClientError: the server was not reached.
+        """
+        self._check_new()
+        self._run(await connect(self._request, self._options))
+        return self
+
+    def start(self) -> Self:
+        """Open the channel in the background, as often as it takes."""
+        self._check_new()
+        if not self._reconnect:
+            raise UsageError("start() goes with reconnect=True; use open() without it")
+        self._run(None)
+        return self
+
+    async def recv(self) -> WebsocketMessage:
+        """The next message; one that is no JSON is left out and counted.
+
+        Raises:
+            ChannelClosedOK: the channel is closed in good order.
+            ChannelClosedError: it is lost; the cause tells why.
+            ChannelInUse: another task is receiving.
+        """
+        while True:
+            frame = await self.recv_raw()
+            message = WebsocketMessage(frame, self.url)
+            if message.is_json or frame.strip() in (b"", b"null"):
+                return message
+            self._counts["undecodable"] += 1
+            logger.warning("%s sent a message that is no JSON", self.url)
+            self._on_event(Undecodable(self.url, clock.now(), frame))
+
+    async def recv_raw(self) -> bytes:
+        """The next frame as it came; raises as `recv`."""
+        (frame,) = await self._receive(1, 1)
+        return frame
+
+    async def recv_many(self, max_bytes: int = 2**20) -> list[bytes]:
+        """All frames that wait, up to `max_bytes` (or one); raises as `recv`.
+
+        Waits for the first one only. Cancelling loses nothing. Frames of two
+        connections never come together.
+        """
+        return await self._receive(max_bytes, 2**31)
+
+    async def update(self, request: Request, rollback: bool = False) -> None:
+        """Change to another request, without a gap: it is opened first.
+
+        What the old connection has delivered stays; both may deliver the same
+        event.
+
+        Raises:
+            ChannelRollback: the new request failed and `rollback` is set: the
+                channel goes on with the old one, which was never interrupted.
+            ChannelUpdateError: the new request failed; the channel is closed.
+            ChannelClosed: the channel is closed already.
+        """
+        async with self._changing:
+            self._check_open()
+            try:
+                connection = await connect(request, self._options)
+            except (WebsocketClientError, APIException) as exc:
+                url, reason = request.absolute_url, str(exc)
+                if rollback and not self.is_closed:
+                    raise ChannelRollback(url, self.url, reason) from exc
+                error = ChannelUpdateError(url, reason)
+                await self._end(_because(ChannelClosedError, self.url, error))
+                raise error from exc
+            await self._replace(connection, request)
+
+    async def close(self) -> None:
+        """Close the connection; what waits can still be received. Idempotent."""
+        self._closing = True
+        await self._end(ChannelClosedOK(self.url, "closed by this client"))
+
+    async def __aenter__(self) -> Self:
+        return await self.open() if self._task is None else self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self.open().__await__()
+
+    async def __aiter__(self) -> AsyncIterator[WebsocketMessage]:
+        with contextlib.suppress(ChannelClosedOK):
+            while True:
+                yield await self.recv()
+
+    # Receiving
+
+    async def _receive(self, max_bytes: int, max_frames: int) -> list[bytes]:
+        if self._task is None and self._buffer.end is None:
+            raise UsageError("the channel is not open yet; use `async with` or open()")
+        with self._alone():
+            while True:
+                frames = self._buffer.take(max_bytes, max_frames)
+                if frames:
+                    return frames
+                if self._buffer.end is not None and not len(self._buffer):
+                    raise self._buffer.end.with_traceback(None)
+                await self._buffer.wait_item()
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._receiving:
+            raise ChannelInUse
+        self._receiving = True
+        try:
+            yield
+        finally:
+            self._receiving = False
+
+    # Reading, in a task of its own
+
+    def _run(self, connection: Connection | None) -> None:
+        if connection is not None:
+            self._connected(connection)
+        self._task = asyncio.create_task(
+            self._keep_open(connection), name=f"pi-channel {self.url[:60]}"
+        )
+
+    async def _keep_open(self, connection: Connection | None) -> None:
+        try:
+            if connection is None:
+                connection = await self._reopen(0.0)
+            while True:
+                await self._lost(connection, await self._read(connection))
+                connection = await self._reopen(next(self._delays))
+        except ChannelClosed as end:
+            self._buffer.close(end)
+        except Exception as exc:
+            logger.exception("the reader of %s failed", self.url)
+            self._buffer.close(_because(ChannelClosedError, self.url, exc))
+
+    async def _read(self, connection: Connection) -> Ending:
+        """Put frames into the buffer until the connection ends, one way or other."""
+        with Silence(self._heartbeat) as silence:
+            try:
+                async with asyncio.timeout(None) as silence.deadline:
+                    while True:
+                        if self._buffer.is_full and not await self._has_room(silence):
+                            return Ending("backpressure", f"{self._max_block:g} s full")
+                        frame = await connection.receive()
+                        if isinstance(frame, Ending):
+                            return frame
+                        silence.heard()
+                        self._put(frame)
+            except TimeoutError:
+                return Ending("silence", f"no message for {silence.limit:g} s")
+
+    async def _has_room(self, silence: Silence) -> bool:
+        silence.pause()
+        try:
+            async with asyncio.timeout(self._max_block):
+                await self._buffer.wait_room()
+        except TimeoutError:
+            return False
+        silence.heard()
+        return True
+
+    def _put(self, frame: bytes) -> None:
+        self._counts["frames"] += 1
+        self._counts["bytes"] += len(frame)
+        self._last_frame = clock.now()
+        self._buffer.put(frame)
+
+    async def _lost(self, connection: Connection, ending: Ending) -> None:
+        """Report the end of a connection; raises when it is the channel's, too."""
+        self._connection = None
+        self._tell_lost(connection, ending)
+        await (connection.close() if ending.reason == "closed" else connection.abort())
+        if self._reconnect:
+            return
+        kind = ChannelClosedOK if ending.code in _NORMAL else ChannelClosedError
+        raise kind(self.url, f"{ending.reason} {ending.detail}".strip(), ending.code)
+
+    async def _reopen(self, delay: float) -> Connection:
+        """Connect, first after `delay` s, until it succeeds or is given up."""
+        await self._buffer.wait_room()
+        since = clock.monotonic()
+        while True:
+            left = self._time_left(since)
+            await asyncio.sleep(min(delay, left))
+            try:
+                connection = await connect(self._request, self._options)
+            except WebsocketClientError as exc:
+                logger.info("%s", exc)
+                self._buffer.put(NotOpened(self.url, clock.now(), exc))
+                await self._buffer.wait_room()
+                delay = next(self._delays)
+            else:
+                self._connected(connection)
+                return connection
+
+    def _time_left(self, since: float) -> float:
+        """Seconds until a channel without connection is dead; raises when it is."""
+        if self._dead_after is None:
+            return inf
+        waited = clock.monotonic() - since
+        if waited >= self._dead_after:
+            watchdog = WatchdogTimeout(self.url, waited)
+            raise _because(ChannelClosedError, self.url, watchdog)
+        return self._dead_after - waited
+
+    def _connected(self, connection: Connection) -> None:
+        self._connection = connection
+        self._counts["connections"] += 1
+        self._opened = clock.monotonic()
+        self._last_frame = 0
+        event = Connected(
+            connection.request.absolute_url, clock.now(), connection.server_date
+        )
+        self._buffer.put(event)
+
+    def _tell_lost(self, connection: Connection, ending: Ending) -> None:
+        if clock.monotonic() - self._opened >= _STEADY:
+            self._delays = self._backoff.delays()
+        url = connection.request.absolute_url
+        logger.info("%s is lost: %s %s", url, ending.reason, ending.detail)
+        self._buffer.put(
+            Lost(
+                url,
+                clock.now(),
+                ending.reason,
+                ending.detail,
+                ending.code,
+                self._last_frame or None,
+            )
+        )
+
+    # Changing and ending
+
+    async def _replace(self, connection: Connection, request: Request) -> None:
+        """Let the new connection take the place of the old one."""
+        try:
+            await self._stop_reader()
+            self._check_open()
+        except BaseException:
+            await connection.close()
+            raise
+        old = self._connection
+        if old is not None:
+            for frame in await old.received():
+                self._put(frame)
+            self._tell_lost(old, Ending("update", "changed to another request"))
+        self._request = request
+        self._run(connection)
+        if old is not None:
+            await old.close()
+
+    async def _stop_reader(self) -> None:
+        task = self._task
+        if task is not None and not task.done():
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _end(self, end: ChannelClosed) -> None:
+        await self._stop_reader()
+        connection, self._connection = self._connection, None
+        self._buffer.close(end)
+        if connection is not None:
+            await connection.close()
+
+    def _check_new(self) -> None:
+        if self._task is not None or self._buffer.end is not None:
+            raise UsageError("this channel was opened before; make another client")
+
+    def _check_open(self) -> None:
+        if self._task is None:
+            raise UsageError("the channel is not open yet; use `async with` or open()")
+        if self._buffer.end is not None:
+            raise self._buffer.end
+        if self._closing:
+            raise ChannelClosedOK(self.url, "closed by this client")
+
+
+def _because(kind: type[ChannelClosed], url: str, cause: Exception) -> ChannelClosed:
+    end = kind(url, str(cause))
+    end.__cause__ = cause
+    return end
+
+
+def _ignore(event: ChannelEvent) -> None:
+    """What happens to events that nobody wants to know."""
