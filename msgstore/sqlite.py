@@ -1,0 +1,235 @@
+"""The store that keeps messages in SQLite; the default.
+
+Without a path it shares the journal of the instance, so that each payload is
+written once. With a path it has a file of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pichannels.errors import CodecError, MessageNotFound, UsageError
+from pichannels.journal import Durability, Journal, Record
+from pichannels.message import Message
+from pichannels.states import State
+from pichannels.store import Entry, MessageStore, MessageStoreFactory
+
+__all__ = ["SQLiteMessageStore", "SQLiteMessageStoreFactory"]
+
+_LARGEST: Final = 2**63 - 1
+_REMEMBERED: Final = 100_000
+
+
+class SQLiteMessageStore(MessageStore):
+    """The history of one channel in a journal file.
+
+    Attributes:
+        shares_journal: it uses the journal of the instance, given by `attach`.
+    """
+
+    def __init__(self, store_id: str, file: _SharedFile | None) -> None:
+        self.store_id = store_id
+        self.shares_journal = file is None
+        self._file = file
+        self._journal: Journal | None = None
+        # Numbers that are known to be there, so that settling need not look.
+        self._open: set[int] = set()
+
+    def attach(self, journal: Journal) -> None:
+        """Use the opened journal of the instance; before `start`.
+
+        Raises:
+            UsageError: this store has a file of its own.
+        """
+        if not self.shares_journal:
+            raise UsageError(f"{self!r} has a file of its own; it takes no journal")
+        self._journal = journal
+
+    async def start(self) -> None:
+        """Open the file, if it is its own.
+
+        Raises:
+            UsageError: it shares a journal and none was attached.
+            JournalError: the file cannot be opened.
+        """
+        if self._file is not None and self._journal is None:
+            self._journal = await self._file.take()
+        self._opened()
+
+    async def stop(self) -> None:
+        """Release the file; the last store closes it."""
+        if self._file is not None and self._journal is not None:
+            self._journal = None
+            await self._file.give_back()
+
+    def _opened(self) -> Journal:
+        if self._journal is None:
+            raise UsageError(
+                f"{self!r} is not started; a channel in an engine starts its store,"
+                " or call start() (and attach() when it shares a journal)"
+            )
+        return self._journal
+
+    async def store(self, msg: Message) -> str | None:
+        journal = self._opened()
+        if journal.is_full:
+            await journal.room()
+        ticket = journal.append(self.store_id, msg)
+        await ticket.durable
+        if len(self._open) < _REMEMBERED:
+            self._open.add(ticket.seq)
+        return str(ticket.seq)
+
+    async def change_message_state(
+        self, id: str, new_state: str, meta: Mapping[str, Any] | None = None
+    ) -> None:
+        seq = await self._find(id)
+        state = _state(new_state)
+        self._opened().settle(seq, state, meta)
+        if state.is_final:
+            self._open.discard(seq)
+
+    async def get(self, id: str) -> Entry:
+        record = await self._opened().get(self.store_id, self._number(id))
+        if record is None:
+            raise MessageNotFound(self.store_id, id)
+        return record.entry()
+
+    async def search(
+        self,
+        start: int = 0,
+        count: int = 10,
+        order_by: str = "timestamp",
+        start_dt: datetime | str | None = None,
+        end_dt: datetime | str | None = None,
+        text: str | None = None,
+        rtext: str | None = None,
+        state: str | None = None,
+    ) -> list[Entry]:
+        records = await self._opened().search(
+            self.store_id,
+            start=start,
+            count=count,
+            order_by=order_by,
+            start_dt=start_dt,
+            end_dt=end_dt,
+            text=text,
+            rtext=rtext,
+            state=state,
+        )
+        return [_entry(record) for record in records]
+
+    async def total(self) -> int:
+        return await self._opened().total(self.store_id)
+
+    async def delete(self, id: str) -> None:
+        seq = await self._find(id)
+        self._open.discard(seq)
+        journal = self._opened()
+        journal.delete(seq)
+        await journal.flush()
+
+    async def _find(self, id: str) -> int:
+        seq = self._number(id)
+        if seq in self._open:
+            return seq
+        if await self._opened().get(self.store_id, seq) is None:
+            raise MessageNotFound(self.store_id, id)
+        return seq
+
+    def _number(self, id: str) -> int:
+        if id.isascii() and id.isdecimal() and int(id) <= _LARGEST:
+            return int(id)
+        raise MessageNotFound(self.store_id, id)
+
+    def __repr__(self) -> str:
+        return f"SQLiteMessageStore({self.store_id!r})"
+
+
+class SQLiteMessageStoreFactory(MessageStoreFactory):
+    """Makes stores in SQLite.
+
+    Args:
+        path: a file for all stores of this factory; None shares the journal of
+            the instance, whose durability and retention then count.
+        durability: `full` (survives a power cut) or `normal` (survives the end
+            of the process).
+        retention_age: seconds that settled messages are kept.
+        retention_bytes: beyond this the oldest settled messages go.
+    """
+
+    def __init__(
+        self,
+        path: Path | str | None = None,
+        *,
+        durability: Durability = "full",
+        retention_age: float = 7 * 86_400,
+        retention_bytes: int = 10 * 2**30,
+    ) -> None:
+        self._path = path
+        self._stores: dict[str, SQLiteMessageStore] = {}
+        self._file = None
+        if path is not None:
+            journal = Journal(
+                path,
+                durability=durability,
+                budget=2 * retention_bytes,
+                retention_age=retention_age,
+                retention_bytes=retention_bytes,
+            )
+            self._file = _SharedFile(journal)
+
+    def get_store(self, store_id: str) -> SQLiteMessageStore:
+        """The store for this id; the same one for the same id."""
+        if store_id not in self._stores:
+            self._stores[store_id] = SQLiteMessageStore(store_id, self._file)
+        return self._stores[store_id]
+
+    def __repr__(self) -> str:
+        path = "" if self._path is None else repr(str(self._path))
+        return f"SQLiteMessageStoreFactory({path})"
+
+
+class _SharedFile:
+    """The file of a factory: opened by the first store, closed by the last."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._users = 0
+        self._lock = asyncio.Lock()
+
+    async def take(self) -> Journal:
+        async with self._lock:
+            await self._journal.open()
+            self._users += 1
+        return self._journal
+
+    async def give_back(self) -> None:
+        async with self._lock:
+            self._users -= 1
+            if not self._users:
+                await self._journal.close()
+
+
+def _state(name: str) -> State:
+    try:
+        return State(name)
+    except ValueError as exc:
+        raise UsageError(f"{name!r} is no state") from exc
+
+
+def _entry(record: Record) -> Entry:
+    try:
+        return record.entry()
+    except CodecError as exc:
+        # One that cannot be read costs itself, not the search.
+        return {
+            "id": str(record.seq),
+            "state": str(record.state),
+            "message": Message("application/octet-stream", record.data),
+            "meta": {"err_msg": str(exc)},
+        }
