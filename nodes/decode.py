@@ -80,6 +80,7 @@ class PI(BaseNode):
         parsed, msg.parsed = msg.parsed, None
         if parsed is None and is_batch(msg.payload):
             return msg
+        self._server = self.server or str(msg.meta.get("server", ""))
         failures: dict[str, BaseException | str] = {}
         if type(parsed) is Samples:
             samples, bad = parsed

@@ -130,6 +130,15 @@ class BaseChannel(ChainBuilder):
             return Status.PROCESSING
         return self._status
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether the source, if there is one, is connected."""
+        return True
+
+    def statistics(self) -> dict[str, Any]:
+        """Facts about the source, for status and metrics."""
+        return {}
+
     def is_stopped(self) -> bool:
         """Whether the channel is stopping or stopped."""
         return self._status in (Status.STOPPING, Status.STOPPED)
