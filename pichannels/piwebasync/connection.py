@@ -17,6 +17,7 @@ from pichannels.piwebasync.exceptions import (
     ChannelOpenTimeout,
     ChannelRefused,
     WebsocketClientError,
+    shown,
 )
 from pichannels.piwebasync.requests import WEBSOCKET, Request, with_safe_chars
 from pichannels.piwebasync.transport import (
@@ -140,7 +141,7 @@ async def connect(request: Request, options: Options) -> Connection:
     """
     url = request.absolute_url
     if request.protocol != WEBSOCKET:
-        raise APIException(f"{url} is no channel request; use HTTPClient for it")
+        raise APIException(f"{shown(url)} is no channel request; use HTTPClient")
     handshake = _Handshake(url)
     session = await _session(options, handshake)
     try:
@@ -159,7 +160,9 @@ async def connect(request: Request, options: Options) -> Connection:
         raise ChannelOpenTimeout(url, options.open_timeout) from exc
     except FAILURES as exc:
         await session.close()
-        raise WebsocketClientError(f"{url} is not reached: {reason_of(exc)}") from exc
+        raise WebsocketClientError(
+            f"{shown(url)} is not reached: {reason_of(exc)}"
+        ) from exc
     except BaseException:
         await session.close()
         raise

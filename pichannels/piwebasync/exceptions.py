@@ -22,6 +22,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from pichannels.errors import PichannelsError, UsageError
 
@@ -41,7 +42,18 @@ __all__ = [
     "SerializationError",
     "WatchdogTimeout",
     "WebsocketClientError",
+    "shown",
 ]
+
+
+_URL_SHOWN: Final = 160
+
+
+def shown(url: str) -> str:
+    """The URL as sentences show it: the WebIDs of a large channel fill pages."""
+    if len(url) <= _URL_SHOWN + 40:
+        return url
+    return f"{url[:_URL_SHOWN]}... ({len(url)} characters)"
 
 
 class PIWebAsyncException(PichannelsError):
@@ -69,7 +81,7 @@ class HTTPClientError(PIWebAsyncException):
         self.method = method
         self.url = url
         self.reason = reason
-        super().__init__(f"{method} {url} got no answer: {reason}")
+        super().__init__(f"{method} {shown(url)} got no answer: {reason}")
 
 
 class HTTPStatusError(HTTPClientError):
@@ -87,7 +99,7 @@ class HTTPStatusError(HTTPClientError):
         self.status_code = status_code
         self.errors = list(errors)
         said = f": {'; '.join(self.errors)}" if self.errors else ""
-        self.args = (f"{status_code} {reason} from {method} {url}{said}",)
+        self.args = (f"{status_code} {reason} from {method} {shown(url)}{said}",)
 
 
 class WebsocketClientError(PIWebAsyncException):
@@ -103,7 +115,9 @@ class ChannelRefused(WebsocketClientError):
         self.reason = reason
         self.body = body
         said = f": {body[:300]}" if body else ""
-        super().__init__(f"{url} refused the channel, {status_code} {reason}{said}")
+        super().__init__(
+            f"{shown(url)} refused the channel, {status_code} {reason}{said}"
+        )
 
 
 class ChannelOpenTimeout(WebsocketClientError, TimeoutError):
@@ -112,7 +126,7 @@ class ChannelOpenTimeout(WebsocketClientError, TimeoutError):
     def __init__(self, url: str, seconds: float) -> None:
         self.url = url
         self.seconds = seconds
-        super().__init__(f"{url} did not open within {seconds:g} s")
+        super().__init__(f"{shown(url)} did not open within {seconds:g} s")
 
 
 class ChannelInUse(WebsocketClientError, UsageError, RuntimeError):
@@ -129,8 +143,8 @@ class ChannelClosed(WebsocketClientError):
         self.url = url
         self.reason = reason
         self.code = code
-        shown = f" (close code {code})" if code is not None else ""
-        super().__init__(f"{url} is closed: {reason}{shown}")
+        coded = f" (close code {code})" if code is not None else ""
+        super().__init__(f"{shown(url)} is closed: {reason}{coded}")
 
 
 class ChannelClosedOK(ChannelClosed):
@@ -147,7 +161,7 @@ class ChannelUpdateError(WebsocketClientError):
     def __init__(self, url: str, reason: str) -> None:
         self.url = url
         self.reason = reason
-        super().__init__(f"the channel could not change to {url}: {reason}")
+        super().__init__(f"the channel could not change to {shown(url)}: {reason}")
 
 
 class ChannelRollback(WebsocketClientError):
@@ -157,7 +171,9 @@ class ChannelRollback(WebsocketClientError):
         self.url = url
         self.kept = kept
         self.reason = reason
-        super().__init__(f"the channel stays at {kept}, as {url} failed: {reason}")
+        super().__init__(
+            f"the channel stays at {shown(kept)}, as {shown(url)} failed: {reason}"
+        )
 
 
 class WatchdogTimeout(WebsocketClientError):
@@ -166,4 +182,4 @@ class WatchdogTimeout(WebsocketClientError):
     def __init__(self, url: str, seconds: float) -> None:
         self.url = url
         self.seconds = seconds
-        super().__init__(f"{url} had no connection for {seconds:g} s")
+        super().__init__(f"{shown(url)} had no connection for {seconds:g} s")

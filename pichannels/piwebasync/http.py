@@ -12,7 +12,7 @@ import msgspec
 from yarl import URL
 
 from pichannels.errors import UsageError
-from pichannels.piwebasync.exceptions import APIException, HTTPClientError
+from pichannels.piwebasync.exceptions import APIException, HTTPClientError, shown
 from pichannels.piwebasync.requests import HTTP, Request, with_safe_chars
 from pichannels.piwebasync.responses import HTTPResponse
 from pichannels.piwebasync.transport import (
@@ -111,7 +111,9 @@ class HTTPClient:
         """
         method, url = request.method, request.absolute_url
         if request.protocol != HTTP:
-            raise APIException(f"{url} is no HTTP request; use WebsocketClient for it")
+            raise APIException(
+                f"{shown(url)} is no HTTP request; use WebsocketClient for it"
+            )
         seconds = self._timeout if timeout is None else timeout
         redirects = (
             self._follow_redirects if follow_redirects is None else (follow_redirects)
@@ -178,9 +180,8 @@ class HTTPClient:
         self, method: str, request: Request, options: Mapping[str, Any]
     ) -> HTTPResponse:
         if request.method != method:
-            raise APIException(
-                f"{request.absolute_url} is a {request.method} request, not {method}"
-            )
+            url = shown(request.absolute_url)
+            raise APIException(f"{url} is a {request.method} request, not {method}")
         return await self.request(request, **options)
 
     async def _sent_headers(

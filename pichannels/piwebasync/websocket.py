@@ -23,6 +23,7 @@ from pichannels.piwebasync.exceptions import (
     ChannelUpdateError,
     WatchdogTimeout,
     WebsocketClientError,
+    shown,
 )
 from pichannels.piwebasync.frames import (
     ChannelEvent,
@@ -202,7 +203,7 @@ class WebsocketClient:
             if message.is_json or frame.strip() in (b"", b"null"):
                 return message
             self._counts["undecodable"] += 1
-            logger.warning("%s sent a message that is no JSON", self.url)
+            logger.warning("%s sent a message that is no JSON", shown(self.url))
             self._on_event(Undecodable(self.url, clock.now(), frame))
 
     async def recv_raw(self) -> bytes:
@@ -310,7 +311,7 @@ class WebsocketClient:
         except ChannelClosed as end:
             self._buffer.close(end)
         except Exception as exc:
-            logger.exception("the reader of %s failed", self.url)
+            logger.exception("the reader of %s failed", shown(self.url))
             self._buffer.close(_because(ChannelClosedError, self.url, exc))
 
     async def _read(self, connection: Connection) -> Ending:
@@ -397,7 +398,7 @@ class WebsocketClient:
         if clock.monotonic() - self._opened >= _STEADY:
             self._delays = self._backoff.delays()
         url = connection.request.absolute_url
-        logger.info("%s is lost: %s %s", url, ending.reason, ending.detail)
+        logger.info("%s is lost: %s %s", shown(url), ending.reason, ending.detail)
         self._buffer.put(
             Lost(
                 url,
