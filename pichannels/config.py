@@ -1,0 +1,310 @@
+"""The checked settings of a project: every key, what it may be, what it means.
+
+A user's `settings.py` holds upper-case names; `read_config` turns them into a
+`Config` and tells everything that is wrong with them at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import reprlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, TypeVar, get_origin
+
+import msgspec
+
+from pichannels.errors import SettingsError, nearest
+
+__all__ = [
+    "Config",
+    "ControlConfig",
+    "JournalConfig",
+    "SettingsProblems",
+    "SimulatorConfig",
+    "is_loopback",
+    "keys_of",
+    "read_config",
+]
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+_WORTH_SHOWING: Final = 80
+_SECRET: Final = ("token",)
+
+
+class SettingsProblems(SettingsError):
+    """Everything that is wrong with the settings.
+
+    Attributes:
+        errors: one for each problem.
+    """
+
+    def __init__(self, errors: Sequence[SettingsError]) -> None:
+        self.errors = list(errors)
+        super().__init__("\n".join(str(error) for error in self.errors))
+
+
+def _says(text: str, **limits: Any) -> msgspec.Meta:
+    """What a key may be, for the error and the documentation."""
+    return msgspec.Meta(description=text, **limits)
+
+
+_Bytes = Annotated[int, _says("a number of bytes, 1048576 or more", ge=2**20)]
+_Days = Annotated[float, _says("a number of days above 0", gt=0)]
+_Port = Annotated[int, _says("a port, 0 to 65535; 0 takes a free one", ge=0, le=65535)]
+
+
+class JournalConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Where accepted messages are kept until, and after, they are settled.
+
+    Attributes:
+        durability: `full` survives power loss, `normal` a crash of the process.
+        budget_bytes: what the journal may take on disk, unsettled messages too.
+        retention_days: how long settled messages are kept.
+        retention_bytes: how much of them is kept.
+        dead_letter_days: how long messages that failed are kept.
+    """
+
+    durability: Annotated[Literal["full", "normal"], _says("'full' or 'normal'")] = (
+        "full"
+    )
+    budget_bytes: _Bytes = 20 * 2**30
+    retention_days: _Days = 7.0
+    retention_bytes: _Bytes = 10 * 2**30
+    dead_letter_days: _Days = 30.0
+
+
+class ControlConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """The control server, which the commands and a monitoring system talk to.
+
+    Attributes:
+        enabled: whether there is one.
+        host: where it listens; beyond this machine only with a token of yours.
+        port: 0 takes a free port, which the commands find by themselves.
+        token: who holds it may command; made anew at each start when empty.
+    """
+
+    enabled: Annotated[bool, _says("True or False")] = True
+    host: Annotated[str, _says("a host name or address", min_length=1)] = "127.0.0.1"
+    port: _Port = 0
+    token: Annotated[str, _says("'' or 16 characters and more", pattern="^$|.{16}")] = (
+        ""
+    )
+
+
+class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A stand-in PI Web API server that runs inside the instance.
+
+    Attributes:
+        host: where it listens.
+        port: where it listens; 0 takes a free one.
+        tags: how many tags its plant has.
+        seed: the same seed gives the same plant and the same values.
+        speed: simulated seconds in a real one.
+        poll: seconds between two messages of a PI channel.
+    """
+
+    host: Annotated[str, _says("a host name or address", min_length=1)] = "127.0.0.1"
+    port: _Port = 8500
+    tags: Annotated[int, _says("a number of tags, 1 to 100000", ge=1, le=10**5)] = 1000
+    seed: Annotated[int, _says("a whole number")] = 1
+    speed: Annotated[float, _says("a factor above 0", gt=0)] = 1.0
+    poll: Annotated[float, _says("seconds, 0.01 or more", ge=0.01)] = 1.0
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
+    """All settings but those that hold objects (`CHANNELS`, `MESSAGE_STORE`).
+
+    Attributes:
+        project_name: how logs and pages name the project.
+        data_dir: folder for the journal and all else that is kept; relative to
+            `settings.py`.
+        journal: where accepted messages are kept.
+        control: the control server.
+        drain_timeout: seconds that all channels together may take to finish at a
+            stop; what is left runs again at the next start.
+        logging: a level, or a dictionary for `logging.config.dictConfig`.
+        simulator: the embedded PI Web API server, or None.
+    """
+
+    project_name: Annotated[str, _says("a name", min_length=1)] = "pichannels"
+    data_dir: Annotated[str, _says("a path", min_length=1)] = ".pichannels"
+    journal: JournalConfig = JournalConfig()
+    control: ControlConfig = ControlConfig()
+    drain_timeout: Annotated[float, _says("seconds, 0 or more", ge=0)] = 30.0
+    logging: Annotated[
+        str | dict[str, Any],
+        _says(f"one of {', '.join(LEVELS)}, or a dictConfig dictionary"),
+    ] = "INFO"
+    simulator: SimulatorConfig | None = None
+
+
+_SWITCHED: Final = {"CONTROL": "enabled", "SIMULATOR": None}
+"""Keys that also take True or False."""
+
+
+def keys_of(kind: type[msgspec.Struct]) -> list[str]:
+    """The names that are known in one part of the settings."""
+    return [field.encode_name for field in msgspec.structs.fields(kind)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens there."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def read_config(
+    values: Mapping[str, Any], file: str, objects: Collection[str] = ()
+) -> tuple[Config, list[SettingsError]]:
+    """Check plain settings by name: the config, and all that is wrong.
+
+    What is wrong has its default in the config.
+
+    Args:
+        values: setting -> value.
+        file: named in each problem.
+        objects: further names that somebody else checks.
+    """
+    reader = _Reader(file)
+    plain = {k: v for k, v in values.items() if k not in objects}
+    config = reader.read(Config, _switched(plain), "", objects)
+    told = {problem.key for problem in reader.problems}
+    more = [problem for problem in _rules(config, file) if problem.key not in told]
+    return config, reader.problems + more
+
+
+def _switched(values: Mapping[str, Any]) -> dict[str, Any]:
+    """True and False in place of a part of the settings, written out."""
+    result = dict(values)
+    for key, flag in _SWITCHED.items():
+        value = result.get(key)
+        if isinstance(value, bool):
+            if flag is None:
+                result[key] = {} if value else None
+            else:
+                result[key] = {flag: value}
+    return result
+
+
+class _Reader:
+    """Converts field by field, so that one problem does not hide another."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.problems: list[SettingsError] = []
+
+    def read(
+        self,
+        kind: type[Struct],
+        values: Mapping[Any, Any],
+        inside: str,
+        also: Collection[str] = (),
+    ) -> Struct:
+        fields = {f.encode_name: f for f in msgspec.structs.fields(kind)}
+        known = [*fields, *also]
+        found: dict[str, Any] = {}
+        for key, value in values.items():
+            name = f"{inside}[{key!r}]" if inside else str(key)
+            if key not in fields:
+                self._tell_unknown(name, key, known)
+                continue
+            field = fields[key]
+            try:
+                found[field.name] = self._convert(name, field.type, value)
+            except msgspec.ValidationError as exc:
+                self._tell_invalid(name, key, field.type, value, exc)
+        return kind(**found)
+
+    def _convert(self, name: str, kind: Any, value: Any) -> Any:
+        part = _part(kind)
+        if part is None or not isinstance(value, Mapping):
+            if isinstance(value, os.PathLike):
+                value = os.fspath(value)
+            return msgspec.convert(value, kind)
+        return self.read(part, value, name)
+
+    def _tell_unknown(self, name: str, key: object, known: list[str]) -> None:
+        hint = nearest(str(key), known)
+        self.problems.append(
+            SettingsError(
+                f"there is no such setting{hint}",
+                file=self.file,
+                key=name,
+                allowed=", ".join(sorted(known)),
+            )
+        )
+
+    def _tell_invalid(
+        self, name: str, key: str, kind: Any, value: Any, exc: Exception
+    ) -> None:
+        problem = SettingsError(
+            "this value cannot be used",
+            file=self.file,
+            key=name,
+            found="(not shown)" if key in _SECRET else _shown(value),
+            allowed=_allowed(kind),
+        )
+        problem.__cause__ = exc
+        self.problems.append(problem)
+
+
+def _part(kind: Any) -> type[msgspec.Struct] | None:
+    """The struct that a mapping is read into, where the type is one."""
+    for option in getattr(kind, "__args__", (kind,)):
+        if isinstance(option, type) and issubclass(option, msgspec.Struct):
+            return option
+    return None
+
+
+def _allowed(kind: Any) -> str:
+    if get_origin(kind) is Annotated:
+        for meta in kind.__metadata__:
+            if isinstance(meta, msgspec.Meta) and meta.description:
+                return meta.description
+    part = _part(kind)
+    return f"a dictionary with {', '.join(keys_of(part))}" if part else str(kind)
+
+
+def _shown(value: Any) -> Any:
+    """The value, or what kind of thing it is when it is too long to show."""
+    if value is None:
+        return "None"
+    return value if len(repr(value)) <= _WORTH_SHOWING else reprlib.repr(value)
+
+
+def _rules(config: Config, file: str) -> Iterator[SettingsError]:
+    """What no single key tells."""
+    control = config.control
+    if not is_loopback(control.host) and not control.token:
+        yield SettingsError(
+            "beyond this machine the control server needs a token of yours",
+            file=file,
+            key="CONTROL['token']",
+            allowed=f"a secret, or a loopback host instead of {control.host!r}",
+        )
+    level = config.logging
+    if isinstance(level, dict) and level.get("version") != 1:
+        yield SettingsError(
+            "a dictConfig dictionary says which version it is",
+            file=file,
+            key="LOGGING['version']",
+            found=level.get("version"),
+            allowed="1",
+        )
+    if isinstance(level, str) and level.upper() not in logging.getLevelNamesMapping():
+        yield SettingsError(
+            f"there is no such log level{nearest(level.upper(), LEVELS)}",
+            file=file,
+            key="LOGGING",
+            found=level,
+            allowed=", ".join(LEVELS),
+        )

@@ -1,0 +1,385 @@
+"""The project: a user's channels with the settings around them.
+
+`load` runs `settings.py` by its path, checks everything in it as a whole, and
+gives the `Project`, which owns its channels. Channels of the same name may so
+exist in two projects of one process.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from pichannels.channels import BaseChannel
+from pichannels.config import Config, SettingsProblems, read_config
+from pichannels.errors import PichannelsError, SettingsError, UsageError, nearest
+from pichannels.store import MessageStoreFactory
+
+__all__ = ["SETTINGS_VARIABLE", "Project", "find_settings", "load"]
+
+SETTINGS_VARIABLE: Final = "PICHANNELS_SETTINGS"
+"""The environment variable that names the settings file."""
+
+# The user's own modules keep every other name; `import settings` finds nothing
+# of ours.
+_MODULE: Final = "_pichannels_settings"
+_OBJECTS: Final = ("CHANNELS", "MESSAGE_STORE")
+_SHARED_NAMES: Final = ("nodes", "msgstore")
+
+
+class Project:
+    """Channels with unique names, and the settings that they run under.
+
+    Args:
+        channels: in the order in which they start.
+        config: the checked settings; the defaults without.
+        path: the settings file; what is relative is relative to its folder.
+        message_store: makes the stores of channels that have none of their own.
+
+    Raises:
+        SettingsProblems: all that is wrong with the channels.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[BaseChannel],
+        config: Config | None = None,
+        path: Path | None = None,
+        message_store: MessageStoreFactory | None = None,
+    ) -> None:
+        problems = list(_channel_problems(channels, str(path or "the project")))
+        if problems:
+            raise SettingsProblems(problems)
+        self.channels = list(channels)
+        self.config = config or Config()
+        self.path = path
+        if message_store is not None:
+            _give_stores(self.channels, message_store)
+
+    @property
+    def name(self) -> str:
+        """How logs and pages name the project."""
+        return self.config.project_name
+
+    @property
+    def folder(self) -> Path:
+        """Where the settings are; the current folder without."""
+        return self.path.parent if self.path else Path.cwd()
+
+    @property
+    def data_dir(self) -> Path:
+        """Where the journal and all else that is kept is."""
+        return self.folder / self.config.data_dir
+
+    def all_channels(self) -> list[BaseChannel]:
+        """The channels, each followed by its sub-channels."""
+        return list(_with_subchannels(self.channels))
+
+    def channel(self, name: str) -> BaseChannel:
+        """The channel, or sub-channel, with this full name.
+
+        Raises:
+            UsageError: there is none; offers the nearest name.
+        """
+        known = {channel.name: channel for channel in self.all_channels()}
+        if name not in known:
+            raise UsageError(f"there is no channel {name!r}{nearest(name, known)}")
+        return known[name]
+
+
+def find_settings(path: str | os.PathLike[str] | None = None) -> Path:
+    """The settings file: as given, as the environment names it, or in this folder.
+
+    Raises:
+        SettingsError: there is no such file.
+    """
+    named = path or os.environ.get(SETTINGS_VARIABLE) or "settings.py"
+    found = Path(named).absolute()
+    if found.is_dir():
+        found /= "settings.py"
+    if found.is_file():
+        return found
+    raise SettingsError(
+        f"there is no such file; go to the project's folder, name the file with"
+        f" --settings or {SETTINGS_VARIABLE}, or make a project with"
+        " `pichannels startproject`",
+        file=str(found),
+    )
+
+
+def load(path: str | os.PathLike[str] | None = None) -> Project:
+    """Run and check a settings file.
+
+    The file's folder becomes the first place that its imports are looked up in.
+
+    Raises:
+        SettingsError: the file is missing or cannot be run, or something hides
+            the packages `nodes` or `msgstore`.
+        SettingsProblems: all that is wrong with what it says.
+    """
+    file = find_settings(path)
+    check_shared_names(file.parent)
+    folder = str(file.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    values = _settings_of(_run(file), file)
+    return _build(values, file)
+
+
+def _build(values: Mapping[str, Any], file: Path) -> Project:
+    config, problems = read_config(
+        {"PROJECT_NAME": file.parent.name or "pichannels", **values},
+        str(file),
+        _OBJECTS,
+    )
+    channels = values.get("CHANNELS")
+    problems += _channels_problems(channels, str(file))
+    store = values.get("MESSAGE_STORE")
+    if store is not None and not isinstance(store, MessageStoreFactory):
+        problems.append(
+            SettingsError(
+                "this makes no message stores",
+                file=str(file),
+                key="MESSAGE_STORE",
+                found=_kind(store),
+                allowed="a MessageStoreFactory, such as msgstore.sqlite has",
+            )
+        )
+    if problems:
+        raise SettingsProblems(problems)
+    return Project(list(channels or ()), config, file, store)
+
+
+def _give_stores(channels: Iterable[BaseChannel], factory: MessageStoreFactory) -> None:
+    for channel in channels:
+        if channel.message_store is None:
+            channel.message_store_factory = factory
+            channel.message_store = factory.get_store(channel.name)
+
+
+def _with_subchannels(channels: Iterable[BaseChannel]) -> Iterator[BaseChannel]:
+    for channel in channels:
+        yield channel
+        yield from _with_subchannels(channel.subchannels())
+
+
+# The names that we share with the user's project
+
+
+def check_shared_names(folder: Path) -> None:
+    """Refuse packages that would hide `nodes` or `msgstore`, the user's and others'.
+
+    Both are namespace packages: ours, the project's and those of plug-ins are seen
+    as one, unless one of them is an ordinary package.
+
+    Raises:
+        SettingsError: names the file or distribution, and what to do.
+    """
+    for name in _SHARED_NAMES:
+        origin = _hiding(name, folder)
+        if origin is None:
+            continue
+        if origin.is_relative_to(folder):
+            raise SettingsError(
+                f"this hides pichannels' own {name!r}; {_remedy(origin, name)}",
+                file=str(origin),
+            )
+        owner = _distribution_of(name, origin)
+        raise SettingsError(
+            f"this hides pichannels' own {name!r}; {owner} cannot be installed"
+            " beside pichannels: uninstall it, or use another environment",
+            file=str(origin),
+        )
+
+
+def _hiding(name: str, folder: Path) -> Path | None:
+    """The file of the ordinary module or package with this name, if there is one."""
+    loaded = getattr(sys.modules.get(name), "__file__", None)
+    if loaded:
+        return Path(loaded)
+    spec = PathFinder.find_spec(name, [str(folder), *sys.path])
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin)
+
+
+def _remedy(origin: Path, name: str) -> str:
+    if origin.name == "__init__.py":
+        return "delete this file: the folder works without it"
+    return f"rename it, or move it into a folder {name}/"
+
+
+def _distribution_of(name: str, origin: Path) -> str:
+    for dist in importlib.metadata.packages_distributions().get(name, ()):
+        for file in importlib.metadata.files(dist) or ():
+            if Path(str(file.locate())).resolve() == origin.resolve():
+                return f"the distribution {dist!r}"
+    return f"what is in {origin.parent}"
+
+
+# Running the file
+
+
+def _run(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(_MODULE, file)
+    if spec is None or spec.loader is None:
+        raise SettingsError("no Python file; its name ends in .py", file=str(file))
+    module = importlib.util.module_from_spec(spec)
+    # Classes that are defined in the file have to be found by their module.
+    sys.modules[_MODULE] = module
+    try:
+        spec.loader.exec_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:
+        raise _explain(exc, file) from exc
+    return module
+
+
+def _explain(exc: BaseException, file: Path) -> SettingsError:
+    """What went wrong while the file ran, with the line of the user's code."""
+    if isinstance(exc, SyntaxError) and exc.filename:
+        return SettingsError(
+            f"{type(exc).__name__}: {exc.msg}", file=f"{exc.filename}:{exc.lineno}"
+        )
+    where = str(file)
+    for frame in traceback.extract_tb(exc.__traceback__):
+        if Path(frame.filename).is_relative_to(file.parent):
+            where = f"{frame.filename}:{frame.lineno}"
+    text = str(exc) or "no more is said"
+    if not isinstance(exc, PichannelsError):
+        text = f"{type(exc).__name__}: {text}"
+    return SettingsError(text + _hint(exc), file=where)
+
+
+def _hint(exc: BaseException) -> str:
+    name = getattr(exc, "name", None)
+    if isinstance(exc, NameError) and name:
+        trace = list(traceback.walk_tb(exc.__traceback__))
+        return nearest(name, [*trace[-1][0].f_globals]) if trace else ""
+    if isinstance(exc, ModuleNotFoundError) and name:
+        parent, _, _ = name.rpartition(".")
+        return nearest(name, _modules_in(parent)) if parent else ""
+    return ""
+
+
+def _modules_in(package: str) -> list[str]:
+    folders = getattr(sys.modules.get(package), "__path__", ())
+    return [
+        f"{package}.{file.stem}"
+        for folder in folders
+        for file in Path(folder).glob("*.py")
+    ]
+
+
+def _settings_of(module: ModuleType, file: Path) -> dict[str, Any]:
+    """The upper-case names, without those that were only imported."""
+    imported = _imported_names(file)
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if name.isupper()
+        and not name.startswith("_")
+        and (name not in imported or _is_setting(name))
+    }
+
+
+def _is_setting(name: str) -> bool:
+    return name in _OBJECTS or name.lower() in Config.__struct_fields__
+
+
+def _imported_names(file: Path) -> set[str]:
+    tree = ast.parse(file.read_bytes())
+    return {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+# Checking the channels
+
+
+def _channels_problems(channels: Any, file: str) -> list[SettingsError]:
+    allowed = "a list of channels, CHANNELS = [...]"
+    if channels is None:
+        return [
+            SettingsError(
+                "this setting is missing", file=file, key="CHANNELS", allowed=allowed
+            )
+        ]
+    if not isinstance(channels, list | tuple):
+        return [
+            SettingsError(
+                "this is no list",
+                file=file,
+                key="CHANNELS",
+                found=_kind(channels),
+                allowed=allowed,
+            )
+        ]
+    if not channels:
+        return [
+            SettingsError(
+                "the list is empty, so there is nothing to run",
+                file=file,
+                key="CHANNELS",
+            )
+        ]
+    return list(_channel_problems(channels, file))
+
+
+def _channel_problems(channels: Sequence[Any], file: str) -> Iterator[SettingsError]:
+    names: dict[str, int] = {}
+    seen: list[BaseChannel] = []
+    for number, channel in enumerate(channels):
+        key = f"CHANNELS[{number}]"
+        problem = _wrong_kind(channel)
+        if problem:
+            yield SettingsError(
+                problem, file=file, key=key, found=_kind(channel), allowed="channels"
+            )
+            continue
+        if any(channel is other for other in seen):
+            yield SettingsError(
+                f"channel {channel.name!r} is listed twice", file=file, key=key
+            )
+            continue
+        seen.append(channel)
+        for each in _with_subchannels([channel]):
+            first = names.setdefault(each.name, number)
+            if first != number:
+                yield SettingsError(
+                    f"CHANNELS[{first}] has a channel {each.name!r} too; names are"
+                    " unique in a project: name='...'",
+                    file=file,
+                    key=key,
+                )
+
+
+def _wrong_kind(channel: Any) -> str:
+    if isinstance(channel, BaseChannel):
+        if channel.parent is None:
+            return ""
+        return (
+            f"{channel.name!r} is a sub-channel; list the channel that it belongs to,"
+            f" {channel.parent.name!r}"
+        )
+    if isinstance(channel, type) and issubclass(channel, BaseChannel):
+        return f"{channel.__name__} is a class; call it: {channel.__name__}(...)"
+    return "this is no channel"
+
+
+def _kind(value: object) -> object:
+    """The value, or what kind of thing it is when it is too long to show."""
+    return value if len(repr(value)) <= 60 else f"a {type(value).__name__}"
