@@ -1,0 +1,93 @@
+"""Who may talk to the control server, and the file that says how."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pichannels.config import is_loopback
+
+__all__ = [
+    "Address",
+    "has_token",
+    "is_known_host",
+    "make_token",
+    "read_address",
+    "remove_address",
+    "write_address",
+]
+
+_FILE: Final = "control.json"
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where a running instance is commanded, and the token for it."""
+
+    url: str
+    token: str
+    pid: int
+
+
+def make_token() -> str:
+    """A new secret of 256 bits."""
+    return secrets.token_urlsafe(32)
+
+
+def has_token(headers: Mapping[str, str], token: str) -> bool:
+    """Whether a request shows the token; takes the same time either way."""
+    kind, _, shown = headers.get("Authorization", "").partition(" ")
+    given = shown.strip().encode("utf-8", "surrogatepass")
+    fits = hmac.compare_digest(given, token.encode())
+    return fits and kind.lower() == "bearer"
+
+
+def is_known_host(header: str, host: str) -> bool:
+    """Whether a request was meant for this server.
+
+    A page from elsewhere can have its name point here (DNS rebinding), and its
+    requests then carry that name; addresses cannot be used so. A server that is
+    meant for other machines may have any name, and has a token of the user's.
+    """
+    if not is_loopback(host):
+        return True
+    name = header.rsplit(":", 1)[0] if not header.endswith("]") else header
+    name = name.strip("[]").lower()
+    if is_loopback(name):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def write_address(data_dir: Path, address: Address) -> None:
+    """Leave the address where the commands look; only the owner can read it."""
+    partial = data_dir / f"{_FILE}-partial"
+    partial.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with os.fdopen(os.open(partial, flags, 0o600), "wb") as file:
+        file.write(msgspec.json.encode(address))
+    os.replace(partial, data_dir / _FILE)
+
+
+def read_address(data_dir: Path) -> Address | None:
+    """The address that an instance left there, which may be gone since."""
+    try:
+        data = (data_dir / _FILE).read_bytes()
+        return msgspec.json.decode(data, type=Address)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def remove_address(data_dir: Path, address: Address) -> None:
+    """Take the address away, unless it is another instance's by now."""
+    if read_address(data_dir) == address:
+        (data_dir / _FILE).unlink(missing_ok=True)

@@ -1,0 +1,147 @@
+"""The commands of the control server: a name, what it takes, what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+
+from pichannels.control import history
+from pichannels.control.history import Search, Selection
+from pichannels.control.reports import ChannelReport, StatusReport
+from pichannels.errors import UsageError, nearest
+from pichannels.events import EventBus
+from pichannels.journal import Journal
+from pichannels.project import Project
+
+__all__ = ["COMMANDS", "Command", "Instance", "run_command"]
+
+
+class Instance(Protocol):
+    """What the control server needs of the engine."""
+
+    project: Project
+    journal: Journal
+    events: EventBus
+
+    def status(self) -> StatusReport: ...
+
+    def request_stop(self, *, now: bool = False) -> None: ...
+
+    async def start_channel(self, name: str) -> ChannelReport: ...
+
+    async def stop_channel(self, name: str) -> ChannelReport: ...
+
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """No arguments."""
+
+
+class _Channel(msgspec.Struct, forbid_unknown_fields=True):
+    """A channel by its full name."""
+
+    channel: str
+
+
+class _Stop(msgspec.Struct, forbid_unknown_fields=True):
+    """`now`: without draining."""
+
+    now: bool = False
+
+
+class _Replay(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`dry_run`: only count the selected messages."""
+
+    dry_run: bool = False
+
+
+class _Show(msgspec.Struct, forbid_unknown_fields=True):
+    """One stored message."""
+
+    id: str
+    channel: str | None = None
+
+
+class _Backup(msgspec.Struct, forbid_unknown_fields=True):
+    """`path`: a new file on the instance's machine."""
+
+    path: str
+
+
+class Command(NamedTuple):
+    """What a command takes, and what it does."""
+
+    request: type[msgspec.Struct]
+    run: Callable[[Instance, Any], Awaitable[Any]]
+
+
+async def _start_channel(instance: Instance, request: _Channel) -> Any:
+    return await instance.start_channel(request.channel)
+
+
+async def _stop_channel(instance: Instance, request: _Channel) -> Any:
+    return await instance.stop_channel(request.channel)
+
+
+async def _stop(instance: Instance, request: _Stop) -> Any:
+    instance.request_stop(now=request.now)
+    return {"stopping": True}
+
+
+async def _stores(instance: Instance, request: _Nothing) -> Any:
+    return await history.stores(instance.project)
+
+
+async def _search(instance: Instance, request: Search) -> Any:
+    return await history.search(instance.project, request)
+
+
+async def _show(instance: Instance, request: _Show) -> Any:
+    return await history.show(instance.project, request.id, request.channel)
+
+
+async def _replay(instance: Instance, request: _Replay) -> Any:
+    values = {name: getattr(request, name) for name in Selection.__struct_fields__}
+    return await history.replay(
+        instance.project, Selection(**values), dry_run=request.dry_run
+    )
+
+
+async def _backup(instance: Instance, request: _Backup) -> Any:
+    return await history.back_up(instance.journal, Path(request.path))
+
+
+async def _verify(instance: Instance, request: _Nothing) -> Any:
+    return {"problems": await instance.journal.verify()}
+
+
+COMMANDS: Final[Mapping[str, Command]] = {
+    "backup": Command(_Backup, _backup),
+    "replay": Command(_Replay, _replay),
+    "search": Command(Search, _search),
+    "show": Command(_Show, _show),
+    "start-channel": Command(_Channel, _start_channel),
+    "stop": Command(_Stop, _stop),
+    "stop-channel": Command(_Channel, _stop_channel),
+    "stores": Command(_Nothing, _stores),
+    "verify": Command(_Nothing, _verify),
+}
+
+
+async def run_command(instance: Instance, name: str, body: bytes) -> bytes:
+    """Run a command with its JSON arguments; what it gives as JSON.
+
+    Raises:
+        UsageError: no such command, or not its arguments.
+        PichannelsError: whatever the command fails with.
+    """
+    command = COMMANDS.get(name)
+    if command is None:
+        raise UsageError(f"there is no command {name!r}{nearest(name, COMMANDS)}")
+    try:
+        request = msgspec.json.decode(body or b"{}", type=command.request)
+    except msgspec.DecodeError as exc:
+        raise UsageError(f"{name}: {exc}") from exc
+    return msgspec.json.encode(await command.run(instance, request))

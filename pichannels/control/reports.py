@@ -1,0 +1,219 @@
+"""What an instance tells about itself: its status and its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import msgspec
+
+from pichannels.channels import BaseChannel
+from pichannels.journal import Journal, JournalStatistics
+from pichannels.lifecycle import Status
+from pichannels.metrics import Family, Point
+
+__all__ = ["ChannelReport", "StatusReport", "channel_report", "in_memory", "metrics"]
+
+
+class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One channel at this moment; the counts are since the instance started.
+
+    Attributes:
+        name: its full name.
+        state: stopped, starting, waiting, processing, stopping or paused.
+        received: messages that came to the first node.
+        processed, dropped, rejected, failed: messages settled so.
+        in_memory: messages on their way just now.
+        unsettled: accepted messages in the journal that are not settled.
+        discarded: copies that a fork which is not required had no room for.
+    """
+
+    name: str
+    state: str
+    received: int
+    processed: int
+    dropped: int
+    rejected: int
+    failed: int
+    in_memory: int
+    unsettled: int
+    discarded: int
+
+
+class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
+    """An instance at this moment.
+
+    Attributes:
+        project, settings: what runs, and its settings file.
+        version: of pichannels.
+        pid: of the process.
+        state: starting, running, draining or stopped.
+        is_ready: whether all channels run.
+        started: when, in ISO 8601.
+        uptime: seconds since then.
+        data_dir: where the journal is.
+        control, simulator: their addresses, or None.
+        channels: each followed by its sub-channels.
+        journal: what it does at this moment.
+    """
+
+    project: str
+    settings: str | None
+    version: str
+    pid: int
+    state: str
+    is_ready: bool
+    started: str
+    uptime: float
+    data_dir: str
+    control: str | None
+    simulator: str | None
+    channels: list[ChannelReport]
+    journal: JournalStatistics
+
+
+def channel_report(channel: BaseChannel, journal: Journal) -> ChannelReport:
+    """What a channel does at this moment."""
+    return ChannelReport(
+        name=channel.name,
+        state=channel.status.label,
+        received=channel.received,
+        processed=channel.processed,
+        dropped=channel.dropped,
+        rejected=channel.rejected,
+        failed=channel.failed,
+        in_memory=in_memory(channel),
+        unsettled=journal.count_unsettled(channel.name),
+        discarded=_discarded(channel),
+    )
+
+
+def in_memory(channel: BaseChannel) -> int:
+    """How many messages of a channel are on their way just now."""
+    inlet = channel._inlet
+    return channel._running + (inlet.in_memory if inlet else 0)
+
+
+def _discarded(channel: BaseChannel) -> int:
+    queue = channel._fork_queue
+    return queue.discarded if queue else 0
+
+
+def metrics(status: StatusReport) -> list[Family]:
+    """The numbers of a status under the names that `docs/metrics.md` explains."""
+    return [
+        *_instance_families(status),
+        *_channel_families(status.channels),
+        *_journal_families(status.journal),
+    ]
+
+
+def _instance_families(status: StatusReport) -> list[Family]:
+    info = {"project": status.project, "version": status.version}
+    return [
+        Family("info", "gauge", "What runs here; always 1.", [Point(1, info)]),
+        _gauge("ready", "Whether all channels run.", status.is_ready),
+        _gauge("uptime_seconds", "Seconds since the start.", status.uptime),
+    ]
+
+
+def _channel_families(channels: Iterable[ChannelReport]) -> list[Family]:
+    reports = list(channels)
+
+    def family(
+        name: str,
+        kind: Literal["counter", "gauge"],
+        help: str,
+        value: Callable[[ChannelReport], float],
+    ) -> Family:
+        points = [Point(value(each), {"channel": each.name}) for each in reports]
+        return Family(f"channel_{name}", kind, help, points)
+
+    return [
+        family("running", "gauge", "Whether the channel runs.", _is_running),
+        family(
+            "received_total",
+            "counter",
+            "Messages that came to the first node.",
+            lambda each: each.received,
+        ),
+        _settled_family(reports),
+        family(
+            "in_memory",
+            "gauge",
+            "Messages on their way just now.",
+            lambda each: each.in_memory,
+        ),
+        family(
+            "unsettled",
+            "gauge",
+            "Accepted messages in the journal that are not settled.",
+            lambda each: each.unsettled,
+        ),
+        family(
+            "discarded_total",
+            "counter",
+            "Copies that a fork had no room for.",
+            lambda each: each.discarded,
+        ),
+    ]
+
+
+def _is_running(report: ChannelReport) -> float:
+    return report.state in (Status.WAITING.label, Status.PROCESSING.label)
+
+
+def _settled_family(channels: Iterable[ChannelReport]) -> Family:
+    points = [
+        Point(count, {"channel": each.name, "state": state})
+        for each in channels
+        for state, count in (
+            ("processed", each.processed),
+            ("dropped", each.dropped),
+            ("rejected", each.rejected),
+            ("error", each.failed),
+        )
+    ]
+    help = "Messages that are settled, by what became of them."
+    return Family("channel_settled_total", "counter", help, points)
+
+
+def _journal_families(journal: JournalStatistics) -> list[Family]:
+    return [
+        _counter("journal_commits_total", "Commits that succeeded.", journal.commits),
+        _counter("journal_failures_total", "Commits that failed.", journal.failures),
+        _counter("journal_messages_total", "Messages made durable.", journal.rows),
+        _gauge(
+            "journal_commit_seconds",
+            "How long the last commit took.",
+            journal.last_commit,
+        ),
+        _gauge(
+            "journal_lag_seconds",
+            "How long the oldest thing has waited to be committed.",
+            journal.commit_lag,
+        ),
+        _gauge(
+            "journal_buffered_bytes",
+            "Bytes that wait to be committed.",
+            journal.buffered_bytes,
+        ),
+        _gauge(
+            "journal_used_bytes", "Bytes of all stored messages.", journal.used_bytes
+        ),
+        _gauge(
+            "journal_budget_bytes",
+            "Bytes beyond which no more is taken.",
+            journal.budget_bytes,
+        ),
+        _gauge("journal_file_bytes", "Size of the journal file.", journal.file_bytes),
+        _gauge("journal_full", "Whether no more is taken now.", journal.is_full),
+    ]
+
+
+def _gauge(name: str, help: str, value: float) -> Family:
+    return Family(name, "gauge", help, [Point(value)])
+
+
+def _counter(name: str, help: str, value: float) -> Family:
+    return Family(name, "counter", help, [Point(value)])

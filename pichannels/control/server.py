@@ -1,0 +1,245 @@
+"""The control server of an instance: health, metrics, status, events, commands.
+
+Nothing is changed by GET. All but `/live` and `/ready` asks for the token. What
+is slow here never holds up the channels: readers of the event feed that are too
+slow lose events, and are told how many.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from pichannels.config import ControlConfig
+from pichannels.control.access import (
+    Address,
+    has_token,
+    is_known_host,
+    make_token,
+    remove_address,
+    write_address,
+)
+from pichannels.control.commands import Instance, run_command
+from pichannels.control.reports import metrics
+from pichannels.errors import (
+    Backpressure,
+    MessageNotFound,
+    PichannelsError,
+    Stopped,
+    TryAgain,
+    UsageError,
+)
+from pichannels.events import Event
+from pichannels.metrics import render
+from pichannels.values import format_ticks
+
+__all__ = ["SERVER_NAME", "ControlServer"]
+
+logger: Final = logging.getLogger("pichannels.control")
+
+SERVER_NAME: Final = "pichannels"
+"""What the header `Server` says; tells ours from another program at this port."""
+
+_OPEN: Final = ("/live", "/ready")
+_LARGEST_BODY: Final = 2**20
+_FEEDS: Final = 16
+_PING: Final = 15.0
+_HEADERS: Final = {
+    "Server": SERVER_NAME,
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'",
+}
+
+
+class ControlServer:
+    """Listens for one instance.
+
+    Args:
+        instance: what is watched and commanded.
+        config: where to listen, and the token.
+        data_dir: where the commands find the address.
+    """
+
+    def __init__(
+        self, instance: Instance, config: ControlConfig, data_dir: Path
+    ) -> None:
+        self._instance = instance
+        self._config = config
+        self._data_dir = data_dir
+        self._token = config.token or make_token()
+        self._runner: web.AppRunner | None = None
+        self._address: Address | None = None
+        self._feeds: set[asyncio.Task[Any]] = set()
+
+    @property
+    def url(self) -> str | None:
+        """Where it listens, or None."""
+        return self._address.url if self._address else None
+
+    async def open(self, pid: int) -> None:
+        """Listen, and leave the address in the data directory.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        app = web.Application(middlewares=[self._guard], client_max_size=_LARGEST_BODY)
+        app.on_response_prepare.append(_stamp)
+        app.add_routes(
+            [
+                web.get("/live", self._live),
+                web.get("/ready", self._ready),
+                web.get("/metrics", self._metrics),
+                web.get("/status", self._status),
+                web.get("/events", self._events),
+                web.post("/commands/{name}", self._command),
+            ]
+        )
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=1.0
+        )
+        await self._runner.setup()
+        host = self._config.host
+        await web.TCPSite(self._runner, host, self._config.port).start()
+        port = self._runner.addresses[0][1]
+        self._address = Address(_url(host, port), self._token, pid)
+        await asyncio.to_thread(write_address, self._data_dir, self._address)
+
+    async def close(self) -> None:
+        """Stop listening and take the address away."""
+        if self._address is not None:
+            await asyncio.to_thread(remove_address, self._data_dir, self._address)
+            self._address = None
+        for feed in self._feeds:
+            feed.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """Let in who may, and tell errors without what is inside."""
+        if not is_known_host(request.headers.get("Host", ""), self._config.host):
+            return _error(403, "Forbidden", "this is not a name of this server")
+        if request.path not in _OPEN and not has_token(request.headers, self._token):
+            refused = _error(401, "Unauthorized", "the token is missing or wrong")
+            refused.headers["WWW-Authenticate"] = "Bearer"
+            return refused
+        try:
+            answer: web.StreamResponse = await handler(request)
+        except web.HTTPException as exc:
+            return _error(exc.status, type(exc).__name__, exc.reason)
+        except PichannelsError as exc:
+            return _error(_code(exc), type(exc).__name__, str(exc))
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception:
+            logger.exception("%s %s failed", request.method, request.path)
+            return _error(500, "InternalError", "this failed; the log tells why")
+        return answer
+
+    async def _live(self, request: web.Request) -> web.Response:
+        return _json(msgspec.json.encode({"live": True}))
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        is_ready = self._instance.status().is_ready
+        body = msgspec.json.encode({"ready": is_ready})
+        return _json(body, 200 if is_ready else 503)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        text = render(metrics(self._instance.status()))
+        return web.Response(
+            body=text.encode(),
+            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
+        )
+
+    async def _status(self, request: web.Request) -> web.Response:
+        return _json(msgspec.json.encode(self._instance.status()))
+
+    async def _command(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        name = request.match_info["name"]
+        return _json(await run_command(self._instance, name, body))
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        if len(self._feeds) >= _FEEDS:
+            raise Backpressure("the event feed", 0)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        task = asyncio.current_task()
+        assert task is not None
+        self._feeds.add(task)
+        try:
+            await response.prepare(request)
+            await _feed(response, self._instance.events.follow())
+        except ConnectionError:
+            logger.debug("a reader of the event feed went away")
+        finally:
+            self._feeds.discard(task)
+        return response
+
+
+def _url(host: str, port: int) -> str:
+    # "All addresses" is a place to listen at, not one to connect to.
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
+
+
+async def _feed(response: web.StreamResponse, events: AsyncIterator[Event]) -> None:
+    """Server-sent events; a comment now and then shows that the feed lives."""
+    following = asyncio.create_task(_next(events), name="control feed")
+    try:
+        await asyncio.sleep(0)
+        # Who has read this misses nothing from here on.
+        await response.write(b": following\n\n")
+        while True:
+            done, _ = await asyncio.wait([following], timeout=_PING)
+            frame = b": ping\n\n"
+            if done:
+                frame = _frame(following.result())
+                following = asyncio.create_task(_next(events), name="control feed")
+            await response.write(frame)
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+        if isinstance(events, AsyncGenerator):
+            await events.aclose()
+
+
+async def _next(events: AsyncIterator[Event]) -> Event:
+    return await anext(events)
+
+
+def _frame(event: Event) -> bytes:
+    data = msgspec.json.encode(
+        {"time": format_ticks(event.ticks), **event.facts}, enc_hook=str
+    )
+    return b"event: " + event.name.encode() + b"\ndata: " + data + b"\n\n"
+
+
+async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
+
+
+def _json(body: bytes, status: int = 200) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+def _error(status: int, kind: str, message: str) -> web.Response:
+    body = {"error": {"type": kind, "message": message}}
+    return _json(msgspec.json.encode(body), status)
+
+
+def _code(error: PichannelsError) -> int:
+    if isinstance(error, MessageNotFound):
+        return 404
+    if isinstance(error, UsageError):
+        return 400
+    if isinstance(error, Stopped):
+        return 409
+    return 503 if isinstance(error, TryAgain) else 500

@@ -1,0 +1,385 @@
+"""The engine: runs a project's channels, from the start to the last message."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, Self
+
+from pichannels import __version__, clock
+from pichannels.channels import BaseChannel
+from pichannels.config import JournalConfig, SimulatorConfig
+from pichannels.control.history import channels_with_store
+from pichannels.control.reports import (
+    ChannelReport,
+    StatusReport,
+    channel_report,
+    in_memory,
+    metrics,
+)
+from pichannels.control.server import ControlServer
+from pichannels.control.signals import stop_signals
+from pichannels.errors import JournalError, PichannelsError, UsageError
+from pichannels.events import EventBus
+from pichannels.journal import Journal
+from pichannels.metrics import Family
+from pichannels.project import Project
+from pichannels.simulator import Plant, Simulator
+from pichannels.values import format_ticks
+
+__all__ = ["Engine", "StartError", "make_journal", "opened_stores"]
+
+logger: Final = logging.getLogger("pichannels.engine")
+
+State = Literal["stopped", "starting", "running", "draining"]
+
+_DAY: Final = 86_400.0
+_TELL_EVERY: Final = 5.0
+_LAST_WRITE: Final = 1.0
+_COLLECT_AFTER: Final = 50_000
+
+
+class StartError(PichannelsError):
+    """A part of the instance did not start, so none of it runs."""
+
+    def __init__(self, part: str, reason: str) -> None:
+        self.part = part
+        self.reason = reason
+        super().__init__(f"{part} did not start: {reason}")
+
+
+class Engine:
+    """One running instance of a project.
+
+    Use it as an async context manager, or call `start` and `stop`.
+
+    Args:
+        project: what runs.
+        data_dir: where the journal is, instead of where the settings say.
+        control: whether there is a control server; None leaves it to the settings.
+        simulator: whether the embedded simulator runs; None as above.
+        sources: False runs the chains without their sources: messages come only
+            from the code that has the engine, and from the journal.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        data_dir: Path | None = None,
+        control: bool | None = None,
+        simulator: bool | None = None,
+        sources: bool = True,
+    ) -> None:
+        config = project.config
+        self.project = project
+        self.data_dir = data_dir or project.data_dir
+        self.events = EventBus()
+        self.journal = make_journal(self.data_dir, config.journal)
+        self.simulator: Simulator | None = None
+        self._wants_control = config.control.enabled if control is None else control
+        self._wants_simulator = simulator is not False
+        self._has_sources = sources
+        self._control = ControlServer(self, config.control, self.data_dir)
+        self._state: State = "stopped"
+        self._started = clock.now()
+        self._since = clock.monotonic()
+        self._parts = contextlib.AsyncExitStack()
+        self._stop_wanted = asyncio.Event()
+        self._abort_wanted = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    # Start and stop
+
+    async def start(self) -> None:
+        """Open the journal, then start all parts in order: the channels last.
+
+        Raises:
+            JournalLocked: another instance runs on the same data.
+            JournalError: the journal cannot be opened.
+            StartError: a part did not start; what had started is stopped again.
+            UsageError: it runs already.
+        """
+        if self._state != "stopped":
+            raise UsageError(f"the engine is {self._state}")
+        self._state = "starting"
+        self._started, self._since = clock.now(), clock.monotonic()
+        try:
+            await self._start_parts()
+        except BaseException:
+            await self._parts.aclose()
+            self._state = "stopped"
+            raise
+        self._state = "running"
+        self.events.fire("instance.started", project=self.project.name)
+
+    async def _start_parts(self) -> None:
+        await self.journal.open()
+        self._parts.push_async_callback(self.journal.close)
+        if self._wants_control:
+            self._parts.push_async_callback(self._control.close)
+            await self._start_control()
+        if self._wants_simulator and self.project.config.simulator:
+            await self._start_simulator(self.project.config.simulator)
+        for channel in self.project.channels:
+            channel.attach(journal=self.journal, events=self.events)
+            channel.has_source_enabled = self._has_sources
+            self._parts.push_async_callback(channel.stop)
+            await self._start_one(channel)
+
+    async def _start_control(self) -> None:
+        config = self.project.config.control
+        try:
+            await self._control.open(os.getpid())
+        except OSError as exc:
+            raise _not_listening("the control server", config, exc) from exc
+
+    async def _start_simulator(self, config: SimulatorConfig) -> None:
+        simulator = Simulator(
+            Plant(config.seed, config.tags),
+            config.host,
+            config.port,
+            poll=config.poll,
+            speed=config.speed,
+            state=self.data_dir / "simulator.jsonl",
+        )
+        self._parts.push_async_callback(simulator.close)
+        try:
+            await simulator.open()
+        except OSError as exc:
+            raise _not_listening("the simulator", config, exc) from exc
+        self.simulator = simulator
+
+    async def _start_one(self, channel: BaseChannel) -> None:
+        try:
+            await channel.start()
+        except JournalError:
+            raise
+        except Exception as exc:
+            reason = str(exc) or type(exc).__name__
+            raise StartError(f"channel {channel.name!r}", reason) from exc
+
+    async def stop(self) -> None:
+        """Stop in reverse order; messages in flight are finished first.
+
+        All channels together have the `DRAIN_TIMEOUT` of the settings. What is not
+        settled then is in the journal, and runs again at the next start.
+        """
+        if self._state == "stopped":
+            return
+        self._state = "draining"
+        self.events.fire("instance.stopping", project=self.project.name)
+        telling = asyncio.create_task(self._tell_progress(), name="drain progress")
+        try:
+            await self._drain()
+            await self._parts.aclose()
+        finally:
+            telling.cancel()
+            self._state = "stopped"
+
+    async def _drain(self) -> None:
+        # In reverse order, so that a channel which gives to an earlier one can.
+        end = clock.monotonic() + self.project.config.drain_timeout
+        for channel in reversed(self.project.channels):
+            own = channel.drain_timeout
+            channel.drain_timeout = min(own, max(end - clock.monotonic(), 0.0))
+            try:
+                await channel.stop()
+            except Exception:
+                logger.exception("channel %s did not stop cleanly", channel.name)
+            finally:
+                channel.drain_timeout = own
+
+    async def _tell_progress(self) -> None:
+        while True:
+            for line in self.in_flight():
+                logger.info("draining: %s", line)
+            await asyncio.sleep(_TELL_EVERY)
+
+    def in_flight(self) -> list[str]:
+        """What is unsettled in each channel, in words; nothing when all is done."""
+        return [
+            f"{channel.name}: {moving} in flight, {waiting} in the journal"
+            for channel in self.project.all_channels()
+            if (moving := in_memory(channel))
+            | (waiting := self.journal.count_unsettled(channel.name))
+        ]
+
+    def request_stop(self, *, now: bool = False) -> None:
+        """Let `run_until_stopped` drain and return, or return without draining."""
+        self._stop_wanted.set()
+        if now:
+            self._abort_wanted.set()
+
+    async def run_until_stopped(self) -> bool:
+        """Run until SIGTERM, Ctrl-C or `request_stop`; starts and stops the rest.
+
+        A second signal stops at once, without draining: nothing accepted is lost, it
+        is in the journal. The process is then meant to end; parts still run.
+
+        Returns:
+            Whether it could drain.
+
+        Raises:
+            As `start`.
+        """
+        with stop_signals(self.request_stop, lambda: self.request_stop(now=True)):
+            starting = asyncio.create_task(self.start(), name="start")
+            if not await self._unless(self._abort_wanted, starting):
+                return False
+            _tune_collector()
+            await self._stop_wanted.wait()
+            stopping = asyncio.create_task(self.stop(), name="stop")
+            if await self._unless(self._abort_wanted, stopping):
+                return True
+            await self._abandon()
+            return False
+
+    async def _unless(self, event: asyncio.Event, task: asyncio.Task[None]) -> bool:
+        """Whether the task is done before the event is set; cancelled otherwise."""
+        waiting = asyncio.create_task(event.wait(), name="second signal")
+        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if task.done():
+            await task
+            return True
+        task.cancel()
+        await asyncio.wait([task], timeout=_LAST_WRITE)
+        return False
+
+    async def _abandon(self) -> None:
+        """Keep what is settled already; the rest runs again at the next start."""
+        for line in self.in_flight():
+            logger.warning("stopped at once: %s; it runs again at the next start", line)
+        with contextlib.suppress(TimeoutError, JournalError):
+            async with asyncio.timeout(_LAST_WRITE):
+                await self._control.close()
+                await self.journal.flush()
+
+    # Commands
+
+    async def start_channel(self, name: str) -> ChannelReport:
+        """Start a channel that is stopped.
+
+        Raises:
+            StartError: it did not start.
+            UsageError: there is no such channel, it is a sub-channel, or it runs.
+        """
+        channel = self._own_channel(name)
+        await self._start_one(channel)
+        return channel_report(channel, self.journal)
+
+    async def stop_channel(self, name: str) -> ChannelReport:
+        """Stop a channel; the others run on.
+
+        Raises:
+            UsageError: there is no such channel, or it is a sub-channel.
+        """
+        channel = self._own_channel(name)
+        await channel.stop()
+        return channel_report(channel, self.journal)
+
+    def _own_channel(self, name: str) -> BaseChannel:
+        channel = self.project.channel(name)
+        if channel.parent is not None:
+            raise UsageError(f"{name!r} runs as a part of {channel.parent.name!r}")
+        if self._state != "running":
+            raise UsageError(f"the instance is {self._state}")
+        return channel
+
+    # Reports
+
+    @property
+    def control_url(self) -> str | None:
+        """Where the control server listens, or None."""
+        return self._control.url
+
+    def status(self) -> StatusReport:
+        """What the instance does at this moment."""
+        project = self.project
+        running = not any(channel.is_stopped() for channel in project.channels)
+        return StatusReport(
+            project=project.name,
+            settings=str(project.path) if project.path else None,
+            version=__version__,
+            pid=os.getpid(),
+            state=self._state,
+            is_ready=self._state == "running" and running,
+            started=format_ticks(self._started),
+            uptime=clock.monotonic() - self._since,
+            data_dir=str(self.data_dir),
+            control=self.control_url,
+            simulator=self.simulator.url if self.simulator else None,
+            channels=[
+                channel_report(channel, self.journal)
+                for channel in project.all_channels()
+            ],
+            journal=self.journal.statistics(),
+        )
+
+    def metrics(self) -> list[Family]:
+        """The numbers of `status`, named as `docs/metrics.md` explains."""
+        return metrics(self.status())
+
+
+def make_journal(data_dir: Path, config: JournalConfig) -> Journal:
+    """The journal in this folder, not open yet."""
+    return Journal(
+        data_dir / "journal.sqlite",
+        durability=config.durability,
+        budget=config.budget_bytes,
+        retention_age=config.retention_days * _DAY,
+        retention_bytes=config.retention_bytes,
+        dead_letter_age=config.dead_letter_days * _DAY,
+    )
+
+
+@contextlib.asynccontextmanager
+async def opened_stores(
+    project: Project, data_dir: Path | None = None
+) -> AsyncIterator[Journal]:
+    """The journal and the stores of a project that does not run, to read them.
+
+    Raises:
+        JournalLocked: an instance runs on the same data.
+        JournalError: the journal cannot be opened.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        journal = make_journal(data_dir or project.data_dir, project.config.journal)
+        await journal.open()
+        stack.push_async_callback(journal.close)
+        for _, store in channels_with_store(project):
+            if getattr(store, "shares_journal", False):
+                store.attach(journal)  # type: ignore[attr-defined]
+            await store.start()
+            stack.push_async_callback(store.stop)
+        yield journal
+
+
+def _tune_collector() -> None:
+    """Look for unreachable cycles less often, and never among what stays."""
+    gc.set_threshold(_COLLECT_AFTER)
+    gc.collect()
+    gc.freeze()
+
+
+def _not_listening(part: str, config: object, exc: OSError) -> StartError:
+    host, port = getattr(config, "host", ""), getattr(config, "port", "")
+    return StartError(part, f"{host}:{port}: {exc.strerror or exc}")
