@@ -1,0 +1,66 @@
+"""`pichannels check`: find what is wrong before the start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pichannels.cli.common import ExitCode, common_options, json_option, load_project
+from pichannels.cli.output import complain, say, say_json
+from pichannels.config import SettingsProblems
+from pichannels.errors import SettingsError
+from pichannels.project import Project
+
+__all__ = ["check"]
+
+
+@click.command(short_help="Check the settings.")
+@common_options
+@json_option
+@click.pass_context
+def check(ctx: click.Context, as_json: bool) -> None:
+    """Load the project and tell all that is wrong with it; nothing is started.
+
+    Exit code 0 when all is well, 1 when there are problems.
+    """
+    try:
+        project = load_project()
+    except SettingsError as exc:
+        if ctx.find_root().meta.get("debug"):
+            raise
+        problems = exc.errors if isinstance(exc, SettingsProblems) else [exc]
+        _tell(problems, as_json)
+        ctx.exit(ExitCode.FAILED)
+    channels = [channel.name for channel in project.all_channels()]
+    if as_json:
+        say_json({"ok": True, "problems": [], "channels": channels})
+    else:
+        say(f"{_where(project)}: all is well, {len(channels)} channels")
+
+
+def _where(project: Project) -> str:
+    return str(project.path or project.name)
+
+
+def _tell(problems: list[SettingsError], as_json: bool) -> None:
+    if as_json:
+        found = [_fields(problem) for problem in problems]
+        say_json({"ok": False, "problems": found, "channels": []})
+        return
+    for problem in problems:
+        complain(str(problem))
+    number = len(problems)
+    complain(f"{number} problem{'s' if number > 1 else ''}")
+
+
+def _fields(problem: SettingsError) -> dict[str, Any]:
+    found = problem.found
+    return {
+        "file": problem.file,
+        "key": problem.key,
+        "problem": problem.problem,
+        "found": None if found is None else str(found),
+        "allowed": problem.allowed,
+        "text": str(problem),
+    }

@@ -1,0 +1,50 @@
+"""What the commands say: the only place that writes to the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["complain", "say", "say_json", "say_table"]
+
+_WIDTH_OF_FILES: Final = 160
+
+
+def say(text: str = "") -> None:
+    """A line of plain text."""
+    click.echo(text)
+
+
+def say_json(value: Any) -> None:
+    """A value for programs."""
+    data = msgspec.json.encode(value, enc_hook=str)
+    click.echo(msgspec.json.format(data, indent=2))
+
+
+def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Rows under headings; numbers to the right."""
+    table = Table(box=None, pad_edge=False)
+    cells = [list(row) for row in rows]
+    for number, column in enumerate(columns):
+        is_number = all(isinstance(row[number], int | float) for row in cells)
+        justify: Any = "right" if is_number and cells else "left"
+        table.add_column(column, justify=justify, overflow="fold")
+    for row in cells:
+        table.add_row(*(_text(cell) for cell in row))
+    width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
+    Console(width=width, markup=False, highlight=False).print(table)
+
+
+def complain(text: str) -> None:
+    """What went wrong, to the error output."""
+    click.echo(text, err=True)
+
+
+def _text(cell: object) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else str(cell)

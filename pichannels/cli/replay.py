@@ -1,0 +1,95 @@
+"""`pichannels replay`: process stored messages again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from pichannels.cli.common import (
+    ExitCode,
+    ask,
+    common_options,
+    json_option,
+)
+from pichannels.cli.output import complain, say, say_json
+from pichannels.control import history
+from pichannels.control.client import ControlClient
+from pichannels.control.history import Selection
+from pichannels.engine import Engine, opened_stores
+from pichannels.project import Project
+from pichannels.store import State
+
+__all__ = ["replay"]
+
+
+@click.command(short_help="Process stored messages again.")
+@click.argument("ids", nargs=-1)
+@click.option("--channel", "-c", metavar="NAME", help="Only messages of this channel.")
+@click.option("--start", metavar="TIME", help="Made at this time or later (ISO 8601).")
+@click.option("--end", metavar="TIME", help="Made before this time.")
+@click.option(
+    "--state",
+    type=click.Choice([str(state) for state in State]),
+    help="Only messages in this state.",
+)
+@click.option("--text", help="Only where the payload contains this.")
+@click.option("--regex", help="Only where this is found in the payload.")
+@click.option("--dry-run", is_flag=True, help="Only count the messages.")
+@json_option
+@common_options
+@click.pass_context
+def replay(
+    ctx: click.Context,
+    /,
+    ids: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    **conditions: Any,
+) -> None:
+    """Process stored messages again: those with these IDS, or all that fit.
+
+    Each runs as a new message that is marked as a replay. The running instance
+    does it; where none runs, the channels run here, without their sources.
+    """
+    wanted = Selection(ids=list(ids) or None, **conditions)
+    report = _replay(wanted, dry_run)
+    if as_json:
+        say_json(report)
+    elif dry_run:
+        say(f"{report['selected']:,} messages would be replayed")
+    else:
+        _tell(report)
+    if report["failures"]:
+        ctx.exit(ExitCode.FAILED)
+
+
+def _replay(wanted: Selection, dry_run: bool) -> dict[str, Any]:
+    async def online(client: ControlClient) -> dict[str, Any]:
+        arguments = msgspec.structs.asdict(wanted)
+        report: dict[str, Any] = await client.command(
+            "replay", dry_run=dry_run, **arguments
+        )
+        return report
+
+    async def offline(project: Project) -> dict[str, Any]:
+        if dry_run:
+            async with opened_stores(project):
+                report = await history.replay(project, wanted, dry_run=True)
+        else:
+            async with Engine(project, control=False, simulator=False, sources=False):
+                report = await history.replay(project, wanted)
+        return msgspec.structs.asdict(report)
+
+    return ask(online, offline)
+
+
+def _tell(report: dict[str, Any]) -> None:
+    for failure in report["failures"]:
+        complain(f"{failure['channel']} {failure['id']}: {failure['error']}")
+    say(
+        f"{report['replayed']:,} of {report['selected']:,} messages replayed:"
+        f" {report['processed']:,} processed, {report['dropped']:,} dropped,"
+        f" {report['rejected']:,} rejected, {report['failed']:,} failed"
+    )

@@ -1,0 +1,196 @@
+"""`pichannels store`: look into the message stores, and care for the journal."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from pichannels.cli.common import (
+    ExitCode,
+    ask,
+    common_options,
+    json_option,
+)
+from pichannels.cli.output import complain, say, say_json, say_table
+from pichannels.control import history
+from pichannels.control.client import ControlClient
+from pichannels.control.history import Search
+from pichannels.engine import opened_stores
+from pichannels.errors import JournalError
+from pichannels.journal.schema import connect_reader
+from pichannels.journal.upkeep import find_problems
+from pichannels.project import Project
+from pichannels.store import State
+
+__all__ = ["store"]
+
+
+@click.group(short_help="Look into the message stores; back up and verify.")
+def store() -> None:
+    """Look into the message stores, with or without a running instance.
+
+    `backup` and `verify` are for the journal, which also holds the messages of
+    stores that share it.
+    """
+
+
+@store.command("list", short_help="Show the stores and how much they hold.")
+@json_option
+@common_options
+def list_(as_json: bool) -> None:
+    """Show which channels keep their messages, and how many there are."""
+
+    async def online(client: ControlClient) -> Any:
+        return await client.command("stores")
+
+    async def offline(project: Project) -> Any:
+        async with opened_stores(project):
+            return await history.stores(project)
+
+    found = ask(online, offline)
+    if as_json:
+        say_json(found)
+    else:
+        columns = ("channel", "store", "messages")
+        say_table(columns, ([row[name] for name in columns] for row in found))
+
+
+@store.command(short_help="Show one message whole.")
+@click.argument("id")
+@click.option("--channel", "-c", metavar="NAME", help="In the store of this channel.")
+@json_option
+@common_options
+def show(id: str, channel: str | None, as_json: bool) -> None:
+    """Show the message with this ID: its payload, meta, and what became of it."""
+
+    async def online(client: ControlClient) -> Any:
+        return await client.command("show", id=id, channel=channel)
+
+    async def offline(project: Project) -> Any:
+        async with opened_stores(project):
+            return await history.show(project, id, channel)
+
+    found = ask(online, offline)
+    if as_json:
+        say_json(found)
+        return
+    say(f"{found['channel']} {found['id']}: {found['state']}")
+    for name, value in found["outcome"].items():
+        say(f"{name}: {value}")
+    say_json(found["message"])
+
+
+@store.command(short_help="Find messages.")
+@click.argument("text", required=False)
+@click.option("--channel", "-c", metavar="NAME", help="Only messages of this channel.")
+@click.option("--start", metavar="TIME", help="Made at this time or later (ISO 8601).")
+@click.option("--end", metavar="TIME", help="Made before this time.")
+@click.option(
+    "--state",
+    type=click.Choice([str(state) for state in State]),
+    help="Only messages in this state.",
+)
+@click.option("--regex", help="Only where this is found in the payload.")
+@click.option("--skip", default=0, type=click.IntRange(0), help="Leave out the first.")
+@click.option(
+    "--count",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Show at most so many.",
+)
+@click.option("--oldest-first", is_flag=True, help="Otherwise the newest come first.")
+@json_option
+@common_options
+def search(oldest_first: bool, as_json: bool, **conditions: Any) -> None:
+    """Find messages, by default the newest; with TEXT those that contain it."""
+    wanted = Search(
+        order_by="timestamp" if oldest_first else "-timestamp", **conditions
+    )
+
+    async def online(client: ControlClient) -> Any:
+        return await client.command("search", **msgspec.structs.asdict(wanted))
+
+    async def offline(project: Project) -> Any:
+        async with opened_stores(project):
+            return await history.search(project, wanted)
+
+    found = ask(online, offline)
+    if as_json:
+        say_json(found)
+        return
+    columns = ("id", "channel", "state", "timestamp", "payload", "error")
+    say_table(columns, ([row[name] for name in columns] for row in found))
+
+
+@store.command(short_help="Copy the journal to a new file.")
+@click.argument("target", type=click.Path(path_type=Path))
+@json_option
+@common_options
+def backup(target: Path, as_json: bool) -> None:
+    """Copy the journal, as it is now, to the new file TARGET."""
+    path = target.absolute()
+
+    async def online(client: ControlClient) -> Any:
+        return await client.command("backup", path=str(path))
+
+    async def offline(project: Project) -> Any:
+        async with opened_stores(project) as journal:
+            return await history.back_up(journal, path)
+
+    found = ask(online, offline)
+    if as_json:
+        say_json(found)
+    else:
+        say(f"{found['path']}: {found['bytes']:,} bytes")
+
+
+@store.command(short_help="Read the whole journal and tell what is wrong.")
+@click.option(
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A backup to verify instead of the project's journal.",
+)
+@json_option
+@common_options
+@click.pass_context
+def verify(ctx: click.Context, file: Path | None, as_json: bool) -> None:
+    """Read the whole journal, or a backup of it, and tell what is wrong.
+
+    Exit code 1 when something is.
+    """
+
+    async def online(client: ControlClient) -> Any:
+        return (await client.command("verify"))["problems"]
+
+    async def offline(project: Project) -> Any:
+        async with opened_stores(project) as journal:
+            return await journal.verify()
+
+    if file is None:
+        problems = ask(online, offline)
+    else:
+        problems = _problems_of(file)
+    if as_json:
+        say_json({"ok": not problems, "problems": problems})
+    elif not problems:
+        say("all is well")
+    for problem in () if as_json else problems:
+        complain(problem)
+    if problems:
+        ctx.exit(ExitCode.FAILED)
+
+
+def _problems_of(file: Path) -> list[str]:
+    try:
+        conn = connect_reader(file)
+        try:
+            return find_problems(conn)
+        finally:
+            conn.close()
+    except sqlite3.Error as exc:
+        raise JournalError(f"{file} cannot be read: {exc}") from exc
