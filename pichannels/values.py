@@ -30,6 +30,7 @@ __all__ = [
     "format_ticks",
     "number_identical",
     "parse_ticks",
+    "tags_of",
     "ticks_from_datetime",
 ]
 
@@ -40,7 +41,8 @@ OPEN_END: Final = 2_534_023_007_999_999_999
 """PI's 9999-12-31T23:59:59.9999999Z, the end of what has not ended."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FRACTION = re.compile(r"[.,]([0-9]+)", re.ASCII)
+# The digits after the seconds, not those of an offset.
+_FRACTION = re.compile(r".{7,10}[^.,+-]*[.,]([0-9]+)")
 # The whole seconds met last: PI repeats them, and a look-up is far cheaper than
 # parsing. Emptied when full, so that it stays small.
 _SECONDS: dict[str, int] = {}
@@ -60,7 +62,7 @@ def parse_ticks(text: str) -> int:
     if second is not None and text[-1:] == "Z":
         if len(text) == 28 and text[19] == ".":
             fraction = text[20:27]
-            if fraction.isdigit():
+            if fraction.isdigit() and text.isascii():
                 return second + int(fraction)
         elif len(text) == 20:
             return second
@@ -71,15 +73,17 @@ def parse_ticks(text: str) -> int:
 
 
 def _parse_any(text: str) -> int:
+    if not text.isascii():
+        raise ValueError("other than ASCII characters")
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     whole = ticks_from_datetime(moment.replace(microsecond=0))
-    if text[-1:] == "Z":
+    if text[-1:] == "Z" and text[16:17] == ":":
         if len(_SECONDS) >= _SECONDS_KEPT:
             _SECONDS.clear()
         _SECONDS[text[:19]] = whole
-    digits = _FRACTION.search(text, 19)
+    digits = _FRACTION.match(text)
     return whole + int(f"{digits[1]:0<7.7}") if digits else whole
 
 
