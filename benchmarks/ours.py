@@ -1,0 +1,88 @@
+"""The same job with a `PIWebChannel`, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from benchmarks.load import FILTER, TAGS, connected, flood, streams_of
+from benchmarks.measure import Measured, Stopwatch
+from benchmarks.worker import work
+from msgstore.sqlite import SQLiteMessageStoreFactory
+from nodes import decode, enrich, filter, publish
+from pichannels.channels.pi import PIWebChannel
+from pichannels.journal import Journal
+
+__all__ = ["Counter", "run"]
+
+# All tags in one PI channel, as in the pipeline that is written by hand.
+_URL_LENGTH = 16_000
+
+
+class Counter:
+    """The one subscriber; `done` when it has got all that was sent."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.wanted: int | None = None
+        self.done = asyncio.Event()
+
+    def take(self, samples: list[Any]) -> None:
+        self.count += len(samples)
+        if self.count == self.wanted:
+            self.done.set()
+
+    async def wait(self, wanted: int) -> None:
+        """Until it has got so many."""
+        self.wanted = wanted
+        self.take([])
+        await self.done.wait()
+
+
+def make_channel(url: str, names: list[str], counter: Counter) -> PIWebChannel:
+    facts = {name: {"site": "North", "area": name.partition(".")[0]} for name in names}
+    channel = PIWebChannel(
+        "bench",
+        url=url,
+        tags=[FILTER],
+        initial_values=False,
+        url_length=_URL_LENGTH,
+        message_store_factory=SQLiteMessageStoreFactory(),
+    )
+    channel.add(
+        decode.PI(),
+        filter.Quality(),
+        enrich.Table(facts),
+        publish.Call(counter.take, what="payload"),
+    )
+    return channel
+
+
+async def run(url: str, folder: str, **shape: int) -> Measured:
+    """Receive a flood of this shape from the simulator at `url`."""
+    counter = Counter()
+    journal = Journal(Path(folder, "journal.db"))
+    await journal.open()
+    async with aiohttp.ClientSession() as session:
+        names = list((await streams_of(session, url)).values())
+        assert len(names) == TAGS
+        channel = make_channel(url, names, counter)
+        channel.attach(journal=journal)
+        await channel.start()
+        await connected(session, url)
+        values = await flood(session, url, **shape)
+        with Stopwatch() as watch:
+            await counter.wait(values)
+            await channel.drain()
+            await journal.flush()
+    await channel.stop()
+    await journal.close()
+    assert counter.count == values
+    return watch.measured(values)
+
+
+if __name__ == "__main__":
+    work(run)

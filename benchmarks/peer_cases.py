@@ -1,0 +1,127 @@
+"""The same chains on pypeman; runs alone, in the environment that `peer` makes.
+
+Reads a job as JSON from stdin and writes what it took as JSON to stdout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+import sys
+import time
+from typing import Any
+
+# Only the environment of the peer has pypeman, and it has no types.
+from pypeman import (  # type: ignore[import-not-found]
+    channels,
+    exceptions,
+    message,
+    msgstore,
+    nodes,
+)
+
+COLLECT_AT = 50_000
+
+
+class Decode(nodes.BaseNode):  # type: ignore[misc]
+    def process(self, msg: Any) -> Any:
+        msg.payload = json.loads(msg.payload)
+        return msg
+
+
+class Filter(nodes.BaseNode):  # type: ignore[misc]
+    def process(self, msg: Any) -> Any:
+        if msg.payload["Value"] < 0:
+            raise exceptions.Dropped()
+        return msg
+
+
+class Enrich(nodes.BaseNode):  # type: ignore[misc]
+    def __init__(self, table: dict[str, Any]) -> None:
+        super().__init__()
+        self.table = table
+
+    def process(self, msg: Any) -> Any:
+        msg.payload.update(self.table[msg.payload["Name"]])
+        return msg
+
+
+class Publish(nodes.BaseNode):  # type: ignore[misc]
+    def __init__(self) -> None:
+        super().__init__()
+        self.published: list[Any] = []
+
+    def process(self, msg: Any) -> Any:
+        self.published.append(msg.payload)
+        return msg
+
+
+def is_warm(msg: Any) -> bool:
+    return bool(msg.payload["Value"] > 30)
+
+
+def build(job: dict[str, Any]) -> tuple[Any, Publish]:
+    """The channel of the job, and its last node."""
+    case = job["case"]
+    factory = None
+    if case == "durable":
+        factory = msgstore.FileMessageStoreFactory(path=job["directory"])
+    channel = channels.BaseChannel(name="peer", message_store_factory=factory)
+    publish = Publish()
+    channel.add(Decode(), Filter())
+    if case == "fork":
+        channel.fork(name="beside").add(Publish())
+    channel.add(Enrich(job["table"]))
+    if case == "case":
+        warm, cold = channel.case(is_warm, True, names=["warm", "cold"])
+        warm.add(Publish())
+        cold.add(Publish())
+    channel.add(publish)
+    return channel, publish
+
+
+async def run_chain(job: dict[str, Any], messages: list[Any]) -> tuple[float, float]:
+    """Seconds, wall and CPU, for all messages one by one through the channel."""
+    channel, publish = build(job)
+    for one in channels.all_channels:
+        await one.start()
+    # Without it the tasks of forks and cases pile up until memory is full.
+    is_branched = job["case"] in ("fork", "case")
+    await asyncio.sleep(0)
+    wall, cpu = time.perf_counter(), time.process_time()
+    for msg in messages:
+        await channel.handle(msg)
+        if is_branched:
+            await asyncio.sleep(0)
+    took = time.perf_counter() - wall, time.process_time() - cpu
+    wanted = len(messages) - len(messages) // len(job["texts"])
+    if len(publish.published) < wanted:
+        raise SystemExit(f"{len(publish.published)} of {wanted} were published")
+    return took
+
+
+def make(job: dict[str, Any]) -> list[Any]:
+    texts = job["texts"]
+    return [
+        message.Message(payload=texts[number % len(texts)])
+        for number in range(job["count"])
+    ]
+
+
+def main() -> None:
+    job = json.load(sys.stdin)
+    logging.disable(logging.CRITICAL)
+    gc.set_threshold(COLLECT_AT)
+    wall, cpu = time.perf_counter(), time.process_time()
+    messages = make(job)
+    took = time.perf_counter() - wall, time.process_time() - cpu
+    if job["case"] != "messages":
+        gc.collect()
+        took = asyncio.run(run_chain(job, messages))
+    json.dump({"count": job["count"], "wall": took[0], "cpu": took[1]}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
