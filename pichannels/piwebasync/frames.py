@@ -86,6 +86,10 @@ class FrameBuffer:
         self._bytes = 0
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
+        self.frames = 0
+        """Frames put in since the start."""
+        self.frame_bytes = 0
+        """Their size."""
         self.end: Exception | None = None
         """Why nothing more will come; set by `close`."""
 
@@ -102,10 +106,19 @@ class FrameBuffer:
         """Whether the reader has to wait."""
         return self._bytes >= self._max_bytes or len(self._items) >= self._max_frames
 
-    def put(self, item: bytes | ChannelEvent) -> None:
-        """Append a frame or an event."""
-        self._items.append(item)
-        self._bytes += _size(item)
+    def put(self, frame: bytes) -> None:
+        """Append a frame."""
+        size = len(frame)
+        self._items.append(frame)
+        self._bytes += size
+        self.frames += 1
+        self.frame_bytes += size
+        self._arrived.set()
+
+    def tell(self, event: ChannelEvent) -> None:
+        """Append an event."""
+        self._items.append(event)
+        self._bytes += _EVENT_BYTES
         self._arrived.set()
 
     def close(self, end: Exception) -> None:
@@ -121,11 +134,10 @@ class FrameBuffer:
         Events in front of them are told first.
         """
         items = self._items
-        while items and not isinstance(items[0], bytes):
-            event = items.popleft()
-            self._note_taken(_size(event))
-            if not isinstance(event, bytes):
-                self._on_event(event)
+        while items and not isinstance(event := items[0], bytes):
+            items.popleft()
+            self._note_taken(_EVENT_BYTES)
+            self._on_event(event)
         frames: list[bytes] = []
         room = max_bytes
         while items and isinstance(items[0], bytes) and len(frames) < max_frames:
@@ -152,7 +164,3 @@ class FrameBuffer:
     def _note_taken(self, size: int) -> None:
         self._bytes -= size
         self._taken.set()
-
-
-def _size(item: bytes | ChannelEvent) -> int:
-    return len(item) if isinstance(item, bytes) else _EVENT_BYTES

@@ -3,51 +3,57 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Self
-
-from pichannels import clock
 
 __all__ = ["Silence"]
 
 _MISSED_HEARTBEATS: Final = 3
+_LOOKS: Final = 2
+"""How often we look in one heartbeat."""
 
 
 class Silence:
     """Ends a connection from which nothing was heard for three heartbeats.
 
-    One timer looks at the time of the last frame, so that a frame costs no timer.
+    A timer looks whether the number of frames has grown, so that a frame costs
+    nothing; the end is found within half a heartbeat more.
+
+    Args:
+        heartbeat: seconds between heartbeats; None waits without end.
+        count: the frames so far.
     """
 
-    def __init__(self, heartbeat: float | None) -> None:
+    def __init__(self, heartbeat: float | None, count: Callable[[], int]) -> None:
         self.limit = (heartbeat or 0.0) * _MISSED_HEARTBEATS
         self.deadline: asyncio.Timeout | None = None
-        self._heard: float | None = clock.monotonic()
+        self.paused = False
+        """Whether we do not listen, so that silence means nothing."""
+        self._interval = (heartbeat or 0.0) / _LOOKS
+        self._count = count
+        self._seen = count()
+        self._quiet = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def __enter__(self) -> Self:
-        if self.limit:
-            self._wait(self.limit)
+        if self._interval:
+            self._wait()
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def heard(self) -> None:
-        """A frame came, or is awaited from now on."""
-        self._heard = clock.monotonic()
-
-    def pause(self) -> None:
-        """We do not listen; silence means nothing."""
-        self._heard = None
-
-    def _wait(self, seconds: float) -> None:
+    def _wait(self) -> None:
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(seconds, self._look)
+        self._timer = loop.call_later(self._interval, self._look)
 
     def _look(self) -> None:
-        quiet = 0.0 if self._heard is None else clock.monotonic() - self._heard
-        if quiet < self.limit or self.deadline is None:
-            self._wait(max(self.limit - quiet, 0.001))
+        seen = self._count()
+        heard = seen != self._seen or self.paused
+        self._seen = seen
+        self._quiet = 0 if heard else self._quiet + 1
+        if self._quiet < _MISSED_HEARTBEATS * _LOOKS or self.deadline is None:
+            self._wait()
         else:
             self.deadline.reschedule(asyncio.get_running_loop().time())

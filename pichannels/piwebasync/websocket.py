@@ -134,7 +134,8 @@ class WebsocketClient:
         self._closing = False
         self._receiving = False
         self._last_frame = 0
-        self._counts = {"frames": 0, "bytes": 0, "undecodable": 0, "connections": 0}
+        self._connections = 0
+        self._undecodable = 0
 
     @property
     def url(self) -> str:
@@ -163,11 +164,14 @@ class WebsocketClient:
 
     def statistics(self) -> dict[str, int]:
         """Counts since the start, and what waits now."""
-        waiting = {
+        return {
+            "connections": self._connections,
+            "frames": self._buffer.frames,
+            "bytes": self._buffer.frame_bytes,
+            "undecodable": self._undecodable,
             "waiting": len(self._buffer),
             "waiting_bytes": self._buffer.bytes_waiting,
         }
-        return self._counts | waiting
 
     async def open(self) -> Self:
         """Open the channel; one attempt.
@@ -202,7 +206,7 @@ class WebsocketClient:
             message = WebsocketMessage(frame, self.url)
             if message.is_json or frame.strip() in (b"", b"null"):
                 return message
-            self._counts["undecodable"] += 1
+            self._undecodable += 1
             logger.warning("%s sent a message that is no JSON", shown(self.url))
             self._on_event(Undecodable(self.url, clock.now(), frame))
 
@@ -316,35 +320,30 @@ class WebsocketClient:
 
     async def _read(self, connection: Connection) -> Ending:
         """Put frames into the buffer until the connection ends, one way or other."""
-        with Silence(self._heartbeat) as silence:
+        buffer = self._buffer
+        with Silence(self._heartbeat, lambda: buffer.frames) as silence:
             try:
                 async with asyncio.timeout(None) as silence.deadline:
                     while True:
-                        if self._buffer.is_full and not await self._has_room(silence):
+                        if buffer.is_full and not await self._has_room(silence):
                             return Ending("backpressure", f"{self._max_block:g} s full")
                         frame = await connection.receive()
                         if isinstance(frame, Ending):
                             return frame
-                        silence.heard()
-                        self._put(frame)
+                        self._last_frame = clock.now()
+                        buffer.put(frame)
             except TimeoutError:
                 return Ending("silence", f"no message for {silence.limit:g} s")
 
     async def _has_room(self, silence: Silence) -> bool:
-        silence.pause()
+        silence.paused = True
         try:
             async with asyncio.timeout(self._max_block):
                 await self._buffer.wait_room()
         except TimeoutError:
             return False
-        silence.heard()
+        silence.paused = False
         return True
-
-    def _put(self, frame: bytes) -> None:
-        self._counts["frames"] += 1
-        self._counts["bytes"] += len(frame)
-        self._last_frame = clock.now()
-        self._buffer.put(frame)
 
     async def _lost(self, connection: Connection, ending: Ending) -> None:
         """Report the end of a connection; raises when it is the channel's, too."""
@@ -367,7 +366,7 @@ class WebsocketClient:
                 connection = await connect(self._request, self._options)
             except WebsocketClientError as exc:
                 logger.info("%s", exc)
-                self._buffer.put(NotOpened(self.url, clock.now(), exc))
+                self._buffer.tell(NotOpened(self.url, clock.now(), exc))
                 await self._buffer.wait_room()
                 delay = next(self._delays)
             else:
@@ -386,20 +385,20 @@ class WebsocketClient:
 
     def _connected(self, connection: Connection) -> None:
         self._connection = connection
-        self._counts["connections"] += 1
+        self._connections += 1
         self._opened = clock.monotonic()
         self._last_frame = 0
         event = Connected(
             connection.request.absolute_url, clock.now(), connection.server_date
         )
-        self._buffer.put(event)
+        self._buffer.tell(event)
 
     def _tell_lost(self, connection: Connection, ending: Ending) -> None:
         if clock.monotonic() - self._opened >= _STEADY:
             self._delays = self._backoff.delays()
         url = connection.request.absolute_url
         logger.info("%s is lost: %s %s", shown(url), ending.reason, ending.detail)
-        self._buffer.put(
+        self._buffer.tell(
             Lost(
                 url,
                 clock.now(),
@@ -423,7 +422,7 @@ class WebsocketClient:
         old = self._connection
         if old is not None:
             for frame in await old.received():
-                self._put(frame)
+                self._buffer.put(frame)
             self._tell_lost(old, Ending("update", "changed to another request"))
         self._request = request
         self._run(connection)
