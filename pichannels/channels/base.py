@@ -169,7 +169,7 @@ class BaseChannel(ChainBuilder):
         try:
             await self._start_store()
             for step in self.steps:
-                if isinstance(step, BaseNode):
+                if isinstance(step, BaseNode) and not step.is_replaced:
                     await step.start()
             for channel in self.subchannels():
                 await channel.start()

@@ -42,7 +42,7 @@ __all__ = ["PIWebChannel"]
 logger: Final = logging.getLogger("pichannels.channels.pi")
 
 
-RESTART_DELAY: Final = 2.0
+RESTART_DELAY: Final = 1.0
 """Seconds before a source that had to end begins again."""
 
 
@@ -80,8 +80,8 @@ class PIWebChannel(BaseChannel):
         verify: False, or the path of a CA file, for certificates of one's own.
         cert: client certificate.
         heartbeat: server polls without change after which the server says that it
-            is alive (about seconds); after three without a word the connection
-            counts as lost.
+            is alive; after three without a word the connection counts as lost.
+        poll_interval: seconds between those polls (`ChannelPollingInterval`).
         initial_values: begin with the current value of each tag.
         tags_per_channel: tags in one PI channel, at most.
         url_length: bytes of one URL, at most.
@@ -110,6 +110,7 @@ class PIWebChannel(BaseChannel):
         verify: Verify = True,
         cert: Cert = None,
         heartbeat: int = 5,
+        poll_interval: float = 1.0,
         initial_values: bool = True,
         tags_per_channel: int = 1000,
         url_length: int = 4096,
@@ -137,7 +138,7 @@ class PIWebChannel(BaseChannel):
             "extra_headers": headers,
             "verify": verify,
             "cert": cert,
-            "heartbeat": float(heartbeat) if heartbeat > 0 else None,
+            "heartbeat": heartbeat * poll_interval if heartbeat > 0 else None,
             "buffer_bytes": buffer_bytes,
             "max_block": max_block,
             "backoff": reconnect,
