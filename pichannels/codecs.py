@@ -77,7 +77,12 @@ def encode(value: Any) -> bytes:
     Raises:
         CodecError: some value inside has no codec.
     """
-    return _ENCODER.encode(value if type(value) in _ATOMS else _pack(value))
+    try:
+        return _ENCODER.encode(value if type(value) in _ATOMS else _pack(value))
+    except CodecError:
+        raise
+    except Exception as exc:
+        raise _unwritable(exc) from exc
 
 
 def decode(data: bytes) -> Any:
@@ -88,8 +93,10 @@ def decode(data: bytes) -> Any:
     """
     try:
         return _DECODER.decode(data)
-    except msgspec.DecodeError as exc:
-        raise CodecError(f"stored data cannot be read: {exc}") from exc
+    except CodecError:
+        raise
+    except Exception as exc:
+        raise _unreadable("data", exc) from exc
 
 
 def encode_json(value: Any, *, indent: int = 0) -> str:
@@ -98,7 +105,12 @@ def encode_json(value: Any, *, indent: int = 0) -> str:
     Raises:
         CodecError: some value inside has no codec.
     """
-    data = _JSON_ENCODER.encode(_json(_pack(value)))
+    try:
+        data = _JSON_ENCODER.encode(_json(_pack(value)))
+    except CodecError:
+        raise
+    except Exception as exc:
+        raise _unwritable(exc) from exc
     return (msgspec.json.format(data, indent=indent) if indent else data).decode()
 
 
@@ -110,8 +122,24 @@ def decode_json(text: str | bytes) -> Any:
     """
     try:
         return _unjson(_JSON_DECODER.decode(text))
-    except msgspec.DecodeError as exc:
-        raise CodecError(f"stored JSON cannot be read: {exc}") from exc
+    except CodecError:
+        raise
+    except Exception as exc:
+        raise _unreadable("JSON", exc) from exc
+
+
+def _unwritable(exc: Exception) -> CodecError:
+    return CodecError(f"this value cannot be stored: {_reason(exc)}")
+
+
+def _unreadable(what: str, exc: Exception) -> CodecError:
+    return CodecError(f"stored {what} cannot be read: {_reason(exc)}")
+
+
+def _reason(exc: Exception) -> str:
+    if isinstance(exc, RecursionError):
+        return "nested too deeply"
+    return str(exc) or type(exc).__name__
 
 
 def _pack(value: Any) -> Any:
@@ -119,13 +147,15 @@ def _pack(value: Any) -> Any:
     if kind in _ATOMS:
         return value
     if kind is int:
-        return value if _INT_MIN <= value <= _INT_MAX else _Typed("int", str(value))
+        return value if _INT_MIN <= value <= _INT_MAX else _Typed("int", hex(value))
     if kind is list:
         if value and type(value[0]) is Sample and all(type(v) is Sample for v in value):
             return _Typed("samples", _dump_samples(value))
         return [_pack(item) for item in value]
     if kind is dict:
         return {_pack(key): _pack(item) for key, item in value.items()}
+    if kind is Sample:
+        return _Typed("sample", _dump_samples([value]))
     codec = _BY_TYPE.get(kind)
     if codec is not None:
         return _Typed(codec.name, _pack(codec.dump(value)))
@@ -134,14 +164,19 @@ def _pack(value: Any) -> Any:
 
 def _pack_by_shape(value: Any, kind: type) -> Any:
     name = f"{kind.__module__}:{kind.__qualname__}"
-    if isinstance(value, enum.Enum):
-        return _Typed(name, _pack(value.value))
     fields = _field_names(kind)
-    if fields is None:
+    if fields is None and not isinstance(value, enum.Enum):
         raise CodecError(
             f"{name} has no codec; call pichannels.codecs.register_codec for it,"
             " or make it a dataclass"
         )
+    if _find(name) is not kind:
+        raise CodecError(
+            f"{name} could not be read back, for no module has it by this name;"
+            " define it at the top of a module, or call register_codec for it"
+        )
+    if fields is None:
+        return _Typed(name, _pack(value.value))
     return _Typed(name, {field: _pack(getattr(value, field)) for field in fields})
 
 
@@ -169,24 +204,32 @@ def _load_by_shape(name: str, data: Any) -> Any:
         return kind(data)
     if issubclass(kind, msgspec.Struct):
         return kind(**data)
-    value = kind(**{f.name: data.pop(f.name) for f in _init_fields(kind, data)})
-    for field, item in data.items():
-        object.__setattr__(value, field, item)
+    return _load_dataclass(kind, data)
+
+
+def _load_dataclass(kind: Any, data: dict[str, Any]) -> Any:
+    fields = {field.name: field.init for field in dataclasses.fields(kind)}
+    value = kind(
+        **{name: item for name, item in data.items() if fields.get(name, True)}
+    )
+    for name, item in data.items():
+        if not fields[name]:
+            object.__setattr__(value, name, item)
     return value
 
 
-def _init_fields(kind: type, data: dict[str, Any]) -> list[dataclasses.Field[Any]]:
-    fields = dataclasses.fields(kind)
-    return [field for field in fields if field.init and field.name in data]
-
-
-def _find_type(name: str) -> type:
-    # Only what the program has imported by itself counts: data never decides
-    # what is imported.
+def _find(name: str) -> Any:
+    # Only what the program has imported by itself counts, and no attribute is
+    # computed: data never decides what is imported or run.
     module, _, path = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in path.split("."):
-        found = getattr(found, part, None)
+        found = getattr(found, "__dict__", {}).get(part)
+    return found
+
+
+def _find_type(name: str) -> type:
+    found = _find(name)
     is_data = isinstance(found, type) and (
         issubclass(found, (msgspec.Struct, enum.Enum))
         or dataclasses.is_dataclass(found)
@@ -305,16 +348,21 @@ def _load_one_sample(data: Any) -> Sample:
     return _load_samples(data)[0]
 
 
+def _load_bytes(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
 def _fields(value: msgspec.Struct) -> list[Any]:
     return list(msgspec.structs.astuple(value))
 
 
-_BY_NAME["int"] = _Codec("int", str, int)
+# Decimal digits have a limit in Python, hexadecimal ones have none.
+_BY_NAME["int"] = _Codec("int", hex, lambda text: int(text, 16))
 _BY_NAME["float"] = _Codec("float", str, float)
 _BY_NAME["samples"] = _Codec("samples", _dump_samples, _load_samples)
 _BY_NAME["dict"] = _Codec("dict", list, dict)
-_BY_NAME["bytes"] = _Codec("bytes", base64.b64encode, base64.b64decode)
-register_codec(Sample, lambda v: _dump_samples([v]), _load_one_sample, name="sample")
+_BY_NAME["bytes"] = _Codec("bytes", base64.b64encode, _load_bytes)
+_BY_NAME["sample"] = _Codec("sample", _dump_samples, _load_one_sample)
 register_codec(Tag, _fields, lambda v: Tag(*v), name="tag")
 register_codec(DigitalState, _fields, lambda v: DigitalState(*v), name="state")
 register_codec(ValueFailure, _fields, lambda v: ValueFailure(*v), name="failure")
