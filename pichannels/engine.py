@@ -152,13 +152,15 @@ class Engine:
             raise _not_listening("the control server", config, exc) from exc
 
     async def _start_simulator(self, config: SimulatorConfig) -> None:
+        # What is edited and deleted there belongs to one plant and its clock.
+        kept = f"simulator-{config.seed}-{config.tags}-{config.speed:g}.jsonl"
         simulator = Simulator(
             Plant(config.seed, config.tags),
             config.host,
             config.port,
             poll=config.poll,
             speed=config.speed,
-            state=self.data_dir / "simulator.jsonl",
+            state=self.data_dir / kept,
         )
         self._parts.push_async_callback(simulator.close)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -27,6 +27,8 @@ from pichannels.project import Project
 from pichannels.store import State
 
 __all__ = ["store"]
+
+_SHOWN: Final = 48
 
 
 @click.group(short_help="Look into the message stores; back up and verify.")
@@ -124,7 +126,16 @@ def search(oldest_first: bool, as_json: bool, **conditions: Any) -> None:
         say_json(found)
         return
     columns = ("id", "channel", "state", "timestamp", "payload", "error")
+    for row in found:
+        row["payload"] = _line(row["payload"])
+        row["error"] = _line(row["error"])
     say_table(columns, ([row[name] for name in columns] for row in found))
+
+
+def _line(text: str) -> str:
+    """A part of the text that fits into a table."""
+    short = " ".join(text.split())
+    return short if len(short) <= _SHOWN else f"{short[: _SHOWN - 3]}..."
 
 
 @store.command(short_help="Copy the journal to a new file.")

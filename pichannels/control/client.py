@@ -13,7 +13,7 @@ import msgspec
 
 from pichannels.control.access import Address, read_address
 from pichannels.control.server import SERVER_NAME
-from pichannels.errors import NotConnected, PichannelsError
+from pichannels.errors import NotConnected, PichannelsError, TryAgain
 
 __all__ = ["CommandFailed", "ControlClient", "NoInstance", "connect"]
 
@@ -21,18 +21,21 @@ _CONNECT: Final = 3.0
 _ANSWER: Final = 10.0
 
 
-class NoInstance(NotConnected):
-    """No instance of the project runs, or it has no control server."""
+class NoInstance(TryAgain):
+    """No instance of the project runs, or it has no control server.
+
+    Attributes:
+        data_dir: where an instance would have left its address.
+        stale: the address that one left which is gone, or None.
+    """
 
     def __init__(self, data_dir: Path, stale: Address | None = None) -> None:
         self.data_dir = data_dir
         self.stale = stale
-        reason = f"none left its address in {data_dir}"
+        why = f"none left its address in {data_dir}"
         if stale is not None:
-            reason = f"process {stale.pid} left its address, but is gone"
-        super().__init__(
-            "a running instance", f"{reason}; begin one with `pichannels start`"
-        )
+            why = f"process {stale.pid} left its address in {data_dir}, but is gone"
+        super().__init__(f"no instance runs: {why}; begin one with `pichannels start`")
 
 
 class CommandFailed(PichannelsError):
