@@ -185,12 +185,11 @@ def to_samples(message: ChannelMessage, tag_of: TagLookup | None = None) -> Samp
     append = samples.append
     # Most streams are known by their WebID; only the others cost a call.
     known = tag_of.get if isinstance(tag_of, dict) else _unknown
-    find = _finder(tag_of)
     ticks = message.ticks
     index = 0
     # One loop without calls: it runs for every value that the plant sends.
     for stream in message.streams:
-        tag = known(stream.web_id) or find(stream)
+        tag = known(stream.web_id) or _find(tag_of, stream)
         units = stream.units_abbreviation or tag.units
         nameless = not tag.name
         first = index
@@ -241,7 +240,6 @@ def manifest(
     1970-01-01 among them, are not counted.
     """
     entries = []
-    key_of = _key_finder(tag_of)
     ticks = message.ticks
     start = 0
     for stream in message.streams:
@@ -249,21 +247,16 @@ def manifest(
         known = [at for at in ticks[start:end] if at]
         start = end
         if known:
-            first, last = min(known), max(known)
-            entries.append(ManifestEntry(key_of(stream), first, last, len(known)))
+            key = _key(tag_of, stream)
+            entries.append(ManifestEntry(key, min(known), max(known), len(known)))
     return entries
 
 
-def _key_finder(tag_of: TagLookup | None) -> Callable[[StreamEvents], str]:
+def _key(tag_of: TagLookup | None, stream: StreamEvents) -> str:
     if tag_of is None:
-        return lambda stream: stream.web_id or stream.path or stream.name
-    find = _finder(tag_of)
-
-    def key(stream: StreamEvents) -> str:
-        tag = find(stream)
-        return tag.key or tag.path or tag.name
-
-    return key
+        return stream.web_id or stream.path or stream.name
+    tag = _find(tag_of, stream)
+    return tag.key or tag.path or tag.name
 
 
 def _unusual(event: TimedValue, tag: Tag) -> tuple[int, Any, bool]:
@@ -299,15 +292,15 @@ def _state(found: dict[str, Any]) -> DigitalState:
         raise DecodeError("a digital state", str(exc), repr(found)) from exc
 
 
-def _finder(tag_of: TagLookup | None) -> Callable[[StreamEvents], Tag]:
-    """The tags of streams, by whatever means the caller has."""
+def _find(tag_of: TagLookup | None, stream: StreamEvents) -> Tag:
+    """The tag of a stream by whatever means the caller has."""
     if tag_of is None:
-        return _own_tag
-    if isinstance(tag_of, dict | Mapping):
-        get = tag_of.get
-        return lambda stream: get(stream.web_id) or get(stream.path) or _own_tag(stream)
-    lookup = tag_of
-    return lambda stream: lookup(stream) or _own_tag(stream)
+        tag = None
+    elif callable(tag_of):
+        tag = tag_of(stream)
+    else:
+        tag = tag_of.get(stream.web_id) or tag_of.get(stream.path)
+    return tag or _own_tag(stream)
 
 
 def _unknown(web_id: str) -> None:
