@@ -18,6 +18,7 @@ __all__ = ["CHUNK", "Policy", "Retention"]
 CHUNK: Final = 512
 _ERROR: Final = CODES[State.ERROR]
 _LOOK_AGAIN: Final = 60 * TICKS_PER_SECOND
+_LOOK_SOON: Final = TICKS_PER_SECOND // 4
 
 
 class Policy(NamedTuple):
@@ -39,6 +40,9 @@ class Retention:
 
     Unsettled messages are never deleted, dead letters only when they are older
     than their own age.
+
+    Attributes:
+        settlements: how many were made; counted by the writer.
     """
 
     def __init__(self, policy: Policy, segments: Segments, tags: TagIndex) -> None:
@@ -48,8 +52,10 @@ class Retention:
         self._current: Segment | None = None
         self._next = 0
         self._tag = 0
-        # What could not be deleted yet is looked at again, but not all the time.
-        self._looked: dict[int, int] = {}
+        # What could not be deleted yet is looked at again, but not all the time:
+        # when it was, and how many settlements had been made then.
+        self._looked: dict[int, tuple[int, int]] = {}
+        self.settlements = 0
 
     @property
     def is_over(self) -> bool:
@@ -90,7 +96,7 @@ class Retention:
         now = clock.now()
         limit = now - int(self._policy.age * TICKS_PER_SECOND)
         for segment in self._segments:
-            if now - self._looked.get(segment.first, -_LOOK_AGAIN) < _LOOK_AGAIN:
+            if self._was_just_looked_at(segment, now):
                 continue
             if segment.closed:
                 is_due = self.is_over or segment.closed < limit
@@ -98,6 +104,13 @@ class Retention:
                 is_due = self.is_over and self._segments.is_large
             return segment if is_due else None
         return None
+
+    def _was_just_looked_at(self, segment: Segment, now: int) -> bool:
+        looked, settlements = self._looked.get(segment.first, (None, 0))
+        if looked is None:
+            return False
+        is_urgent = self.is_over and self.settlements > settlements
+        return now - looked < (_LOOK_SOON if is_urgent else _LOOK_AGAIN)
 
     def _chunk(self, conn: sqlite3.Connection, segment: Segment) -> Selection | None:
         age = int(self._policy.dead_letter_age * TICKS_PER_SECOND)
@@ -130,7 +143,7 @@ class Retention:
     def _finish(self, conn: sqlite3.Connection, segment: Segment) -> None:
         if segment.messages:
             self._current = None
-            self._looked[segment.first] = clock.now()
+            self._looked[segment.first] = (clock.now(), self.settlements)
             return
         conn.execute("BEGIN IMMEDIATE")
         # A message may have been made a minute before it was stored.

@@ -41,6 +41,7 @@ __all__ = ["Writer"]
 logger = logging.getLogger("pichannels.journal")
 
 _IDLE: Final = 1.0
+_IDLE_OVER: Final = 0.1
 _CHORES_EVERY: Final = 0.05
 _RETRY_FIRST, _RETRY_LAST = 0.1, 2.0
 _SEGMENT: Final = 64 * 2**20
@@ -143,7 +144,9 @@ class Writer:
     def _patience(self) -> float:
         if self._carry is not None:
             return self._wait
-        return 0.0 if self._has_chores else _IDLE
+        if self._has_chores:
+            return 0.0
+        return _IDLE_OVER if self._retention.is_over else _IDLE
 
     def _commit(self, batches: list[Batch]) -> Report:
         begun = time.monotonic()
@@ -189,6 +192,7 @@ class Writer:
 
     def _succeed(self, work: Batch) -> None:
         self._carry = None
+        self._retention.settlements += len(work.settled)
         if work.tickets:
             self._wait = _RETRY_FIRST
             self._fresh += len(work.tickets)
