@@ -1,0 +1,152 @@
+"""Settings are checked as a whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pichannels.config import (
+    Config,
+    ControlConfig,
+    JournalConfig,
+    SettingsProblems,
+    SimulatorConfig,
+    is_loopback,
+    read_config,
+)
+
+FILE = "/plant/settings.py"
+
+
+def problems_of(**values: Any) -> list[str]:
+    _, problems = read_config(values, FILE, ("CHANNELS",))
+    return [str(problem) for problem in problems]
+
+
+def test_no_settings_give_the_defaults() -> None:
+    assert read_config({}, FILE) == (Config(), [])
+
+
+def test_settings_replace_defaults() -> None:
+    config, problems = read_config(
+        {"PROJECT_NAME": "plant", "JOURNAL": {"durability": "normal"}}, FILE
+    )
+    assert (config.project_name, config.journal, problems) == (
+        "plant",
+        JournalConfig(durability="normal"),
+        [],
+    )
+
+
+def test_all_problems_are_told_at_once() -> None:
+    found = problems_of(
+        PROJECT=1, JOURNAL={"durability": "ful", "budget": 1}, DRAIN_TIMEOUT="x"
+    )
+    assert len(found) == 4
+
+
+def test_an_unknown_key_gets_the_nearest_name() -> None:
+    (problem,) = problems_of(JOURNL={})
+    assert problem.startswith(f"{FILE}: JOURNL: there is no such setting; did you mean")
+    assert "'JOURNAL'" in problem
+
+
+def test_an_unknown_key_inside_is_named_with_its_place() -> None:
+    (problem,) = problems_of(SIMULATOR={"tag": 5})
+    assert "SIMULATOR['tag']" in problem
+    assert "did you mean 'tags'?" in problem
+
+
+def test_a_wrong_value_is_told_with_what_is_allowed() -> None:
+    (problem,) = problems_of(JOURNAL={"durability": "ful"})
+    assert problem.endswith("(found 'ful'); allowed: 'full' or 'normal'")
+
+
+def test_a_wrong_value_leaves_the_default() -> None:
+    config, _ = read_config({"DRAIN_TIMEOUT": -1, "PROJECT_NAME": "plant"}, FILE)
+    assert (config.drain_timeout, config.project_name) == (30.0, "plant")
+
+
+def test_keys_that_others_check_are_left_to_them() -> None:
+    assert problems_of(CHANNELS=object()) == []
+
+
+def test_a_part_that_is_no_dictionary_is_told() -> None:
+    (problem,) = problems_of(JOURNAL=3)
+    assert "a dictionary with durability" in problem
+
+
+def test_a_long_value_is_shortened() -> None:
+    (problem,) = problems_of(PROJECT_NAME=list(range(1000)))
+    assert len(problem) < 200
+
+
+def test_a_token_is_never_shown() -> None:
+    (problem,) = problems_of(CONTROL={"token": "secret"})
+    assert "secret" not in problem
+
+
+def test_a_path_is_taken_as_data_dir() -> None:
+    config, problems = read_config({"DATA_DIR": Path("data")}, FILE)
+    assert (config.data_dir, problems) == ("data", [])
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (True, SimulatorConfig()),
+        (False, None),
+        (None, None),
+        ({"port": 0}, SimulatorConfig(port=0)),
+    ],
+)
+def test_the_simulator_is_switched_or_described(
+    value: Any, expected: SimulatorConfig | None
+) -> None:
+    config, problems = read_config({"SIMULATOR": value}, FILE)
+    assert (config.simulator, problems) == (expected, [])
+
+
+def test_the_control_server_can_be_switched_off() -> None:
+    config, problems = read_config({"CONTROL": False}, FILE)
+    assert (config.control, problems) == (ControlConfig(enabled=False), [])
+
+
+def test_the_control_server_needs_a_token_beyond_this_machine() -> None:
+    (problem,) = problems_of(CONTROL={"host": "0.0.0.0"})
+    assert "needs a token" in problem
+    assert problems_of(CONTROL={"host": "0.0.0.0", "token": "x" * 16}) == []
+
+
+def test_an_unknown_log_level_gets_the_nearest_one() -> None:
+    (problem,) = problems_of(LOGGING="WARN1NG")
+    assert "did you mean 'WARNING'?" in problem
+
+
+def test_a_logging_dictionary_says_its_version() -> None:
+    assert len(problems_of(LOGGING={"root": {}})) == 1
+    assert problems_of(LOGGING={"version": 1}) == []
+
+
+def test_problems_come_together_in_one_error() -> None:
+    _, problems = read_config({"A": 1, "B": 2}, FILE)
+    error = SettingsProblems(problems)
+    assert (error.errors, str(error).count("\n")) == (problems, 1)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("10.0.0.1", False),
+        ("example.com", False),
+    ],
+)
+def test_loopback_hosts_are_known(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
