@@ -301,6 +301,9 @@ class WebsocketClient:
     def _run(self, connection: Connection | None) -> None:
         if connection is not None:
             self._connected(connection)
+        self._start_reader(connection)
+
+    def _start_reader(self, connection: Connection | None) -> None:
         self._task = asyncio.create_task(
             self._keep_open(connection), name=f"pi-channel {self.url[:60]}"
         )
@@ -415,14 +418,17 @@ class WebsocketClient:
         """Let the new connection take the place of the old one."""
         try:
             await self._stop_reader()
+            old = self._connection
+            frames = await old.received() if old is not None else []
             self._check_open()
         except BaseException:
+            if self._buffer.end is None and not self._closing:
+                self._start_reader(self._connection)
             await connection.close()
             raise
-        old = self._connection
+        for frame in frames:
+            self._buffer.put(frame)
         if old is not None:
-            for frame in await old.received():
-                self._buffer.put(frame)
             self._tell_lost(old, Ending("update", "changed to another request"))
         self._request = request
         self._run(connection)

@@ -538,3 +538,52 @@ async def test_update_ends_a_vain_reconnecting(server: Server) -> None:
         await until(lambda: client.is_reconnecting)
         await client.update(a_request(server, "V"))
         assert await client.recv_raw() == b"[2]"
+
+
+@pytest.mark.parametrize("end", ["cancel", "close"])
+async def test_an_update_that_is_given_up_leaves_no_half_changed_channel(
+    server: Server, end: str
+) -> None:
+    asked = asyncio.Event()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if len(server.requests) == 1:
+            return await channel(sends("[1]"))(request)
+        asked.set()
+        await asyncio.sleep(0.05)
+        return await channel(sends("[2]"))(request)
+
+    server.handler = handle
+    async with WebsocketClient(a_request(server)) as client:
+        update = asyncio.create_task(client.update(a_request(server, "V")))
+        await asked.wait()
+        if end == "cancel":
+            update.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await update
+            assert await client.recv_raw() == b"[1]" and client.is_open
+        else:
+            await client.close()
+            with pytest.raises(ChannelClosedOK):
+                await update
+            assert client.is_closed
+
+
+async def test_an_update_cancelled_at_any_moment_leaves_a_channel_that_delivers(
+    server: Server,
+) -> None:
+    async def count(socket: web.WebSocketResponse, request: web.Request) -> None:
+        for number in range(10**6):
+            await socket.send_str(str(number))
+            await asyncio.sleep(0.0005)
+
+    server.handler = channel(count)
+    async with WebsocketClient(a_request(server), close_timeout=0.05) as client:
+        for steps in range(40):
+            update = asyncio.create_task(client.update(a_request(server, "V")))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            update.cancel()
+            await asyncio.wait([update])
+            await client.recv_many()
+        assert client.is_open
