@@ -200,11 +200,17 @@ class BaseNode:
 
         Args:
             input: a message, or a function of the message that came.
-            output: the same; `process` is not called then.
+            output: the same; `process` is not called then, nor is `start` if the
+                channel starts later.
         """
         self._mock_input = input
         self._mock_output = output
         self._rebuild()
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether a mock does the work of this node."""
+        return self._mock_output is not None
 
     def record(self, on: bool = True) -> None:
         """Remember the last input and output (`last_input`, `last_output`)."""

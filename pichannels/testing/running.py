@@ -218,6 +218,18 @@ class ChannelUnderTest:
             raise UsageError(f"channel {self.name!r} has no node {name!r}{hint}")
         return node
 
+    def mute(self, *nodes: str) -> None:
+        """Let nodes, such as sinks, pass on what they get and do nothing else.
+
+        Those that are muted before the channel's first message are not started
+        either: they open no file and no connection.
+
+        Raises:
+            UsageError: there is no such node.
+        """
+        for name in nodes:
+            self.get_node(name).mock(output=_passed_on)
+
     async def handle(self, msg: Message) -> Message:
         """Process a message; see `BaseChannel.handle`."""
         await self.owner.start(self.channel)
@@ -256,6 +268,10 @@ class ChannelUnderTest:
 
     def __repr__(self) -> str:
         return f"<ChannelUnderTest {self.name}>"
+
+
+def _passed_on(msg: Message) -> Message:
+    return msg
 
 
 def with_subchannels(channel: BaseChannel) -> Iterator[BaseChannel]:
