@@ -1,0 +1,266 @@
+"""publish.HTTP: samples and payloads to a web server."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from hashlib import blake2b
+from ssl import SSLContext
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from nodes._lines import encode_payload
+from nodes._options import at_least
+from nodes._queue import Item, QueueingSink, is_raw
+from pichannels import clock
+from pichannels.errors import (
+    MessageError,
+    NotConnected,
+    RetryLater,
+    SettingsError,
+    TryAgain,
+    UsageError,
+)
+from pichannels.message import Message
+from pichannels.retry import RetryPolicy
+from pichannels.values import TICKS_PER_SECOND, ticks_from_datetime
+
+__all__ = ["HTTP", "RequestRefused"]
+
+logger: Final = logging.getLogger("pichannels.nodes")
+
+_AGAIN: Final = RetryPolicy(attempts=0, initial=0.5, maximum=60.0)
+_LONGEST_WAIT: Final = 3600.0
+_TEMPORARY: Final = frozenset({408, 425, 429})
+
+
+class RequestRefused(MessageError):
+    """The server does not want this request, now or later."""
+
+    def __init__(self, target: str, status: int, answer: str = "") -> None:
+        self.target = target
+        self.status = status
+        self.answer = answer
+        super().__init__(
+            f"{target} answered {status}" + (f": {answer}" if answer else "")
+        )
+
+
+class HTTP(QueueingSink):
+    """Send messages to a web server, one request at a time and in order.
+
+    A batch becomes a JSON array with one object for each sample, and batches that
+    wait meanwhile go into one request. Any other payload is a request of its own:
+    bytes and text as they are, with the content type of the message, the rest as
+    JSON. The server can recognise what it has had already by the `event_id` of each
+    sample, and by the header `Idempotency-Key`, which a retry repeats.
+
+    Connection errors, time-outs, 408, 425, 429 and 5xx are tried again (after
+    `Retry-After` where the server says so), and everything waits meanwhile. Any
+    other answer but 2xx lets the message fail; redirections are not followed. Where
+    a request holds several messages, each is sent again by itself first.
+
+    Args:
+        url: `http://` or `https://`.
+        method: the request method.
+        headers: added to each request.
+        batch: how many samples of several messages go into one request.
+        timeout: seconds for one request.
+        retry: how often and how soon a request is tried again; by default without
+            end, so that nothing fails because a server is away.
+        retry_statuses: other answers that are tried again too, such as 401 and 403
+            where credentials may be mended.
+        auth: (user, password), or a bearer token.
+        ssl: False for no check of the certificate, or an `ssl.SSLContext`.
+        queue_bytes: how much may wait to be sent.
+        options: those of every node.
+
+    Raises:
+        CodecError: JSON has nothing for the payload; fails this message only.
+        RequestRefused: through the acknowledgement: the server said no.
+        SettingsError: the URL is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        method: str = "POST",
+        *,
+        headers: Mapping[str, str] | None = None,
+        batch: int = 1000,
+        timeout: float = 30.0,
+        retry: RetryPolicy | None = None,
+        retry_statuses: Sequence[int] = (),
+        auth: tuple[str, str] | str | None = None,
+        ssl: bool | SSLContext = True,
+        queue_bytes: int = 8 * 2**20,
+        **options: Any,
+    ) -> None:
+        super().__init__(queue_bytes=queue_bytes, **options)
+        at_least("batch", batch, 1)
+        at_least("timeout", timeout, 0.001)
+        self.url = url
+        self.method = method.upper()
+        self.target = _target(url)
+        self._headers = {**_authorization(auth), **(headers or {})}
+        self._batch = batch
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._policy = retry or _AGAIN
+        self._temporary = _TEMPORARY | set(retry_statuses)
+        self._ssl = ssl
+        self._session: aiohttp.ClientSession | None = None
+        self.requests = 0
+
+    def encode(self, msg: Message) -> bytes:
+        if not is_raw(msg):
+            return encode_payload(msg)
+        raw: str | bytes = msg.payload
+        return raw.encode() if isinstance(raw, str) else raw
+
+    def statistics(self) -> dict[str, int]:
+        """Counts of values, of requests and of those that failed."""
+        return super().statistics() | {"requests": self.requests}
+
+    async def stop(self) -> None:
+        """Send what is queued and close the connections."""
+        await super().stop()
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    def take(self) -> list[Item]:
+        """One message, or batches that together are not too many samples."""
+        group = [self._queue.popleft()]
+        count = group[0].count
+        while group[0].is_batch and self._queue:
+            following = self._queue[0]
+            count += following.count
+            if not following.is_batch or count > self._batch:
+                break
+            group.append(self._queue.popleft())
+        return group
+
+    async def deliver(self, group: Sequence[Item]) -> None:
+        try:
+            return await self._send(group)
+        except RequestRefused:
+            if len(group) == 1:
+                raise
+        for item in group:
+            try:
+                await self._send([item])
+                self.settle([item])
+            except RequestRefused as exc:
+                self.fail([item], exc)
+
+    async def _send(self, group: Sequence[Item]) -> None:
+        body, headers = self._request(group)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return await self._request_once(body, headers)
+            except TryAgain as exc:
+                self.errors += 1
+                delay = self._policy.delay(attempt, exc)
+                if delay is None:
+                    raise
+                logger.warning("%s: again in %.1f s: %s", self.fullpath(), delay, exc)
+            await self.pause(delay)
+
+    def _request(self, group: Sequence[Item]) -> tuple[bytes, dict[str, str]]:
+        first = group[0]
+        body, key = first.data, first.uuid
+        if len(group) > 1:
+            body = b"[" + b",".join([item.data[1:-1] for item in group]) + b"]"
+            uuids = "".join(item.uuid for item in group)
+            key = blake2b(uuids.encode(), digest_size=16).hexdigest()
+        return body, {
+            "Content-Type": _media_type(first.content_type),
+            "Idempotency-Key": key,
+            **self._headers,
+        }
+
+    async def _request_once(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Send one request.
+
+        Raises:
+            RequestRefused: the server does not want it.
+            TryAgain: it may want it later.
+        """
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout)
+        self.requests += 1
+        try:
+            async with self._session.request(
+                self.method,
+                self.url,
+                data=body,
+                headers=headers,
+                ssl=self._ssl,
+                allow_redirects=False,
+            ) as response:
+                if 200 <= response.status < 300:
+                    await response.read()
+                    return
+                answer = await response.content.read(300)
+        except (aiohttp.ClientError, OSError) as exc:
+            reason = str(exc) or type(exc).__name__
+            raise NotConnected(self.target, reason) from exc
+        self._raise_for(response, answer.decode(errors="replace").strip())
+
+    def _raise_for(self, response: aiohttp.ClientResponse, answer: str) -> None:
+        status = response.status
+        if status >= 500 or status in self._temporary:
+            wait = _retry_after(response.headers.get("Retry-After", ""))
+            raise RetryLater(f"{self.target} answered {status}: {answer}", wait)
+        if 300 <= status < 400:
+            answer = f"it has moved to {response.headers.get('Location', '?')}"
+        raise RequestRefused(self.target, status, answer)
+
+
+def _target(url: Any) -> str:
+    """The URL without what may be secret.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    parts = urlsplit(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(
+            "not a URL", key="url", found=url, allowed="http://..., https://..."
+        )
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _authorization(auth: Any) -> dict[str, str]:
+    if auth is None:
+        return {}
+    if isinstance(auth, str):
+        return {"Authorization": f"Bearer {auth}"}
+    if isinstance(auth, tuple) and len(auth) == 2:
+        pair = base64.b64encode(f"{auth[0]}:{auth[1]}".encode()).decode()
+        return {"Authorization": f"Basic {pair}"}
+    raise UsageError("auth is (user, password), or a bearer token as text")
+
+
+def _media_type(content_type: str) -> str:
+    """The media type of a body; ours for text is not a registered one."""
+    is_text = content_type == "application/text"
+    return "text/plain; charset=utf-8" if is_text else content_type
+
+
+def _retry_after(text: str) -> float | None:
+    """Seconds that the server asks to wait: a number or a date (RFC 9110)."""
+    if text.isdecimal():
+        return min(float(text), _LONGEST_WAIT)
+    try:
+        until = ticks_from_datetime(parsedate_to_datetime(text))
+    except ValueError:
+        return None
+    seconds = (until - clock.now()) / TICKS_PER_SECOND
+    return min(max(seconds, 0.0), _LONGEST_WAIT)
