@@ -13,7 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from pichannels import clock, codecs
-from pichannels.errors import CodecError
+from pichannels.errors import CodecError, DecodeError
 from pichannels.values import (
     DigitalState,
     Sample,
@@ -147,8 +147,8 @@ class Message:
 
     @property
     def short_uuid(self) -> str:
-        """The last eight digits, for people."""
-        return self.uuid[12:20]
+        """Eight of its digits, those that differ from message to message."""
+        return self.uuid[19:24] + self.uuid[13:16]
 
     @property
     def ticks(self) -> int:
@@ -190,7 +190,7 @@ class Message:
     def renew(self) -> Message:
         """A copy with a uuid and timestamp of its own."""
         new = self.derive(isolate(self.payload))
-        new.parsed = self.parsed
+        new.parsed = isolate(self.parsed)
         new._ticks = clock.now()
         return new
 
@@ -232,15 +232,15 @@ class Message:
             msg = Message(
                 data.get("content_type") or "application/text",
                 isolate(data["payload"]),
-                isolate(data.get("meta") or {}),
+                dict(isolate(data.get("meta") or {})),
             )
             msg._uuid = data.get("uuid")
             if data.get("timestamp"):
                 msg._ticks = parse_ticks(data["timestamp"])
-            msg.ctx = isolate(data.get("ctx") or {})
+            msg.ctx = dict(isolate(data.get("ctx") or {}))
             msg.store_id = data.get("store_id")
             msg.store_chan_name = data.get("store_chan_name")
-        except (KeyError, TypeError, AttributeError) as exc:
+        except (KeyError, TypeError, AttributeError, ValueError, DecodeError) as exc:
             raise CodecError(f"this is no stored message: {exc!r}") from exc
         return msg
 
