@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +51,7 @@ def assert_messages_match(
 
     Args:
         messages: what came out.
-        path: JSON lines.
+        path: JSON lines; a file of `export_messages` will do.
         ignore: names in `meta` that are left out.
         what: how a failure names the messages.
 
@@ -60,38 +60,33 @@ def assert_messages_match(
         CodecError: a message cannot be written, or the file cannot be read.
     """
     file = Path(path)
-    lines = [codecs.encode_json(_facts(msg, ignore)) for msg in messages]
+    lines = [codecs.encode_json(_facts(msg.to_dict(), ignore)) for msg in messages]
     if os.environ.get(UPDATE_VARIABLE):
         write_lines(file, lines)
         return
     if not file.is_file():
         raise AssertionError(f"there is no {file} to compare {what} with\n{_ADVICE}")
-    expected = [_without(facts, ignore) for facts in _read(file)]
+    expected = [_facts(found, ignore) for found in _read(file)]
     found = list(_differences(expected, [codecs.decode_json(line) for line in lines]))
     if found:
         raise AssertionError(_told(what, file, found))
 
 
-def _facts(msg: Message, ignore: Collection[str]) -> dict[str, Any]:
-    facts = {
-        "content_type": msg.content_type,
-        "meta": msg.meta,
-        "payload": msg.payload,
+def _facts(found: Mapping[str, Any], ignore: Collection[str]) -> dict[str, Any]:
+    meta = found.get("meta") or {}
+    return {
+        "content_type": found.get("content_type"),
+        "meta": {name: meta[name] for name in meta if name not in ignore},
+        "payload": found.get("payload"),
     }
-    return _without(facts, ignore)
-
-
-def _without(facts: dict[str, Any], ignore: Collection[str]) -> dict[str, Any]:
-    meta = {k: v for k, v in facts.get("meta", {}).items() if k not in ignore}
-    return {**facts, "meta": meta}
 
 
 def _read(file: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
-        facts = codecs.decode_json(line)
-        if not isinstance(facts, dict):
+        found = codecs.decode_json(line)
+        if not isinstance(found, dict):
             raise CodecError(f"{file}, line {number}: no JSON object")
-        yield facts
+        yield found
 
 
 def _told(what: str, file: Path, found: list[str]) -> str:
