@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from itertools import groupby
+
+from msgspec.structs import replace
 
 from pichannels.simulator.events import Event
-from pichannels.simulator.plant import BLOCK, Plant
+from pichannels.simulator.plant import Plant, block_length
 from pichannels.simulator.signals import arrival
 from pichannels.simulator.tags import Tag
 from pichannels.simulator.truth import TagTruth, Truth
@@ -56,7 +57,11 @@ class Archive:
         sources = (added, computed) if descending else (computed, added)
         for entry in heapq.merge(*sources, key=_ticks, reverse=descending):
             event, _, number = entry
-            if event.kept or (number == newest_number and event == newest):
+            if event.kept or (
+                event.ticks == newest.ticks
+                and number == newest_number
+                and event.value == newest.value
+            ):
                 yield entry
 
     def _computed(
@@ -70,8 +75,8 @@ class Archive:
         for number in self._blocks(tag, start, end, now, descending):
             if truth.outages and _absent(tag, truth, number, now):
                 continue
-            block = list(self._arrived(tag, truth, number, now))
-            for entry in reversed(block) if descending else block:
+            block = self._arrived(tag, truth, number, now)
+            for entry in reversed(list(block)) if descending else block:
                 if start <= entry[0].ticks <= end:
                     yield entry
         if start <= birth.ticks <= end and descending:
@@ -80,39 +85,54 @@ class Archive:
     def _blocks(
         self, tag: Tag, start: int, end: int, now: int, descending: bool
     ) -> range:
-        length = BLOCK * tag.period
-        last = min(end, now - tag.latency) // length + 1
-        first = max(start, self.plant.created) // length
-        if not self.plant.active:
+        if not self.plant.is_live(tag):
             return range(0)
+        length = block_length(tag)
+        # A timestamp is rounded down, perhaps to before its block.
+        newest = min(end, now - tag.latency) + tag.template.resolution
+        last = newest // length
+        first = max(start, self.plant.created) // length
         return range(last, first - 1, -1) if descending else range(first, last + 1)
 
     def _arrived(
         self, tag: Tag, truth: TagTruth, number: int, now: int
     ) -> Iterator[Entry]:
-        block = self.plant.block(tag, number)
-        for ticks, same in groupby(block, key=lambda pair: pair[0].ticks):
-            for nth, (event, kept) in enumerate(same):
-                if (ticks, nth) in truth.removed:
-                    continue
-                outage = truth.outage_at(ticks) if truth.outages else None
-                comes = arrival(tag, event)
-                if outage is not None:
-                    comes, kept = max(comes, outage.arrive), kept or outage.late
-                if comes <= now:
-                    yield (event if kept else _dropped(event)), nth, -1
+        before, nth = -1, 0
+        for event in self.plant.block(tag, number):
+            nth = nth + 1 if event.ticks == before else 0
+            before = event.ticks
+            if (before, nth) in truth.removed:
+                continue
+            outage = truth.outage_at(before) if truth.outages else None
+            if arrival(tag, event) > now or (outage and outage.arrive > now):
+                continue
+            late = outage is not None and outage.late and not event.kept
+            yield (replace(event, kept=True) if late else event), nth, -1
 
     def _newest(self, tag: Tag, now: int) -> tuple[Event, int]:
         """The current value, and its number when it was pushed."""
-        truth = self.truth.of(tag.name)
-        pushed = truth.last(1 << 62)
-        best = (self.plant.birth(), -1)
-        for entry in self._computed(tag, self.plant.created, 1 << 62, now, True):
-            best = (entry[0], entry[2])
-            break
-        if pushed is not None and pushed.ticks >= best[0].ticks:
+        pushed = self.truth.of(tag.name).last(1 << 62)
+        best = self._last_computed(tag, now)
+        if pushed is not None and pushed.ticks >= best.ticks:
             return pushed.event, pushed.number
-        return best
+        return best, -1
+
+    def _last_computed(self, tag: Tag, now: int) -> Event:
+        if self.truth.of(tag.name).unchanged and not tag.jitter:
+            return self._last_measured(tag, now)
+        computed = self._computed(tag, self.plant.created, 1 << 62, now, True)
+        return next(computed)[0]
+
+    def _last_measured(self, tag: Tag, now: int) -> Event:
+        """As the newest computed one, without a look at what is kept."""
+        if self.plant.is_live(tag):
+            newest = now - tag.latency
+            slot = (newest + tag.template.resolution) // tag.period
+            for number in range(slot, self.plant.first_slot(tag) - 1, -1):
+                events = self.plant.slot(tag, number)
+                if events and events[-1].ticks <= newest:
+                    return events[-1]
+        return self.plant.birth()
 
     def snapshot(self, tag: Tag, now: int) -> Event:
         """The current value of the tag: the newest of all that have come."""
@@ -143,8 +163,8 @@ class Archive:
 
 def _absent(tag: Tag, truth: TagTruth, number: int, now: int) -> bool:
     """Whether an outage holds back the whole block."""
-    first = number * BLOCK * tag.period
-    last = first + BLOCK * tag.period
+    first = number * block_length(tag)
+    last = first + block_length(tag)
     return any(
         outage.arrive > now
         and outage.start <= first - tag.template.resolution
@@ -155,18 +175,6 @@ def _absent(tag: Tag, truth: TagTruth, number: int, now: int) -> bool:
 
 def _ticks(entry: Entry) -> int:
     return entry[0].ticks
-
-
-def _dropped(event: Event) -> Event:
-    return Event(
-        event.ticks,
-        event.value,
-        event.good,
-        event.questionable,
-        event.substituted,
-        event.annotated,
-        kept=False,
-    )
 
 
 def _at(event: Event, ticks: int) -> Event:

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
+from msgspec.structs import replace
+
 from pichannels.simulator.events import Event
 from pichannels.simulator.tags import Tag
 
 __all__ = ["compress"]
 
 
-def compress(tag: Tag, events: Sequence[Event]) -> list[bool]:
-    """For each event whether it is kept; the first and last always are.
+def compress(tag: Tag, events: Sequence[Event]) -> tuple[Event, ...]:
+    """The events, those marked that are not kept; the first and last always are.
 
     Analog tags go through a swinging door of `tag.compdev`; others keep what
     differs from the event before. Of several events with one timestamp the first
     and the last are kept. Where a value turns bad or good again both sides are.
     """
     if not tag.compressing:
-        return [True] * len(events)
+        return tuple(events)
     kept = _changes(events) if tag.step else _door(events, tag.compdev)
     if events:
         kept[0] = kept[-1] = True
-    return kept
+    pairs = zip(events, kept, strict=True)
+    return tuple(event if keep else replace(event, kept=False) for event, keep in pairs)
 
 
 def _changes(events: Sequence[Event]) -> list[bool]:

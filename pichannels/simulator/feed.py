@@ -43,7 +43,7 @@ class Feed:
             return
         self._since[tag.index] = now
         self._generation[tag.index] = next(self._order)
-        if not self._plant.active or tag.template.shape == "none":
+        if not self._plant.is_live(tag):
             return
         held = [o.start for o in self._truth.of(tag.name).outages if o.arrive > now]
         oldest = min(now - tag.latency - tag.jitter, *held, now)

@@ -14,16 +14,21 @@ from pichannels.simulator.signals import mix, slot_events, wave_parameters
 from pichannels.simulator.simtime import SECOND, parse_time
 from pichannels.simulator.tags import Server, Tag, Template, templates
 
-__all__ = ["BLOCK", "MOST_TAGS", "Plant", "UnknownTag"]
-
-BLOCK: Final = 64
-"""Slots that compression looks at together; their ends are always kept."""
+__all__ = ["MOST_TAGS", "Plant", "UnknownTag", "block_length"]
 
 MOST_TAGS: Final = 100_000
 
 _CREATED: Final = parse_time("2020-01-01T00:00:00Z", 0)
 
-Block = tuple[tuple[Event, bool], ...]
+_BUSY: Final = 30 * SECOND
+
+
+def block_length(tag: Tag) -> int:
+    """Ticks of the events that compression looks at together.
+
+    It begins anew with each such block, whose first and last event are kept.
+    """
+    return tag.period * (64 if tag.period < _BUSY else 12)
 
 
 class UnknownTag(UsageError):
@@ -118,10 +123,9 @@ class Plant:
         fits = re.compile("".join(parts), re.I | re.S).fullmatch
         return (tag for tag in self.tags if fits(tag.name))
 
-    @property
-    def active(self) -> bool:
-        """Whether values change by themselves."""
-        return self.activity > 0
+    def is_live(self, tag: Tag) -> bool:
+        """Whether the tag ever changes by itself."""
+        return self.activity > 0 and tag.template.shape != "none"
 
     def first_slot(self, tag: Tag) -> int:
         """The first slot that begins after the tag was made."""
@@ -133,16 +137,19 @@ class Plant:
 
     def slot(self, tag: Tag, slot: int) -> tuple[Event, ...]:
         """What the tag measured in this slot."""
-        if not self.active or slot < self.first_slot(tag):
+        if not self.is_live(tag) or slot < self.first_slot(tag):
             return ()
         return slot_events(tag, slot)
 
-    def block(self, tag: Tag, number: int) -> Block:
-        """The events of `BLOCK` slots, each with whether compression keeps it."""
+    def block(self, tag: Tag, number: int) -> tuple[Event, ...]:
+        """The events of a `block_length`; compression has marked what is kept."""
         return self._cached(tag.index, number)
 
-    def _make_block(self, index: int, number: int) -> Block:
+    def _make_block(self, index: int, number: int) -> tuple[Event, ...]:
         tag = self.tags[index]
-        slots = range(number * BLOCK, (number + 1) * BLOCK)
-        events = [event for n in slots for event in self.slot(tag, n)]
-        return tuple(zip(events, compress(tag, events), strict=True))
+        if not self.is_live(tag):
+            return ()
+        count = block_length(tag) // tag.period
+        first = max(number * count, self.first_slot(tag))
+        slots = range(first, (number + 1) * count)
+        return compress(tag, [event for n in slots for event in slot_events(tag, n)])

@@ -85,6 +85,11 @@ class TagTruth:
         self.removed: set[tuple[int, int]] = set()
         self.outages: list[Outage] = []
 
+    @property
+    def unchanged(self) -> bool:
+        """Whether the computed history of the tag is as it was."""
+        return not self.removed and not self.outages
+
     def between(self, start: int, end: int) -> list[Added]:
         """Pushed events with timestamps in `[start, end]`, in order."""
         low = bisect_left(self.added, start, key=_ticks)

@@ -6,7 +6,7 @@ import pytest
 
 from pichannels.errors import UsageError
 from pichannels.simulator import Event, Plant
-from pichannels.simulator.plant import BLOCK, UnknownTag
+from pichannels.simulator.plant import UnknownTag, block_length
 from pichannels.simulator.simtime import SECOND, parse_time
 from pichannels.simulator.tags import WELL_KNOWN
 
@@ -77,12 +77,11 @@ def test_timestamps_rise_within_a_tag() -> None:
 def test_some_events_share_a_timestamp_and_the_archive_keeps_some_of_them() -> None:
     plant = Plant()
     tag = plant.tag("UNIT1.BOILER.TEMP")
-    first = NOON // tag.period // BLOCK
-    block = [pair for n in range(200) for pair in plant.block(tag, first + n)]
-    crowded = [a for a, b in zip(block, block[2:], strict=False)
-               if a[0].ticks == b[0].ticks]  # fmt: skip
-    at = block.index(crowded[0])
-    assert [kept for _, kept in block[at : at + 3]] == [True, False, True]
+    first = NOON // block_length(tag)
+    block = [event for n in range(200) for event in plant.block(tag, first + n)]
+    times = [event.ticks for event in block]
+    at = next(n for n, ticks in enumerate(times) if times[n + 2] == ticks)
+    assert [event.kept for event in block[at : at + 3]] == [True, False, True]
 
 
 def test_numeric_tags_now_and_then_hold_a_system_state() -> None:
