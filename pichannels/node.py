@@ -118,7 +118,7 @@ class BaseNode:
         self.persistence: Persistence = MemoryPersistence()
         self.processed = 0
         self.position = 0
-        self.changed: Callable[[], None] | None = None
+        self._chain_changed: Callable[[], None] | None = None
         self._mock_input: Mock = None
         self._mock_output: Mock = None
         self._recording = False
@@ -147,6 +147,16 @@ class BaseNode:
     async def stop(self) -> None:
         """Called when the channel stops, after the last message."""
         return
+
+    def join(self, channel: ChannelOfNode, chain_changed: Callable[[], None]) -> None:
+        """Called when the node is added to a channel.
+
+        Args:
+            channel: whose step it is from now on.
+            chain_changed: what to call when `step` would give something else.
+        """
+        self.channel = channel
+        self._chain_changed = chain_changed
 
     def fullpath(self) -> str:
         """The names of channel and node, joined by a dot."""
@@ -233,8 +243,8 @@ class BaseNode:
         return self._last_output
 
     def _rebuild(self) -> None:
-        if self.changed is not None:
-            self.changed()
+        if self._chain_changed is not None:
+            self._chain_changed()
 
     async def handle(self, msg: Message) -> Any:
         """Process one message with all options of the node."""

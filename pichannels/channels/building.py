@@ -65,8 +65,7 @@ class ChainBuilder:
                 f"node {node.fullpath()!r} is in a channel already; make another one"
             )
         node.name = self._free_name(node.name, node.is_auto_named)
-        node.channel = self
-        node.changed = self.chain_changed
+        node.join(self, self.chain_changed)
         self.steps.append(node)
         self.chain_changed()
 

@@ -232,7 +232,13 @@ class Inlet:
             if ticket is not None and ticket.error is not None:
                 self._forget(item)
                 continue
-            await self._process(item)
+            try:
+                await self._process(item)
+            except Exception as exc:
+                # A fault of ours must cost this message, not the lane.
+                logger.exception("%s: message %d", self._channel.name, item.seq)
+                self._journal.settle(item.seq, State.ERROR, {"err_msg": repr(exc)})
+                self._forget(item)
 
     async def _process(self, item: _Item) -> None:
         delivery = Delivery()

@@ -88,4 +88,15 @@ def facts_of(delivery: Delivery, outcome: Outcome) -> dict[str, Any] | None:
     if delivery.sample_error_count:
         facts["sample_error_count"] = delivery.sample_error_count
         facts["sample_errors"] = delivery.sample_errors
-    return facts
+    return {name: _storable(fact) for name, fact in facts.items()}
+
+
+def _storable(fact: Any) -> Any:
+    """Texts of errors may quote what came, and that need not be Unicode."""
+    if isinstance(fact, str):
+        return fact.encode("utf-8", "backslashreplace").decode()
+    if isinstance(fact, list):
+        return [_storable(item) for item in fact]
+    if isinstance(fact, dict):
+        return {_storable(name): _storable(item) for name, item in fact.items()}
+    return fact
