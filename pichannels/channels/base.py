@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import zlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from pichannels.channels.branches import Branch
-from pichannels.channels.building import ChainBuilder
-from pichannels.channels.chain import Chain, ChainStep
 from pichannels.channels.forking import ForkQueue
 from pichannels.channels.inlet import Inlet
-from pichannels.channels.recording import JournalRecorder, Recorder, StoreRecorder
-from pichannels.channels.turn import Turn
-from pichannels.delivery import Delivery, Outcome
-from pichannels.errors import ChannelStopped, Dropped, Rejected, UsageError, nearest
+from pichannels.channels.processing import Key, Processing
+from pichannels.channels.recording import JournalRecorder, StoreRecorder
+from pichannels.errors import ChannelStopped, UsageError, nearest
 from pichannels.events import EventBus
 from pichannels.journal import Journal
 from pichannels.lifecycle import Status, check_change
@@ -24,17 +20,15 @@ from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.persistence import Persistence
 from pichannels.retry import RetryPolicy
-from pichannels.states import Entry, State
+from pichannels.states import Entry
 from pichannels.store import MessageStore, MessageStoreFactory
 
 __all__ = ["BaseChannel"]
 
 logger: Final = logging.getLogger("pichannels.channels")
 
-Key = Callable[[Message], Any]
 
-
-class BaseChannel(ChainBuilder):
+class BaseChannel(Processing):
     """A chain of nodes that messages run through; other channels add a source.
 
     Args:
@@ -77,8 +71,7 @@ class BaseChannel(ChainBuilder):
         for option in unknown:
             hint = nearest(option, _OPTIONS)
             raise UsageError(f"{type(self).__name__} has no option {option!r}{hint}")
-        if lanes < 1 or (lanes > 1 and key is None):
-            raise UsageError("lanes is 1, or more together with key=function(msg)")
+        super().__init__(lanes, key, raise_dropped)
         self.parent = parent_channel
         self.short_name = name or type(self).__name__
         self.is_auto_named = name is None
@@ -87,7 +80,6 @@ class BaseChannel(ChainBuilder):
             if parent_channel
             else self.short_name
         )
-        self.raise_dropped = raise_dropped
         self.drain_timeout = drain_timeout
         self.has_source_enabled = True
         self.message_store_factory = message_store_factory
@@ -97,29 +89,12 @@ class BaseChannel(ChainBuilder):
             else None
         )
         self.journal: Journal | None = None
-        self.events: EventBus = EventBus()
         self.steps: list[BaseNode | Branch] = []
-        self.received = 0
-        self.processed = 0
-        self.dropped = 0
-        self.rejected = 0
-        self.failed = 0
-        self._key = key
-        self._turns = [Turn() for _ in range(lanes)]
-        self._turn = self._turns[0]
         self._inlet_options = {"window": window, "window_bytes": window_bytes}
         self._retry = retry or RetryPolicy(attempts=0)
         self._inlet: Inlet | None = None
-        self._recorder: Recorder | None = None
         self._fork_queue: ForkQueue | None = None
         self._status = Status.STOPPED
-        self._is_open = False
-        self._is_plain = False
-        self._running = 0
-        self._is_draining = False
-        self._idle = asyncio.Event()
-        self._run_chain: Callable[[Message, Delivery], Awaitable[Message]]
-        self._chain: Chain | None = None
 
     # Lifecycle
 
@@ -290,166 +265,7 @@ class BaseChannel(ChainBuilder):
         """A channel whose parent is this one."""
         return BaseChannel(name, self, message_store_factory=factory)
 
-    def chain_changed(self) -> None:
-        """Called after each change of the steps."""
-        self._chain = None
-        if self._is_open:
-            self._compile()
-
-    def _compile(self) -> None:
-        steps: Sequence[ChainStep] = self.steps
-        self._chain = Chain(steps)
-        kind = type(self)
-        is_overloaded = (
-            kind.subhandle is not BaseChannel.subhandle
-            or kind.process is not BaseChannel.process
-        )
-        self._run_chain = self._overloaded if is_overloaded else self._chain.run
-
-    # Messages
-
-    async def handle(self, msg: Message) -> Message:
-        """Process a message: the result, once it is settled.
-
-        A dropped message is returned as it came, unless `raise_dropped` is set.
-
-        Raises:
-            ChannelStopped: the channel takes no messages.
-            Rejected: a node refused the message.
-            Exception: whatever a node failed with.
-        """
-        turn = self._turn
-        if turn.busy or not self._is_plain:
-            return self._result(msg, await self.run(msg))
-        # What `run` does, without the parts that this channel does not have.
-        turn.busy = True
-        self.received += 1
-        self._running += 1
-        msg.delivery = delivery = Delivery()
-        try:
-            try:
-                result = await self._run_chain(msg, delivery)
-            except Exception as exc:
-                outcome = self._outcome(msg, exc, delivery)
-            else:
-                if delivery.owed == 1 and not delivery.sample_error_count:
-                    self.processed += 1
-                    return result
-                outcome = Outcome(State.PROCESSED, result)
-            finally:
-                if turn.waiting:
-                    turn.done()
-                else:
-                    turn.busy = False
-            return self._result(msg, await self._settled(delivery, outcome))
-        finally:
-            self._running -= 1
-            if self._is_draining and not self._running:
-                self._idle.set()
-
-    def _result(self, msg: Message, outcome: Outcome) -> Message:
-        if outcome.error is None:
-            return outcome.message
-        if outcome.state is State.DROPPED and not self.raise_dropped:
-            return msg
-        raise outcome.error
-
-    async def run(self, msg: Message) -> Outcome:
-        """Process a message and say what became of it, once it is settled.
-
-        Raises:
-            ChannelStopped: the channel takes no messages.
-            CodecError: the store cannot keep the message; no node has seen it.
-        """
-        if not self._is_open:
-            raise ChannelStopped(self.name)
-        self._running += 1
-        try:
-            delivery = Delivery()
-            if self._recorder is not None:
-                await self._recorder.admit(msg, delivery)
-            outcome = await self.attempt(msg, delivery)
-            outcome = await self._settled(delivery, outcome)
-            if self._recorder is not None:
-                settled = self._recorder.settle(delivery, outcome)
-                if settled is not None:
-                    await settled
-            return outcome
-        finally:
-            self._running -= 1
-            if self._is_draining and not self._running:
-                self._idle.set()
-
-    async def attempt(self, msg: Message, delivery: Delivery) -> Outcome:
-        """Run the chain once, in turn; nothing is recorded."""
-        turn = self._turn
-        if self._key is not None:
-            turn = self._turns[self._lane_of(msg)]
-        if turn.busy:
-            await turn.wait()
-        turn.busy = True
-        self.received += 1
-        msg.delivery = delivery
-        try:
-            result = await self._run_chain(msg, delivery)
-            return Outcome(State.PROCESSED, result)
-        except Exception as exc:
-            return self._outcome(msg, exc, delivery)
-        finally:
-            turn.done()
-
-    def _outcome(self, msg: Message, exc: Exception, delivery: Delivery) -> Outcome:
-        if isinstance(exc, Dropped):
-            return Outcome(State.DROPPED, msg, exc, delivery.failed_at)
-        if isinstance(exc, Rejected):
-            logger.warning("%s: message %s rejected: %s", self.name, msg.uuid, exc)
-            return Outcome(State.REJECTED, msg, exc, delivery.failed_at)
-        return Outcome(State.ERROR, msg, exc, delivery.failed_at)
-
-    async def _settled(self, delivery: Delivery, outcome: Outcome) -> Outcome:
-        """The final outcome, when all that the message led to has ended."""
-        delivery.release()
-        if delivery.owed:
-            await _settlement(delivery)
-        return self.finish(delivery, outcome)
-
-    def finish(self, delivery: Delivery, outcome: Outcome) -> Outcome:
-        """The outcome with what happened after the chain had run; counts it."""
-        if outcome.error is None and delivery.error is None:
-            self.processed += 1
-        else:
-            outcome = self._finish_failed(delivery, outcome)
-        outcome.sample_errors = delivery.sample_error_count
-        return outcome
-
-    def _finish_failed(self, delivery: Delivery, outcome: Outcome) -> Outcome:
-        if delivery.error is not None and outcome.state is not State.ERROR:
-            outcome = Outcome(
-                State.ERROR, outcome.message, delivery.error, delivery.failed_at
-            )
-        if outcome.state is State.DROPPED:
-            self.dropped += 1
-        elif outcome.state is State.REJECTED:
-            self.rejected += 1
-        else:
-            self.failed += 1
-            self._tell_failure(outcome)
-        return outcome
-
-    def _tell_failure(self, outcome: Outcome) -> None:
-        logger.error(
-            "%s: message failed at %s: %s",
-            self.name,
-            outcome.node or "the channel",
-            outcome.error,
-            exc_info=outcome.error if logger.isEnabledFor(logging.DEBUG) else None,
-        )
-        self.events.fire(
-            "message.failed",
-            channel=self.name,
-            node=outcome.node,
-            error=str(outcome.error),
-        )
+    # Ways in
 
     async def accept(
         self, msg: Message, *, lane: str = "live", manifest: bytes | None = None
@@ -482,18 +298,6 @@ class BaseChannel(ChainBuilder):
             )
         return self._inlet
 
-    async def subhandle(self, msg: Message) -> Message:
-        """Called by `handle`; may be overloaded to do something around `process`."""
-        return await self.process(msg)
-
-    async def process(self, msg: Message) -> Message:
-        """Run the chain; may be overloaded to do something around it."""
-        assert self._chain is not None
-        return await self._chain.run(msg, msg.delivery)
-
-    async def _overloaded(self, msg: Message, delivery: Delivery) -> Message:
-        return await self.subhandle(msg)
-
     def handle_and_wait(self, msg: Message) -> Message:
         """`handle` for code without an event loop; mainly for tests.
 
@@ -519,33 +323,6 @@ class BaseChannel(ChainBuilder):
         finally:
             await self.stop()
 
-    async def inject(self, msg: Message, start_nodename: str | None = None) -> Message:
-        """Run a message from a node of this channel on; it is not stored.
-
-        Raises:
-            UsageError: this channel itself has no such node.
-        """
-        position = 0
-        if start_nodename is not None:
-            positions = {step.name: n for n, step in enumerate(self.steps)}
-            if start_nodename not in positions:
-                hint = nearest(start_nodename, positions)
-                raise UsageError(
-                    f"channel {self.name!r} has no node {start_nodename!r}{hint}"
-                )
-            position = positions[start_nodename]
-        if self._chain is None or not self._is_open:
-            raise ChannelStopped(self.name)
-        delivery = Delivery()
-        msg.delivery = delivery
-        result = await self._chain.run(msg, delivery, position)
-        delivery.owed -= 1
-        if delivery.owed:
-            await _settlement(delivery)
-        if delivery.error is not None:
-            raise delivery.error
-        return result
-
     async def replay(self, msg_id: str) -> Message:
         """Process a stored message again, as a new message marked as a replay.
 
@@ -566,38 +343,9 @@ class BaseChannel(ChainBuilder):
             raise UsageError(f"channel {self.name!r} has no message store")
         return await self.message_store.get(msg_id)
 
-    # For nodes and branches
-
     def fullpath(self) -> str:
         """The dotted name, as nodes have one."""
         return self.name
-
-    def note_meta(self, msg: Message, names: Sequence[str]) -> None:
-        """Let the store keep these facts of `msg.meta` with the entry message."""
-        delivery: Delivery = msg.delivery
-        if delivery.meta is None:
-            delivery.meta = {}
-        for name in names:
-            if name in msg.meta:
-                delivery.meta.setdefault(name, []).append(str(msg.meta[name]))
-
-    async def follow(self, msg: Message) -> Message:
-        """Run a message of the parent through this sub-channel: its result.
-
-        Raises whatever a node raises.
-        """
-        if self._recorder is None:
-            self.received += 1
-            return await self._run_chain(msg, msg.delivery)
-        parent: Delivery = msg.delivery
-        hold = parent.hold()
-        outcome = await self.run(msg)
-        msg.delivery = parent
-        hold.release()
-        if outcome.error is not None:
-            raise outcome.error
-        outcome.message.delivery = parent
-        return outcome.message
 
     def fork_off(self, required: bool) -> Callable[[Message], Any]:
         """What the chain of the parent calls to give this fork its copies."""
@@ -608,10 +356,6 @@ class BaseChannel(ChainBuilder):
     def inlet_if_durable(self) -> Inlet | None:
         """The way in, where an accepted copy is as good as processed."""
         return self._inlet if self.keeps else None
-
-    def _lane_of(self, msg: Message) -> int:
-        assert self._key is not None
-        return zlib.crc32(str(self._key(msg)).encode()) % len(self._turns)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} {self.status.label}>"
@@ -637,14 +381,3 @@ def replayed(entry: Entry) -> Message:
     msg.meta["replay_of"] = original.meta.get("replay_of", original.uuid)
     msg.meta["lane"] = "replay"
     return msg
-
-
-async def _settlement(delivery: Delivery) -> None:
-    done = asyncio.get_running_loop().create_future()
-
-    def settled(_: Delivery) -> None:
-        if not done.done():
-            done.set_result(None)
-
-    delivery.on_settled(settled)
-    await done

@@ -1,0 +1,291 @@
+"""The processing half of a channel: messages through the chain to an outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from pichannels.channels.building import ChainBuilder
+from pichannels.channels.chain import Chain, ChainStep
+from pichannels.channels.recording import Recorder
+from pichannels.channels.turn import Turn
+from pichannels.delivery import Delivery, Outcome
+from pichannels.errors import ChannelStopped, Dropped, Rejected, UsageError, nearest
+from pichannels.events import EventBus
+from pichannels.message import Message
+from pichannels.states import State
+
+__all__ = ["Key", "Processing"]
+
+logger: Final = logging.getLogger("pichannels.channels")
+
+Key = Callable[[Message], Any]
+
+
+class Processing(ChainBuilder):
+    """Runs messages through the chain, in turn, and counts what becomes of them."""
+
+    def __init__(self, lanes: int, key: Key | None, raise_dropped: bool) -> None:
+        if lanes < 1 or (lanes > 1 and key is None):
+            raise UsageError("lanes is 1, or more together with key=function(msg)")
+        self.raise_dropped = raise_dropped
+        self.events: EventBus = EventBus()
+        self.received = 0
+        self.processed = 0
+        self.dropped = 0
+        self.rejected = 0
+        self.failed = 0
+        self._key = key
+        self._turns = [Turn() for _ in range(lanes)]
+        self._turn = self._turns[0]
+        self._recorder: Recorder | None = None
+        self._is_open = False
+        self._is_plain = False
+        self._running = 0
+        self._is_draining = False
+        self._idle = asyncio.Event()
+        self._run_chain: Callable[[Message, Delivery], Awaitable[Message]]
+        self._chain: Chain | None = None
+
+    async def handle(self, msg: Message) -> Message:
+        """Process a message: the result, once it is settled.
+
+        A dropped message is returned as it came, unless `raise_dropped` is set.
+
+        Raises:
+            ChannelStopped: the channel takes no messages.
+            Rejected: a node refused the message.
+            Exception: whatever a node failed with.
+        """
+        turn = self._turn
+        if turn.busy or not self._is_plain:
+            return self._result(msg, await self.run(msg))
+        # What `run` does, without the parts that this channel does not have.
+        turn.busy = True
+        self.received += 1
+        self._running += 1
+        msg.delivery = delivery = Delivery()
+        try:
+            try:
+                result = await self._run_chain(msg, delivery)
+            except Exception as exc:
+                outcome = self._outcome(msg, exc, delivery)
+            else:
+                if delivery.owed == 1 and not delivery.sample_error_count:
+                    self.processed += 1
+                    return result
+                outcome = Outcome(State.PROCESSED, result)
+            finally:
+                if turn.waiting:
+                    turn.done()
+                else:
+                    turn.busy = False
+            return self._result(msg, await self._settled(delivery, outcome))
+        finally:
+            self._running -= 1
+            if self._is_draining and not self._running:
+                self._idle.set()
+
+    def _result(self, msg: Message, outcome: Outcome) -> Message:
+        if outcome.error is None:
+            return outcome.message
+        if outcome.state is State.DROPPED and not self.raise_dropped:
+            return msg
+        raise outcome.error
+
+    async def run(self, msg: Message) -> Outcome:
+        """Process a message and say what became of it, once it is settled.
+
+        Raises:
+            ChannelStopped: the channel takes no messages.
+            CodecError: the store cannot keep the message; no node has seen it.
+        """
+        if not self._is_open:
+            raise ChannelStopped(self.name)
+        self._running += 1
+        try:
+            delivery = Delivery()
+            if self._recorder is not None:
+                await self._recorder.admit(msg, delivery)
+            outcome = await self.attempt(msg, delivery)
+            outcome = await self._settled(delivery, outcome)
+            if self._recorder is not None:
+                settled = self._recorder.settle(delivery, outcome)
+                if settled is not None:
+                    await settled
+            return outcome
+        finally:
+            self._running -= 1
+            if self._is_draining and not self._running:
+                self._idle.set()
+
+    async def attempt(self, msg: Message, delivery: Delivery) -> Outcome:
+        """Run the chain once, in turn; nothing is recorded."""
+        turn = self._turn
+        if self._key is not None:
+            turn = self._turns[self._lane_of(msg)]
+        if turn.busy:
+            await turn.wait()
+        turn.busy = True
+        self.received += 1
+        msg.delivery = delivery
+        try:
+            result = await self._run_chain(msg, delivery)
+            return Outcome(State.PROCESSED, result)
+        except Exception as exc:
+            return self._outcome(msg, exc, delivery)
+        finally:
+            turn.done()
+
+    def _outcome(self, msg: Message, exc: Exception, delivery: Delivery) -> Outcome:
+        if isinstance(exc, Dropped):
+            return Outcome(State.DROPPED, msg, exc, delivery.failed_at)
+        if isinstance(exc, Rejected):
+            logger.warning("%s: message %s rejected: %s", self.name, msg.uuid, exc)
+            return Outcome(State.REJECTED, msg, exc, delivery.failed_at)
+        return Outcome(State.ERROR, msg, exc, delivery.failed_at)
+
+    async def _settled(self, delivery: Delivery, outcome: Outcome) -> Outcome:
+        """The final outcome, when all that the message led to has ended."""
+        delivery.release()
+        if delivery.owed:
+            await _settlement(delivery)
+        return self.finish(delivery, outcome)
+
+    def finish(self, delivery: Delivery, outcome: Outcome) -> Outcome:
+        """The outcome with what happened after the chain had run; counts it."""
+        if outcome.error is None and delivery.error is None:
+            self.processed += 1
+        else:
+            outcome = self._finish_failed(delivery, outcome)
+        outcome.sample_errors = delivery.sample_error_count
+        return outcome
+
+    def _finish_failed(self, delivery: Delivery, outcome: Outcome) -> Outcome:
+        if delivery.error is not None and outcome.state is not State.ERROR:
+            outcome = Outcome(
+                State.ERROR, outcome.message, delivery.error, delivery.failed_at
+            )
+        if outcome.state is State.DROPPED:
+            self.dropped += 1
+        elif outcome.state is State.REJECTED:
+            self.rejected += 1
+        else:
+            self.failed += 1
+            self._tell_failure(outcome)
+        return outcome
+
+    def _tell_failure(self, outcome: Outcome) -> None:
+        logger.error(
+            "%s: message failed at %s: %s",
+            self.name,
+            outcome.node or "the channel",
+            outcome.error,
+            exc_info=outcome.error if logger.isEnabledFor(logging.DEBUG) else None,
+        )
+        self.events.fire(
+            "message.failed",
+            channel=self.name,
+            node=outcome.node,
+            error=str(outcome.error),
+        )
+
+    async def subhandle(self, msg: Message) -> Message:
+        """Called by `handle`; may be overloaded to do something around `process`."""
+        return await self.process(msg)
+
+    async def process(self, msg: Message) -> Message:
+        """Run the chain; may be overloaded to do something around it."""
+        assert self._chain is not None
+        return await self._chain.run(msg, msg.delivery)
+
+    async def _overloaded(self, msg: Message, delivery: Delivery) -> Message:
+        return await self.subhandle(msg)
+
+    async def inject(self, msg: Message, start_nodename: str | None = None) -> Message:
+        """Run a message from a node of this channel on; it is not stored.
+
+        Raises:
+            UsageError: this channel itself has no such node.
+        """
+        position = 0
+        if start_nodename is not None:
+            positions = {step.name: n for n, step in enumerate(self.steps)}
+            if start_nodename not in positions:
+                hint = nearest(start_nodename, positions)
+                raise UsageError(
+                    f"channel {self.name!r} has no node {start_nodename!r}{hint}"
+                )
+            position = positions[start_nodename]
+        if self._chain is None or not self._is_open:
+            raise ChannelStopped(self.name)
+        delivery = Delivery()
+        msg.delivery = delivery
+        result = await self._chain.run(msg, delivery, position)
+        delivery.owed -= 1
+        if delivery.owed:
+            await _settlement(delivery)
+        if delivery.error is not None:
+            raise delivery.error
+        return result
+
+    async def follow(self, msg: Message) -> Message:
+        """Run a message of the parent through this sub-channel: its result.
+
+        Raises whatever a node raises.
+        """
+        if self._recorder is None:
+            self.received += 1
+            return await self._run_chain(msg, msg.delivery)
+        parent: Delivery = msg.delivery
+        hold = parent.hold()
+        outcome = await self.run(msg)
+        msg.delivery = parent
+        hold.release()
+        if outcome.error is not None:
+            raise outcome.error
+        outcome.message.delivery = parent
+        return outcome.message
+
+    def note_meta(self, msg: Message, names: Sequence[str]) -> None:
+        """Let the store keep these facts of `msg.meta` with the entry message."""
+        delivery: Delivery = msg.delivery
+        if delivery.meta is None:
+            delivery.meta = {}
+        for name in names:
+            if name in msg.meta:
+                delivery.meta.setdefault(name, []).append(str(msg.meta[name]))
+
+    def chain_changed(self) -> None:
+        """Called after each change of the steps."""
+        self._chain = None
+        if self._is_open:
+            self._compile()
+
+    def _compile(self) -> None:
+        steps: Sequence[ChainStep] = self.steps
+        self._chain = Chain(steps)
+        kind = type(self)
+        is_overloaded = (
+            kind.subhandle is not Processing.subhandle
+            or kind.process is not Processing.process
+        )
+        self._run_chain = self._overloaded if is_overloaded else self._chain.run
+
+    def _lane_of(self, msg: Message) -> int:
+        assert self._key is not None
+        return zlib.crc32(str(self._key(msg)).encode()) % len(self._turns)
+
+
+async def _settlement(delivery: Delivery) -> None:
+    done = asyncio.get_running_loop().create_future()
+
+    def settled(_: Delivery) -> None:
+        if not done.done():
+            done.set_result(None)
+
+    delivery.on_settled(settled)
+    await done
