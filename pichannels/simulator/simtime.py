@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Final
 
 from pichannels import clock
@@ -74,26 +75,18 @@ def ticks_of(moment: datetime) -> int:
     return (since.days * 86400 + since.seconds) * SECOND + since.microseconds * 10
 
 
-class _Seconds(dict[int, str]):
-    """Texts of whole seconds; emptied when full."""
-
-    def __missing__(self, second: int) -> str:
-        if len(self) > 20_000:
-            self.clear()
-        moment = _EPOCH + timedelta(seconds=second)
-        text = self[second] = moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
-        return text
-
-
-_texts = _Seconds()
+@lru_cache(maxsize=8192)
+def _second_text(second: int) -> str:
+    moment = _EPOCH + timedelta(seconds=second)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
 
 
 def time_text(ticks: int) -> str:
     """ISO 8601 as PI writes it: `Z`, up to seven digits, no trailing zeros."""
     second, rest = divmod(ticks, SECOND)
     if not rest:
-        return _texts[second] + "Z"
-    return f"{_texts[second]}.{rest:07d}".rstrip("0") + "Z"
+        return _second_text(second) + "Z"
+    return f"{_second_text(second)}.{rest:07d}".rstrip("0") + "Z"
 
 
 def parse_time(text: str, now: int, zone: tzinfo = UTC) -> int:
