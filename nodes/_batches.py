@@ -9,7 +9,7 @@ from pichannels.errors import Dropped, SampleErrors, UsageError
 from pichannels.message import Message
 from pichannels.values import Sample
 
-__all__ = ["SAMPLES", "each", "is_batch", "keep", "no_batch", "set_aside"]
+__all__ = ["SAMPLES", "each", "is_batch", "keep", "no_batch", "printable", "set_aside"]
 
 SAMPLES: Final = "application/vnd.pichannels.samples"
 """The content type of a message whose payload is a list of samples."""
@@ -85,4 +85,9 @@ def set_aside(
 
 def name_of(sample: Sample, index: int) -> str:
     """What tells people which sample it is."""
-    return f"[{index}] {sample.tag.name} {sample.iso}"
+    return printable(f"[{index}] {sample.tag.name} {sample.iso}")
+
+
+def printable(text: str) -> str:
+    """The text without what UTF-8 cannot carry: PI has names that are broken."""
+    return text.encode("utf-8", "backslashreplace").decode()

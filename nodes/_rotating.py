@@ -56,6 +56,7 @@ class RotatingFile:
         self._file: FileIO | None = None
         self._identity: tuple[int, int] | None = None
         self._size = 0
+        self._is_torn = False
         self._period = 0
         self._newest = ("", 0)
 
@@ -76,11 +77,10 @@ class RotatingFile:
         file = self.path.open("ab+", buffering=0)
         try:
             facts = os.fstat(file.fileno())
-            if (facts.st_dev, facts.st_ino) == self._identity:
-                # What an earlier write left behind was never acknowledged.
-                size = min(self._size, facts.st_size)
-            else:
-                size = facts.st_size
+            size = facts.st_size
+            if self._is_torn and (facts.st_dev, facts.st_ino) == self._identity:
+                size = min(self._size, size)
+                file.truncate(size)
             size = _mended(file, size)
             if not facts.st_size and self._fsync:
                 _sync_folder(self.path.parent)
@@ -88,6 +88,7 @@ class RotatingFile:
             file.close()
             raise
         self._file = file
+        self._is_torn = False
         self._identity = (facts.st_dev, facts.st_ino)
         self._size = size
         ticks = facts.st_mtime_ns // 100 if size else clock.now()
@@ -126,6 +127,8 @@ class RotatingFile:
             facts = self.path.stat()
         except FileNotFoundError:
             return False
+        # Somebody may have cut the file to save room.
+        self._size = facts.st_size
         return (facts.st_dev, facts.st_ino) == self._identity
 
     def _fitting(self, chunks: Sequence[bytes]) -> int:
@@ -164,6 +167,7 @@ class RotatingFile:
 
     def _take_back(self, file: FileIO) -> None:
         """Cut off what was written in part; if it fails, the next `open` does it."""
+        self._is_torn = True
         try:
             file.truncate(self._size)
         except OSError as exc:
@@ -215,7 +219,6 @@ def _mended(file: FileIO, size: int) -> int:
     A crash in the middle of a write leaves a torn line. It was not acknowledged and
     comes again, so it is cut off; a whole line without its end gets it.
     """
-    file.truncate(size)
     start, tail = _last_line(file, size)
     if not tail:
         return size

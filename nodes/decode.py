@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from nodes._batches import SAMPLES, is_batch
+from nodes._batches import SAMPLES, is_batch, printable
 from pichannels.errors import (
     DecodeError,
     Dropped,
-    PichannelsError,
     SampleErrors,
     SettingsError,
     UsageError,
@@ -24,6 +23,7 @@ from pichannels.piwebasync.parsing import (
     BadEvent,
     ChannelMessage,
     Samples,
+    TagLookup,
     parse_channel,
     to_samples,
 )
@@ -35,7 +35,7 @@ __all__ = ["JSON", "PI", "SAMPLES"]
 _RECORD_SEPARATOR: Final = b"\x1e"
 _TAGS_KEPT: Final = 100_000
 
-TagLookup = Mapping[str, Tag] | Callable[[StreamEvents], Tag | None]
+Causes = dict[str, BaseException | str]
 
 
 class PI(BaseNode):
@@ -51,8 +51,9 @@ class PI(BaseNode):
     Args:
         server: the configured name of the logical server, a part of each event id;
             by default what the source says in `meta["server"]`.
-        tags: the tags by WebId or path, or a function of the stream; a stream that
-            is not in it gets a tag made of what the message says.
+        tags: the tags by WebId or path, or a function of the stream, asked until it
+            knows the stream. A stream that it does not know gets a tag made of what
+            the message says.
         options: those of every node.
 
     Raises:
@@ -71,44 +72,29 @@ class PI(BaseNode):
         if tags is not None and not isinstance(tags, Mapping) and not callable(tags):
             raise UsageError(f"tags is a mapping or a function, not {tags!r}")
         self.server = server
-        self._lookup = tags if callable(tags) else None
-        self._known: Mapping[str, Tag] = tags if isinstance(tags, Mapping) else {}
-        self._server = server
-        self._made: dict[tuple[str, str, str, str], Tag] = {}
+        self._lookup = tags
+        self._tags: dict[str, _Tags] = {}
 
     def process(self, msg: Message) -> Message:
         parsed, msg.parsed = msg.parsed, None
         if parsed is None and is_batch(msg.payload):
             return msg
-        self._server = self.server or str(msg.meta.get("server", ""))
-        failures: dict[str, BaseException | str] = {}
+        failures: Causes = {}
         if type(parsed) is Samples:
             samples, bad = parsed
-            if bad:
-                failures.update(_causes(bad))
+            failures.update(_causes(bad))
         else:
             samples = self._samples(msg, parsed, failures)
-        if not samples and not failures:
-            raise Dropped("a heartbeat, or no events")
-        if failures and not samples:
-            raise SampleErrors(failures)
+        if not samples:
+            raise SampleErrors(failures) if failures else Dropped("no events")
         msg.payload = samples
         msg.content_type = SAMPLES
         if failures:
             raise SampleErrors(failures, msg)
         return msg
 
-    def _samples(
-        self, msg: Message, parsed: Any, failures: dict[str, BaseException | str]
-    ) -> list[Sample]:
-        if type(parsed) is ChannelMessage:
-            return self._of_document(msg, parsed, failures, "")
-        if parsed is not None and type(parsed) is not list:
-            raise UsageError(
-                f"msg.parsed holds {type(parsed).__name__}; a source leaves a"
-                " ChannelMessage, a list of them, or Samples there"
-            )
-        documents = parsed or _documents(msg, failures)
+    def _samples(self, msg: Message, parsed: Any, failures: Causes) -> list[Sample]:
+        documents = _parsed(parsed) or _documents(msg, failures)
         if len(documents) == 1 and not failures:
             return self._of_document(msg, documents[0], failures, "")
         samples: list[Sample] = []
@@ -117,16 +103,13 @@ class PI(BaseNode):
         return samples
 
     def _of_document(
-        self,
-        msg: Message,
-        document: ChannelMessage,
-        failures: dict[str, BaseException | str],
-        where: str,
+        self, msg: Message, document: ChannelMessage, failures: Causes, where: str
     ) -> list[Sample]:
-        for stream in document.streams:
-            if not (stream.web_id or stream.path or stream.name):
-                _name_from_meta(stream, msg.meta)
-        samples, bad = to_samples(document, self._tag)
+        server = self.server or msg.meta.get("server") or ""
+        tags = self._tags.get(server)
+        if tags is None:
+            tags = self._tags[server] = _Tags(str(server), self._lookup)
+        samples, bad = to_samples(document, tags.lookup(document, msg.meta))
         if bad:
             failures.update(_causes(bad, where))
         if NO_DATA in document.ticks or not all(map(_has_items, document.streams)):
@@ -134,43 +117,108 @@ class PI(BaseNode):
             samples = [sample for sample in samples if sample.ticks != NO_DATA]
         return samples
 
-    def _tag(self, stream: StreamEvents) -> Tag | None:
-        if self._lookup is not None:
-            found = self._lookup(stream)
-        else:
-            known = self._known
-            found = known.get(stream.web_id) or known.get(stream.path)
-        return found or self._own_tag(stream)
 
-    def _own_tag(self, stream: StreamEvents) -> Tag | None:
-        """One tag for each stream, so that samples of it share it."""
-        key = (self._server, stream.web_id, stream.path, stream.name)
-        tag = self._made.get(key)
-        if tag is None:
-            server, web_id, path, name = key
-            name = name or path.rpartition("\\")[2] or web_id
-            if not name:
-                return None
+class _Tags:
+    """The tags of one server: one object for each stream, which its samples share."""
+
+    def __init__(self, server: str, lookup: TagLookup | None) -> None:
+        self._server = server
+        self._lookup = lookup
+        self._by_web_id: dict[str, Tag] = {}
+        self._made: dict[tuple[str, str, str], Tag] = {}
+
+    def lookup(self, document: ChannelMessage, meta: Mapping[str, Any]) -> TagLookup:
+        """What finds the tags of a document; a dictionary where all are known."""
+        known = self._by_web_id
+        result: TagLookup = known
+        for stream in document.streams:
+            if stream.web_id not in known and not self._learn(stream, meta):
+                result = self._of
+        return result
+
+    def _learn(self, stream: StreamEvents, meta: Mapping[str, Any]) -> bool:
+        """Remember the tag of a stream by its WebId, once it is certain."""
+        if not (stream.web_id or stream.path or stream.name):
+            _name_from_meta(stream, meta)
+        tag = self._asked(stream)
+        if tag is None and self._lookup is None and stream.web_id:
+            tag = self._own(stream)
+        if tag is None or not stream.web_id:
+            return False
+        if len(self._by_web_id) >= _TAGS_KEPT:
+            # A new one: the old one may be in use for the document at hand.
+            self._by_web_id = {}
+            return False
+        self._by_web_id[stream.web_id] = tag
+        return True
+
+    def _of(self, stream: StreamEvents) -> Tag | None:
+        return (
+            self._by_web_id.get(stream.web_id)
+            or self._asked(stream)
+            or (self._own(stream))
+        )
+
+    def _asked(self, stream: StreamEvents) -> Tag | None:
+        """The tag that the settings name, if they do."""
+        lookup = self._lookup
+        if lookup is None:
+            return None
+        if callable(lookup):
+            return lookup(stream)
+        return lookup.get(stream.web_id) or lookup.get(stream.path)
+
+    def _own(self, stream: StreamEvents) -> Tag | None:
+        """A tag of what the message says; None for a stream without identity."""
+        identity = (stream.web_id, stream.path, stream.name)
+        tag = self._made.get(identity)
+        if tag is None and any(identity):
             if len(self._made) >= _TAGS_KEPT:
                 self._made.clear()
-            units = stream.units_abbreviation or ""
-            tag = Tag(name, path, web_id, server, _lasting_key(web_id), units)
-            self._made[key] = tag
+            tag = self._made[identity] = _tag_of(stream, self._server)
         return tag
 
 
-def _lasting_key(web_id: str) -> str:
-    """The point id or the attribute's GUID in a WebID; both outlive renames."""
+def _tag_of(stream: StreamEvents, server: str) -> Tag:
+    return Tag(
+        stream.name or stream.path.rpartition("\\")[2] or stream.web_id,
+        stream.path,
+        stream.web_id,
+        server,
+        _key_in(stream.web_id),
+        stream.units_abbreviation or "",
+    )
+
+
+def _key_in(web_id: str) -> str:
+    """What outlives a rename: the number of a point, the GUIDs of an attribute.
+
+    An attribute is told by its element too, as elements of one template share it.
+    """
     try:
-        ids = webids.decode(web_id).ids
-    except PichannelsError:
+        found = webids.decode(web_id)
+    except DecodeError:
         return ""
-    return str(ids[-1]) if ids else ""
+    if found.kind == "DP" and found.ids:
+        return str(found.ids[-1])
+    if found.kind == "Ab" and len(found.ids) >= 2:
+        return "/".join(map(str, found.ids[-2:]))
+    return ""
 
 
-def _documents(
-    msg: Message, failures: dict[str, BaseException | str]
-) -> list[ChannelMessage]:
+def _parsed(found: Any) -> list[ChannelMessage]:
+    """The documents that the source left in `msg.parsed`; none where it did not."""
+    if found is None or type(found) is list:
+        return found or []
+    if type(found) is ChannelMessage:
+        return [found]
+    raise UsageError(
+        f"msg.parsed holds {type(found).__name__}; a source leaves a ChannelMessage,"
+        " a list of them, or Samples there"
+    )
+
+
+def _documents(msg: Message, failures: Causes) -> list[ChannelMessage]:
     """The documents in the payload; a frame of several may fail by itself."""
     raw = msg.payload
     if isinstance(raw, str):
@@ -202,20 +250,22 @@ def _name_from_meta(stream: StreamEvents, meta: Mapping[str, Any]) -> None:
     stream.name = str(meta.get("tag") or "")
 
 
-def _causes(bad: list[BadEvent], where: str = "") -> dict[str, BaseException | str]:
-    return {
-        f"{where}[{event.index}] {event.tag.name if event.tag else '?'}"
-        f" {event.event.timestamp}": event.cause
-        for event in bad
-    }
+def _causes(bad: list[BadEvent], where: str = "") -> Causes:
+    causes: Causes = {}
+    for found in bad:
+        name = found.tag.name if found.tag else ""
+        key = f"{where}[{found.index}] {name or '?'} {found.event.timestamp}"
+        causes[printable(key)] = found.cause
+    return causes
 
 
-def _failed_streams(document: ChannelMessage, where: str) -> dict[str, str]:
-    return {
-        f"{where}{stream.name or stream.path or stream.web_id}": reason
-        for stream in document.streams
-        if (reason := stream.failure)
-    }
+def _failed_streams(document: ChannelMessage, where: str) -> Causes:
+    causes: Causes = {}
+    for stream in document.streams:
+        if reason := stream.failure:
+            name = stream.name or stream.path or stream.web_id
+            causes[printable(f"{where}{name}")] = printable(reason)
+    return causes
 
 
 class JSON(BaseNode):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -94,12 +95,14 @@ class Table(BaseNode):
         self._read_options = (column, dict(types or {}), delimiter)
         self._key = tuple(key.split("."))
         self._field = _tag_field(key)
+        self._field_of = attrgetter(self._field or "name")
+        self._name_of = attrgetter(f"tag.{self._field or 'name'}")
         self._to = _place(to, bool(self._field))
         self._rename = _Rename(name_from, units_from)
         if self._rename and not self._field:
             raise SettingsError("only where tags are looked up", key="units_from")
         self._is_simple = len(self._key) == 1 and self._to == ("payload",)
-        self._made: dict[Tag, tuple[Tag, Row | None]] = {}
+        self._made: dict[Tag, Tag] = {}
         self._version = (0, 0)
         self._watcher: asyncio.Task[None] | None = None
 
@@ -186,64 +189,77 @@ class Table(BaseNode):
         return f"no row for {key!r} in {self.path or 'the table'}"
 
     def _enrich_batch(self, msg: Message, table: Rows) -> Message:
-        samples = self._samples(msg)
-        found = {tag: self._found(tag, table) for tag in {s.tag for s in samples}}
+        samples = msg.payload
+        names = self._names(samples)
+        found = {name: table.get(name) for name in names}
         causes: dict[int, BaseException | str] = {}
-        if self.missing != "keep" and any(row is None for _, row in found.values()):
+        if self.missing != "keep" and None in found.values():
             causes = self._unknown(samples, found)
-            samples = [s for s in samples if found[s.tag][1] is not None]
+            samples = [s for s in samples if found[self._name_of(s)] is not None]
         if self._rename:
-            samples = [_moved(s, found[s.tag][0]) for s in samples]
-        facts = _place_in(msg, self._to)
-        for tag, row in found.values():
-            if row is not None:
-                name = getattr(tag, self._field)
-                facts[name] = facts.get(name, {}) | table.facts(row)
+            self._put_renamed(msg, found, table)
+            samples = [_moved(s, self._renamed(s.tag, found)) for s in samples]
+        else:
+            _put(_place_in(msg, self._to), found, table)
         if causes:
             raise set_aside(msg, causes, samples)
         return keep(msg, samples, "no tag has a row in the table")
 
-    def _samples(self, msg: Message) -> list[Sample]:
-        """The samples of a batch.
+    def _names(self, samples: Any) -> set[str]:
+        """What is looked up for these samples, each once.
 
         Raises:
-            UsageError: the payload is something else.
+            UsageError: the payload is no list of samples.
         """
-        samples = msg.payload
-        if type(samples) is list and all(type(s) is Sample for s in samples):
-            return samples
+        try:
+            if type(samples) is list:
+                return set(map(self._name_of, samples))
+        except AttributeError:
+            pass
         raise UsageError(
             f"{self.fullpath()} looks up {'.'.join(self._key)!r} for samples, and got"
             f" {type(samples).__name__}; put decode.PI() before it, or name a field of"
             " the payload as key"
         )
 
-    def _found(self, tag: Tag, table: Rows) -> tuple[Tag, Row | None]:
-        """The tag that samples get, and its row; remembered until the next reload."""
-        known = self._made.get(tag)
-        if known is None:
-            row = table.get(getattr(tag, self._field))
-            if len(self._made) >= _TAGS_KEPT:
-                self._made.clear()
-            known = self._made[tag] = (self._rename.of(tag, row), row)
-        return known
-
     def _unknown(
-        self, samples: list[Sample], found: Mapping[Tag, tuple[Tag, Row | None]]
+        self, samples: list[Sample], found: Mapping[str, Row | None]
     ) -> dict[int, BaseException | str]:
         """What becomes of samples without a row: their causes where they fail.
 
         Raises:
             Rejected: the message is refused for them.
         """
+        names = [self._name_of(sample) for sample in samples]
         causes: dict[int, BaseException | str] = {
-            index: self._why(getattr(sample.tag, self._field))
-            for index, sample in enumerate(samples)
-            if found[sample.tag][1] is None
+            index: self._why(name)
+            for index, name in enumerate(names)
+            if found[name] is None
         }
         if self.missing == "reject":
             raise Rejected(str(next(iter(causes.values()))))
         return causes if self.missing == "fail" else {}
+
+    def _put_renamed(
+        self, msg: Message, found: Mapping[str, Row | None], table: Rows
+    ) -> None:
+        """Put the facts under what the tags are called from now on."""
+        tags = {sample.tag for sample in msg.payload}
+        after = {
+            self._field_of(self._renamed(tag, found)): found[self._field_of(tag)]
+            for tag in tags
+        }
+        _put(_place_in(msg, self._to), after, table)
+
+    def _renamed(self, tag: Tag, found: Mapping[str, Row | None]) -> Tag:
+        """The tag that samples get; remembered until the next reload."""
+        known = self._made.get(tag)
+        if known is None:
+            if len(self._made) >= _TAGS_KEPT:
+                self._made.clear()
+            row = found[self._field_of(tag)]
+            known = self._made[tag] = self._rename.of(tag, row)
+        return known
 
 
 class _Rename:
@@ -329,6 +345,15 @@ def _place_in(msg: Message, path: tuple[str, ...]) -> dict[Any, Any]:
     if not isinstance(found, dict):
         raise UsageError(f"{'.'.join(path)} is {type(found).__name__}, not a dict")
     return found
+
+
+def _put(place: dict[Any, Any], found: Mapping[str, Row | None], table: Rows) -> None:
+    """Put a copy of each row under its name, added to what is there."""
+    for name, row in found.items():
+        if row is not None:
+            before = place.get(name)
+            facts = table.facts(row)
+            place[name] = facts if before is None else {**before, **facts}
 
 
 def _version(path: Path) -> tuple[int, int]:

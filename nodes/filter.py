@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from fnmatch import translate
 from typing import Any, ClassVar, Final
 
-from nodes._batches import each, keep, no_batch, set_aside
+from nodes._batches import each, keep, no_batch, printable, set_aside
 from nodes._options import function, name_of, one_of
 from pichannels.errors import Dropped, Rejected, SettingsError, UsageError
 from pichannels.message import Message
@@ -209,9 +209,8 @@ class SystemStates(BaseNode):
     def _unless_any(self, msg: Message, found: Sequence[Sample]) -> Message:
         for sample in found:
             if self._concerns(sample):
-                raise Rejected(
-                    f"{sample.tag.name} is {sample.value.name!r} at {sample.iso}"
-                )
+                name = printable(sample.tag.name)
+                raise Rejected(f"{name} is {sample.value.name!r} at {sample.iso}")
         return msg
 
 

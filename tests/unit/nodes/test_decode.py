@@ -117,6 +117,13 @@ def test_an_event_that_is_not_understood_is_set_aside_alone() -> None:
     assert list(caught.value.causes) == ["[1] A yesterday"]
 
 
+def test_a_broken_name_is_told_in_characters_that_can_be_stored() -> None:
+    payload = b'{"Items":[{"WebId":"\\ud800","Items":[{"Timestamp":1}]}]}'
+    with pytest.raises(SampleErrors) as caught:
+        decoded(payload)
+    assert str(caught.value).encode()
+
+
 def test_without_any_good_event_the_message_fails() -> None:
     with pytest.raises(SampleErrors) as caught:
         decoded(frame("A", {"Timestamp": "yesterday", "Value": 2}))
@@ -157,6 +164,39 @@ def test_samples_go_on_as_they_are() -> None:
 def test_the_server_is_part_of_the_event_id() -> None:
     one, other = (decoded(frame("A", 1), PI(server))[0] for server in ("X", "Y"))
     assert (one.tag.server, one.event_id != other.event_id) == ("X", True)
+
+
+def test_the_server_is_what_the_source_says() -> None:
+    assert decoded(fixture("d01"), server="PLANT")[0].tag.server == "PLANT"
+
+
+def test_a_point_is_known_by_its_number() -> None:
+    assert decoded(fixture("d01"))[0].tag.key == "7"
+
+
+def test_an_attribute_is_known_by_its_element_and_itself() -> None:
+    keys = {sample.tag.key for sample in decoded(fixture("d03"))}
+    assert len(keys) == 2
+    assert len({key.partition("/")[0] for key in keys}) == 1
+
+
+def test_a_function_is_asked_until_it_knows_the_stream() -> None:
+    tags: dict[str, Tag] = {}
+    node = PI(tags=lambda stream: tags.get(stream.name))
+    before = decoded(fixture("d01"), node)[0].tag
+    tags["UNIT1.TI101.PV"] = known = Tag("known")
+    assert (before.name, decoded(fixture("d01"), node)[0].tag) == (
+        "UNIT1.TI101.PV",
+        known,
+    )
+
+
+def test_streams_of_known_and_unknown_tags_may_be_mixed() -> None:
+    node = PI()
+    mixed = json.loads(fixture("d01"))
+    mixed["Items"] += json.loads(frame("B", 2))["Items"]
+    names = {s.tag.name for s in decoded(json.dumps(mixed), node)}
+    assert names == {"UNIT1.TI101.PV", "B"}
 
 
 def test_samples_of_one_stream_share_their_tag() -> None:
