@@ -184,6 +184,15 @@ class Intake:
         counts = {name: self._unsettled.get(i, 0) for name, i in self._channels.items()}
         return {name: count for name, count in counts.items() if count}
 
+    def compare(self, counts: Mapping[int, int]) -> list[str]:
+        """Where the unsettled messages of the file are not as many as known here."""
+        return [
+            f"channel {name!r} has {counts.get(id_, 0)} unsettled messages, but"
+            f" {self._unsettled.get(id_, 0)} were counted"
+            for name, id_ in self._channels.items()
+            if counts.get(id_, 0) != self._unsettled.get(id_, 0)
+        ]
+
     def _add_lane(self, lane: str) -> None:
         _check_text("lane", lane)
         self._lanes.add(lane)

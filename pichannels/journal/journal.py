@@ -330,7 +330,13 @@ class Journal(Persistence):
         Raises:
             JournalError: it cannot be read at all.
         """
-        return await (await self._read()).run(find_problems)
+        intake, files = self._opened(), await self._read()
+        commits = intake.commits
+        problems = await files.run(find_problems)
+        counts = await files.run(reader.read_counts)
+        if intake.is_idle and intake.commits == commits:
+            problems += intake.compare(counts)
+        return problems
 
     def statistics(self) -> JournalStatistics:
         """What it does at this moment.

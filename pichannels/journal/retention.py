@@ -94,16 +94,19 @@ class Retention:
 
     def _choose(self) -> Segment | None:
         now = clock.now()
-        limit = now - int(self._policy.age * TICKS_PER_SECOND)
         for segment in self._segments:
             if self._was_just_looked_at(segment, now):
                 continue
             if segment.closed:
-                is_due = self.is_over or segment.closed < limit
+                is_due = self.is_over or self._is_old(segment)
             else:
                 is_due = self.is_over and self._segments.is_large
             return segment if is_due else None
         return None
+
+    def _is_old(self, segment: Segment) -> bool:
+        age = clock.now() - segment.closed
+        return bool(segment.closed) and age > self._policy.age * TICKS_PER_SECOND
 
     def _was_just_looked_at(self, segment: Segment, now: int) -> bool:
         looked, settlements = self._looked.get(segment.first, (None, 0))
@@ -119,18 +122,28 @@ class Retention:
             f" AND (state <> {_ERROR} OR ticks < ?)",
             (self._next, segment.last, clock.now() - age),
         )
-        first, last = conn.execute(
-            "SELECT min(seq), max(seq) FROM (SELECT seq FROM message"
-            f" WHERE {which.sql} ORDER BY seq LIMIT {CHUNK})",
+        rows = conn.execute(
+            "SELECT seq, size FROM message"
+            f" WHERE {which.sql} ORDER BY seq LIMIT {CHUNK}",
             which.params,
-        ).fetchone()
-        if first is None:
+        ).fetchall()
+        if not rows:
             return None
+        last = rows[-1][0] if self._is_old(segment) else self._enough(rows)
         self._next = last + 1
         return Selection(
             f"seq IN (SELECT seq FROM message WHERE {which.sql})",
-            (first, last, which.params[2]),
+            (rows[0][0], last, which.params[2]),
         )
+
+    def _enough(self, rows: list[tuple[int, int]]) -> int:
+        """The number up to which messages have to go to be within the bytes."""
+        excess = self._segments.used - self._policy.bytes
+        for seq, size in rows:
+            excess -= size
+            if excess <= 0:
+                return seq
+        return rows[-1][0]
 
     def _delete(self, conn: sqlite3.Connection, which: Selection) -> None:
         conn.execute("BEGIN IMMEDIATE")

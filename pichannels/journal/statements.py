@@ -99,8 +99,8 @@ def _settle_run(
     is_final = code >= FIRST_FINAL
     crossing = f"state {'<' if is_final else '>='} {FIRST_FINAL}"
     counts = conn.execute(
-        "SELECT channel, count(*), sum(keep = 0) FROM message"
-        f" WHERE {which.sql} AND {crossing} GROUP BY channel",
+        f"SELECT channel, sum({crossing}), sum(keep = 0) FROM message"
+        f" WHERE {which.sql} GROUP BY channel",
         which.params,
     ).fetchall()
     conn.execute(

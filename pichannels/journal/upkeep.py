@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -72,7 +73,8 @@ def back_up(conn: sqlite3.Connection, target: Path) -> None:
             os.fsync(file.fileno())
         os.replace(partial, target)
     except (OSError, sqlite3.Error) as exc:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise JournalError(f"{target} could not be written: {exc}") from exc
 
 

@@ -306,6 +306,7 @@ class Writer:
 
     def _end(self) -> None:
         self._try(self._tags.write)
+        self._try(self._retention.close_segment)
         if self._carry is not None:
             logger.error("%s: settlements could not be written", self.path)
         self._close_connection()

@@ -183,6 +183,14 @@ async def test_a_dead_letter_stays_though_nobody_keeps_it(journal: Journal) -> N
     assert await journal.get("a", ticket.seq) is not None
 
 
+async def test_a_dead_letter_that_is_done_with_goes_too(journal: Journal) -> None:
+    ticket = journal.append("a", Message(payload="x"), keep=False)
+    journal.settle(ticket.seq, State.ERROR)
+    await journal.flush()
+    journal.settle(ticket.seq, State.DROPPED)
+    assert await journal.get("a", ticket.seq) is None
+
+
 async def test_a_payload_without_codec_is_refused_at_once(journal: Journal) -> None:
     with pytest.raises(CodecError):
         journal.append("a", Message(payload=object()))
