@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from pathlib import Path
 from types import FrameType
@@ -124,9 +124,7 @@ def simulate(
             auth=_login(user),
             **options,
         )
-        for name, settings in map(parse_fault, faults):
-            simulator.faults.inject(name, **settings)
-        asyncio.run(_run(simulator))
+        asyncio.run(_run(simulator, [parse_fault(fault) for fault in faults]))
     except PichannelsError as exc:
         raise click.ClickException(str(exc)) from exc
     except OSError as exc:
@@ -142,10 +140,14 @@ def _login(user: str | None) -> tuple[str, str] | None:
     return name, password
 
 
-async def _run(simulator: Simulator) -> None:
+async def _run(
+    simulator: Simulator, faults: Sequence[tuple[str, dict[str, Any]]]
+) -> None:
     stopped = asyncio.Event()
     _on_signals(asyncio.get_running_loop(), stopped.set)
     async with simulator:
+        for name, settings in faults:
+            simulator.faults.inject(name, **settings)
         click.echo(simulator.url)
         await stopped.wait()
 

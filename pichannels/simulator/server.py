@@ -84,6 +84,10 @@ class Simulator(Controls):
         self._tasks: list[asyncio.Task[None]] = []
         self._world = self._make_world()
         self._admin = AdminRoutes(self)
+        self.faults.attach(
+            lambda how, code: self._world.hub.drop(how, code),
+            lambda name: self.plant.tag(name).path,
+        )
 
     def _make_world(self) -> World:
         return World(self.plant, self._truth, self.clock, self.faults, **self._limits)
@@ -109,7 +113,6 @@ class Simulator(Controls):
         """
         await self._restore()
         self._world = self._make_world()
-        self.faults.attach(self._world.hub.drop, lambda name: self.plant.tag(name).path)
         self._runner = web.AppRunner(
             self._make_app(),
             access_log=None,

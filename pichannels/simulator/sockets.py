@@ -7,7 +7,7 @@ import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -104,9 +104,7 @@ class Channel:
     async def run(self, request: web.Request, socket: web.WebSocketResponse) -> None:
         """Send on the open `socket` until either side closes it."""
         self._socket = socket
-        transport = request.transport
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, request.transport)
         sender = asyncio.create_task(self._send(), name=f"simulator-channel-{self.id}")
         try:
             async for _ in socket:

@@ -44,7 +44,9 @@ def test_it_serves_until_a_signal_comes(
 
 
 @pytest.mark.parametrize(
-    "process", [["--fault", "status:code=503", "--tags", "1"]], indirect=True
+    "process",
+    [["--fault", "stall:seconds=9", "--fault", "status:code=503", "--tags", "1"]],
+    indirect=True,
 )
 def test_it_begins_with_the_faults_it_is_told(process: subprocess.Popen[str]) -> None:
     with pytest.raises(urllib.error.HTTPError, match="503") as caught:
@@ -55,7 +57,7 @@ def test_it_begins_with_the_faults_it_is_told(process: subprocess.Popen[str]) ->
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--fault", "dorp"], "did you mean 'drop'"),
+        (["--port", "0", "--fault", "dorp"], "did you mean 'drop'"),
         (["--start", "soon"], "'soon' could not be parsed"),
         (["--user", "op1"], "NAME:PASSWORD"),
         (["--tags", "0"], "not in the range"),
