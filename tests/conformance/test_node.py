@@ -1,0 +1,293 @@
+"""One suite over every node that comes with pichannels.
+
+What a node declares in `changes` is all of a message that it may change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import io
+import pkgutil
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+import nodes
+from nodes import decode, enrich, filter, log, publish, python, split
+from pichannels.channels.base import BaseChannel
+from pichannels.delivery import Outcome
+from pichannels.errors import UsageError
+from pichannels.message import Message, isolate
+from pichannels.node import BaseNode
+from pichannels.retry import RetryPolicy
+from pichannels.values import DigitalState, Sample, Tag
+
+DOCUMENT = b"""{"Items": [{"WebId": "", "Name": "TI1", "Items": [
+    {"Timestamp": "2024-05-01T12:00:00Z", "Value": 1.5, "Good": true}]}]}"""
+TIMEOUT = DigitalState("I/O Timeout", 246, is_system=True)
+DOCS = Path(__file__).parents[2] / "docs" / "nodes.md"
+
+
+class Place(NamedTuple):
+    """Where nodes of one test may write to."""
+
+    folder: Path
+    url: str
+
+
+def raw() -> Message:
+    return Message("application/json", DOCUMENT, {"came": "with it"})
+
+
+def batch() -> Message:
+    samples = [
+        Sample(Tag(name), 10**16 + n, value, good=n != 2)
+        for n, (name, value) in enumerate([("TI1", 1.5), ("TI2", 2), ("TI1", TIMEOUT)])
+    ]
+    return Message(decode.SAMPLES, samples, {"came": "with it"})
+
+
+class Case(NamedTuple):
+    """How to make a node, and a message that it has work with."""
+
+    make: Callable[..., BaseNode]
+    message: Callable[[], Message] = batch
+
+
+def case(kind: Callable[..., BaseNode], *args: Any, **options: Any) -> Case:
+    return Case(lambda place, **more: kind(*args, **options, **more))
+
+
+def double(samples: list[Sample]) -> list[Sample]:
+    return [sample.with_value(2) for sample in samples]
+
+
+async def mark(msg: Message) -> None:
+    await asyncio.sleep(0)
+    msg.meta["marked"] = True
+
+
+async def wait(msg: Message) -> None:
+    await asyncio.sleep(0.001)
+
+
+CASES = {
+    "decode.PI": case(decode.PI)._replace(message=raw),
+    "decode.JSON": case(decode.JSON)._replace(message=raw),
+    "filter.Where": case(filter.Where, lambda msg: True),
+    "filter.Samples": case(filter.Samples, lambda s: s.tag.name == "TI1"),
+    "filter.Quality": case(filter.Quality),
+    "filter.SystemStates": case(filter.SystemStates, "null"),
+    "filter.Tags": case(filter.Tags, "TI1"),
+    "enrich.Table": case(enrich.Table, {"TI1": {"unit": "K"}}, units_from="unit"),
+    "publish.File": Case(
+        lambda place, **options: publish.File(place.folder / "v.jsonl", **options)
+    ),
+    "publish.HTTP": Case(lambda place, **options: publish.HTTP(place.url, **options)),
+    "publish.Console": Case(
+        lambda place, **options: publish.Console(io.StringIO(), **options)
+    ),
+    "publish.Call": case(publish.Call, wait),
+    "split.Split": case(split.Split),
+    "log.Log": case(log.Log),
+    "python.Function": case(python.Function, double),
+    "python.MessageFunction": case(python.MessageFunction, mark),
+}
+
+each_node = pytest.mark.parametrize("name", CASES)
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    async def take(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(status=204)
+
+    application = web.Application()
+    application.router.add_post("/in", take)
+    async with TestServer(application) as server:
+        yield Place(tmp_path, str(server.make_url("/in")))
+
+
+async def run(node: BaseNode, msg: Message) -> Outcome:
+    """The outcome of a message in a channel with only this node."""
+    channel = BaseChannel("conformance")
+    channel.add(node)
+    await channel.start()
+    try:
+        return await channel.run(msg)
+    finally:
+        await channel.stop()
+
+
+def public_nodes() -> set[str]:
+    found = set()
+    for module in pkgutil.iter_modules(nodes.__path__):
+        if not module.name.startswith("_"):
+            public = importlib.import_module(f"nodes.{module.name}")
+            for name in public.__all__:
+                kind = getattr(public, name)
+                if inspect.isclass(kind) and issubclass(kind, BaseNode):
+                    found.add(f"{module.name}.{name}")
+    return found
+
+
+def class_of(name: str) -> type[BaseNode]:
+    module, _, kind = name.partition(".")
+    found: type[BaseNode] = getattr(importlib.import_module(f"nodes.{module}"), kind)
+    return found
+
+
+def options_of(name: str) -> list[str]:
+    variable = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    parameters = inspect.signature(class_of(name)).parameters.values()
+    return [p.name for p in parameters if p.kind not in variable]
+
+
+def test_every_node_is_here() -> None:
+    assert public_nodes() == set(CASES)
+
+
+@each_node
+async def test_a_message_is_processed(name: str, place: Place) -> None:
+    outcome = await run(CASES[name].make(place), CASES[name].message())
+    assert (outcome.state, outcome.error) == ("processed", None)
+
+
+@each_node
+async def test_the_meta_is_kept(name: str, place: Place) -> None:
+    outcome = await run(CASES[name].make(place), CASES[name].message())
+    assert outcome.message.meta["came"] == "with it"
+
+
+def facts(msg: Message) -> dict[str, Any]:
+    return {
+        "content_type": msg.content_type,
+        "ctx": isolate(msg.ctx),
+        "meta": isolate(msg.meta),
+        "payload": isolate(msg.payload),
+        "uuid": msg.uuid,
+    }
+
+
+@each_node
+async def test_nothing_changes_but_what_the_node_declares(
+    name: str, place: Place
+) -> None:
+    msg = CASES[name].message()
+    node = CASES[name].make(place)
+    before = facts(msg)
+    after = facts((await run(node, msg)).message)
+    changed = {key for key in before if before[key] != after[key]}
+    assert changed <= node.changes  # type: ignore[attr-defined]
+
+
+@each_node
+async def test_the_list_of_samples_is_never_changed_in_place(
+    name: str, place: Place
+) -> None:
+    msg = batch()
+    samples, before = msg.payload, list(msg.payload)
+    await run(CASES[name].make(place), msg)
+    assert samples == before
+
+
+@each_node
+def test_an_unknown_option_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="nmae.*did you mean 'name'"):
+        CASES[name].make(Place(Path(), "http://host/"), nmae="x")
+
+
+@each_node
+def test_a_node_takes_a_name(
+    name: str,
+) -> None:
+    node = CASES[name].make(Place(Path(), "http://host/"), name="mine")
+    assert node.name == "mine"
+
+
+@each_node
+async def test_passthrough_gives_what_came(name: str, place: Place) -> None:
+    msg = CASES[name].message()
+    before = facts(msg)
+    outcome = await run(CASES[name].make(place, passthrough=True), msg)
+    after = facts(outcome.message)
+    assert (after["payload"], after["meta"]) == (before["payload"], before["meta"])
+
+
+@each_node
+async def test_input_and_output_are_kept_on_request(name: str, place: Place) -> None:
+    msg = CASES[name].message()
+    before = isolate(msg.payload)
+    options = {"store_input_as": "before", "store_output_as": "after"}
+    outcome = await run(CASES[name].make(place, **options), msg)
+    kept = outcome.message.ctx
+    assert kept["before"]["payload"] == before
+    assert kept["after"]["payload"] == outcome.message.payload
+
+
+@each_node
+async def test_a_mock_replaces_the_work(name: str, place: Place) -> None:
+    node = CASES[name].make(place)
+    node.mock(output=Message(payload="mocked"))
+    outcome = await run(node, CASES[name].message())
+    assert outcome.message.payload == "mocked"
+
+
+@each_node
+async def test_a_node_can_be_tried_again(name: str, place: Place) -> None:
+    options: dict[str, Any] = {"retry": RetryPolicy(attempts=3, initial=0.01)}
+    outcome = await run(CASES[name].make(place, **options), CASES[name].message())
+    assert outcome.error is None
+
+
+@each_node
+async def test_starting_and_stopping_may_be_repeated(name: str, place: Place) -> None:
+    node = CASES[name].make(place)
+    for _ in range(2):
+        await node.start()
+        await node.stop()
+    assert (await run(node, CASES[name].message())).error is None
+
+
+@each_node
+@pytest.mark.parametrize("steps", range(4))
+async def test_cancelling_leaves_nothing_behind(
+    name: str, place: Place, steps: int
+) -> None:
+    node = CASES[name].make(place)
+    await node.start()
+    before = asyncio.all_tasks()
+    task = asyncio.create_task(node.handle(CASES[name].message()))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    await node.stop()
+    left = {t for t in asyncio.all_tasks() - before if "writer" in t.get_name()}
+    assert not left
+
+
+@each_node
+def test_the_documentation_has_each_node_with_each_option(name: str) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    found = re.search(rf"^### {re.escape(name)}\n(.*?)(?=^#|\Z)", text, re.M | re.S)
+    assert found is not None, f"{name} has no section"
+    missing = [o for o in options_of(name) if f"`{o}" not in found[1]]
+    assert not missing
+
+
+@each_node
+def test_the_docstring_explains_each_option(name: str) -> None:
+    text = inspect.getdoc(class_of(name)) or ""
+    missing = [o for o in options_of(name) if not re.search(rf"\b{o}\b", text)]
+    assert not missing
