@@ -10,7 +10,6 @@ from pichannels.cli.common import ExitCode, common_options, json_option, load_pr
 from pichannels.cli.output import complain, say, say_json
 from pichannels.config import SettingsProblems
 from pichannels.errors import SettingsError
-from pichannels.project import Project
 
 __all__ = ["check"]
 
@@ -36,11 +35,12 @@ def check(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         say_json({"ok": True, "problems": [], "channels": channels})
     else:
-        say(f"{_where(project)}: all is well, {len(channels)} channels")
+        number = _counted(len(channels), "channel")
+        say(f"{project.path}: all is well, {number}")
 
 
-def _where(project: Project) -> str:
-    return str(project.path or project.name)
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _tell(problems: list[SettingsError], as_json: bool) -> None:
@@ -50,8 +50,7 @@ def _tell(problems: list[SettingsError], as_json: bool) -> None:
         return
     for problem in problems:
         complain(str(problem))
-    number = len(problems)
-    complain(f"{number} problem{'s' if number > 1 else ''}")
+    complain(_counted(len(problems), "problem"))
 
 
 def _fields(problem: SettingsError) -> dict[str, Any]:

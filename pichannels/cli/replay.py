@@ -13,6 +13,7 @@ from pichannels.cli.common import (
     common_options,
     json_option,
 )
+from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import complain, say, say_json
 from pichannels.control import history
 from pichannels.control.client import ControlClient
@@ -78,6 +79,7 @@ def _replay(wanted: Selection, dry_run: bool) -> dict[str, Any]:
             async with opened_stores(project):
                 report = await history.replay(project, wanted, dry_run=True)
         else:
+            configure_logging(project.config.logging)
             async with Engine(project, control=False, simulator=False, sources=False):
                 report = await history.replay(project, wanted)
         return msgspec.structs.asdict(report)

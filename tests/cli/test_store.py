@@ -1,0 +1,144 @@
+"""`pichannels store`, `replay` and `status`, with and without an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.folders import Folder, settings
+
+
+@contextmanager
+def messages_in(folder: Folder, state: str) -> Iterator[Folder]:
+    """Three messages, one of them rejected, in a running or stopped instance."""
+    folder.write("settings.py", settings())
+    with folder.start():
+        folder.wait_for_settled(3)
+        if state == "stopped":
+            folder.stop()
+        yield folder
+
+
+@pytest.fixture(params=["running", "stopped"], scope="module")
+def kept(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Folder]:
+    """Messages for the tests that only read."""
+    with messages_in(Folder(tmp_path_factory.mktemp("kept")), request.param) as folder:
+        yield folder
+
+
+@pytest.fixture(params=["running", "stopped"])
+def own(request: pytest.FixtureRequest, empty: Folder) -> Iterator[Folder]:
+    """Messages for one test that adds to them."""
+    with messages_in(empty, request.param) as folder:
+        yield folder
+
+
+def test_stores_are_listed(kept: Folder) -> None:
+    result = kept.run("store", "list", "--json")
+    assert result.json == [
+        {"channel": "values", "store": "SQLiteMessageStore", "messages": 3}
+    ]
+
+
+def test_messages_are_found(kept: Folder) -> None:
+    found = kept.run("store", "search", "value 1", "--json").json
+    assert [(row["payload"], row["state"]) for row in found] == [
+        ("value 1", "processed")
+    ]
+
+
+def test_a_message_is_shown_whole(kept: Folder) -> None:
+    result = kept.run("store", "show", "3", "--json")
+    assert result.json["outcome"]["err_msg"] == "value 2 is refused"
+    assert result.json["message"]["payload"] == "value 2"
+
+
+def test_a_dry_run_tells_the_count(kept: Folder) -> None:
+    result = kept.run("replay", "--state", "processed", "--dry-run")
+    assert (result.code, result.out) == (0, "2 messages would be replayed\n")
+    assert len(kept.lines()) == 2
+
+
+def test_a_message_is_replayed_by_its_id(own: Folder) -> None:
+    own.write("mended", "")
+    result = own.run("replay", "3")
+    assert result.code == 0
+    assert result.out.startswith("1 of 1 messages replayed: 1 processed")
+    assert own.lines()[-1] == "value 2 replay"
+
+
+def test_a_replay_that_fails_again_is_told(own: Folder) -> None:
+    result = own.run("replay", "--state", "rejected")
+    assert result.code == 1
+    assert result.err.endswith("values 3: value 2 is refused\n")
+
+
+def test_a_replay_runs_no_sources(own: Folder) -> None:
+    result = own.run("replay", "1", "2", "--json")
+    assert result.json["processed"] == 2
+    assert len(own.lines()) == 4
+
+
+def test_the_journal_is_copied_and_verified(own: Folder) -> None:
+    copied = own.run("store", "backup", "copy.sqlite", "--json").json
+    path = own.path / "copy.sqlite"
+    assert copied == {"path": str(path), "bytes": path.stat().st_size}
+    assert own.run("store", "verify").out == "all is well\n"
+    assert own.run("store", "verify", "--file", str(path)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "expected"),
+    [
+        (("store", "show", "99"), 1, "holds no message '99'"),
+        (("store", "search", "-c", "valus"), 2, "did you mean 'values'?"),
+        (("store", "search", "--start", "yesterday"), 2, "no ISO 8601 time"),
+        (("replay",), 2, "say which messages"),
+        (("replay", "1", "--start", "2024-01-01"), 2, "with ids no other condition"),
+        (("store", "backup", "settings.py"), 2, "exists"),
+    ],
+)
+def test_mistakes_are_told_the_same_way(
+    own: Folder, args: tuple[str, ...], code: int, expected: str
+) -> None:
+    result = own.run(*args)
+    assert (result.code, expected in result.err) == (code, True), result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_damaged_backup_is_told(empty: Folder) -> None:
+    empty.write("copy.sqlite", "this is no database" * 100)
+    result = empty.run("store", "verify", "--file", "copy.sqlite")
+    assert (result.code, "Traceback" in result.err) == (1, False)
+    assert "copy.sqlite" in result.err
+
+
+def test_tables_are_for_people(kept: Folder) -> None:
+    result = kept.run("store", "search", "--oldest-first")
+    assert [line.split()[0] for line in result.out.splitlines()] == ["id", *"123"]
+
+
+@pytest.mark.parametrize("kept", ["running"], indirect=True)
+def test_the_status_is_told(kept: Folder) -> None:
+    result = kept.run("status")
+    assert "plant is running, process" in result.out
+    assert result.out.splitlines()[-1].split() == [
+        *("values", "waiting", "3", "2", "0", "1", "0", "0", "0")
+    ]
+
+
+@pytest.mark.parametrize("kept", ["stopped"], indirect=True)
+def test_without_an_instance_there_is_no_status(kept: Folder) -> None:
+    result = kept.run("status")
+    assert (result.code, "no instance runs" in result.err) == (4, True)
+
+
+def test_settings_that_are_wrong_by_now_hide_no_instance(plant: Folder) -> None:
+    with plant.start():
+        Path(plant.path / "settings.py").write_text("CHANNELS = [")
+        assert plant.run("status").code == 0
