@@ -207,9 +207,7 @@ def test_an_unknown_option_is_refused(name: str) -> None:
 
 
 @each_node
-def test_a_node_takes_a_name(
-    name: str,
-) -> None:
+def test_a_node_takes_a_name(name: str) -> None:
     node = CASES[name].make(Place(Path(), "http://host/"), name="mine")
     assert node.name == "mine"
 
