@@ -120,7 +120,7 @@ class Folder:
     def wait_for_settled(self, count: int) -> None:
         """Until the running instance has settled so many messages."""
         while True:
-            (channel,) = self.run("status", "--json").json["channels"]
+            channel = self.run("status", "--json").json["channels"][0]
             if channel["processed"] + channel["rejected"] >= count:
                 return
 

@@ -1,0 +1,65 @@
+"""What all commands have in common."""
+
+from __future__ import annotations
+
+import json
+import platform
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from pichannels import __version__
+from pichannels.cli import cli
+from tests.cli.folders import Folder
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(cli, args)
+
+
+def test_the_commands_are_listed_with_what_they_do() -> None:
+    text = run("--help").output
+    for name, command in cli.commands.items():
+        assert f"  {name} " in text
+        assert command.get_short_help_str(100) in text
+
+
+def test_the_exit_codes_are_told() -> None:
+    assert "Exit codes: 0 all is well" in run("--help").output
+
+
+@pytest.mark.parametrize("args", [("version",), ("--version",)])
+def test_the_version_is_told(args: tuple[str, ...]) -> None:
+    assert run(*args).output.startswith(f"pichannels {__version__}")
+
+
+def test_programs_get_the_versions() -> None:
+    found = json.loads(run("version", "--json").output)
+    assert found["python"] == platform.python_version()
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    result = run("strat")
+    assert result.exit_code == 2
+    assert "No such command 'strat'" in result.output
+
+
+def test_the_module_is_the_command(empty: Folder) -> None:
+    assert empty.run("version").out.startswith("pichannels ")
+
+
+def every_command() -> list[str]:
+    names: list[str] = []
+    for name, command in cli.commands.items():
+        if isinstance(command, click.Group):
+            names += [f"{name} {sub}" for sub in command.commands]
+        names.append(name)
+    return names
+
+
+@pytest.mark.parametrize("name", every_command())
+def test_each_command_has_help_of_its_own(name: str) -> None:
+    result = run(*name.split(), "-h")
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: cli {name}")
