@@ -23,7 +23,7 @@ from pichannels.retry import RetryPolicy
 from pichannels.states import Entry
 from pichannels.store import MessageStore, MessageStoreFactory
 
-__all__ = ["BaseChannel"]
+__all__ = ["BaseChannel", "replayed"]
 
 logger: Final = logging.getLogger("pichannels.channels")
 
