@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
+from pichannels.errors import Stopped, UsageError
 from pichannels.message import Message
 from pichannels.states import State
 
@@ -81,16 +82,26 @@ class Hold:
         self.release()
 
     def settle_with(self, msg: Message) -> None:
-        """This reason is gone when `msg`, which contains it, is settled."""
+        """This reason is gone when `msg`, which contains it, is settled.
+
+        Raises:
+            UsageError: `msg` is not on its way through a channel.
+        """
         other: Delivery | None = msg.delivery
-        if other is None or other is self._delivery:
+        if other is None:
+            raise UsageError(
+                "only a message on its way through a channel settles another one;"
+                " make it with msg.derive(payload)"
+            )
+        if other is self._delivery:
             self.release()
         else:
             other.on_settled(self._follow)
 
     def _follow(self, other: Delivery) -> None:
-        if other.error is not None:
-            self.fail(other.error)
+        failure = other.failure
+        if failure is not None:
+            self.fail(failure)
         else:
             self.release()
 
@@ -103,11 +114,17 @@ class Delivery:
     """
 
     owed = 1
+    is_plain = True
+    """Whether nothing but the run of the chain is to be looked at."""
     seq = 0
     attempts = 1
     store_id: str | None = None
     error: BaseException | None = None
+    error_at = ""
     failed_at = ""
+    """Where the chain failed; `error_at` is where what it waits for did."""
+    noted: BaseException | None = None
+    """The failed samples that were set aside last."""
     outcome: Outcome | None = None
     meta: dict[str, Any] | None = None
     sample_errors: list[dict[str, Any]] | None = None
@@ -123,6 +140,19 @@ class Delivery:
         """One more reason to wait."""
         return Hold(self)
 
+    @property
+    def failure(self) -> BaseException | None:
+        """What the entry message failed with or was rejected for."""
+        if self.error is not None or self.outcome is None:
+            return self.error
+        is_bad = self.outcome.state in (State.ERROR, State.REJECTED)
+        return self.outcome.error if is_bad else None
+
+    def end(self, outcome: Outcome) -> None:
+        """The chain has run; that is one reason less."""
+        self.outcome = outcome
+        self.release()
+
     def release(self) -> None:
         """One reason less; the last one settles."""
         self.owed -= 1
@@ -134,10 +164,11 @@ class Delivery:
         """Remember a failure; the first one is the one that is told."""
         if self.error is None:
             self.error = error
-            self.failed_at = node.fullpath() if node is not None else ""
+            self.error_at = node.fullpath() if node is not None else ""
 
     def on_settled(self, listener: Callable[[Delivery], None]) -> None:
         """Call `listener` when settled; at once if that is so already."""
+        self.is_plain = False
         if self.owed == 0:
             listener(self)
         elif self._listeners is None:
@@ -147,12 +178,14 @@ class Delivery:
 
     def wait_for(self, ack: Awaitable[Any], node: Named) -> None:
         """Stay unsettled until `ack` is done; its exception is a failure."""
-        hold = self.hold()
         future = asyncio.ensure_future(ack)
+        if future is not ack and isinstance(future, asyncio.Task):
+            future.set_name(f"{node.fullpath()}: acknowledgement")
+        hold = self.hold()
 
         def acknowledged(done: asyncio.Future[Any]) -> None:
             if done.cancelled():
-                hold.fail(asyncio.CancelledError(), node)
+                hold.fail(Stopped("the acknowledgement was cancelled"), node)
             elif (error := done.exception()) is not None:
                 hold.fail(error, node)
             else:
@@ -162,6 +195,7 @@ class Delivery:
 
     def set_aside(self, node: str, causes: dict[str, str], count: int) -> None:
         """Remember samples that failed: what identifies each -> its cause."""
+        self.is_plain = False
         self.sample_error_count += count
         if self.sample_errors is None:
             self.sample_errors = []

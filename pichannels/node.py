@@ -34,7 +34,7 @@ from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Final, NamedTuple, Protocol
 
-from pichannels.delivery import Hold
+from pichannels.delivery import Delivery, Hold
 from pichannels.errors import (
     Dropped,
     EndOfChain,
@@ -53,6 +53,7 @@ __all__ = ["BaseNode", "Pending", "Step", "ThreadNode"]
 logger: Final = logging.getLogger("pichannels.nodes")
 
 Step = Callable[[Message], Any]
+_Finish = Callable[[Message], Message]
 Mock = Message | Callable[[Message], Any] | None
 
 _INSTRUCTIONS = (Dropped, Rejected, EndOfChain, SampleErrors)
@@ -248,7 +249,7 @@ class BaseNode:
 
     async def handle(self, msg: Message) -> Any:
         """Process one message with all options of the node."""
-        result = self.step()(msg)
+        result = self._own_step()(msg)
         return await result if inspect.isawaitable(result) else result
 
     async def async_run(self, msg: Message) -> Any:
@@ -262,9 +263,12 @@ class BaseNode:
 
     def step(self) -> Step:
         """What the chain calls; decided once, when the chain is built."""
-        kind = type(self)
-        if kind.handle is not BaseNode.handle:
+        if type(self).handle is not BaseNode.handle:
             return self.handle
+        return self._own_step()
+
+    def _own_step(self) -> Step:
+        kind = type(self)
         overloaded = (
             kind.run is not BaseNode.run or kind.async_run is not BaseNode.async_run
         )
@@ -295,7 +299,7 @@ class BaseNode:
             msg.add_context(self.store_input_as, msg)
         kept = msg.copy() if self.passthrough else None
         result = await self._tried(call, msg)
-        return self._finished(result, kept)
+        return self._finished(result, partial(self._finish, msg.delivery, kept))
 
     async def _tried(self, call: Step, msg: Message) -> Any:
         if self.retry is NO_RETRY:
@@ -329,35 +333,38 @@ class BaseNode:
             return iter([item async for item in result])
         return result
 
-    def _finished(self, result: Any, kept: Message | None) -> Any:
+    def _finished(self, result: Any, finish: _Finish) -> Any:
         if isinstance(result, Message):
-            return self._finish(result, kept)
-        if isinstance(result, Pending):
-            return Pending(self._finish(result.message, kept), result.ack)
+            return finish(result)
+        if isinstance(result, Pending) and isinstance(result.message, Message):
+            return Pending(finish(result.message), result.ack)
         if isinstance(result, AsyncGeneratorType):
-            return self._finish_async(result, kept)
+            return self._finish_async(result, finish)
         if isinstance(result, Iterator):
-            return self._finish_each(result, kept)
+            return self._finish_each(result, finish)
         raise NodeResultError(self.fullpath(), result)
 
-    def _finish_each(
-        self, results: Iterable[Any], kept: Message | None
-    ) -> Iterator[Any]:
+    def _finish_each(self, results: Iterable[Any], finish: _Finish) -> Iterator[Any]:
         for result in results:
-            yield self._finished(result, kept)
+            yield self._finished(result, finish)
 
     async def _finish_async(
-        self, results: AsyncIterator[Any], kept: Message | None
+        self, results: AsyncIterator[Any], finish: _Finish
     ) -> AsyncIterator[Any]:
         async for result in results:
-            yield self._finished(result, kept)
+            yield self._finished(result, finish)
 
-    def _finish(self, result: Message, kept: Message | None) -> Message:
+    def _finish(
+        self, delivery: Delivery | None, kept: Message | None, result: Message
+    ) -> Message:
+        result.delivery = delivery
         if self.store_meta and self.channel is not None:
             self.channel.note_meta(result, self.store_meta)
         if self.store_output_as:
             result.add_context(self.store_output_as, result)
         if kept is not None:
+            # Each of several results gets payload and meta of its own.
+            kept = kept.copy()
             result.payload, result.meta = kept.payload, kept.meta
         if self.log_output:
             result.log(logger)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from pichannels.channels.branches import Branch
@@ -73,6 +74,8 @@ class BaseChannel(Processing):
             raise UsageError(f"{type(self).__name__} has no option {option!r}{hint}")
         super().__init__(lanes, key, raise_dropped)
         self.parent = parent_channel
+        if parent_channel is not None:
+            self.events = parent_channel.events
         self.short_name = name or type(self).__name__
         self.is_auto_named = name is None
         self.name = (
@@ -94,6 +97,8 @@ class BaseChannel(Processing):
         self._retry = retry or RetryPolicy(attempts=0)
         self._inlet: Inlet | None = None
         self._fork_queue: ForkQueue | None = None
+        self._parts = AsyncExitStack()
+        self._deadline = 0.0
         self._status = Status.STOPPED
 
     # Lifecycle
@@ -142,26 +147,34 @@ class BaseChannel(Processing):
         """
         self._change(Status.STARTING)
         try:
-            await self._start_store()
-            for step in self.steps:
-                if isinstance(step, BaseNode) and not step.is_replaced:
-                    await step.start()
-            for channel in self.subchannels():
-                await channel.start()
-            self._compile()
+            await self._start_parts()
+            self._change(Status.WAITING)
+            self._open()
+            if self.has_source_enabled:
+                await self.start_source()
         except BaseException:
+            self._is_open = self._is_plain = False
             self._change(Status.STOPPING)
             await self._stop_parts()
-            self._change(Status.STOPPED)
             raise
+
+    async def _start_parts(self) -> None:
+        await self._start_store()
+        for step in self.steps:
+            if isinstance(step, BaseNode) and not step.is_replaced:
+                await step.start()
+                self._parts.push_async_callback(step.stop)
+        for channel in self.subchannels():
+            await channel.start()
+            self._parts.push_async_callback(self._stop_sub_channel, channel)
+        self._compile()
+
+    def _open(self) -> None:
         self._is_open = True
         self._is_plain = self._recorder is None and self._key is None
-        self._change(Status.WAITING)
         if self.journal is not None:
             self._inlet = self._make_inlet(self.journal)
             self._inlet.recover()
-        if self.has_source_enabled:
-            await self.start_source()
 
     async def stop(self) -> None:
         """Take no more messages, finish those in flight, stop the parts.
@@ -169,24 +182,37 @@ class BaseChannel(Processing):
         What is not settled after `drain_timeout` stays in the journal and runs
         again at the next start. Stopping a stopped channel does nothing.
         """
+        await self._stop_by(asyncio.get_running_loop().time() + self.drain_timeout)
+
+    async def _stop_by(self, deadline: float) -> None:
         if self.is_stopped():
             return
-        if self.has_source_enabled:
-            await self.stop_source()
-        self._is_open = self._is_plain = False
-        self._change(Status.STOPPING)
+        self._deadline = deadline
         try:
-            async with asyncio.timeout(self.drain_timeout):
+            if self.has_source_enabled:
+                await self.stop_source()
+        finally:
+            self._is_open = self._is_plain = False
+            self._change(Status.STOPPING)
+            try:
+                await self._drain_by(deadline)
+            finally:
+                await self._stop_parts()
+
+    async def _drain_by(self, deadline: float) -> None:
+        try:
+            async with asyncio.timeout_at(deadline):
                 await self.drain()
         except TimeoutError:
             logger.warning(
-                "%s: not settled after %g s; %d messages run again at the next start",
+                "%s: not settled in time; %d messages run again at the next start",
                 self.name,
-                self.drain_timeout,
                 self._inlet.in_memory if self._inlet else self._running,
             )
-        await self._stop_parts()
-        self._change(Status.STOPPED)
+
+    async def _stop_sub_channel(self, channel: BaseChannel) -> None:
+        # All of a channel has one limit, so that branches do not add up.
+        await channel._stop_by(self._deadline)
 
     async def start_source(self) -> None:
         """Called at the end of `start`; begin here to receive messages."""
@@ -198,6 +224,8 @@ class BaseChannel(Processing):
 
     async def drain(self) -> None:
         """Until all messages that came in are settled."""
+        if self._fork_queue is not None:
+            await self._fork_queue.drain()
         self._is_draining = True
         while self._running:
             self._idle.clear()
@@ -207,18 +235,18 @@ class BaseChannel(Processing):
             await self._inlet.drain()
 
     async def _stop_parts(self) -> None:
+        """Stop all that was started, in reverse; one that fails stops no other."""
         inlet, self._inlet = self._inlet, None
-        if inlet is not None:
-            await inlet.close()
-        if self._fork_queue is not None:
-            await self._fork_queue.close()
-        for channel in self.subchannels():
-            await channel.stop()
-        for step in self.steps:
-            if isinstance(step, BaseNode):
-                await step.stop()
-        if self.message_store is not None:
-            await self.message_store.stop()
+        try:
+            if inlet is not None:
+                await inlet.close()
+            if self._fork_queue is not None:
+                await self._fork_queue.close()
+        finally:
+            try:
+                await self._parts.aclose()
+            finally:
+                self._change(Status.STOPPED)
 
     async def _start_store(self) -> None:
         store = self.message_store
@@ -235,6 +263,7 @@ class BaseChannel(Processing):
         else:
             self._recorder = StoreRecorder(self.name, store)
         await store.start()
+        self._parts.push_async_callback(store.stop)
 
     def _make_inlet(self, journal: Journal) -> Inlet:
         return Inlet(
@@ -251,6 +280,17 @@ class BaseChannel(Processing):
         """Whether the journal is also the history of this channel."""
         return isinstance(self._recorder, JournalRecorder)
 
+    @property
+    def history(self) -> StoreRecorder | None:
+        """Where messages are kept beside the journal, if they are."""
+        recorder = self._recorder
+        return recorder if isinstance(recorder, StoreRecorder) else None
+
+    def is_in_progress(self, seq: int) -> bool:
+        """Whether `run` works on this message of the journal."""
+        recorder = self._recorder
+        return isinstance(recorder, JournalRecorder) and seq in recorder.in_progress
+
     def _change(self, status: Status) -> None:
         old = self._status
         check_change(old, status)
@@ -263,7 +303,12 @@ class BaseChannel(Processing):
         self, name: str, factory: MessageStoreFactory | None
     ) -> BaseChannel:
         """A channel whose parent is this one."""
-        return BaseChannel(name, self, message_store_factory=factory)
+        return BaseChannel(
+            name,
+            self,
+            message_store_factory=factory,
+            drain_timeout=self.drain_timeout,
+        )
 
     # Ways in
 

@@ -6,11 +6,11 @@ the user adds nodes to.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pichannels.channels.chain import Replaced
-from pichannels.errors import Dropped, MessageError
+from pichannels.errors import MessageError, SampleErrors
 from pichannels.message import Message
 from pichannels.node import Step
 
@@ -88,26 +88,20 @@ class When(Branch):
         return Replaced(await self.channels[0].follow(msg))
 
     def _split(self, msg: Message) -> Any:
-        taken, left = _partition(msg, [self.condition])
-        if not taken[0]:
+        found = _partition(msg, [self.condition])
+        if not (found.taken[0] or found.failed):
             return msg
-        if not left:
+        if not (found.left or found.failed):
             return self._divert(msg)
-        return self._parts(msg, taken[0], left)
+        return self._parts(msg, found)
 
-    async def _parts(
-        self, msg: Message, taken: list[Any], left: list[Any]
-    ) -> AsyncIterator[Message | Replaced]:
-        error = None
-        try:
-            yield await self._divert(_part(msg, taken))
-        except Dropped:
-            pass
-        except Exception as exc:
-            error = exc
-        yield _part(msg, left)
-        if error is not None:
-            raise error
+    def _parts(self, msg: Message, found: _Partition) -> Iterator[Any]:
+        if found.taken[0]:
+            yield self._divert(_part(msg, found.taken[0]))
+        if found.left:
+            yield _part(msg, found.left)
+        if found.failed:
+            raise SampleErrors(found.failed)
 
 
 class Case(Branch):
@@ -139,33 +133,22 @@ class Case(Branch):
         return msg
 
     def _split(self, msg: Message) -> Any:
-        taken, left = _partition(msg, self.conditions)
-        used = [index for index, part in enumerate(taken) if part]
-        if not used:
+        found = _partition(msg, self.conditions)
+        used = [index for index, part in enumerate(found.taken) if part]
+        if not (used or found.failed):
             return msg
-        if len(used) == 1 and not left:
+        if len(used) == 1 and not (found.left or found.failed):
             return self.channels[used[0]].follow(msg)
-        return self._parts(msg, taken, left)
+        return self._parts(msg, found)
 
-    async def _parts(
-        self, msg: Message, taken: list[list[Any]], left: list[Any]
-    ) -> AsyncIterator[Message]:
-        error = None
-        for channel, samples in zip(self.channels, taken, strict=True):
-            if not samples:
-                continue
-            try:
-                result = await channel.follow(_part(msg, samples))
-            except Dropped:
-                continue
-            except Exception as exc:
-                error = exc
-                continue
-            yield result
-        if left:
-            yield _part(msg, left)
-        if error is not None:
-            raise error
+    def _parts(self, msg: Message, found: _Partition) -> Iterator[Any]:
+        for channel, samples in zip(self.channels, found.taken, strict=True):
+            if samples:
+                yield channel.follow(_part(msg, samples))
+        if found.left:
+            yield _part(msg, found.left)
+        if found.failed:
+            raise SampleErrors(found.failed)
 
 
 def holds(condition: Condition, subject: Any) -> bool:
@@ -173,25 +156,34 @@ def holds(condition: Condition, subject: Any) -> bool:
     return bool(condition(subject) if callable(condition) else condition)
 
 
-def _partition(
-    msg: Message, conditions: Sequence[Condition]
-) -> tuple[list[list[Any]], list[Any]]:
-    """The samples for each condition, first match, and those that match none."""
+class _Partition(NamedTuple):
+    """The samples for each condition, those that match none, and those that one
+    could not be asked about."""
+
+    taken: list[list[Any]]
+    left: list[Any]
+    failed: dict[int, BaseException | str]
+
+
+def _partition(msg: Message, conditions: Sequence[Condition]) -> _Partition:
+    """Each sample goes to the first condition that is true for it."""
     if not isinstance(msg.payload, list):
         raise MessageError(
             "each=True needs a batch, a list as payload; this message has a"
             f" {type(msg.payload).__name__}"
         )
-    taken: list[list[Any]] = [[] for _ in conditions]
-    left = []
-    for sample in msg.payload:
-        for condition, part in zip(conditions, taken, strict=True):
-            if holds(condition, sample):
-                part.append(sample)
-                break
-        else:
-            left.append(sample)
-    return taken, left
+    found = _Partition([[] for _ in conditions], [], {})
+    for index, sample in enumerate(msg.payload):
+        try:
+            for condition, part in zip(conditions, found.taken, strict=True):
+                if holds(condition, sample):
+                    part.append(sample)
+                    break
+            else:
+                found.left.append(sample)
+        except Exception as exc:
+            found.failed[index] = exc
+    return found
 
 
 def _part(msg: Message, samples: list[Any]) -> Message:

@@ -158,6 +158,8 @@ class ChainBuilder:
             raise UsageError(
                 f"case got {len(conditions)} conditions but {len(names)} names"
             )
+        if names is not None and len(set(names)) != len(names):
+            raise UsageError(f"channel {self.name!r}: case got a name twice: {names!r}")
         channels: list[BaseChannel] = []
         for number in range(len(conditions)):
             name = names[number] if names else None

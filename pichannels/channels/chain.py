@@ -10,15 +10,18 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Sequence
+from contextlib import aclosing
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from pichannels.delivery import Delivery
 from pichannels.errors import (
     Dropped,
     EndOfChain,
     NodeResultError,
+    Rejected,
     SampleErrors,
+    TryAgain,
 )
 from pichannels.message import Message
 from pichannels.node import Pending, Step
@@ -83,7 +86,12 @@ class Chain:
             return msg
         except SampleErrors as exc:
             assert step is not None
-            rest = _without_failed(msg, exc, delivery, step)
+            rest = None
+            if exc is not delivery.noted:
+                rest = _without_failed(msg, exc, delivery, step)
+            if rest is None:
+                delivery.failed_at = delivery.failed_at or step.fullpath()
+                raise
             return await self.run(rest, delivery, step.position + 1)
         except BaseException:
             if not delivery.failed_at and step is not None:
@@ -95,16 +103,22 @@ class Chain:
     ) -> Message:
         """Run the rest of the chain for each result, in order.
 
-        A part that fails does not stop the others. The last failure is raised at the
-        end, else the result is that of the last part that was not dropped.
+        A part that fails does not stop the others. The gravest failure is raised at
+        the end, else the result is that of the last part that was not dropped.
         """
         parts = _Parts(self, delivery, step)
-        if isinstance(results, AsyncGeneratorType):
-            async for result in results:
-                await parts.run(result)
-        else:
-            for result in results:
-                await parts.run(result)
+        try:
+            if isinstance(results, AsyncGeneratorType):
+                async with aclosing(results):
+                    async for result in results:
+                        await parts.run(result)
+            else:
+                for result in results:
+                    await parts.run(result)
+        except Exception as exc:
+            if parts.count == 0:
+                raise
+            await parts.end_early(exc, msg)
         step.processed += 1
         return parts.result()
 
@@ -117,34 +131,87 @@ class _Parts:
         self._delivery = delivery
         self._step = step
         self._last: Message | None = None
-        self._error: Exception | None = None
-        self._dropped: Dropped | None = None
+        self._failure: _Failure | None = None
+        self._ended: _Failure | None = None
+        self.count = 0
 
     async def run(self, result: Any) -> None:
+        """Run one part, whatever comes of it."""
+        self.count += 1
+        try:
+            self._last = await self._run(result)
+        except Dropped as exc:
+            taken = self._taken(exc)
+            self._ended = self._ended or taken
+        except SampleErrors as exc:
+            # All that was in this part; the chain of the part has noted them.
+            self._ended = self._taken(exc)
+        except Exception as exc:
+            self._fail(self._taken(exc))
+
+    async def _run(self, result: Any) -> Message:
+        if type(result) is CoroutineType:
+            result = await result
         if type(result) is Replaced:
-            self._last = result.message
-            return
+            return result.message
         part = await _plain(result, self._step, self._delivery)
         if type(part) is not Message:
             raise NodeResultError(self._step.fullpath(), result)
         part.delivery = self._delivery
-        try:
-            self._last = await self._chain.run(
-                part, self._delivery, self._step.position + 1
-            )
-        except Dropped as exc:
-            self._dropped = exc
-        except Exception as exc:
-            if self._error is not None:
-                logger.warning("%s: a part failed: %s", self._step.name, self._error)
-            self._error = exc
+        return await self._chain.run(part, self._delivery, self._step.position + 1)
+
+    def _taken(self, exc: Exception) -> _Failure:
+        """The failure with its place, which the next part must not find."""
+        at = self._delivery.failed_at or self._step.fullpath()
+        self._delivery.failed_at = ""
+        return _Failure(exc, at)
+
+    def _fail(self, new: _Failure) -> None:
+        old, self._failure = self._failure, new
+        if old is not None:
+            if _gravity(old.error) > _gravity(new.error):
+                old, self._failure = new, old
+            logger.warning("%s: a part failed: %s", old.at, old.error)
+
+    async def end_early(self, exc: Exception, msg: Message) -> None:
+        """The step raised after it had yielded parts; they stay as they are."""
+        if isinstance(exc, EndOfChain | Dropped):
+            return
+        if not isinstance(exc, SampleErrors):
+            self._fail(self._taken(exc))
+            return
+        _set_aside(msg, exc, self._delivery, self._step)
+        if isinstance(exc.message, Message):
+            await self.run(exc.message)
+        elif self._last is None:
+            self._ended = self._taken(exc)
 
     def result(self) -> Message:
-        if self._error is not None:
-            raise self._error
-        if self._last is None:
-            raise self._dropped or Dropped("nothing was left")
-        return self._last
+        failure = self._failure
+        if failure is None and self._last is None:
+            failure = self._ended or self._taken(Dropped("nothing was left"))
+        if failure is None:
+            assert self._last is not None
+            return self._last
+        self._delivery.failed_at = failure.at
+        if isinstance(failure.error, SampleErrors):
+            self._delivery.noted = failure.error
+        raise failure.error
+
+
+class _Failure(NamedTuple):
+    """What a part ended with, and where."""
+
+    error: Exception
+    at: str
+
+
+def _gravity(error: Exception) -> int:
+    # Trying again is worth it for all parts; a failure is not to be taken for a
+    # rejection, which nobody looks at again.
+    if isinstance(error, TryAgain):
+        return 2
+    return 0 if isinstance(error, Rejected) else 1
 
 
 async def _plain(result: Any, step: ChainStep, delivery: Delivery) -> Any:
@@ -178,22 +245,26 @@ def _as_message(result: Message) -> Message:
 
 def _without_failed(
     msg: Message, exc: SampleErrors, delivery: Delivery, step: ChainStep
-) -> Message:
-    """The message without the samples that failed.
+) -> Message | None:
+    """The message without the samples that failed; None when nothing is left."""
+    _set_aside(msg, exc, delivery, step)
+    rest: Any = exc.message
+    if not isinstance(rest, Message):
+        if not isinstance(msg.payload, list):
+            return None
+        msg.payload = [s for i, s in enumerate(msg.payload) if i not in exc.causes]
+        rest = msg if msg.payload else None
+    if rest is None:
+        return None
+    rest.delivery = delivery
+    return cast(Message, rest)
 
-    Raises:
-        SampleErrors: the same, when nothing is left or the message is no batch.
-    """
+
+def _set_aside(
+    msg: Message, exc: SampleErrors, delivery: Delivery, step: ChainStep
+) -> None:
     delivery.set_aside(step.fullpath(), _described(msg, exc), len(exc.causes))
-    if isinstance(exc.message, Message):
-        return exc.message
-    if not isinstance(msg.payload, list):
-        raise exc
-    left = [s for i, s in enumerate(msg.payload) if i not in exc.causes]
-    if not left:
-        raise exc
-    msg.payload = left
-    return msg
+    delivery.noted = exc
 
 
 def _described(msg: Message, exc: SampleErrors) -> dict[str, str]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from pichannels.delivery import Hold, Outcome
+from pichannels.errors import ChannelStopped, Stopped
+from pichannels.journal import Ticket
 from pichannels.message import Message
 from pichannels.states import State
 
 if TYPE_CHECKING:
     from pichannels.channels.base import BaseChannel
-    from pichannels.channels.inlet import Inlet
 
 __all__ = ["ForkQueue"]
 
@@ -45,66 +47,100 @@ class ForkQueue:
         """Accept the copy into the fork's own store, which is as good as done."""
         inlet = self._channel.inlet_if_durable()
         if inlet is None:
-            self._put(msg)
-            return msg
-        hold = msg.delivery.hold() if self._required else None
-        await self._accept(inlet, _copy(msg), hold)
+            return self._put(msg)
+        if self._required:
+            ticket = await inlet.hand_over(_copy(msg))
+            _hold_until_durable(msg, ticket, self._channel)
+        elif inlet.is_full:
+            self.discarded += 1
+        else:
+            with self._told():
+                await inlet.hand_over(_copy(msg))
         return msg
 
-    async def _accept(self, inlet: Inlet, msg: Message, hold: Hold | None) -> None:
-        ticket = await inlet.hand_over(msg)
-
-        def durable(done: asyncio.Future[None]) -> None:
-            error = None if done.cancelled() else done.exception()
-            if hold is not None and error is not None:
-                hold.fail(error)
-            elif hold is not None:
-                hold.release()
-
-        ticket.durable.add_done_callback(durable)
-
     def _put(self, msg: Message) -> Message:
-        if not self._required and len(self._waiting) >= WAITING_AT_MOST:
+        if self._required:
+            if self._channel.is_stopped():
+                raise ChannelStopped(self._channel.name)
+            copy = _copy(msg)
+            self._add(copy, msg.delivery.hold())
+        elif self._channel.is_stopped() or len(self._waiting) >= WAITING_AT_MOST:
             self.discarded += 1
-            return msg
-        hold = msg.delivery.hold() if self._required else None
-        self._waiting.append((_copy(msg), hold))
+        else:
+            with self._told():
+                self._add(_copy(msg), None)
+        return msg
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What goes wrong here is not the main chain's business."""
+        try:
+            yield
+        except Exception as exc:
+            self.discarded += 1
+            self._tell(exc)
+
+    def _tell(self, error: BaseException) -> None:
+        logger.warning("%s: a copy failed: %s", self._channel.name, error)
+        self._channel.events.fire(
+            "fork.failed", channel=self._channel.name, error=str(error)
+        )
+
+    def _add(self, copy: Message, hold: Hold | None) -> None:
+        self._waiting.append((copy, hold))
         if self._task is None:
             self._task = asyncio.create_task(
                 self._work(), name=f"{self._channel.name}: fork"
             )
-        return msg
 
     async def _work(self) -> None:
-        try:
-            while self._waiting:
-                msg, hold = self._waiting.popleft()
-                await self._run(msg, hold)
-        finally:
-            self._task = None
+        while self._waiting:
+            msg, hold = self._waiting[0]
+            await self._run(msg, hold)
+            self._waiting.popleft()
+        self._task = None
 
     async def _run(self, msg: Message, hold: Hold | None) -> None:
         try:
-            outcome = await self._channel.run(msg)
+            outcome = await self._channel.run_taken(msg)
         except Exception as exc:
             outcome = Outcome(State.ERROR, msg, exc)
         if outcome.state is State.ERROR:
             assert outcome.error is not None
-            self._channel.events.fire(
-                "fork.failed", channel=self._channel.name, error=str(outcome.error)
-            )
+            self._tell(outcome.error)
             if hold is not None:
                 hold.fail(outcome.error, self._channel)
-                return
-        if hold is not None:
+        elif hold is not None:
             hold.release()
 
+    async def drain(self) -> None:
+        """Until no copy waits."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
+
     async def close(self) -> None:
-        """Work no more; the messages whose copies wait stay unsettled."""
+        """Work no more; the messages whose copies wait fail."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+        waiting, self._waiting = self._waiting, deque()
+        for _, hold in waiting:
+            if hold is not None:
+                hold.fail(ChannelStopped(self._channel.name), self._channel)
+
+
+def _hold_until_durable(msg: Message, ticket: Ticket, fork: BaseChannel) -> None:
+    hold: Hold = msg.delivery.hold()
+
+    def durable(done: asyncio.Future[None]) -> None:
+        error = Stopped("gave up waiting") if done.cancelled() else done.exception()
+        if error is not None:
+            hold.fail(error, fork)
+        else:
+            hold.release()
+
+    ticket.durable.add_done_callback(durable)
 
 
 def _copy(msg: Message) -> Message:

@@ -14,10 +14,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from pichannels.channels.recording import facts_of
+from pichannels.channels.recording import StoreRecorder, facts_of
 from pichannels.delivery import Delivery, Outcome
-from pichannels.errors import CodecError, JournalError, TryAgain
-from pichannels.journal import Journal, Ticket
+from pichannels.errors import ChannelStopped, CodecError, JournalError, TryAgain
+from pichannels.journal import Journal, Record, Ticket
 from pichannels.message import Message
 from pichannels.retry import RetryPolicy
 from pichannels.states import State
@@ -28,6 +28,8 @@ logger: Final = logging.getLogger("pichannels.channels")
 
 LOADED_AT_ONCE: Final = 1000
 """How many spilled messages are read from the journal in one go."""
+WAIT_FOR_JOURNAL: Final = 0.5
+"""Seconds before a journal that could not be read is read again."""
 
 
 class Processor(Protocol):
@@ -37,6 +39,11 @@ class Processor(Protocol):
 
     @property
     def keeps(self) -> bool: ...
+
+    @property
+    def history(self) -> StoreRecorder | None: ...
+
+    def is_in_progress(self, seq: int) -> bool: ...
 
     async def attempt(self, msg: Message, delivery: Delivery) -> Outcome: ...
 
@@ -62,7 +69,7 @@ class Inlet:
         channel: who processes them.
         journal: where they are durable.
         lanes: how many are processed at the same time.
-        key: for more than one lane, what must stay in order among itself.
+        lane_of: for more than one lane, the number of the lane of a message.
         window: how many may be in memory, unsettled.
         window_bytes: how many bytes of them.
         retry: what to do when a node asks to try again.
@@ -91,13 +98,20 @@ class Inlet:
         self._newest = 0
         self._loaded = 0
         self._spilled = False
+        self._is_closed = False
         self._changed = asyncio.Event()
+        self._settling: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def in_memory(self) -> int:
         """How many unsettled messages are held in memory."""
         return self._count
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `hand_over` has to wait."""
+        return self._journal.is_full
 
     @property
     def _is_half_full(self) -> bool:
@@ -125,7 +139,8 @@ class Inlet:
             JournalError: it could not be made durable; it was not accepted.
         """
         ticket = await self.hand_over(msg, lane=lane, manifest=manifest)
-        await ticket.durable
+        # Whoever gives up waiting must not take the result from others.
+        await asyncio.shield(ticket.durable)
         return ticket.seq
 
     async def hand_over(
@@ -134,6 +149,8 @@ class Inlet:
         """`accept` without waiting until it is durable; the ticket tells."""
         if self._journal.is_full:
             await self._journal.room()
+        if self._is_closed:
+            raise ChannelStopped(self._channel.name)
         name = self._channel.name
         ticket = self._journal.append(
             name, msg, lane=lane, manifest=manifest, keep=self._channel.keeps
@@ -155,8 +172,16 @@ class Inlet:
         self._count += 1
         self._bytes += item.size
         self._loaded = item.seq
-        lane = self._lane_of(item.msg) if len(self._lanes) > 1 else 0
-        self._lanes[lane].append(item)
+        self._lanes[self._lane(item.msg)].append(item)
+
+    def _lane(self, msg: Message) -> int:
+        if len(self._lanes) == 1:
+            return 0
+        try:
+            return self._lane_of(msg)
+        except Exception:
+            # The attempt meets the same error, and there it costs this message.
+            return 0
 
     def _wake(self) -> None:
         self._changed.set()
@@ -178,7 +203,8 @@ class Inlet:
 
     async def close(self) -> None:
         """Stop processing; what is unsettled stays in the journal."""
-        tasks, self._tasks = self._tasks, []
+        self._is_closed = True
+        tasks, self._tasks = [*self._tasks, *self._settling], []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -189,36 +215,42 @@ class Inlet:
             while not self._spilled or self._is_half_full:
                 self._changed.clear()
                 await self._changed.wait()
-            await self._load_some()
+            try:
+                await self._load_some()
+            except JournalError as exc:
+                logger.error("%s: %s", self._channel.name, exc)
+                await asyncio.sleep(WAIT_FOR_JOURNAL)
             self._changed.set()
 
     async def _load_some(self) -> None:
         newest = self._newest
-        records = await self._journal.unsettled(
-            self._channel.name,
-            self._loaded,
-            min(LOADED_AT_ONCE, self._window),
-            max(self._window_bytes // 2, 1),
-        )
+        # What is handed over later is not to be read yet. Reading sees all that
+        # was handed over before; what could not be committed never will be there.
+        records = [
+            record
+            for record in await self._journal.unsettled(
+                self._channel.name,
+                self._loaded,
+                max(min(LOADED_AT_ONCE, self._window - self._count), 1),
+                max(self._window_bytes // 2, 1),
+            )
+            if record.seq <= newest
+        ]
         for record in records:
-            if record.seq > newest:
-                break
-            try:
-                msg = record.message()
-            except CodecError as exc:
-                self._loaded = record.seq
-                self._journal.settle(record.seq, State.ERROR, {"err_msg": str(exc)})
-                continue
-            self._put(_Item(record.seq, msg, len(record.data), None))
+            self._loaded = record.seq
+            if not self._channel.is_in_progress(record.seq):
+                self._take(record)
         if not records:
-            # What is newer than the last commit is not to be read yet; and what
-            # could not be committed never will be.
-            await self._journal.flush()
-            if self._loaded >= newest or not await self._journal.unsettled(
-                self._channel.name, self._loaded, 1
-            ):
-                self._loaded = max(self._loaded, newest)
-                self._spilled = self._loaded < self._newest
+            self._loaded = newest
+            self._spilled = newest < self._newest
+
+    def _take(self, record: Record) -> None:
+        try:
+            msg = record.message()
+        except CodecError as exc:
+            self._journal.settle(record.seq, State.ERROR, {"err_msg": str(exc)})
+        else:
+            self._put(_Item(record.seq, msg, len(record.data), None))
 
     async def _work(self, lane: deque[_Item]) -> None:
         while True:
@@ -244,10 +276,9 @@ class Inlet:
         delivery = Delivery()
         delivery.seq = item.seq
         delivery.attempts = 0
-        msg = item.msg
         while True:
             delivery.attempts += 1
-            outcome = await self._channel.attempt(msg, delivery)
+            outcome = await self._attempt(item, delivery)
             error = outcome.error
             if outcome.state is not State.ERROR or not isinstance(error, TryAgain):
                 break
@@ -262,11 +293,20 @@ class Inlet:
                 error,
             )
             await asyncio.sleep(delay)
-            msg = await self._original(item)
             delivery.failed_at = ""
-        delivery.outcome = outcome
         delivery.on_settled(lambda delivery: self._settled(item, delivery))
-        delivery.release()
+        delivery.end(outcome)
+
+    async def _attempt(self, item: _Item, delivery: Delivery) -> Outcome:
+        try:
+            if delivery.attempts > 1:
+                item.msg = await self._original(item)
+            history = self._channel.history
+            if history is not None and delivery.store_id is None:
+                await history.admit(item.msg, delivery)
+        except Exception as exc:
+            return Outcome(State.ERROR, item.msg, exc)
+        return await self._channel.attempt(item.msg, delivery)
 
     async def _original(self, item: _Item) -> Message:
         """The message as it was accepted: nodes may have changed the one in hand."""
@@ -278,7 +318,36 @@ class Inlet:
     def _settled(self, item: _Item, delivery: Delivery) -> None:
         assert delivery.outcome is not None
         outcome = self._channel.finish(delivery, delivery.outcome)
-        self._journal.settle(item.seq, outcome.state, facts_of(delivery, outcome))
+        if self._is_closed and outcome.state is State.ERROR:
+            # Perhaps it only failed because the channel stops.
+            return
+        history = self._channel.history
+        if history is None:
+            self._record(item, delivery, outcome)
+            return
+        task = asyncio.create_task(
+            self._keep(history, item, delivery, outcome),
+            name=f"{self._channel.name}: history",
+        )
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _keep(
+        self, history: StoreRecorder, item: _Item, delivery: Delivery, outcome: Outcome
+    ) -> None:
+        try:
+            settled = history.settle(delivery, outcome)
+            if settled is not None:
+                await settled
+        except Exception:
+            logger.exception("%s: message %d", self._channel.name, item.seq)
+        self._record(item, delivery, outcome)
+
+    def _record(self, item: _Item, delivery: Delivery, outcome: Outcome) -> None:
+        try:
+            self._journal.settle(item.seq, outcome.state, facts_of(delivery, outcome))
+        except JournalError as exc:
+            logger.warning("%s: message %d: %s", self._channel.name, item.seq, exc)
         self._forget(item)
 
     def _forget(self, item: _Item) -> None:

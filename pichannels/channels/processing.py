@@ -13,7 +13,14 @@ from pichannels.channels.chain import Chain, ChainStep
 from pichannels.channels.recording import Recorder
 from pichannels.channels.turn import Turn
 from pichannels.delivery import Delivery, Outcome
-from pichannels.errors import ChannelStopped, Dropped, Rejected, UsageError, nearest
+from pichannels.errors import (
+    ChannelStopped,
+    Dropped,
+    NodeResultError,
+    Rejected,
+    UsageError,
+    nearest,
+)
 from pichannels.events import EventBus
 from pichannels.message import Message
 from pichannels.states import State
@@ -74,7 +81,7 @@ class Processing(ChainBuilder):
             except Exception as exc:
                 outcome = self._outcome(msg, exc, delivery)
             else:
-                if delivery.owed == 1 and not delivery.sample_error_count:
+                if delivery.owed == 1 and delivery.is_plain:
                     self.processed += 1
                     return result
                 outcome = Outcome(State.PROCESSED, result)
@@ -105,35 +112,59 @@ class Processing(ChainBuilder):
         """
         if not self._is_open:
             raise ChannelStopped(self.name)
+        return await self.run_taken(msg)
+
+    async def run_taken(self, msg: Message) -> Outcome:
+        """`run` for a message that was taken before the channel began to stop."""
         self._running += 1
         try:
             delivery = Delivery()
-            if self._recorder is not None:
-                await self._recorder.admit(msg, delivery)
+            if self._recorder is None:
+                outcome = await self.attempt(msg, delivery)
+                return await self._settled(delivery, outcome)
+            return await self._run_recorded(self._recorder, msg, delivery)
+        finally:
+            self._leave()
+
+    async def _run_recorded(
+        self, recorder: Recorder, msg: Message, delivery: Delivery
+    ) -> Outcome:
+        await recorder.admit(msg, delivery)
+        try:
             outcome = await self.attempt(msg, delivery)
             outcome = await self._settled(delivery, outcome)
-            if self._recorder is not None:
-                settled = self._recorder.settle(delivery, outcome)
-                if settled is not None:
-                    await settled
+            settled = recorder.settle(delivery, outcome)
+            if settled is not None:
+                await settled
             return outcome
         finally:
-            self._running -= 1
-            if self._is_draining and not self._running:
-                self._idle.set()
+            recorder.leave(delivery)
 
-    async def attempt(self, msg: Message, delivery: Delivery) -> Outcome:
-        """Run the chain once, in turn; nothing is recorded."""
+    def _leave(self) -> None:
+        self._running -= 1
+        if self._is_draining and not self._running:
+            self._idle.set()
+
+    async def attempt(
+        self, msg: Message, delivery: Delivery, start: int = 0
+    ) -> Outcome:
+        """Run the chain once, in turn, from a step on; nothing is recorded."""
         turn = self._turn
         if self._key is not None:
-            turn = self._turns[self._lane_of(msg)]
+            try:
+                turn = self._turns[self._lane_of(msg)]
+            except Exception as exc:
+                return Outcome(State.ERROR, msg, exc, self.name)
         if turn.busy:
             await turn.wait()
         turn.busy = True
         self.received += 1
         msg.delivery = delivery
         try:
-            result = await self._run_chain(msg, delivery)
+            if start and self._chain is not None:
+                result = await self._chain.run(msg, delivery, start)
+            else:
+                result = await self._run_chain(msg, delivery)
             return Outcome(State.PROCESSED, result)
         except Exception as exc:
             return self._outcome(msg, exc, delivery)
@@ -141,16 +172,14 @@ class Processing(ChainBuilder):
             turn.done()
 
     def _outcome(self, msg: Message, exc: Exception, delivery: Delivery) -> Outcome:
-        if isinstance(exc, Dropped):
-            return Outcome(State.DROPPED, msg, exc, delivery.failed_at)
-        if isinstance(exc, Rejected):
+        state = _state_of(exc)
+        if state is State.REJECTED:
             logger.warning("%s: message %s rejected: %s", self.name, msg.uuid, exc)
-            return Outcome(State.REJECTED, msg, exc, delivery.failed_at)
-        return Outcome(State.ERROR, msg, exc, delivery.failed_at)
+        return Outcome(state, msg, exc, delivery.failed_at)
 
     async def _settled(self, delivery: Delivery, outcome: Outcome) -> Outcome:
         """The final outcome, when all that the message led to has ended."""
-        delivery.release()
+        delivery.end(outcome)
         if delivery.owed:
             await _settlement(delivery)
         return self.finish(delivery, outcome)
@@ -165,18 +194,22 @@ class Processing(ChainBuilder):
         return outcome
 
     def _finish_failed(self, delivery: Delivery, outcome: Outcome) -> Outcome:
-        if delivery.error is not None and outcome.state is not State.ERROR:
-            outcome = Outcome(
-                State.ERROR, outcome.message, delivery.error, delivery.failed_at
-            )
-        if outcome.state is State.DROPPED:
+        error = delivery.error
+        if error is not None and outcome.state is not State.ERROR:
+            state = State.REJECTED if isinstance(error, Rejected) else State.ERROR
+            outcome = Outcome(state, outcome.message, error, delivery.error_at)
+        self._count(outcome.state)
+        if outcome.state is State.ERROR:
+            self._tell_failure(outcome)
+        return outcome
+
+    def _count(self, state: State) -> None:
+        if state is State.DROPPED:
             self.dropped += 1
-        elif outcome.state is State.REJECTED:
+        elif state is State.REJECTED:
             self.rejected += 1
         else:
             self.failed += 1
-            self._tell_failure(outcome)
-        return outcome
 
     def _tell_failure(self, outcome: Outcome) -> None:
         logger.error(
@@ -200,16 +233,26 @@ class Processing(ChainBuilder):
     async def process(self, msg: Message) -> Message:
         """Run the chain; may be overloaded to do something around it."""
         assert self._chain is not None
+        if msg.delivery is None:
+            raise UsageError(
+                f"channel {self.name!r} was given a message made anew on its way; make"
+                " it with msg.derive(payload)"
+            )
         return await self._chain.run(msg, msg.delivery)
 
     async def _overloaded(self, msg: Message, delivery: Delivery) -> Message:
-        return await self.subhandle(msg)
+        result: Any = await self.subhandle(msg)
+        if not isinstance(result, Message):
+            raise NodeResultError(self.name, result)
+        return result
 
     async def inject(self, msg: Message, start_nodename: str | None = None) -> Message:
-        """Run a message from a node of this channel on; it is not stored.
+        """Run a message from a node of this channel on, in turn; it is not stored.
 
         Raises:
+            ChannelStopped: the channel takes no messages.
             UsageError: this channel itself has no such node.
+            Exception: what `handle` raises.
         """
         position = 0
         if start_nodename is not None:
@@ -220,39 +263,52 @@ class Processing(ChainBuilder):
                     f"channel {self.name!r} has no node {start_nodename!r}{hint}"
                 )
             position = positions[start_nodename]
-        if self._chain is None or not self._is_open:
+        if not self._is_open:
             raise ChannelStopped(self.name)
-        delivery = Delivery()
-        msg.delivery = delivery
-        result = await self._chain.run(msg, delivery, position)
-        delivery.owed -= 1
-        if delivery.owed:
-            await _settlement(delivery)
-        if delivery.error is not None:
-            raise delivery.error
-        return result
+        self._running += 1
+        try:
+            delivery = Delivery()
+            outcome = await self.attempt(msg, delivery, position)
+            return self._result(msg, await self._settled(delivery, outcome))
+        finally:
+            self._leave()
 
     async def follow(self, msg: Message) -> Message:
         """Run a message of the parent through this sub-channel: its result.
 
         Raises whatever a node raises.
         """
-        if self._recorder is None:
-            self.received += 1
-            return await self._run_chain(msg, msg.delivery)
-        parent: Delivery = msg.delivery
-        hold = parent.hold()
-        outcome = await self.run(msg)
-        msg.delivery = parent
-        hold.release()
+        if self._recorder is not None:
+            return await self._follow_stored(msg, msg.delivery)
+        self.received += 1
+        try:
+            result = await self._run_chain(msg, msg.delivery)
+        except Exception as exc:
+            self._count(_state_of(exc))
+            raise
+        self.processed += 1
+        return result
+
+    async def _follow_stored(self, msg: Message, parent: Delivery) -> Message:
+        try:
+            outcome = await self.run(msg)
+        finally:
+            msg.delivery = parent
+        if outcome.sample_errors:
+            # What they were is said in the store of this channel.
+            parent.set_aside(self.name, {}, outcome.sample_errors)
         if outcome.error is not None:
+            parent.noted = outcome.error
+            parent.failed_at = outcome.node
             raise outcome.error
         outcome.message.delivery = parent
         return outcome.message
 
     def note_meta(self, msg: Message, names: Sequence[str]) -> None:
         """Let the store keep these facts of `msg.meta` with the entry message."""
-        delivery: Delivery = msg.delivery
+        delivery: Delivery | None = msg.delivery
+        if delivery is None:
+            return
         if delivery.meta is None:
             delivery.meta = {}
         for name in names:
@@ -278,6 +334,12 @@ class Processing(ChainBuilder):
     def _lane_of(self, msg: Message) -> int:
         assert self._key is not None
         return zlib.crc32(str(self._key(msg)).encode()) % len(self._turns)
+
+
+def _state_of(exc: Exception) -> State:
+    if isinstance(exc, Dropped):
+        return State.DROPPED
+    return State.REJECTED if isinstance(exc, Rejected) else State.ERROR
 
 
 async def _settlement(delivery: Delivery) -> None:

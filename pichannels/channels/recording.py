@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Awaitable
 from typing import Any, Protocol
@@ -29,6 +30,9 @@ class Recorder(Protocol):
     def settle(self, delivery: Delivery, outcome: Outcome) -> Awaitable[None] | None:
         """Say what became of it; done when what is returned is."""
 
+    def leave(self, delivery: Delivery) -> None:
+        """Nobody works on it any more, whether it is settled or not."""
+
 
 class JournalRecorder:
     """Keeps messages in the journal: unsettled ones run again after a crash."""
@@ -36,18 +40,28 @@ class JournalRecorder:
     def __init__(self, channel: str, journal: Journal) -> None:
         self._channel = channel
         self._journal = journal
+        self.in_progress: set[int] = set()
 
     async def admit(self, msg: Message, delivery: Delivery) -> None:
         if self._journal.is_full:
             await self._journal.room()
         ticket = self._journal.append(self._channel, msg)
-        await ticket.durable
         delivery.seq = ticket.seq
+        self.in_progress.add(ticket.seq)
+        try:
+            # Whoever gives up waiting must not take the result from others.
+            await asyncio.shield(ticket.durable)
+        except BaseException:
+            self.leave(delivery)
+            raise
         msg.store_id = str(ticket.seq)
         msg.store_chan_name = self._channel
 
     def settle(self, delivery: Delivery, outcome: Outcome) -> None:
         self._journal.settle(delivery.seq, outcome.state, facts_of(delivery, outcome))
+
+    def leave(self, delivery: Delivery) -> None:
+        self.in_progress.discard(delivery.seq)
 
 
 class StoreRecorder:
@@ -70,6 +84,9 @@ class StoreRecorder:
         return self._store.change_message_state(
             delivery.store_id, outcome.state, facts_of(delivery, outcome)
         )
+
+    def leave(self, delivery: Delivery) -> None:
+        return
 
 
 def facts_of(delivery: Delivery, outcome: Outcome) -> dict[str, Any] | None:
