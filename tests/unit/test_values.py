@@ -210,7 +210,7 @@ def test_the_id_stays_that_of_the_event_as_pi_sent_it(
 
 def test_the_id_is_the_same_in_every_process() -> None:
     sample = Sample(TAG, 17_092_080_001_234_567, 1.5)
-    assert sample.event_id == "423b4bf2d82498961d075f622b5a1f26"
+    assert sample.event_id == "plant/1234/17092080001234567/0f2199e1.1.0"
 
 
 def test_a_renamed_tag_keeps_its_ids() -> None:
