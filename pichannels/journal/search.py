@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from pichannels.errors import CodecError
@@ -66,36 +67,39 @@ def _streamed_positions(
 def _scan(
     conn: sqlite3.Connection, channel: int, state: State | None, query: Query
 ) -> Iterator[list[Position]]:
-    order, beyond = ("DESC", "<") if query.is_reversed else ("ASC", ">")
-    after = query.after
+    sql = _scan_sql(state, query)
+    # One bound of the time range is where to go on from page to page.
+    if query.is_reversed:
+        after, bound = min((query.end, 0), query.after or (query.end, 0)), query.first
+    else:
+        after, bound = max((query.first, 0), query.after or (query.first, 0)), query.end
     size = min(_PAGE, query.start + query.count) if query.matches is None else _PAGE
     while True:
-        where, params = _condition(state, query)
-        if after is not None:
-            where += f" AND (ticks, seq) {beyond} (?, ?)"
-            params += after
-        page = conn.execute(
-            f"SELECT ticks, seq FROM message WHERE channel = ? AND {where}"
-            f" ORDER BY ticks {order}, seq {order} LIMIT ?",
-            (channel, *params, size),
-        ).fetchall()
+        page = conn.execute(sql, (channel, *after, bound, size)).fetchall()
         yield page
         if len(page) < size:
             return
         after, size = page[-1], _PAGE
 
 
-def _condition(state: State | None, query: Query) -> tuple[str, tuple[int, ...]]:
-    where, params = "ticks >= ? AND ticks < ?", (query.first, query.end)
-    if state is None:
-        return where, params
-    code = CODES[state]
-    # Written so that SQLite sees which partial index holds these.
-    if code < _PROCESSED:
-        where += f" AND state < {FIRST_FINAL}"
-    elif code > _PROCESSED:
-        where += f" AND state > {_PROCESSED}"
-    return f"{where} AND state = {code}", params
+def _scan_sql(state: State | None, query: Query) -> str:
+    index, is_state = "message_time", ""
+    if state is not None:
+        code = CODES[state]
+        is_state = f" AND state = {code}"
+        # A partial index is used only where its own condition is repeated.
+        if code < _PROCESSED:
+            index, is_state = "message_open", f"{is_state} AND state < {FIRST_FINAL}"
+        elif code > _PROCESSED:
+            index, is_state = "message_aside", f"{is_state} AND state > {_PROCESSED}"
+    order, bounds = "ASC", "(ticks, seq) > (?, ?) AND ticks < ?"
+    if query.is_reversed:
+        order, bounds = "DESC", "(ticks, seq) < (?, ?) AND ticks >= ?"
+    return (
+        f"SELECT ticks, seq FROM message INDEXED BY {index}"
+        f" WHERE channel = ? AND {bounds}{is_state}"
+        f" ORDER BY ticks {order}, seq {order} LIMIT ?"
+    )
 
 
 def _matching(
@@ -104,33 +108,42 @@ def _matching(
     pages: Iterator[list[Position]],
 ) -> Iterator[Position]:
     for page in pages:
-        if query.matches is None or not page:
+        if query.matches is None:
             yield from page
-            continue
-        found = {
-            record.seq
-            for record in read_records(conn, [seq for _, seq in page])
-            if _matches(record, query)
-        }
-        yield from (position for position in page if position[1] in found)
+        else:
+            found = _fitting(conn, [seq for _, seq in page], query)
+            yield from (position for position in page if position[1] in found)
 
 
-def _matches(record: Record, query: Query) -> bool:
-    if query.tag is not None and not _names_tag(record, query.tag):
-        return False
-    if query.matches is None:
+def _fitting(conn: sqlite3.Connection, seqs: list[int], query: Query) -> set[int]:
+    """Which of these have the text and the tag that are looked for."""
+    rows = conn.execute(
+        "SELECT seq, data, manifest FROM body"
+        " WHERE seq IN (SELECT value FROM json_each(?))",
+        (json.dumps(seqs),),
+    ).fetchall()
+    return {
+        seq
+        for seq, data, manifest in rows
+        if _names_tag(manifest, query.tag) and _has_text(data, query.matches)
+    }
+
+
+def _has_text(data: bytes, matches: Callable[[str], bool] | None) -> bool:
+    if matches is None:
         return True
     try:
-        msg = Message.decode(record.data, record.uuid, record.ticks)
+        return matches(payload_text(Message.decode(data, "", 0).payload))
     except CodecError:
         # One that cannot be read costs itself, not the search.
         return False
-    return query.matches(payload_text(msg.payload))
 
 
-def _names_tag(record: Record, tag: str) -> bool:
+def _names_tag(manifest: bytes | None, tag: str | None) -> bool:
+    if tag is None:
+        return True
     try:
-        entries = decode_manifest(record.manifest or b"\x90")
+        entries = [] if manifest is None else decode_manifest(manifest)
     except CodecError:
         return False
     return any(entry.key == tag for entry in entries)
@@ -144,8 +157,7 @@ def _sorted_positions(
     for part in _candidates(conn, query):
         wanted = [row for row in part if row[3] in names and _is_wanted(row, query)]
         if query.tag is not None or query.matches is not None:
-            records = read_records(conn, [row[1] for row in wanted])
-            fit = {record.seq for record in records if _matches(record, query)}
+            fit = _fitting(conn, [row[1] for row in wanted], query)
             wanted = [row for row in wanted if row[1] in fit]
         for ticks, seq, code, _ in wanted:
             found.append((str(STATES[code]) if query.by_state else "", ticks, seq))
