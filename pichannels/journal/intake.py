@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from pichannels import codecs
+from pichannels import clock, codecs
 from pichannels.errors import CodecError, JournalError
 from pichannels.journal.batch import Batch, Report, Settlement, Ticket, conclude
 from pichannels.journal.opening import Known
@@ -90,7 +89,7 @@ class Intake:
     def lag(self) -> float:
         """Seconds that the oldest thing handed over has waited."""
         oldest = next(iter(self._in_flight.values()), None)
-        return 0.0 if oldest is None else time.monotonic() - oldest
+        return 0.0 if oldest is None else clock.monotonic() - oldest
 
     @property
     def last_seq(self) -> int:
@@ -216,7 +215,7 @@ class Intake:
     def _hand_over(self) -> None:
         batch, self._batch = self._batch, None
         if batch is not None:
-            self._in_flight[batch] = time.monotonic()
+            self._in_flight[batch] = clock.monotonic()
             self._writer.put(batch)
             if not self._is_watching:
                 self._watch()

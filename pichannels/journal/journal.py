@@ -121,7 +121,7 @@ class Journal(Persistence):
 
     async def _close(self, intake: Intake, reader: Reader) -> None:
         await intake.close()
-        await asyncio.to_thread(reader.close)
+        await reader.close()
         await asyncio.to_thread(self._lock.release)
 
     def _opened(self) -> Intake:

@@ -49,6 +49,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._pool = ThreadPoolExecutor(_THREADS, "pichannels-journal-reader")
+        self._is_closed = False
         self._connections: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -57,13 +58,13 @@ class Reader:
         Raises:
             JournalError: the file cannot be read, or the journal is closed.
         """
+        if self._is_closed:
+            raise JournalError(f"{self._path} is not open")
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._pool, self._use, work)
         except sqlite3.Error as exc:
             raise JournalError(f"{self._path} could not be read: {exc}") from exc
-        except RuntimeError as exc:
-            raise JournalError(f"{self._path} is closed") from exc
 
     def _use(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -75,8 +76,12 @@ class Reader:
         finally:
             self._connections.put(conn)
 
-    def close(self) -> None:
-        """Wait for what runs and close the connections; blocks."""
+    async def close(self) -> None:
+        """Wait for what runs and close the connections."""
+        self._is_closed = True
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
         self._pool.shutdown()
         with contextlib.suppress(queue.Empty):
             while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -38,7 +39,8 @@ class Room:
         try:
             await waiter
         except asyncio.CancelledError:
-            if waiter.cancelled():
+            # It may be out of the line already.
+            with contextlib.suppress(ValueError):
                 self._waiting.remove(waiter)
             raise
 

@@ -13,11 +13,11 @@ import logging
 import queue
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from pichannels import clock
 from pichannels.errors import JournalError
 from pichannels.journal.batch import Batch, Report, conclude
 from pichannels.journal.retention import CHUNK, Policy, Retention
@@ -70,6 +70,7 @@ class Writer:
         # What could not be written and must not be given up.
         self._carry: Batch | None = None
         self._wait = _RETRY_FIRST
+        self._is_ill = False
         self._chores_at = 0.0
         self._has_chores = False
         self._fresh = 0
@@ -149,7 +150,7 @@ class Writer:
         return _IDLE_OVER if self._retention.is_over else _IDLE
 
     def _commit(self, batches: list[Batch]) -> Report:
-        begun = time.monotonic()
+        begun = clock.monotonic()
         self.is_syncing = False
         work = self._gather(batches)
         mark = self.segments.mark()
@@ -172,7 +173,7 @@ class Writer:
             fewer,
             self.segments.used,
             self._file_bytes,
-            time.monotonic() - begun,
+            clock.monotonic() - begun,
             self._carry is not None,
         )
 
@@ -191,6 +192,9 @@ class Writer:
         self._wait = min(self._wait * 2, _RETRY_LAST)
 
     def _succeed(self, work: Batch) -> None:
+        if self._is_ill:
+            self._is_ill = False
+            logger.warning("%s can be written again", self.path)
         self._carry = None
         self._retention.settlements += len(work.settled)
         if work.tickets:
@@ -237,7 +241,7 @@ class Writer:
         self.segments.extend(first, last, len(work.tickets), work.bytes)
 
     def _is_time_for_chores(self, is_idle: bool) -> bool:
-        now = time.monotonic()
+        now = clock.monotonic()
         if not is_idle and now - self._chores_at < _CHORES_EVERY:
             return False
         self._chores_at = now
@@ -287,7 +291,9 @@ class Writer:
         """Take back the transaction; a connection that cannot is replaced."""
         error = JournalError(f"{self.path} could not be written: {exc}")
         error.__cause__ = exc
-        logger.error("%s", error)
+        # Told once and not at each try.
+        logger.log(logging.DEBUG if self._is_ill else logging.ERROR, "%s", error)
+        self._is_ill = True
         try:
             if self._conn is not None and self._conn.in_transaction:
                 self._conn.rollback()

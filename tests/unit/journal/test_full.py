@@ -77,6 +77,19 @@ async def test_one_who_gives_up_waiting_makes_room_for_others(
     assert journal.statistics().waiting == 0
 
 
+async def test_one_who_gives_up_when_it_is_his_turn_disturbs_nobody(
+    journal: Journal,
+) -> None:
+    while not journal.is_full:
+        last = journal.append("a", Message())
+    first = asyncio.create_task(journal.room())
+    second = asyncio.create_task(journal.room())
+    # Cancelled in the same step of the loop in which the commit is reported.
+    last.durable.add_done_callback(lambda _: first.cancel())
+    await second
+    assert journal.statistics().waiting == 0
+
+
 async def test_closing_turns_away_who_waits(journal: Journal) -> None:
     while not journal.is_full:
         journal.append("a", Message())
