@@ -49,6 +49,8 @@ class InstanceLock:
                 isolation_level=None,
                 check_same_thread=False,
             )
+            # Nothing is ever written to it, so it needs no file for undoing.
+            conn.execute("PRAGMA journal_mode = MEMORY")
             conn.execute("BEGIN EXCLUSIVE")
             self._owner_path.write_text(_describe_this_process(), "utf-8")
         except (sqlite3.Error, OSError) as exc:
