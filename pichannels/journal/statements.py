@@ -58,8 +58,11 @@ def insert_rows(
 ) -> None:
     """Insert flat `values`, each `row` (its placeholders) of them a row."""
     width = row.count("?")
+    most = conn.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width
     at = 0
     for size in _CHUNKS:
+        if size > most:
+            continue
         statement = sql + ", ".join([row] * size) + tail
         while len(values) - at >= size * width:
             conn.execute(statement, values[at : at + size * width])
