@@ -18,15 +18,19 @@ from benchmarks import payloads
 from benchmarks.measure import Aim, Benchmark, Case, Measured, Stopwatch
 from benchmarks.options import Options
 from benchmarks.peer import NAME, Peer, find_peer
+from msgstore.null import NullMessageStoreFactory
 from nodes import decode, enrich, filter, publish
 from pichannels.channels import BaseChannel
 from pichannels.errors import Dropped
 from pichannels.message import Message
 from pichannels.node import BaseNode
+from pichannels.store import MessageStoreFactory
 
 __all__ = ["prepare", "user_nodes"]
 
 Runner = Callable[[int], Awaitable[Measured]]
+
+_NULL: Final = NullMessageStoreFactory()
 
 
 class Decode(BaseNode):
@@ -111,14 +115,17 @@ async def make_messages(count: int) -> Measured:
     return watch.measured(len(messages))
 
 
-def through(build: Callable[[BaseChannel], list[Any]]) -> Runner:
+def through(
+    build: Callable[[BaseChannel], list[Any]],
+    store: MessageStoreFactory | None = _NULL,
+) -> Runner:
     """All messages one by one through `handle` of the channel that is built.
 
     `build` adds the nodes and gives the list that they publish to.
     """
 
     async def run(count: int) -> Measured:
-        channel = BaseChannel("bench")
+        channel = BaseChannel("bench", message_store_factory=store)
         published = build(channel)
         messages = payloads.messages(count)
         await channel.start()
@@ -169,12 +176,12 @@ def with_case(channel: BaseChannel) -> list[Any]:
 
 
 _PEER_NAMES: Final = {
-    name: f"{NAME}: {text}"
+    name: f"{NAME}, {text}"
     for name, text in (
-        ("messages", "create messages"),
-        ("chain", "four functions as nodes"),
-        ("fork", "and a fork"),
-        ("case", "and a case"),
+        ("messages", "messages"),
+        ("chain", "chain"),
+        ("fork", "with a fork"),
+        ("case", "with a case"),
     )
 }
 
@@ -190,6 +197,13 @@ def _own_cases(options: Options) -> list[Case]:
             Aim("four functions in a loop", 0.8),
             Aim(_PEER_NAMES["chain"], 20),
         ),
+        Case(
+            "the same, without any store",
+            through(user_nodes, store=None),
+            count,
+            Aim("four functions in a loop"),
+            Aim(_PEER_NAMES["chain"]),
+        ),
         Case("msgspec and a table in a loop", in_plain_loop, count),
         Case(
             "nodes of pichannels",
@@ -198,10 +212,14 @@ def _own_cases(options: Options) -> list[Case]:
             Aim("msgspec and a table in a loop"),
             Aim(_PEER_NAMES["chain"]),
         ),
-        Case("and a fork", through(with_fork), count, None, Aim(_PEER_NAMES["fork"])),
-        Case("and a case", through(with_case), count, None, Aim(_PEER_NAMES["case"])),
+        Case("with a fork", through(with_fork), count, None, Aim(_PEER_NAMES["fork"])),
+        Case("with a case", through(with_case), count, None, Aim(_PEER_NAMES["case"])),
         Case(
-            "create messages", make_messages, count, None, Aim(_PEER_NAMES["messages"])
+            "creating messages",
+            make_messages,
+            count,
+            None,
+            Aim(_PEER_NAMES["messages"]),
         ),
     ]
 
@@ -227,5 +245,10 @@ async def prepare(options: Options) -> AsyncIterator[Benchmark]:
             notes.append(peer)
     await asyncio.sleep(0)
     yield Benchmark(
-        "chain", "Chain of four steps, nothing stored", "messages", "cpu", cases, notes
+        "chain",
+        "Chain of four steps, nothing stored",
+        "messages",
+        ("cpu",),
+        cases,
+        notes,
     )

@@ -32,7 +32,7 @@ WINDOW: Final = 1000
 """How many `accept` calls wait at the same time."""
 
 _FLOOR: Final = f"sqlite3 in a loop, {WINDOW:,} a commit"
-_PEER: Final = f"{NAME}: FileMessageStore"
+_PEER: Final = f"{NAME}, FileMessageStore"
 
 _TABLE: Final = """
 CREATE TABLE message (seq INTEGER PRIMARY KEY, state INTEGER, ticks INTEGER,
@@ -188,7 +188,7 @@ async def prepare(options: Options) -> AsyncIterator[Benchmark]:
         else:
             notes.append(peer)
     yield Benchmark(
-        "durable", "Chain of four steps, durable", "messages", "wall", cases, notes
+        "durable", "Chain of four steps, durable", "messages", ("wall",), cases, notes
     )
 
 

@@ -44,7 +44,7 @@ async def prepare(options: Options) -> AsyncIterator[Benchmark]:
     async with simulator() as url:
         cases = []
         for shape in SHAPES:
-            by_hand, ours = f"{shape} by hand", f"{shape} with pichannels"
+            by_hand, ours = f"{shape}, by hand", f"{shape}, pichannels"
             values = options.count(shape.frames) * shape.size
             cases += [
                 Case(by_hand, _run("handwritten", url, shape, options), values),
@@ -59,7 +59,7 @@ async def prepare(options: Options) -> AsyncIterator[Benchmark]:
             "endtoend",
             "Websocket to durable sink (streams x events in a message)",
             "values",
-            "cpu",
+            ("cpu", "wall"),
             cases,
         )
 

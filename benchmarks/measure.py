@@ -91,12 +91,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """Cases that are measured together; `basis` is what ratios are made of."""
+    """Cases that are measured together.
+
+    `bases` are what ratios are made of; aims are held against the first.
+    """
 
     name: str
     title: str
     unit: str
-    basis: Basis
+    bases: tuple[Basis, ...]
     cases: Sequence[Case]
     notes: Sequence[str] = ()
 

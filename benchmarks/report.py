@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from rich.table import Table
 
@@ -11,54 +11,60 @@ from benchmarks.measure import Aim, Basis, Result, Row
 __all__ = ["as_data", "as_table", "missed"]
 
 
+_PER: Final[dict[Basis, str]] = {"wall": "wall", "cpu": "core"}
+
+
 def as_table(result: Result) -> Table:
     """One line for each case: rates, ratios and aims."""
     benchmark = result.benchmark
     table = Table(
         title=benchmark.title,
-        caption="\n".join((_basis_text(benchmark.basis), *benchmark.notes)),
+        caption="\n".join(benchmark.notes) or None,
         title_justify="left",
         caption_justify="left",
     )
     table.add_column("case")
     for heading in (
-        f"{benchmark.unit}/s, wall",
-        f"{benchmark.unit}/s, core",
-        "x floor",
-        "x peer",
+        *(f"{benchmark.unit}/s {per}" for per in _PER.values()),
+        *(f"x floor, {_PER[basis]}" for basis in benchmark.bases),
+        f"x peer, {_PER[benchmark.bases[0]]}",
     ):
         table.add_column(heading, justify="right")
     for row in result.rows:
-        table.add_row(*_cells(row, benchmark.basis))
+        table.add_row(*_cells(row, benchmark.bases))
+    if not any(row.peer for row in result.rows):
+        table.columns.pop()
     return table
 
 
-def _basis_text(basis: Basis) -> str:
-    return f"Ratios by {'CPU time of the process' if basis == 'cpu' else 'wall time'}."
-
-
-def _cells(row: Row, basis: Basis) -> list[str]:
+def _cells(row: Row, bases: tuple[Basis, ...]) -> list[str]:
+    case = row.case
+    first, *others = bases
     return [
-        row.case.name,
-        f"{row.rate('wall'):,.0f}",
-        f"{row.rate('cpu'):,.0f}",
-        _compared(row.ratio(row.floor, basis), row.case.floor),
-        _compared(row.ratio(row.peer, basis), row.case.peer),
+        case.name,
+        *(f"{row.rate(basis):,.0f}" for basis in _PER),
+        _compared(row.ratio(row.floor, first), case.floor),
+        *(_number(row.ratio(row.floor, basis)) for basis in others),
+        _compared(row.ratio(row.peer, first), case.peer),
     ]
 
 
-def _compared(ratio: float | None, aim: Aim | None) -> str:
-    if ratio is None or aim is None:
+def _number(ratio: float | None) -> str:
+    if ratio is None:
         return ""
-    text = f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
-    if aim.ratio is None:
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
+
+
+def _compared(ratio: float | None, aim: Aim | None) -> str:
+    text = _number(ratio)
+    if ratio is None or aim is None or aim.ratio is None:
         return text
     return f"{text} (aim {aim.ratio:g}{'' if ratio >= aim.ratio else ', missed'})"
 
 
 def missed(result: Result) -> list[str]:
     """The names of the cases that miss an aim."""
-    basis = result.benchmark.basis
+    basis = result.benchmark.bases[0]
     return [
         row.case.name
         for row in result.rows
@@ -80,7 +86,7 @@ def as_data(result: Result) -> dict[str, Any]:
         "name": benchmark.name,
         "title": benchmark.title,
         "unit": benchmark.unit,
-        "basis": benchmark.basis,
+        "bases": benchmark.bases,
         "notes": list(benchmark.notes),
         "missed": missed(result),
         "cases": [_row_data(row) for row in result.rows],
