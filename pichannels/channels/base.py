@@ -246,6 +246,7 @@ class BaseChannel(Processing):
             try:
                 await self._parts.aclose()
             finally:
+                self.give_up_waiting()
                 self._change(Status.STOPPED)
 
     async def _start_store(self) -> None:

@@ -54,6 +54,7 @@ class Processing(ChainBuilder):
         self._running = 0
         self._is_draining = False
         self._idle = asyncio.Event()
+        self._awaited: set[asyncio.Future[None]] = set()
         self._run_chain: Callable[[Message, Delivery], Awaitable[Message]]
         self._chain: Chain | None = None
 
@@ -181,8 +182,33 @@ class Processing(ChainBuilder):
         """The final outcome, when all that the message led to has ended."""
         delivery.end(outcome)
         if delivery.owed:
-            await _settlement(delivery)
+            await self._settlement(delivery)
         return self.finish(delivery, outcome)
+
+    async def _settlement(self, delivery: Delivery) -> None:
+        """Until nothing is owed any more.
+
+        Raises:
+            ChannelStopped: the channel stopped before.
+        """
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def settled(_: Delivery) -> None:
+            if not done.done():
+                done.set_result(None)
+
+        delivery.on_settled(settled)
+        self._awaited.add(done)
+        try:
+            await done
+        finally:
+            self._awaited.discard(done)
+
+    def give_up_waiting(self) -> None:
+        """Tell those who wait for settlements that the channel has stopped."""
+        for done in self._awaited:
+            if not done.done():
+                done.set_exception(ChannelStopped(self.name))
 
     def finish(self, delivery: Delivery, outcome: Outcome) -> Outcome:
         """The outcome with what happened after the chain had run; counts it."""
@@ -340,14 +366,3 @@ def _state_of(exc: Exception) -> State:
     if isinstance(exc, Dropped):
         return State.DROPPED
     return State.REJECTED if isinstance(exc, Rejected) else State.ERROR
-
-
-async def _settlement(delivery: Delivery) -> None:
-    done = asyncio.get_running_loop().create_future()
-
-    def settled(_: Delivery) -> None:
-        if not done.done():
-            done.set_result(None)
-
-    delivery.on_settled(settled)
-    await done
