@@ -112,7 +112,8 @@ class TagIndex:
             "INSERT INTO tag_minute VALUES ",
             "(?, ?, ?, ?)",
             values,
-            " ON CONFLICT (tag, minute) DO UPDATE SET first = min(first, excluded.first),"
+            " ON CONFLICT (tag, minute) DO UPDATE"
+            " SET first = min(first, excluded.first),"
             " last = max(last, excluded.last)",
         )
 
