@@ -27,7 +27,7 @@ from pichannels.control.server import ControlServer
 from pichannels.control.signals import stop_signals
 from pichannels.errors import JournalError, PichannelsError, UsageError
 from pichannels.events import EventBus
-from pichannels.journal import Journal
+from pichannels.journal import Journal, JournalStatistics
 from pichannels.metrics import Family
 from pichannels.project import Project
 from pichannels.simulator import Plant, Simulator
@@ -66,6 +66,8 @@ class Engine:
         simulator: whether the embedded simulator runs; None as above.
         sources: False runs the chains without their sources: messages come only
             from the code that has the engine, and from the journal.
+        wait: stand by while another instance runs on the same data, instead of
+            refusing to start.
     """
 
     def __init__(
@@ -76,12 +78,13 @@ class Engine:
         control: bool | None = None,
         simulator: bool | None = None,
         sources: bool = True,
+        wait: bool = False,
     ) -> None:
         config = project.config
         self.project = project
         self.data_dir = data_dir or project.data_dir
         self.events = EventBus()
-        self.journal = make_journal(self.data_dir, config.journal)
+        self.journal = make_journal(self.data_dir, config.journal, wait=wait)
         self.simulator: Simulator | None = None
         self._wants_control = config.control.enabled if control is None else control
         self._wants_simulator = simulator is not False
@@ -112,7 +115,7 @@ class Engine:
         """Open the journal, then start all parts in order: the channels last.
 
         Raises:
-            JournalLocked: another instance runs on the same data.
+            JournalLocked: another instance runs on the same data (unless `wait`).
             JournalError: the journal cannot be opened.
             StartError: a part did not start; what had started is stopped again.
             UsageError: it runs already.
@@ -140,7 +143,8 @@ class Engine:
             await self._start_simulator(self.project.config.simulator)
         for channel in self.project.channels:
             channel.attach(journal=self.journal, events=self.events)
-            channel.has_source_enabled = self._has_sources
+            if not self._has_sources:
+                channel.has_source_enabled = False
             self._parts.push_async_callback(channel.stop)
             await self._start_one(channel)
 
@@ -220,8 +224,7 @@ class Engine:
         return [
             f"{channel.name}: {moving} in flight, {waiting} in the journal"
             for channel in self.project.all_channels()
-            if (moving := in_memory(channel))
-            | (waiting := self.journal.count_unsettled(channel.name))
+            if (moving := in_memory(channel)) | (waiting := self._unsettled(channel))
         ]
 
     def request_stop(self, *, now: bool = False) -> None:
@@ -244,26 +247,23 @@ class Engine:
         """
         with stop_signals(self.request_stop, lambda: self.request_stop(now=True)):
             starting = asyncio.create_task(self.start(), name="start")
-            if not await self._unless(self._abort_wanted, starting):
-                return False
+            if not await _is_first(starting, self._stop_wanted):
+                starting.cancel()
+                return await self._ends(starting)
+            await starting
             _tune_collector()
             await self._stop_wanted.wait()
-            stopping = asyncio.create_task(self.stop(), name="stop")
-            if await self._unless(self._abort_wanted, stopping):
-                return True
-            await self._abandon()
-            return False
+            return await self._ends(asyncio.create_task(self.stop(), name="stop"))
 
-    async def _unless(self, event: asyncio.Event, task: asyncio.Task[None]) -> bool:
-        """Whether the task is done before the event is set; cancelled otherwise."""
-        waiting = asyncio.create_task(event.wait(), name="second signal")
-        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if task.done():
-            await task
+    async def _ends(self, task: asyncio.Task[None]) -> bool:
+        """Whether the task may end; otherwise it is cut off."""
+        if await _is_first(task, self._abort_wanted):
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
             return True
         task.cancel()
         await asyncio.wait([task], timeout=_LAST_WRITE)
+        await self._abandon()
         return False
 
     async def _abandon(self) -> None:
@@ -286,7 +286,7 @@ class Engine:
         """
         channel = self._own_channel(name)
         await self._start_one(channel)
-        return channel_report(channel, self.journal)
+        return self._report(channel)
 
     async def stop_channel(self, name: str) -> ChannelReport:
         """Stop a channel; the others run on.
@@ -296,7 +296,7 @@ class Engine:
         """
         channel = self._own_channel(name)
         await channel.stop()
-        return channel_report(channel, self.journal)
+        return self._report(channel)
 
     def _own_channel(self, name: str) -> BaseChannel:
         channel = self.project.channel(name)
@@ -329,19 +329,39 @@ class Engine:
             data_dir=str(self.data_dir),
             control=self.control_url,
             simulator=self.simulator.url if self.simulator else None,
-            channels=[
-                channel_report(channel, self.journal)
-                for channel in project.all_channels()
-            ],
-            journal=self.journal.statistics(),
+            channels=[self._report(channel) for channel in project.all_channels()],
+            journal=self._journal_statistics(),
         )
+
+    def _report(self, channel: BaseChannel) -> ChannelReport:
+        return channel_report(channel, self._unsettled(channel))
+
+    def _unsettled(self, channel: BaseChannel) -> int:
+        with contextlib.suppress(JournalError):
+            return self.journal.count_unsettled(channel.name)
+        return 0
+
+    def _journal_statistics(self) -> JournalStatistics | None:
+        with contextlib.suppress(JournalError):
+            return self.journal.statistics()
+        return None
 
     def metrics(self) -> list[Family]:
         """The numbers of `status`, named as `docs/metrics.md` explains."""
         return metrics(self.status())
 
 
-def make_journal(data_dir: Path, config: JournalConfig) -> Journal:
+async def _is_first(task: asyncio.Task[None], event: asyncio.Event) -> bool:
+    """Whether the task is done before the event is set."""
+    waiting = asyncio.create_task(event.wait(), name="stop request")
+    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return task.done()
+
+
+def make_journal(
+    data_dir: Path, config: JournalConfig, *, wait: bool = False
+) -> Journal:
     """The journal in this folder, not open yet."""
     return Journal(
         data_dir / "journal.sqlite",
@@ -350,6 +370,7 @@ def make_journal(data_dir: Path, config: JournalConfig) -> Journal:
         retention_age=config.retention_days * _DAY,
         retention_bytes=config.retention_bytes,
         dead_letter_age=config.dead_letter_days * _DAY,
+        wait=wait,
     )
 
 

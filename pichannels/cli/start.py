@@ -20,8 +20,13 @@ __all__ = ["start"]
 
 
 @click.command(short_help="Run the project.")
+@click.option(
+    "--wait",
+    is_flag=True,
+    help="Stand by while another instance runs on the same data.",
+)
 @common_options
-def start() -> None:
+def start(wait: bool) -> None:
     """Run the project until SIGTERM or Ctrl-C.
 
     Messages in flight are finished first, within DRAIN_TIMEOUT of the settings. A
@@ -29,7 +34,7 @@ def start() -> None:
     """
     project = load_project()
     configure_logging(project.config.logging)
-    engine = Engine(project)
+    engine = Engine(project, wait=wait)
 
     def show(event: Event) -> None:
         if event.name == "instance.started":

@@ -28,8 +28,9 @@ def status(as_json: bool) -> None:
         f" since {found['started']}"
     )
     journal = found["journal"]
-    full = "; it is full" if journal["is_full"] else ""
-    say(f"journal: {journal['used_bytes']:,} bytes{full}")
+    if journal:
+        full = "; it is full" if journal["is_full"] else ""
+        say(f"journal: {journal['used_bytes']:,} bytes{full}")
     for part in ("control", "simulator"):
         if found[part]:
             say(f"{part}: {found[part]}")

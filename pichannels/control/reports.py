@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from pichannels.channels import BaseChannel
-from pichannels.journal import Journal, JournalStatistics
+from pichannels.journal import JournalStatistics
 from pichannels.lifecycle import Status
 from pichannels.metrics import Family, Point
 
@@ -54,7 +54,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         data_dir: where the journal is.
         control, simulator: their addresses, or None.
         channels: each followed by its sub-channels.
-        journal: what it does at this moment.
+        journal: what it does at this moment, or None while it is not open.
     """
 
     project: str
@@ -69,11 +69,11 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     control: str | None
     simulator: str | None
     channels: list[ChannelReport]
-    journal: JournalStatistics
+    journal: JournalStatistics | None
 
 
-def channel_report(channel: BaseChannel, journal: Journal) -> ChannelReport:
-    """What a channel does at this moment."""
+def channel_report(channel: BaseChannel, unsettled: int) -> ChannelReport:
+    """What a channel does at this moment; the journal knows what is unsettled."""
     return ChannelReport(
         name=channel.name,
         state=channel.status.label,
@@ -83,7 +83,7 @@ def channel_report(channel: BaseChannel, journal: Journal) -> ChannelReport:
         rejected=channel.rejected,
         failed=channel.failed,
         in_memory=in_memory(channel),
-        unsettled=journal.count_unsettled(channel.name),
+        unsettled=unsettled,
         discarded=_discarded(channel),
     )
 
@@ -104,7 +104,7 @@ def metrics(status: StatusReport) -> list[Family]:
     return [
         *_instance_families(status),
         *_channel_families(status.channels),
-        *_journal_families(status.journal),
+        *(_journal_families(status.journal) if status.journal else ()),
     ]
 
 

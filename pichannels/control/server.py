@@ -77,6 +77,7 @@ class ControlServer:
         self._runner: web.AppRunner | None = None
         self._address: Address | None = None
         self._feeds: set[asyncio.Task[Any]] = set()
+        self._work: set[asyncio.Task[bytes]] = set()
 
     @property
     def url(self) -> str | None:
@@ -102,7 +103,11 @@ class ControlServer:
             ]
         )
         self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=1.0
+            app,
+            access_log=None,
+            handle_signals=False,
+            handler_cancellation=True,
+            shutdown_timeout=1.0,
         )
         await self._runner.setup()
         host = self._config.host
@@ -121,6 +126,7 @@ class ControlServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        await asyncio.gather(*self._work, return_exceptions=True)
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -165,7 +171,14 @@ class ControlServer:
     async def _command(self, request: web.Request) -> web.Response:
         body = await request.read()
         name = request.match_info["name"]
-        return _json(await run_command(self._instance, name, body))
+        work = asyncio.create_task(
+            run_command(self._instance, name, body), name=f"command {name}"
+        )
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
+        # When who asked goes away a replay ends there; anything else is finished,
+        # as half of it would be worse.
+        return _json(await (work if name == "replay" else asyncio.shield(work)))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if len(self._feeds) >= _FEEDS:

@@ -141,6 +141,30 @@ async def test_a_second_instance_is_refused_in_words(tmp_path: Path) -> None:
             await engine_of(BaseChannel("a"), folder=tmp_path).start()
 
 
+async def test_a_second_instance_may_stand_by(tmp_path: Path) -> None:
+    first = engine_of(BaseChannel("a"), folder=tmp_path)
+    second = Engine(
+        Project([BaseChannel("a")]), data_dir=tmp_path, control=False, wait=True
+    )
+    await first.start()
+    standing_by = asyncio.create_task(second.start())
+    await first.stop()
+    await standing_by
+    assert second.status().state == "running"
+    await second.stop()
+
+
+async def test_who_stands_by_can_be_stopped(tmp_path: Path) -> None:
+    project = Project([BaseChannel("a")])
+    async with engine_of(BaseChannel("a"), folder=tmp_path):
+        second = Engine(project, data_dir=tmp_path, control=False, wait=True)
+        running = asyncio.create_task(second.run_until_stopped())
+        await asyncio.sleep(0)
+        second.request_stop()
+        assert await running
+    assert second.status().state == "stopped"
+
+
 async def test_one_channel_that_fails_stops_all(tmp_path: Path) -> None:
     told: list[str] = []
     broken = BaseChannel("b").append(Broken())

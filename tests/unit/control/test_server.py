@@ -25,6 +25,7 @@ from pichannels.control.client import (
 from pichannels.control.commands import COMMANDS
 from pichannels.engine import Engine
 from pichannels.message import Message
+from pichannels.node import BaseNode
 from pichannels.project import Project
 
 TOKEN = "0123456789abcdef"
@@ -216,6 +217,59 @@ async def test_a_replay_into_a_stopped_channel_is_refused(
     with pytest.raises(CommandFailed) as caught:
         await client.command("replay", channel="boiler", text="hot")
     assert caught.value.status == 409
+
+
+async def test_a_replay_ends_when_who_asked_goes_away(
+    engine: Engine, client: ControlClient
+) -> None:
+    channel = engine.project.channel("boiler")
+    await channel.handle(Message(payload="hot"))
+    gate = Gate()
+    channel.append(gate)
+    asking = asyncio.create_task(client.command("replay", text="hot"))
+    await gate.reached.wait()
+    asking.cancel()
+    await gate.left.wait()
+    assert gate.passed == 0
+
+
+async def test_a_stop_is_finished_when_who_asked_goes_away(
+    engine: Engine, client: ControlClient
+) -> None:
+    gate = Gate()
+    channel = engine.project.channel("boiler").append(gate)
+    await channel.accept(Message(payload="hot"))
+    await gate.reached.wait()
+    asking = asyncio.create_task(client.command("stop-channel", channel="boiler"))
+    async for event in engine.events.follow():
+        if event.facts.get("new") == "stopping":
+            break
+    asking.cancel()
+    gate.opened.set()
+    async for event in engine.events.follow():
+        if event.facts.get("new") == "stopped":
+            break
+    assert gate.passed == 1
+
+
+class Gate(BaseNode):
+    """Lets messages through when it is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+        self.left = asyncio.Event()
+        self.passed = 0
+
+    async def process(self, msg: Message) -> Message:
+        self.reached.set()
+        try:
+            await self.opened.wait()
+            self.passed += 1
+        finally:
+            self.left.set()
+        return msg
 
 
 async def test_the_journal_is_copied_and_verified(
