@@ -203,16 +203,22 @@ class _SharedFile:
         self._lock = asyncio.Lock()
 
     async def take(self) -> Journal:
-        async with self._lock:
-            await self._journal.open()
-            self._users += 1
+        if not self._users:
+            # The one before may belong to an event loop that is gone.
+            self._lock = asyncio.Lock()
+        self._users += 1
+        try:
+            async with self._lock:
+                await self._journal.open()
+        except BaseException:
+            self._users -= 1
+            raise
         return self._journal
 
     async def give_back(self) -> None:
-        async with self._lock:
-            self._users -= 1
-            if not self._users:
-                await self._journal.close()
+        self._users -= 1
+        if not self._users:
+            await self._journal.close()
 
 
 def _state(name: str) -> State:

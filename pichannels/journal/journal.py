@@ -82,6 +82,8 @@ class Journal(Persistence):
         """
         if self._intake is not None:
             return
+        if self._closing is not None:
+            await asyncio.shield(self._closing)
         await self._take_lock()
         writer = Writer(self.path, self._durability, self._policy)
         known = await self._open_file(writer)

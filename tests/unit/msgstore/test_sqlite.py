@@ -49,6 +49,28 @@ async def test_stores_of_one_factory_share_its_file(tmp_path: Path) -> None:
     await asyncio.gather(*(store.stop() for store in stores[1:]))
 
 
+def test_a_factory_works_in_one_event_loop_after_another(tmp_path: Path) -> None:
+    factory = SQLiteMessageStoreFactory(tmp_path / "h.db")
+    stores = [factory.get_store(name) for name in "abc"]
+
+    async def use() -> None:
+        await asyncio.gather(*(store.start() for store in stores))
+        await stores[0].store(Message())
+        await asyncio.gather(*(store.stop() for store in stores))
+
+    asyncio.run(use())
+    asyncio.run(use())
+
+
+async def test_a_store_starts_while_the_last_one_is_stopping(tmp_path: Path) -> None:
+    factory = SQLiteMessageStoreFactory(tmp_path / "h.db")
+    first, second = factory.get_store("a"), factory.get_store("b")
+    await first.start()
+    await asyncio.gather(first.stop(), second.start())
+    assert await second.store(Message()) == "1"
+    await second.stop()
+
+
 async def test_history_outlives_the_process(tmp_path: Path) -> None:
     for expected in (1, 2):
         store = SQLiteMessageStoreFactory(tmp_path / "h.db").get_store("a")
