@@ -113,6 +113,15 @@ def test_nothing_is_lost_by_a_second_signal(make_plant: MakePlant) -> None:
     assert folder.lines() == ["value 0 live", "value 1 live"]
 
 
+def test_a_killed_instance_leaves_nothing_in_the_way(plant: Folder) -> None:
+    with plant.start() as process:
+        process.kill()
+    result = plant.run("status")
+    assert (result.code, "but is gone" in result.err) == (4, True)
+    with plant.start():
+        assert plant.run("status").code == 0
+
+
 def test_a_second_instance_is_refused(plant: Folder) -> None:
     with plant.start():
         result = plant.run("start")
