@@ -50,7 +50,7 @@ class Archive:
         computed = self._computed(tag, start, end, now, descending)
         added: list[Entry] = [
             (one.event, 0, one.number)
-            for one in self.truth.of(tag.name).between(start, end)
+            for one in self.truth.of(tag.made).between(start, end)
         ]
         if descending:
             added.reverse()
@@ -68,7 +68,7 @@ class Archive:
         self, tag: Tag, start: int, end: int, now: int, descending: bool
     ) -> Iterator[Entry]:
         """Computed events that have arrived, `kept` set as it is for each."""
-        truth = self.truth.of(tag.name)
+        truth = self.truth.of(tag.made)
         birth = self.plant.birth()
         if start <= birth.ticks <= end and not descending:
             yield birth, 0, -1
@@ -111,14 +111,14 @@ class Archive:
 
     def _newest(self, tag: Tag, now: int) -> tuple[Event, int]:
         """The current value, and its number when it was pushed."""
-        pushed = self.truth.of(tag.name).last(1 << 62)
+        pushed = self.truth.of(tag.made).last(1 << 62)
         best = self._last_computed(tag, now)
         if pushed is not None and pushed.ticks >= best.ticks:
             return pushed.event, pushed.number
         return best, -1
 
     def _last_computed(self, tag: Tag, now: int) -> Event:
-        if self.truth.of(tag.name).unchanged and not tag.jitter:
+        if self.truth.of(tag.made).unchanged and not tag.jitter:
             return self._last_measured(tag, now)
         computed = self._computed(tag, self.plant.created, 1 << 62, now, True)
         return next(computed)[0]

@@ -45,7 +45,7 @@ class Feed:
         self._generation[tag.index] = next(self._order)
         if not self._plant.is_live(tag):
             return
-        held = [o.start for o in self._truth.of(tag.name).outages if o.arrive > now]
+        held = [o.start for o in self._truth.of(tag.made).outages if o.arrive > now]
         oldest = min(now - tag.latency - tag.jitter, *held, now)
         slot = max(oldest // tag.period - 1, self._plant.first_slot(tag))
         self._schedule(tag, slot)
@@ -98,7 +98,7 @@ class Feed:
     ) -> None:
         """Feed the event if it has come, and keep it otherwise."""
         at = arrival(tag, event)
-        outages = self._truth.of(tag.name).outages
+        outages = self._truth.of(tag.made).outages
         for outage in outages:
             if outage.holds(event.ticks):
                 at = max(at, outage.arrive)

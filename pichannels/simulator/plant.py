@@ -12,7 +12,7 @@ from pichannels.simulator.compression import compress
 from pichannels.simulator.events import CREATED, Event
 from pichannels.simulator.signals import mix, slot_events, wave_parameters
 from pichannels.simulator.simtime import SECOND, parse_time
-from pichannels.simulator.tags import Server, Tag, Template, templates
+from pichannels.simulator.tags import Facts, Server, Tag, Template, templates
 
 __all__ = ["MOST_TAGS", "Plant", "UnknownTag", "block_length"]
 
@@ -83,7 +83,14 @@ class Plant:
         period = model.period / (self.activity or 1.0)
         return Tag(
             index=index,
-            name=f"UNIT{unit}.{model.name}",
+            made=f"UNIT{unit}.{model.name}",
+            facts=Facts(
+                f"UNIT{unit}.{model.name}",
+                f"{model.text}, unit {unit}",
+                model.units,
+                model.zero,
+                model.span,
+            ),
             server=self.server,
             template=model,
             key=key,
@@ -109,6 +116,19 @@ class Plant:
         wanted = name.upper()
         server = f"\\\\{self.server.name.upper()}\\"
         return self._by_name.get(wanted.removeprefix(server))
+
+    def rename(self, tag: Tag, name: str) -> None:
+        """Give the tag another name; its point id and WebID by id stay.
+
+        Raises:
+            UsageError: another tag has it.
+        """
+        other = self.find(name)
+        if other is not None and other is not tag:
+            raise UsageError(f"there is a tag {other.name!r} already")
+        del self._by_name[tag.name.upper()]
+        tag.facts.name = name
+        self._by_name[name.upper()] = tag
 
     def point(self, point_id: int) -> Tag | None:
         """The tag with this point id, or None."""

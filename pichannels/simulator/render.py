@@ -144,8 +144,8 @@ def point(tag: Tag, base: str, form: str) -> dict[str, Any]:
         "PointType": model.point_type,
         "DigitalSetName": model.states.name if model.states else "",
         "EngineeringUnits": tag.units,
-        "Span": model.span,
-        "Zero": model.zero,
+        "Span": tag.facts.span,
+        "Zero": tag.facts.zero,
         "Step": tag.step,
         "Future": tag.future,
         "DisplayDigits": -5,
@@ -165,12 +165,12 @@ def point(tag: Tag, base: str, form: str) -> dict[str, Any]:
 
 def point_attributes(tag: Tag, created: int) -> dict[str, Any]:
     """The point attributes of a tag by their names in lower case."""
-    model = tag.template
+    model, facts = tag.template, tag.facts
     return {
         "archiving": 1,
         "changedate": time_text(created),
         "compdev": tag.compdev,
-        "compdevpercent": tag.compdev / model.span * 100 if model.span else 0.0,
+        "compdevpercent": tag.compdev / facts.span * 100 if facts.span else 0.0,
         "compmax": 28800,
         "compmin": 0,
         "compressing": int(tag.compressing),
@@ -180,7 +180,7 @@ def point_attributes(tag: Tag, created: int) -> dict[str, Any]:
         "displaydigits": -5,
         "engunits": tag.units,
         "excdev": tag.excdev,
-        "excdevpercent": tag.excdev / model.span * 100 if model.span else 0.0,
+        "excdevpercent": tag.excdev / facts.span * 100 if facts.span else 0.0,
         "excmax": 600,
         "excmin": 0,
         "future": int(tag.future),
@@ -191,11 +191,11 @@ def point_attributes(tag: Tag, created: int) -> dict[str, Any]:
         "ptclassname": "classic",
         "scan": 1,
         "shutdown": 0,
-        "span": model.span,
+        "span": facts.span,
         "step": int(tag.step),
         "tag": tag.name,
-        "typicalvalue": model.zero + model.span / 2,
-        "zero": model.zero,
+        "typicalvalue": facts.zero + facts.span / 2,
+        "zero": facts.zero,
     }
 
 

@@ -14,7 +14,7 @@ import msgspec
 from pichannels.simulator.events import DigitalSet, State
 from pichannels.simulator.webids import point_web_id, server_web_id
 
-__all__ = ["WELL_KNOWN", "Kind", "Server", "Tag", "Template", "templates"]
+__all__ = ["WELL_KNOWN", "Facts", "Kind", "Server", "Tag", "Template", "templates"]
 
 Kind = Literal["float", "int", "string", "digital", "timestamp"]
 Shape = Literal["wave", "counter", "batch", "grade", "state", "instant", "none"]
@@ -80,14 +80,26 @@ class Template(msgspec.Struct, frozen=True, kw_only=True):
     compressing: bool = True
 
 
-class Tag(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class Facts(msgspec.Struct, eq=False):
+    """What an administrator can change of a point while the server runs."""
+
+    name: str
+    descriptor: str
+    units: str
+    zero: float
+    span: float
+
+
+class Tag(msgspec.Struct, frozen=True, kw_only=True):
     """One PI point: its identity, attributes and the parameters of its signal.
 
+    `made` is the name that it was made with; its changes are kept under it.
     `period`, `latency` and `jitter` are ticks of 100 ns.
     """
 
     index: int
-    name: str
+    made: str
+    facts: Facts
     server: Server
     template: Template
     key: int
@@ -97,8 +109,21 @@ class Tag(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     waves: tuple[float, float, float, float]
 
     @property
+    def name(self) -> str:
+        return self.facts.name
+
+    @property
     def path(self) -> str:
         return f"\\\\{self.server.name}\\{self.name}"
+
+    @property
+    def source(self) -> Tag:
+        """The tag that holds the values: this one."""
+        return self
+
+    def link(self, base: str, form: str = "Full") -> str:
+        """Where the point is described."""
+        return f"{base}/points/{self.web_id_as(form)}"
 
     @property
     def point_id(self) -> int:
@@ -119,12 +144,11 @@ class Tag(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     @property
     def units(self) -> str:
-        return self.template.units
+        return self.facts.units
 
     @property
     def descriptor(self) -> str:
-        unit = self.name.partition(".")[0]
-        return f"{self.template.text}, unit {unit.removeprefix('UNIT')}"
+        return self.facts.descriptor
 
     @property
     def future(self) -> bool:

@@ -95,7 +95,7 @@ class World:
     def push(self, tag: Tag, event: Event) -> None:
         """Have an event arrive now: on the channels and in the archive."""
         if not event.error:
-            self.truth.put(tag.name, event)
+            self.truth.put(tag.made, event)
         self.feed.inject(tag, event, self.clock.now())
 
     def next_ticks(self) -> int:
@@ -107,7 +107,7 @@ class World:
         """Replace the first event at `ticks`, or add one where there is none."""
         now = self.clock.now()
         for event, nth, number in self.archive.entries(tag, ticks, ticks, now):
-            self.truth.remove(tag.name, event.ticks, nth, number)
+            self.truth.remove(tag.made, event.ticks, nth, number)
             break
         edited = Event(ticks, value, good=good, substituted=True)
         self.push(tag, edited)
@@ -122,7 +122,7 @@ class World:
         start = max(start, self.plant.created + 1)
         gone = list(self.archive.entries(tag, start, end, now))
         for event, nth, number in gone:
-            self.truth.remove(tag.name, event.ticks, nth, number)
+            self.truth.remove(tag.made, event.ticks, nth, number)
             marker = Event(event.ticks, DELETED, good=False, substituted=True)
             self.feed.inject(tag, marker, now)
         return len(gone)
@@ -130,7 +130,7 @@ class World:
     def outage(self, tags: Iterable[Tag], start: int, end: int, arrive: int) -> None:
         """Hold back what the source of these tags measures in `[start, end)`."""
         for tag in tags:
-            self.truth.outage(tag.name, start, end, arrive)
+            self.truth.outage(tag.made, start, end, arrive)
 
     def value_of(self, tag: Tag, value: Any) -> tuple[Value, bool]:
         """The value as the tag holds it, and whether it is good.
