@@ -51,8 +51,8 @@ def dot_lines(channel: ChainBuilder, end: str = "") -> Iterator[str]:
     """Statements for a digraph: nodes and arrows, sub-channels as boxes."""
     if channel.parent is None:
         yield f"{_id(channel.name)} [shape=cds, label={_id(channel.name)}];"
-        yield f"{_id(end or channel.name + '.out')} [shape=plain, label=out];"
-    yield from _chain_lines(channel, channel.name, end or f"{channel.name}.out")
+        yield f"{_id(end or channel.name + ':out')} [shape=plain, label=out];"
+    yield from _chain_lines(channel, channel.name, end or f"{channel.name}:out")
 
 
 def _chain_lines(channel: ChainBuilder, last: str, end: str) -> Iterator[str]:
@@ -65,7 +65,7 @@ def _chain_lines(channel: ChainBuilder, last: str, end: str) -> Iterator[str]:
             continue
         yield f"{_id(path)} [shape=diamond, label={_id(step.kind)}];"
         yield f"{_id(last)} -> {_id(path)};"
-        joined = f"{path}.joined"
+        joined = f"{path}:joined"
         after = {"fork": "", "when": end, "case": joined}[step.kind]
         for sub in step.channels:
             yield from _sub_lines(sub, path, after)
@@ -79,7 +79,7 @@ def _chain_lines(channel: ChainBuilder, last: str, end: str) -> Iterator[str]:
 
 
 def _sub_lines(sub: ChainBuilder, branch: str, after: str) -> Iterator[str]:
-    start = f"{sub.name}.start"
+    start = f"{sub.name}:start"
     yield f"{_id(start)} [shape=cds, label={_id(sub.short_name)}];"
     yield f"{_id(branch)} -> {_id(start)};"
     yield from _chain_lines(sub, start, after)
