@@ -248,7 +248,11 @@ class Inlet:
         try:
             msg = record.message()
         except CodecError as exc:
-            self._journal.settle(record.seq, State.ERROR, {"err_msg": str(exc)})
+            delivery = Delivery()
+            outcome = Outcome(State.ERROR, Message(), exc)
+            outcome = self._channel.finish(delivery, outcome)
+            facts = facts_of(delivery, outcome)
+            self._journal.settle(record.seq, outcome.state, facts)
         else:
             self._put(_Item(record.seq, msg, len(record.data), None))
 
