@@ -20,7 +20,6 @@ from pichannels.control.reports import (
     ChannelReport,
     StatusReport,
     channel_report,
-    in_memory,
     metrics,
 )
 from pichannels.control.server import ControlServer
@@ -224,7 +223,7 @@ class Engine:
         return [
             f"{channel.name}: {moving} in flight, {waiting} in the journal"
             for channel in self.project.all_channels()
-            if (moving := in_memory(channel)) | (waiting := self._unsettled(channel))
+            if (moving := channel.in_memory) | (waiting := self._unsettled(channel))
         ]
 
     def request_stop(self, *, now: bool = False) -> None:
@@ -261,8 +260,12 @@ class Engine:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             return True
+        aborting = [
+            asyncio.create_task(channel.abort(), name=f"{channel.name}: abort")
+            for channel in self.project.channels
+        ]
+        await asyncio.wait([task, *aborting], timeout=_LAST_WRITE)
         task.cancel()
-        await asyncio.wait([task], timeout=_LAST_WRITE)
         await self._abandon()
         return False
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pichannels.channels.branches import Branch
 from pichannels.channels.forking import ForkQueue
 from pichannels.channels.inlet import Inlet
+from pichannels.channels.patience import Patience
 from pichannels.channels.processing import Key, Processing
 from pichannels.channels.recording import JournalRecorder, StoreRecorder
 from pichannels.errors import ChannelStopped, UsageError, nearest
@@ -27,6 +28,9 @@ from pichannels.store import MessageStore, MessageStoreFactory
 __all__ = ["BaseChannel", "replayed"]
 
 logger: Final = logging.getLogger("pichannels.channels")
+
+GRACE: Final = 1.0
+"""Seconds that the parts of an aborted channel have to stop."""
 
 
 class BaseChannel(Processing):
@@ -99,6 +103,13 @@ class BaseChannel(Processing):
         self._fork_queue: ForkQueue | None = None
         self._parts = AsyncExitStack()
         self._deadline = 0.0
+        # All of a channel ends together.
+        self._patience: Patience = (
+            parent_channel._patience if parent_channel else Patience()
+        )
+        self._is_ending = False
+        self._ended = asyncio.Event()
+        self._ended.set()
         self._status = Status.STOPPED
 
     # Lifecycle
@@ -118,6 +129,16 @@ class BaseChannel(Processing):
     def statistics(self) -> dict[str, Any]:
         """Facts about the source, for status and metrics."""
         return {}
+
+    @property
+    def in_memory(self) -> int:
+        """How many messages are on their way just now."""
+        return self._running + (self._inlet.in_memory if self._inlet else 0)
+
+    @property
+    def discarded(self) -> int:
+        """How many copies a fork that is not required had no room for."""
+        return self._fork_queue.discarded if self._fork_queue else 0
 
     def is_stopped(self) -> bool:
         """Whether the channel is stopping or stopped."""
@@ -146,6 +167,9 @@ class BaseChannel(Processing):
         Messages that an earlier run accepted and did not settle run again first.
         """
         self._change(Status.STARTING)
+        self._patience.renew()
+        self._is_ending = False
+        self._ended.clear()
         try:
             await self._start_parts()
             self._change(Status.WAITING)
@@ -184,13 +208,28 @@ class BaseChannel(Processing):
         """
         await self._stop_by(asyncio.get_running_loop().time() + self.drain_timeout)
 
-    async def _stop_by(self, deadline: float) -> None:
-        if self.is_stopped():
+    async def abort(self) -> None:
+        """Stop at once, also where a `stop` is under way: nothing is drained.
+
+        What is accepted and not settled runs again at the next start. Parts that
+        do not stop within a second are left. Cancelling `stop` does the same. Who
+        starts a channel cancels that instead.
+        """
+        if self._status in (Status.STOPPED, Status.STARTING):
             return
+        self._patience.end()
+        await self._stop_by(0.0)
+        await self._ended.wait()
+
+    async def _stop_by(self, deadline: float) -> None:
+        if self._is_ending or self.is_stopped():
+            return
+        self._is_ending = True
         self._deadline = deadline
         try:
             if self.has_source_enabled:
-                await self.stop_source()
+                async with self._patience.step(None):
+                    await self.stop_source()
         finally:
             self._is_open = self._is_plain = False
             self._change(Status.STOPPING)
@@ -200,10 +239,9 @@ class BaseChannel(Processing):
                 await self._stop_parts()
 
     async def _drain_by(self, deadline: float) -> None:
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self.drain()
-        except TimeoutError:
+        async with self._patience.step(deadline) as limit:
+            await self.drain()
+        if limit.expired():
             logger.warning(
                 "%s: not settled in time; %d messages run again at the next start",
                 self.name,
@@ -236,6 +274,17 @@ class BaseChannel(Processing):
 
     async def _stop_parts(self) -> None:
         """Stop all that was started, in reverse; one that fails stops no other."""
+        try:
+            async with self._patience.step(None, GRACE) as limit:
+                await self._close_parts()
+            if limit.expired():
+                logger.warning("%s: some parts did not stop in time", self.name)
+        finally:
+            self.give_up_waiting()
+            self._change(Status.STOPPED)
+            self._ended.set()
+
+    async def _close_parts(self) -> None:
         inlet, self._inlet = self._inlet, None
         try:
             if inlet is not None:
@@ -243,11 +292,7 @@ class BaseChannel(Processing):
             if self._fork_queue is not None:
                 await self._fork_queue.close()
         finally:
-            try:
-                await self._parts.aclose()
-            finally:
-                self.give_up_waiting()
-                self._change(Status.STOPPED)
+            await self._parts.aclose()
 
     async def _start_store(self) -> None:
         store = self.message_store

@@ -189,13 +189,13 @@ class PIWebChannel(BaseChannel):
             return
         self._is_closing = True
         clients = list(self._clients)
-        await asyncio.gather(*[client.close() for client in clients])
-        if not clients:
+        try:
+            await asyncio.gather(*[client.close() for client in clients])
+            if clients:
+                await asyncio.wait([task], timeout=self.drain_timeout)
+        finally:
             task.cancel()
-        _, pending = await asyncio.wait([task], timeout=self.drain_timeout)
-        if pending:
-            task.cancel()
-            await asyncio.wait([task])
+        await asyncio.wait([task])
 
     # The source
 

@@ -12,7 +12,7 @@ from pichannels.journal import JournalStatistics
 from pichannels.lifecycle import Status
 from pichannels.metrics import Family, Point
 
-__all__ = ["ChannelReport", "StatusReport", "channel_report", "in_memory", "metrics"]
+__all__ = ["ChannelReport", "StatusReport", "channel_report", "metrics"]
 
 
 class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,21 +82,10 @@ def channel_report(channel: BaseChannel, unsettled: int) -> ChannelReport:
         dropped=channel.dropped,
         rejected=channel.rejected,
         failed=channel.failed,
-        in_memory=in_memory(channel),
+        in_memory=channel.in_memory,
         unsettled=unsettled,
-        discarded=_discarded(channel),
+        discarded=channel.discarded,
     )
-
-
-def in_memory(channel: BaseChannel) -> int:
-    """How many messages of a channel are on their way just now."""
-    inlet = channel._inlet
-    return channel._running + (inlet.in_memory if inlet else 0)
-
-
-def _discarded(channel: BaseChannel) -> int:
-    queue = channel._fork_queue
-    return queue.discarded if queue else 0
 
 
 def metrics(status: StatusReport) -> list[Family]:
