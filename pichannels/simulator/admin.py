@@ -46,6 +46,7 @@ class AdminRoutes:
                     self.edit,
                     self.delete,
                     self.outage,
+                    self.describe,
                     self.send,
                     self.clock,
                     self.flood,
@@ -124,6 +125,12 @@ class AdminRoutes:
         body = await _body(request)
         tags, duration = _taken(body, "tags"), _taken(body, "duration")
         _called(self.controls.outage, tags, duration, **body)
+        return json_answer({})
+
+    async def describe(self, request: web.Request) -> web.Response:
+        """Change facts of `subject`: `{"subject": "UNIT1.POWER", "units": "MW"}`."""
+        body = await _body(request)
+        _called(self.controls.describe, _taken(body, "subject"), **body)
         return json_answer({})
 
     async def send(self, request: web.Request) -> web.Response:

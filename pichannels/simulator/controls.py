@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pichannels.simulator.assets import Assets
+from pichannels.simulator.describing import describe
 from pichannels.simulator.events import Event
 from pichannels.simulator.faults import Faults
 from pichannels.simulator.flood import Flood
@@ -23,6 +25,7 @@ class Controls:
     plant: Plant
     clock: SimClock
     faults: Faults
+    assets: Assets
     _world: World
     _flooded: int = 0
 
@@ -117,6 +120,28 @@ class Controls:
         if state is not None:
             for tag in chosen:
                 self.push(tag.name, state, start)
+
+    def describe(self, subject: str, **facts: Any) -> None:
+        """Change the metadata of a point, an element or an attribute.
+
+        Args:
+            subject: name or path of a point, path of an element or attribute.
+            facts: `name`; of a point also `descriptor`, `units`, `zero`, `span`; of
+                an element `description`; of an attribute `description`, `units` and,
+                where it is static, `value`.
+
+        Raises:
+            UsageError: there is no such object or fact, or the name is taken.
+        """
+        describe(self.plant, self.assets, subject, facts)
+        self._world.truth.describe(subject, facts)
+
+    def rename(self, subject: str, name: str) -> None:
+        """Give a point, an element or an attribute another name.
+
+        WebIDs by id go on to mean it, those with a path begin to say the new one.
+        """
+        self.describe(subject, name=name)
 
     def _match(self, name: str) -> list[Tag]:
         if "*" in name or "?" in name:

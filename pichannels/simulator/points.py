@@ -98,29 +98,12 @@ class PointRoutes:
     async def multiple(self, request: web.Request) -> web.Response:
         """Many points by WebID or path; 207 where some of them fail."""
         query = Query(request)
-        wanted = [("WebId", one) for one in query.all("webId")]
-        wanted += [("Path", one) for one in query.all("path")]
-        if not wanted:
-            raise Refused(400, "The parameter 'webId' or 'path' is required.")
-        items = [self._item(kind, text, query) for kind, text in wanted]
-        failed = any("Exception" in item for item in items)
-        mode = query.choice(
-            "includeMode", ("All", "ItemsWithException", "ItemsWithoutException")
+        world = self.world
+        return world.multiple(
+            query,
+            lambda web_id: self._point(world.tag_by_web_id(web_id), query),
+            lambda path: self._point(world.tag_by_path(path), query),
         )
-        if mode != "All":
-            bad = mode == "ItemsWithException"
-            items = [item for item in items if ("Exception" in item) is bad]
-        status = 207 if failed else 200
-        return self.world.answer({"Items": items}, query, status=status)
-
-    def _item(self, kind: str, text: str, query: Query) -> dict[str, Any]:
-        item: dict[str, Any] = {"Identifier": text, "IdentifierType": kind}
-        find = self.world.tag_by_path if kind == "Path" else self.world.tag_by_web_id
-        try:
-            item["Object"] = self._point(find(text), query)
-        except Refused as refused:
-            item["Exception"] = {"Errors": list(refused.sentences)}
-        return item
 
     async def attributes(self, request: web.Request) -> web.Response:
         """The point attributes, all or those named."""

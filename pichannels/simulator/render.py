@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -16,6 +16,7 @@ __all__ = [
     "Stream",
     "TimedValue",
     "channel_message",
+    "constant",
     "encode",
     "failed_value",
     "point",
@@ -98,9 +99,27 @@ def failed_value(sentence: str) -> TimedValue:
     return rendered
 
 
-def stream(tag: Tag, items: list[TimedValue], form: str = "Full") -> Stream:
-    """The values of a tag in a stream set or channel message."""
-    return Stream(tag.web_id_as(form), tag.name, tag.path, {}, items, tag.units)
+def constant(value: Value, units: str) -> TimedValue:
+    """What stands for the value of a static attribute, which has no time."""
+    return TimedValue("1970-01-01T00:00:00Z", _json_value(value), units)
+
+
+class _Streamed(Protocol):
+    """What has a stream: a point, or an attribute."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def units(self) -> str: ...
+    def web_id_as(self, form: str) -> str: ...
+
+
+def stream(found: _Streamed, items: list[TimedValue], form: str = "Full") -> Stream:
+    """The values of a point or attribute in a stream set or channel message."""
+    web_id = found.web_id_as(form)
+    return Stream(web_id, found.name, found.path, {}, items, found.units)
 
 
 def channel_message(streams: Iterable[Stream]) -> bytes:

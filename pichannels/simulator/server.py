@@ -12,9 +12,12 @@ from aiohttp import web
 
 from pichannels.errors import SettingsError, UsageError
 from pichannels.simulator.admin import AdminRoutes
+from pichannels.simulator.asset_routes import AssetRoutes
+from pichannels.simulator.assets import Assets
 from pichannels.simulator.changelog import ChangeLog
 from pichannels.simulator.channel_routes import ChannelRoutes
 from pichannels.simulator.controls import Controls
+from pichannels.simulator.describing import describe
 from pichannels.simulator.faults import Faults
 from pichannels.simulator.gate import Auth, Gate
 from pichannels.simulator.plant import Plant
@@ -68,6 +71,7 @@ class Simulator(Controls):
         if poll < 0.01:
             raise UsageError(f"poll is at least 0.01 s, not {poll}")
         self.plant = plant or Plant()
+        self.assets = Assets(self.plant)
         self.host = host
         self.port = port
         self.poll = poll
@@ -86,11 +90,23 @@ class Simulator(Controls):
         self._admin = AdminRoutes(self)
         self.faults.attach(
             lambda how, code: self._world.hub.drop(how, code),
-            lambda name: self.plant.tag(name).path,
+            self._path_of,
         )
 
     def _make_world(self) -> World:
-        return World(self.plant, self._truth, self.clock, self.faults, **self._limits)
+        return World(
+            self.plant,
+            self._truth,
+            self.clock,
+            self.faults,
+            self.assets,
+            **self._limits,
+        )
+
+    def _path_of(self, name: str) -> str:
+        """The path of a tag or attribute that a fault is set for."""
+        attribute = self.assets.attribute(name) if "|" in name else None
+        return attribute.path if attribute else self.plant.tag(name).path
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -139,6 +155,7 @@ class Simulator(Controls):
         for routes in (
             SystemRoutes(world, self.poll, self._rate_limit),
             PointRoutes(world),
+            AssetRoutes(world),
             ChannelRoutes(world),
             StreamRoutes(world),
             self._admin,
@@ -166,6 +183,8 @@ class Simulator(Controls):
                 found=f"seed {origin.seed}, {origin.tags} tags",
             )
         self.clock = SimClock(origin.speed, origin.start, origin.anchor)
+        for change in self._truth.described:
+            describe(plant, self.assets, change.subject, change.facts)
 
     def _origin(self) -> Origin:
         clock, plant = self.clock, self.plant

@@ -7,19 +7,22 @@ import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from pichannels.simulator.archive import Archive
+from pichannels.simulator.assets import Attribute
 from pichannels.simulator.events import Event
 from pichannels.simulator.faults import Faults
 from pichannels.simulator.feed import Feed
 from pichannels.simulator.frames import fragments, half_frame
 from pichannels.simulator.render import (
     HEARTBEAT,
+    Stream,
     TimedValue,
     channel_message,
+    constant,
     failed_value,
     stream,
     timed,
@@ -27,7 +30,10 @@ from pichannels.simulator.render import (
 from pichannels.simulator.simtime import time_text
 from pichannels.simulator.tags import Tag
 
-__all__ = ["Channel", "Hub"]
+__all__ = ["Channel", "Hub", "Subject"]
+
+Subject: TypeAlias = Tag | Attribute
+"""What has a stream of values: a point, or an attribute."""
 
 MOST_RAW = 1_000
 """Raw messages that may wait on one channel."""
@@ -43,9 +49,10 @@ class Channel:
     def __init__(
         self,
         url: str,
-        tags: Sequence[Tag],
+        streams: Sequence[Subject],
         *,
         form: str,
+        base: str,
         heartbeat: int,
         overflow: int,
         faults: Faults,
@@ -53,8 +60,9 @@ class Channel:
     ) -> None:
         self.id = str(uuid.uuid4())
         self.url = url
-        self.tags = tuple(tags)
+        self.streams = tuple(streams)
         self.form = form
+        self.base = base
         self.heartbeat = heartbeat
         self.overflow = overflow
         self.sent = 0
@@ -66,11 +74,20 @@ class Channel:
         self._silent = 0
         self._faults = faults
         self._events: dict[int, list[Event]] = {}
-        self._by_index = {tag.index: tag for tag in tags}
+        self._by_index: dict[int, list[Subject]] = {}
+        for subject in streams:
+            if subject.source is not None:
+                self._by_index.setdefault(subject.source.index, []).append(subject)
         self._raw: deque[bytes] = deque(maxlen=MOST_RAW)
         self._wake = asyncio.Event()
         self._socket: web.WebSocketResponse | None = None
         self.transport: asyncio.Transport | None = None
+
+    @property
+    def tags(self) -> list[Tag]:
+        """The tags behind the streams, each once."""
+        known = [one.source for one in self.streams if one.source is not None]
+        return list(dict.fromkeys(known))
 
     @property
     def is_open(self) -> bool:
@@ -142,16 +159,22 @@ class Channel:
 
     def _render(self, events: dict[int, list[Event]], *, turned: bool) -> bytes:
         streams = [
-            stream(tag, [timed(one, tag.units) for one in found], self.form)
-            for tag, found in (
-                (self._by_index[i], found) for i, found in events.items()
-            )
+            self.stream(subject, [timed(one, subject.units) for one in found])
+            for index, found in events.items()
+            for subject in self._by_index[index]
         ]
         if turned:
             streams.reverse()
             for one in streams:
                 one.items.reverse()
         return channel_message(streams)
+
+    def stream(self, subject: Subject, values: list[TimedValue]) -> Stream:
+        """Values of one stream as this channel sends them."""
+        rendered = stream(subject, values, self.form)
+        if isinstance(subject, Attribute):
+            rendered.links = {"Source": subject.link(self.base, self.form)}
+        return rendered
 
     async def _write(self, message: bytes) -> None:
         assert self._socket is not None
@@ -237,16 +260,20 @@ class Hub:
 
     def initial(self, channel: Channel, now: int) -> bytes:
         """The message with the current value of every stream of the channel."""
-        form = channel.form
         return channel_message(
-            stream(tag, [self._current(tag, now)], form) for tag in channel.tags
+            channel.stream(subject, [self._current(subject, now)])
+            for subject in channel.streams
         )
 
-    def _current(self, tag: Tag, now: int) -> TimedValue:
-        fault = self._faults.of_tag(tag.path)
+    def _current(self, subject: Subject, now: int) -> TimedValue:
+        tag = subject.source
+        fault = self._faults.of_tag((tag or subject).path)
         if fault is not None:
             return failed_value(fault.sentence)
-        return timed(self._archive.snapshot(tag, now), tag.units)
+        if tag is None:
+            assert isinstance(subject, Attribute)
+            return constant(subject.value, subject.units)
+        return timed(self._archive.snapshot(tag, now), subject.units)
 
     async def serve(
         self,

@@ -1,4 +1,8 @@
-"""Routes of values: `value`, `end` and `recorded` of streams and stream sets."""
+"""Routes of values: `value`, `end` and `recorded` of streams and stream sets.
+
+A stream is a point or an attribute; a stream set is ad hoc, or the attributes of an
+element.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,12 @@ from typing import Any
 from aiohttp import web
 
 from pichannels.simulator import render
+from pichannels.simulator.asset_search import attributes_of, matching_attributes
+from pichannels.simulator.assets import Attribute, Element
 from pichannels.simulator.events import DELETED, Event
 from pichannels.simulator.query import Query, Refused
 from pichannels.simulator.render import TimedValue
+from pichannels.simulator.sockets import Subject
 from pichannels.simulator.tags import Tag
 from pichannels.simulator.world import World
 
@@ -22,15 +29,24 @@ _BOUNDARIES = ("Inside", "Outside", "Interpolated")
 
 
 class StreamRoutes:
-    """`streams` and ad hoc `streamsets`."""
+    """`streams` and `streamsets`."""
 
     def __init__(self, world: World) -> None:
         self.world = world
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """What to add to the application."""
-        one, many = "/piwebapi/streams/{webId}", "/piwebapi/streamsets"
+        root = "/piwebapi"
+        one, many, children = (
+            f"{root}/streams/{{webId}}",
+            f"{root}/streamsets",
+            f"{root}/streamsets/{{webId}}",
+        )
         return [
+            web.get(f"{root}/attributes/{{webId}}/value", self.value),
+            web.get(f"{children}/value", self.values),
+            web.get(f"{children}/end", self.ends),
+            web.get(f"{children}/recorded", self.recorded_set),
             web.get(f"{one}/value", self.value),
             web.get(f"{one}/end", self.end),
             web.get(f"{one}/recorded", self.recorded),
@@ -39,84 +55,99 @@ class StreamRoutes:
             web.get(f"{many}/recorded", self.recorded_set),
         ]
 
-    def _tag(self, request: web.Request) -> Tag:
-        return self.world.tag_by_web_id(request.match_info["webId"])
+    def _stream(self, request: web.Request) -> Subject:
+        return self.world.stream(request.match_info["webId"])
 
-    def _tags(self, query: Query) -> list[Tag]:
-        return [self.world.known_tag(web_id) for web_id in query.required("webId")]
+    def _streams(self, request: web.Request, query: Query) -> Sequence[Subject]:
+        """The streams of a set: those named, or the attributes of an object."""
+        world = self.world
+        web_id = request.match_info.get("webId")
+        if web_id is None:
+            return [world.known_stream(one) for one in query.required("webId")]
+        if web_id[2:4] == "DP":
+            path = world.tag_by_web_id(web_id).path
+            raise Refused(409, f"'{path}' does not support this operation.")
+        owner = world.asset(web_id, "Em", "Ab")
+        assert isinstance(owner, Element | Attribute)
+        nested = query.flag("searchFullHierarchy")
+        return matching_attributes(attributes_of(owner, query, nested=nested), query)
 
     async def value(self, request: web.Request) -> web.Response:
         """The value at a time, the present by default."""
-        query, tag = Query(request), self._tag(request)
+        query, found = Query(request), self._stream(request)
         now = self.world.clock.now()
         time = await self._time(query, now)
-        return self.world.answer(self._value(tag, time, now, tag.units), query)
+        return self.world.answer(self._value(found, time, now), query)
 
     async def end(self, request: web.Request) -> web.Response:
         """The last value, which for a future tag lies ahead."""
-        query, tag = Query(request), self._tag(request)
+        query, found = Query(request), self._stream(request)
         now = self.world.clock.now()
-        return self.world.answer(self._value(tag, None, now, tag.units), query)
+        return self.world.answer(self._value(found, None, now), query)
 
     async def values(self, request: web.Request) -> web.Response:
         """The values of a stream set at a time, the present by default."""
-        query = Query(request)
         now = self.world.clock.now()
-        return await self._value_set(query, await self._time(query, now), now)
+        time = await self._time(Query(request), now)
+        return await self._value_set(request, time, now)
 
     async def ends(self, request: web.Request) -> web.Response:
         """The last values of a stream set."""
-        return await self._value_set(Query(request), None, self.world.clock.now())
+        return await self._value_set(request, None, self.world.clock.now())
 
     async def _time(self, query: Query, now: int) -> int:
         return await query.time("time", "*", now)
 
     async def _value_set(
-        self, query: Query, time: int | None, now: int
+        self, request: web.Request, time: int | None, now: int
     ) -> web.Response:
+        query = Query(request)
         items: list[dict[str, Any]] = []
-        for number, tag in enumerate(self._tags(query), 1):
-            items.append(self._value_item(tag, time, now, query.form))
+        for number, found in enumerate(self._streams(request, query), 1):
+            items.append(self._value_item(found, time, now, query.form))
             await _breathe(number)
         return self.world.answer({"Links": {}, "Items": items}, query)
 
     def _value_item(
-        self, tag: Tag, time: int | None, now: int, form: str
+        self, found: Subject, time: int | None, now: int, form: str
     ) -> dict[str, Any]:
-        web_id = tag.web_id_as(form)
-        fault = self.world.faults.of_tag(tag.path)
+        fault = self.world.fault_of(found)
         if fault is not None:
             value = render.failed_value(fault.sentence)
         else:
-            value = self._value(tag, time, now, tag.units)
+            value = self._value(found, time, now)
         return {
-            "WebId": web_id,
-            "Name": tag.name,
-            "Path": tag.path,
+            "WebId": found.web_id_as(form),
+            "Name": found.name,
+            "Path": found.path,
             "Value": value,
-            "Links": {"Source": f"{self.world.url}/points/{web_id}"},
+            "Links": {"Source": found.link(self.world.url, form)},
         }
 
-    def _value(self, tag: Tag, time: int | None, now: int, units: str) -> TimedValue:
-        archive = self.world.archive
+    def _value(self, found: Subject, time: int | None, now: int) -> TimedValue:
+        archive, tag = self.world.archive, found.source
+        if tag is None:
+            assert isinstance(found, Attribute)
+            return render.constant(found.value, found.units)
         if time is None or (time >= now and not tag.future):
-            return render.timed(archive.snapshot(tag, now), units)
-        found = archive.value_at(tag, time, now)
-        return render.timed(found or Event(0, DELETED, good=False), units)
+            return render.timed(archive.snapshot(tag, now), found.units)
+        event = archive.value_at(tag, time, now)
+        return render.timed(event or Event(0, DELETED, good=False), found.units)
 
     async def recorded(self, request: web.Request) -> web.Response:
         """What the archive holds between two times, at most `maxCount` of it."""
-        query, tag = Query(request), self._tag(request)
+        query, found = Query(request), self._stream(request)
         span = await self._span(query)
-        items = await self._items(tag, span, query)
-        body = {"Links": {}, "Items": items, "UnitsAbbreviation": tag.units}
+        items = await self._items(found, span, query)
+        body = {"Links": {}, "Items": items, "UnitsAbbreviation": found.units}
         return self.world.answer(body, query)
 
     async def recorded_set(self, request: web.Request) -> web.Response:
         """As `recorded` for each of several streams; one that fails says so."""
-        query, tags = Query(request), self._tags(Query(request))
+        query = Query(request)
+        found = self._streams(request, query)
         span = await self._span(query)
-        streams = [await self._stream(tag, span, query) for tag in tags]
+        streams = [await self._recorded_of(one, span, query) for one in found]
         total = sum(len(one.items) for one in streams)
         if total > self.world.max_items:
             raise Refused(
@@ -126,15 +157,18 @@ class StreamRoutes:
             )
         return self.world.answer({"Links": {}, "Items": streams}, query)
 
-    async def _stream(
-        self, tag: Tag, span: tuple[int, int], query: Query
+    async def _recorded_of(
+        self, found: Subject, span: tuple[int, int], query: Query
     ) -> render.Stream:
-        fault = self.world.faults.of_tag(tag.path)
+        fault = self.world.fault_of(found)
         if fault is not None:
             items = [render.failed_value(fault.sentence)]
         else:
-            items = await self._items(tag, span, query)
-        return render.stream(tag, items, query.form)
+            items = await self._items(found, span, query)
+        rendered = render.stream(found, items, query.form)
+        if isinstance(found, Attribute):
+            rendered.links = {"Source": found.link(self.world.url, query.form)}
+        return rendered
 
     async def _span(self, query: Query) -> tuple[int, int]:
         now = self.world.clock.now()
@@ -145,9 +179,12 @@ class StreamRoutes:
         return start, end
 
     async def _items(
-        self, tag: Tag, span: tuple[int, int], query: Query
+        self, found: Subject, span: tuple[int, int], query: Query
     ) -> list[TimedValue]:
         most = query.count(self.world.max_items)
+        tag = found.source
+        if tag is None:
+            return []
         boundary = query.choice("boundaryType", _BOUNDARIES)
         events = self._recorded(tag, span, boundary, self.world.clock.now())
         items: list[TimedValue] = []

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from pichannels.simulator.events import Event
 
-__all__ = ["Added", "Change", "Origin", "Outage", "Put", "Removed", "TagTruth", "Truth"]
+__all__ = [
+    "Added",
+    "Change",
+    "Described",
+    "Origin",
+    "Outage",
+    "Put",
+    "Removed",
+    "TagTruth",
+    "Truth",
+]
 
 
 class Origin(msgspec.Struct, frozen=True, tag="origin"):
@@ -66,7 +76,17 @@ class Outage(msgspec.Struct, frozen=True, tag="outage"):
         return self.start <= ticks < self.end
 
 
-Change = Origin | Put | Removed | Outage
+class Described(msgspec.Struct, frozen=True, tag="described"):
+    """The metadata of a point, an element or an attribute were changed.
+
+    `subject` is the path that it had then; `facts` what it has since.
+    """
+
+    subject: str
+    facts: dict[str, Any]
+
+
+Change = Origin | Put | Removed | Outage | Described
 
 
 class Added(msgspec.Struct, frozen=True, order=True):
@@ -118,6 +138,7 @@ class Truth:
 
     def __init__(self, on_change: Callable[[Change], None] | None = None) -> None:
         self._tags: dict[str, TagTruth] = {}
+        self.described: list[Described] = []
         self._number = 0
         self._tell = on_change
 
@@ -144,6 +165,10 @@ class Truth:
         self._do(outage)
         return outage
 
+    def describe(self, subject: str, facts: dict[str, Any]) -> None:
+        """Note that the metadata of a point, element or attribute were changed."""
+        self._do(Described(subject, facts))
+
     def _do(self, change: Change) -> None:
         self.apply(change)
         if self._tell is not None:
@@ -152,6 +177,9 @@ class Truth:
     def apply(self, change: Change) -> None:
         """Do a change of before again, without telling it."""
         if isinstance(change, Origin):
+            return
+        if isinstance(change, Described):
+            self.described.append(change)
             return
         truth = self._tags.setdefault(change.tag, TagTruth())
         if isinstance(change, Put):

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from aiohttp import web
 
 from pichannels.simulator.archive import Archive
+from pichannels.simulator.assets import Assets, Attribute, Element
 from pichannels.simulator.events import DELETED, SYSTEM_STATES, Event, Value
-from pichannels.simulator.faults import Faults
+from pichannels.simulator.faults import Faults, TagFault
 from pichannels.simulator.feed import Feed
 from pichannels.simulator.plant import Plant
 from pichannels.simulator.query import Query, Refused
 from pichannels.simulator.render import encode, select
 from pichannels.simulator.simtime import SimClock
-from pichannels.simulator.sockets import Hub
+from pichannels.simulator.sockets import Hub, Subject
 from pichannels.simulator.tags import Tag
 from pichannels.simulator.truth import Truth
-from pichannels.simulator.webids import WebIdError, read_web_id
+from pichannels.simulator.webids import Reference, WebIdError, read_web_id
 
 __all__ = ["World", "json_answer"]
 
@@ -34,6 +35,7 @@ class World:
         truth: Truth,
         clock: SimClock,
         faults: Faults,
+        assets: Assets,
         *,
         max_items: int,
         overflow: int,
@@ -42,6 +44,7 @@ class World:
         self.truth = truth
         self.clock = clock
         self.faults = faults
+        self.assets = assets
         self.max_items = max_items
         self.overflow = overflow
         self.archive = Archive(plant, truth)
@@ -78,10 +81,7 @@ class World:
 
     def known_tag(self, web_id: str) -> Tag:
         """The tag with this WebID, whatever faults it has."""
-        try:
-            found = read_web_id(web_id)
-        except WebIdError as exc:
-            raise Refused(400, str(exc)) from exc
+        found = _reference(web_id)
         tag = None
         if found.marker == "DP" and found.server in (None, self.plant.server.id):
             if found.point_id is not None:
@@ -91,6 +91,106 @@ class World:
         if tag is None:
             raise Refused(404, f"PI Point not found '{web_id}'.")
         return tag
+
+    def fault_of(self, subject: Subject) -> TagFault | None:
+        """The fault of a stream: its own, or of the tag behind it."""
+        fault = self.faults.of_tag(subject.path)
+        if fault is None and subject.source is not None:
+            fault = self.faults.of_tag(subject.source.path)
+        return fault
+
+    def stream(self, web_id: str) -> Subject:
+        """The point or attribute with this WebID; refused where a fault says so."""
+        subject = self.known_stream(web_id)
+        fault = self.fault_of(subject)
+        if fault is not None:
+            raise Refused(fault.status, fault.sentence)
+        return subject
+
+    def known_stream(self, web_id: str) -> Subject:
+        """The point or attribute with this WebID, whatever faults it has."""
+        if web_id[2:4] == "Ab":
+            return self.attribute(web_id)
+        return self.known_tag(web_id)
+
+    def asset(self, web_id: str, *markers: str) -> Element | Attribute | None:
+        """The AF object with this WebID; None for the server and the database.
+
+        400 for no WebID, 404 without an object of one of these kinds.
+        """
+        found = _reference(web_id)
+        server = self.assets.server
+        if found.marker not in markers or found.server not in (None, server.id):
+            raise Refused(404, f"The object '{web_id}' was not found.")
+        if found.marker in ("RS", "RD"):
+            ids = () if found.marker == "RS" else (server.database_id,)
+            path = server.path if found.marker == "RS" else server.database_path
+            known = found.ids == ids if found.path is None else _same(found, path)
+            asset = None
+        else:
+            asset = self._asset_at(found)
+            known = asset is not None
+        if not known:
+            raise Refused(404, f"The object '{web_id}' was not found.")
+        return asset
+
+    def _asset_at(self, found: Reference) -> Element | Attribute | None:
+        if found.path is not None:
+            path = "\\\\" + found.path
+            if found.marker == "Em":
+                return self.assets.element(path)
+            return self.assets.attribute(path)
+        element = self.assets.element_by_id(found.ids[0])
+        if found.marker == "Em" or element is None:
+            return element
+        return element.attribute_by_id(found.ids[1])
+
+    def element(self, web_id: str) -> Element:
+        """The element with this WebID; 400 for no WebID, 404 without an element."""
+        found = self.asset(web_id, "Em")
+        assert isinstance(found, Element)
+        return found
+
+    def attribute(self, web_id: str) -> Attribute:
+        """The attribute with this WebID; 400 for no WebID, 404 without one."""
+        found = self.asset(web_id, "Ab")
+        assert isinstance(found, Attribute)
+        return found
+
+    def element_by_path(self, path: str) -> Element:
+        """The element with this path; 404 without."""
+        found = self.assets.element(path)
+        if found is None:
+            raise Refused(404, "The specified path was not found.")
+        return found
+
+    def attribute_by_path(self, path: str) -> Attribute:
+        """The attribute with this path; 404 without."""
+        found = self.assets.attribute(path)
+        if found is None:
+            raise Refused(404, "The specified path was not found.")
+        return found
+
+    def multiple(
+        self,
+        query: Query,
+        by_web_id: Callable[[str], dict[str, Any]],
+        by_path: Callable[[str], dict[str, Any]],
+    ) -> web.Response:
+        """An answer for many objects by WebID or path; 207 where some fail."""
+        wanted = [("WebId", one, by_web_id) for one in query.all("webId")]
+        wanted += [("Path", one, by_path) for one in query.all("path")]
+        if not wanted:
+            raise Refused(400, "The parameter 'webId' or 'path' is required.")
+        items = [_item(*one) for one in wanted]
+        failed = any("Exception" in item for item in items)
+        mode = query.choice(
+            "includeMode", ("All", "ItemsWithException", "ItemsWithoutException")
+        )
+        if mode != "All":
+            bad = mode == "ItemsWithException"
+            items = [item for item in items if ("Exception" in item) is bad]
+        return self.answer({"Items": items}, query, status=207 if failed else 200)
 
     def push(self, tag: Tag, event: Event) -> None:
         """Have an event arrive now: on the channels and in the archive."""
@@ -146,6 +246,28 @@ class World:
         states = tag.template.states
         state = states.state(value) if states else None
         return (state if state is not None else value), True
+
+
+def _reference(web_id: str) -> Reference:
+    try:
+        return read_web_id(web_id)
+    except WebIdError as exc:
+        raise Refused(400, str(exc)) from exc
+
+
+def _same(found: Reference, path: str) -> bool:
+    return "\\\\" + (found.path or "") == path.upper()
+
+
+def _item(
+    kind: str, text: str, find: Callable[[str], dict[str, Any]]
+) -> dict[str, Any]:
+    item: dict[str, Any] = {"Identifier": text, "IdentifierType": kind}
+    try:
+        item["Object"] = find(text)
+    except Refused as refused:
+        item["Exception"] = {"Errors": list(refused.sentences)}
+    return item
 
 
 def json_answer(body: Any, status: int = 200) -> web.Response:
