@@ -22,6 +22,7 @@ from pichannels.values import (
     datetime_from_ticks,
     format_ticks,
     number_identical,
+    parse_all_ticks,
     parse_ticks,
     tags_of,
     ticks_from_datetime,
@@ -62,6 +63,17 @@ def test_the_second_reading_gives_the_same_as_the_first(
     text = f"{written(moment)}.{digits}Z"
     values._SECONDS.clear()
     assert parse_ticks(text) == parse_ticks(text)
+
+
+@given(st.lists(st.tuples(DATES, st.text("0123456789", max_size=9)), max_size=5))
+def test_many_instants_are_read_like_one(found: list[tuple[datetime, str]]) -> None:
+    texts = [f"{written(d)}{'.' if n else ''}{n}Z" for d, n in found] * 2
+    assert parse_all_ticks(texts) == [parse_ticks(text) for text in texts]
+
+
+def test_one_bad_instant_among_many_is_refused() -> None:
+    with pytest.raises(DecodeError, match="not a timestamp"):
+        parse_all_ticks(["2024-02-29T12:00:00Z", "2024-02-29T12:00:00.12_3Z"])
 
 
 @given(DATES.filter(lambda d: 2 < d.year < 9998), OFFSETS)

@@ -267,6 +267,16 @@ async def test_a_part_that_is_no_message_does_not_stop_the_others() -> None:
     assert seen.payloads == ["a", "c"] and outcome.node == "boiler.split"
 
 
+async def test_a_part_cannot_be_many_messages_itself() -> None:
+    def nested(msg: Message) -> Iterator[Any]:
+        yield each(msg)
+        yield msg.derive("b")
+
+    seen = Seen()
+    outcome = await run(Call(nested, name="split"), seen, payload=["a"])
+    assert seen.payloads == ["b"] and isinstance(outcome.error, NodeResultError)
+
+
 async def test_parts_that_are_dropped_leave_the_result_of_the_last_other() -> None:
     nodes = [Call(each), fail_for(b=Dropped(), c=Dropped())]
     outcome = await run(*nodes, payload=["a", "b", "c"])
@@ -496,3 +506,12 @@ async def test_a_message_may_go_on_after_some_were_yielded() -> None:
     seen = Seen()
     await run(Call(check), seen, payload=batch("good", "bad"))
     assert seen.payloads == ["a", "b"]
+
+
+async def test_a_message_whose_samples_all_failed_or_were_dropped_has_failed() -> None:
+    def check(msg: Message) -> Iterator[Message]:
+        yield msg.derive("quiet")
+        raise SampleErrors({0: "bad"})
+
+    outcome = await run(Call(check), fail_for(quiet=Dropped()), payload=batch("bad"))
+    assert (outcome.state, outcome.sample_errors) == (State.ERROR, 1)

@@ -13,6 +13,7 @@ import pytest
 from msgstore.memory import MemoryMessageStoreFactory
 from msgstore.sqlite import SQLiteMessageStoreFactory
 from pichannels.channels import BaseChannel
+from pichannels.channels.turn import Turn
 from pichannels.delivery import Hold
 from pichannels.errors import (
     ChannelStopped,
@@ -592,6 +593,17 @@ async def test_a_caller_that_gives_up_just_as_its_turn_comes_passes_it_on() -> N
     assert isinstance(third.result(), Message)
 
 
+async def test_a_turn_that_is_given_to_one_who_left_goes_to_the_next() -> None:
+    turn = Turn()
+    turn.busy = True
+    leaving, next_one = (asyncio.ensure_future(turn.wait()) for _ in range(2))
+    await asyncio.sleep(0)
+    turn.done()
+    leaving.cancel()
+    await asyncio.wait_for(next_one, 1)
+    assert leaving.cancelled() and turn.busy
+
+
 async def test_lanes_process_at_the_same_time_and_keep_the_order_of_each_key() -> None:
     def lane(msg: Message) -> str:
         return str(msg.payload[0])
@@ -740,6 +752,12 @@ async def test_the_store_keeps_the_meta_that_nodes_name() -> None:
         await channel.run(Message())
         found = await entry(channel)
     assert found["meta"] == {"site": ["A"], "line": ["3"]}
+
+
+async def test_a_node_with_meta_to_store_works_outside_of_a_run() -> None:
+    node = Call(lambda m: m, store_meta=["site"])
+    BaseChannel("boiler").add(node)
+    assert (await node.handle(Message(meta={"site": "A"}))).meta == {"site": "A"}
 
 
 async def test_a_message_that_cannot_be_stored_is_refused_before_any_node() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from msgstore.memory import MemoryMessageStoreFactory
+from msgstore.memory import MemoryMessageStore, MemoryMessageStoreFactory
+from msgstore.null import NullMessageStoreFactory
 from msgstore.sqlite import SQLiteMessageStoreFactory
 from pichannels.channels import BaseChannel
 from pichannels.codecs import register_codec
@@ -29,6 +30,7 @@ from pichannels.message import Message
 from pichannels.node import BaseNode, Pending
 from pichannels.retry import RetryPolicy
 from pichannels.states import State
+from pichannels.store import MessageStore, MessageStoreFactory
 
 AT_ONCE = RetryPolicy(attempts=0, initial=0)
 
@@ -659,3 +661,78 @@ async def test_a_full_window_drains_while_the_journal_is_closed_under_it(
     journal = await again(journal)
     assert len(await left(journal)) == 3
     await journal.close()
+
+
+async def test_a_store_that_keeps_nothing_keeps_nothing_here(journal: Journal) -> None:
+    seen = Seen()
+    factory = NullMessageStoreFactory()
+    async with accepting(journal, seen, message_store_factory=factory) as channel:
+        await put(channel, "a")
+        await seen.reached(1)
+        await channel.handle(Message(payload="b"))
+    assert seen.payloads == ["a", "b"] and await left(journal) == []
+
+
+class Forgetful(MemoryMessageStore):
+    async def change_message_state(
+        self, id: str, new_state: str, meta: Mapping[str, Any] | None = None
+    ) -> None:
+        raise OSError("the store is gone")
+
+
+class ForgetfulFactory(MessageStoreFactory):
+    def get_store(self, store_id: str) -> MessageStore:
+        return Forgetful(store_id, 10)
+
+
+async def test_a_store_that_cannot_note_the_outcome_costs_no_message(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen = Seen()
+    options = {"message_store_factory": ForgetfulFactory()}
+    async with accepting(journal, seen, **options) as channel:
+        await put(channel, "a", "b")
+    assert seen.payloads == ["a", "b"] and await left(journal) == []
+    assert "the store is gone" in caplog.text
+
+
+# Durable forks
+
+
+@asynccontextmanager
+async def forked(
+    journal: Journal, *nodes: BaseNode, required: bool
+) -> AsyncIterator[tuple[BaseChannel, BaseChannel]]:
+    channel = BaseChannel("boiler", drain_timeout=0.05)
+    factory = SQLiteMessageStoreFactory()
+    fork = channel.fork("copy", message_store_factory=factory, required=required)
+    fork.add(*nodes)
+    channel.attach(journal=journal)
+    await channel.start()
+    try:
+        yield channel, fork
+    finally:
+        await channel.stop()
+
+
+@pytest.mark.parametrize("required", [True, False])
+async def test_a_stopped_durable_fork_takes_no_copy(
+    journal: Journal, required: bool
+) -> None:
+    async with forked(journal, required=required) as (channel, fork):
+        await fork.stop()
+        outcome = await channel.run(Message(payload="a"))
+    assert isinstance(outcome.error, ChannelStopped) == required
+    assert fork.discarded == (not required)
+
+
+async def test_a_fork_that_is_not_required_waits_for_no_room(tmp_path: Path) -> None:
+    small = Journal(tmp_path / "small.db", durability="normal", budget=2000)
+    await small.open()
+    async with forked(small, Gate(), required=False) as (channel, fork):
+        await channel.handle(Message(payload=bytes(3000)))
+        await small.flush()
+        assert small.is_full
+        await asyncio.wait_for(channel.handle(Message(payload="b")), 5)
+        assert fork.discarded == 1
+    await small.close()
