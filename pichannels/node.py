@@ -44,6 +44,7 @@ from pichannels.errors import (
     UsageError,
     nearest,
 )
+from pichannels.fingerprint import Defined
 from pichannels.message import Message
 from pichannels.persistence import MISSING, MemoryPersistence, Persistence
 from pichannels.retry import NO_RETRY, RetryPolicy
@@ -78,7 +79,7 @@ class ChannelOfNode(Protocol):
         """Let the store keep these facts of `msg.meta` with the entry message."""
 
 
-class BaseNode:
+class BaseNode(Defined):
     """One step of a channel; inherit from it and implement `process`.
 
     Args:

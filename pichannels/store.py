@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from pichannels.errors import UsageError
+from pichannels.fingerprint import Defined
 from pichannels.message import Message
 from pichannels.states import Entry, State
 
@@ -104,7 +105,7 @@ class MessageStore(ABC):
         raise UsageError(f"{type(self).__name__} cannot delete messages")
 
 
-class MessageStoreFactory(ABC):
+class MessageStoreFactory(Defined, ABC):
     """Makes the stores of channels that share one configuration."""
 
     @abstractmethod

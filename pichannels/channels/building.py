@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pichannels.channels.branches import Branch, Case, Condition, Fork, When
 from pichannels.channels.picture import dot_lines, text_lines
 from pichannels.errors import UsageError
+from pichannels.fingerprint import Defined
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.store import MessageStoreFactory
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["ChainBuilder"]
 
 
-class ChainBuilder:
+class ChainBuilder(Defined):
     """The building half of a channel."""
 
     name: str
