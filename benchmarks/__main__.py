@@ -17,6 +17,7 @@ from rich.console import Console
 from benchmarks import chain, durable, endtoend
 from benchmarks.measure import COLLECT_AT, Result, measure
 from benchmarks.options import Options
+from benchmarks.processes import ProcessFailed
 from benchmarks.report import as_data, as_table
 
 ALL: Final = {
@@ -63,7 +64,10 @@ def main(
     with tempfile.TemporaryDirectory(prefix="bench-", dir=directory) as folder:
         options = Options(Path(folder), quick, peer)
         for name in names or ALL:
-            result = asyncio.run(_run(name, options, runs))
+            try:
+                result = asyncio.run(_run(name, options, runs))
+            except ProcessFailed as exc:
+                raise click.ClickException(str(exc)) from exc
             _show(result, as_json)
 
 

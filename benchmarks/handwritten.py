@@ -1,7 +1,8 @@
 """What a good programmer writes by hand for one job, without any of our code.
 
 Websocket to durable sink with the same libraries: frames that wait are taken
-together, decoded by typed msgspec to samples with exact ticks, filtered, enriched,
+together, decoded by typed msgspec to samples with exact ticks, all quality flags and
+units, filtered, enriched,
 written as one row for each batch by a thread that commits all that waits (WAL,
 synchronous FULL), and given to one subscriber when they are on disk. It keeps no
 history of what came, repeats nothing after a crash, and ends at the first error.
@@ -42,11 +43,15 @@ class Event(msgspec.Struct, gc=False, rename="pascal"):
     timestamp: str
     value: float | int | str | bool | dict[str, Any] | None
     good: bool = True
+    questionable: bool = False
+    substituted: bool = False
+    annotated: bool = False
 
 
 class Stream(msgspec.Struct, gc=False, rename="pascal"):
     web_id: str
     items: list[Event]
+    units_abbreviation: str = ""
 
 
 class Document(msgspec.Struct, gc=False, rename="pascal"):
@@ -58,6 +63,9 @@ class Sample(msgspec.Struct, gc=False, array_like=True):
     ticks: int
     value: Any
     good: bool
+    questionable: bool
+    substituted: bool
+    annotated: bool
 
 
 class Batch(msgspec.Struct, gc=False):
@@ -206,7 +214,15 @@ class Pipeline:
             for stream in _decode(frame).items:
                 name = names[stream.web_id]
                 samples += [
-                    Sample(name, ticks_of(event.timestamp), event.value, True)
+                    Sample(
+                        name,
+                        ticks_of(event.timestamp),
+                        event.value,
+                        True,
+                        event.questionable,
+                        event.substituted,
+                        event.annotated,
+                    )
                     for event in stream.items
                     if event.good
                 ]

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import aiohttp
 
+from benchmarks.processes import ProcessFailed
+
 __all__ = ["FILTER", "TAGS", "connected", "flood", "simulator", "streams_of"]
 
 FILTER: Final = "*TEMP*"
@@ -33,7 +35,7 @@ async def simulator() -> AsyncIterator[str]:
         assert process.stdout is not None
         url = (await process.stdout.readline()).decode().strip()
         if not url:
-            raise RuntimeError("the simulator did not start")
+            raise ProcessFailed("the simulator", await process.wait(), "see above")
         yield url
     finally:
         if process.returncode is None:
