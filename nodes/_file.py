@@ -15,6 +15,7 @@ from nodes._queue import Item, QueueingSink
 from nodes._rotating import RotatingFile
 from pichannels.errors import SettingsError, UsageError
 from pichannels.message import Message
+from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
 
 __all__ = ["File"]
@@ -102,6 +103,10 @@ class File(QueueingSink):
         except OSError as exc:
             logger.warning("%s: not open yet: %s", self.fullpath(), exc)
 
+    async def probe(self) -> list[Finding]:
+        """Look whether the file can be written to; it is not touched."""
+        return [await asyncio.to_thread(_looked_at, self.path)]
+
     async def stop(self) -> None:
         """Write what is queued and close the file."""
         await super().stop()
@@ -142,3 +147,17 @@ class File(QueueingSink):
             "%s: cannot write, again in %.1f s: %s", self.fullpath(), delay, error
         )
         await self.pause(delay)
+
+
+def _looked_at(path: Path) -> Finding:
+    """Whether the file, or the nearest folder that exists, can be written to."""
+    place = path
+    while not place.exists():
+        place = place.parent
+    is_right_kind = place.is_file() if place == path else place.is_dir()
+    if not is_right_kind:
+        kind = "no file" if place == path else "no folder"
+        return Finding(False, "file", f"{path}: {place} is {kind}")
+    if not os.access(place, os.W_OK):
+        return Finding(False, "file", f"{path}: {place} is not writable for this user")
+    return Finding(True, "file", f"{path} can be written")

@@ -64,6 +64,7 @@ class QueueingSink(BaseNode):
     """
 
     changes: ClassVar[frozenset[str]] = frozenset()
+    is_sink: ClassVar[bool] = True
 
     def __init__(self, *, queue_bytes: int, **options: Any) -> None:
         super().__init__(**options)

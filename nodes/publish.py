@@ -41,6 +41,7 @@ class Console(BaseNode):
     """
 
     changes: ClassVar[frozenset[str]] = frozenset()
+    is_sink: ClassVar[bool] = True
 
     def __init__(
         self, stream: TextIO | None = None, *, queue_lines: int = 1000, **options: Any
@@ -138,6 +139,7 @@ class Call(BaseNode):
     """
 
     changes: ClassVar[frozenset[str]] = frozenset()
+    is_sink: ClassVar[bool] = True
 
     def __init__(
         self,

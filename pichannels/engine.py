@@ -21,6 +21,7 @@ from pichannels.control.reports import (
     StatusReport,
     channel_report,
     metrics,
+    sink_reports,
 )
 from pichannels.control.server import ControlServer
 from pichannels.control.signals import stop_signals
@@ -333,6 +334,7 @@ class Engine:
             control=self.control_url,
             simulator=self.simulator.url if self.simulator else None,
             channels=[self._report(channel) for channel in project.all_channels()],
+            sinks=sink_reports(project.channels),
             journal=self._journal_statistics(),
         )
 

@@ -32,7 +32,7 @@ from collections.abc import (
 from concurrent.futures import Executor
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from pichannels.delivery import Delivery, Hold
 from pichannels.errors import (
@@ -47,6 +47,7 @@ from pichannels.errors import (
 from pichannels.fingerprint import Defined
 from pichannels.message import Message
 from pichannels.persistence import MISSING, MemoryPersistence, Persistence
+from pichannels.probes import Finding
 from pichannels.retry import NO_RETRY, RetryPolicy
 
 __all__ = ["BaseNode", "Pending", "Step", "ThreadNode"]
@@ -94,6 +95,9 @@ class BaseNode(Defined):
     Raises:
         UsageError: an option that the node does not have.
     """
+
+    is_sink: ClassVar[bool] = False
+    """Whether messages leave the project here: a dry run shows them instead."""
 
     def __init__(
         self,
@@ -149,6 +153,14 @@ class BaseNode(Defined):
     async def stop(self) -> None:
         """Called when the channel stops, after the last message."""
         return
+
+    def statistics(self) -> dict[str, int]:
+        """Counts that tell how the node is doing, for status."""
+        return {}
+
+    async def probe(self) -> list[Finding]:
+        """Look whether the other side is there, without giving it anything."""
+        return []
 
     def join(self, channel: ChannelOfNode, chain_changed: Callable[[], None]) -> None:
         """Called when the node is added to a channel.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
+from pichannels import clock
 from pichannels.channels.branches import Branch
 from pichannels.channels.forking import ForkQueue
 from pichannels.channels.inlet import Inlet
@@ -21,9 +22,11 @@ from pichannels.lifecycle import Status, check_change
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.persistence import Persistence
+from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
 from pichannels.states import Entry
 from pichannels.store import MessageStore, MessageStoreFactory
+from pichannels.values import TICKS_PER_SECOND
 
 __all__ = ["BaseChannel", "replayed"]
 
@@ -136,9 +139,21 @@ class BaseChannel(Processing):
         return self._running + (self._inlet.in_memory if self._inlet else 0)
 
     @property
+    def lag(self) -> float:
+        """How old, in seconds, the oldest accepted message on its way is."""
+        oldest = self._inlet.oldest if self._inlet else None
+        if oldest is None:
+            return 0.0
+        return max((clock.now() - oldest) / TICKS_PER_SECOND, 0.0)
+
+    @property
     def discarded(self) -> int:
         """How many copies a fork that is not required had no room for."""
         return self._fork_queue.discarded if self._fork_queue else 0
+
+    async def probe(self) -> list[Finding]:
+        """Look whether the source can be reached, and takes us; nothing is read."""
+        return []
 
     def is_stopped(self) -> bool:
         """Whether the channel is stopping or stopped."""

@@ -93,7 +93,7 @@ class Inlet:
         self._window = window
         self._window_bytes = window_bytes
         self._retry = retry
-        self._count = 0
+        self._items: dict[int, _Item] = {}
         self._bytes = 0
         self._newest = 0
         self._loaded = 0
@@ -106,7 +106,14 @@ class Inlet:
     @property
     def in_memory(self) -> int:
         """How many unsettled messages are held in memory."""
-        return self._count
+        return len(self._items)
+
+    @property
+    def oldest(self) -> int | None:
+        """When the oldest of them was made, in ticks; None without any."""
+        for item in self._items.values():
+            return item.msg.ticks
+        return None
 
     @property
     def is_full(self) -> bool:
@@ -115,7 +122,8 @@ class Inlet:
 
     @property
     def _is_half_full(self) -> bool:
-        return self._count > self._window // 2 or self._bytes > self._window_bytes // 2
+        count = len(self._items)
+        return count > self._window // 2 or self._bytes > self._window_bytes // 2
 
     def recover(self) -> None:
         """Process what an earlier run left unsettled, before anything new."""
@@ -158,8 +166,8 @@ class Inlet:
         msg.store_id = str(ticket.seq)
         msg.store_chan_name = name
         self._newest = ticket.seq
-        has_room = self._count < self._window and (
-            self._count == 0 or self._bytes + ticket.size <= self._window_bytes
+        has_room = len(self._items) < self._window and (
+            not self._items or self._bytes + ticket.size <= self._window_bytes
         )
         if self._spilled or not has_room:
             self._spilled = True
@@ -169,7 +177,7 @@ class Inlet:
         return ticket
 
     def _put(self, item: _Item) -> None:
-        self._count += 1
+        self._items[item.seq] = item
         self._bytes += item.size
         self._loaded = item.seq
         self._lanes[self._lane(item.msg)].append(item)
@@ -197,7 +205,7 @@ class Inlet:
 
     async def drain(self) -> None:
         """Until nothing is unsettled, in memory or in the journal."""
-        while self._count or self._spilled:
+        while self._items or self._spilled:
             self._changed.clear()
             await self._changed.wait()
 
@@ -231,7 +239,7 @@ class Inlet:
             for record in await self._journal.unsettled(
                 self._channel.name,
                 self._loaded,
-                max(min(LOADED_AT_ONCE, self._window - self._count), 1),
+                max(min(LOADED_AT_ONCE, self._window - len(self._items)), 1),
                 max(self._window_bytes // 2, 1),
             )
             if record.seq <= newest
@@ -355,6 +363,6 @@ class Inlet:
         self._forget(item)
 
     def _forget(self, item: _Item) -> None:
-        self._count -= 1
+        del self._items[item.seq]
         self._bytes -= item.size
         self._changed.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -12,7 +12,14 @@ from pichannels.journal import JournalStatistics
 from pichannels.lifecycle import Status
 from pichannels.metrics import Family, Point
 
-__all__ = ["ChannelReport", "StatusReport", "channel_report", "metrics"]
+__all__ = [
+    "ChannelReport",
+    "SinkReport",
+    "StatusReport",
+    "channel_report",
+    "metrics",
+    "sink_reports",
+]
 
 
 class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +33,9 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
         in_memory: messages on their way just now.
         unsettled: accepted messages in the journal that are not settled.
         discarded: copies that a fork which is not required had no room for.
+        lag: how old the oldest accepted message on its way is, in seconds.
+        is_ready: whether the source, if there is one, is connected.
+        source: facts about the source.
     """
 
     name: str
@@ -38,6 +48,25 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
     in_memory: int
     unsettled: int
     discarded: int
+    lag: float
+    is_ready: bool
+    source: dict[str, Any]
+
+
+class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One node where messages leave the project.
+
+    Attributes:
+        name: its full name.
+        kind: the name of its class.
+        processed: messages that it took.
+        statistics: its own counts.
+    """
+
+    name: str
+    kind: str
+    processed: int
+    statistics: dict[str, int]
 
 
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +83,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         data_dir: where the journal is.
         control, simulator: their addresses, or None.
         channels: each followed by its sub-channels.
+        sinks: where messages leave the project.
         journal: what it does at this moment, or None while it is not open.
     """
 
@@ -69,6 +99,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     control: str | None
     simulator: str | None
     channels: list[ChannelReport]
+    sinks: list[SinkReport]
     journal: JournalStatistics | None
 
 
@@ -85,7 +116,25 @@ def channel_report(channel: BaseChannel, unsettled: int) -> ChannelReport:
         in_memory=channel.in_memory,
         unsettled=unsettled,
         discarded=channel.discarded,
+        lag=channel.lag,
+        is_ready=channel.is_ready,
+        source=channel.statistics(),
     )
+
+
+def sink_reports(channels: Iterable[BaseChannel]) -> list[SinkReport]:
+    """The sinks of these channels and of their sub-channels."""
+    return [
+        SinkReport(
+            name=node.fullpath(),
+            kind=type(node).__name__,
+            processed=node.processed,
+            statistics=node.statistics(),
+        )
+        for channel in channels
+        for node in channel.nodes()
+        if node.is_sink
+    ]
 
 
 def metrics(status: StatusReport) -> list[Family]:
@@ -138,6 +187,12 @@ def _channel_families(channels: Iterable[ChannelReport]) -> list[Family]:
             "gauge",
             "Accepted messages in the journal that are not settled.",
             lambda each: each.unsettled,
+        ),
+        family(
+            "lag_seconds",
+            "gauge",
+            "How old the oldest accepted message on its way is.",
+            lambda each: each.lag,
         ),
         family(
             "discarded_total",
