@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,26 +13,31 @@ import msgspec
 from pichannels import clock
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.intake import Intake, Received
-from pichannels.channels.tags import WEB_ID_TYPE, find_tags
+from pichannels.channels.tags import (
+    WEB_ID_TYPE,
+    Stream,
+    TagSpec,
+    checked_tags,
+    find_tags,
+)
 from pichannels.errors import (
     ChannelStopped,
     DecodeError,
     JournalError,
     NotConnected,
-    UsageError,
 )
-from pichannels.piwebasync.controllers import Controller
+from pichannels.piwebasync.assets import Attribute
 from pichannels.piwebasync.exceptions import (
     ChannelClosed,
     ChannelRefused,
     PIWebAsyncException,
 )
 from pichannels.piwebasync.frames import ChannelEvent, Connected, Lost, NotOpened
-from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.resolve import Point
+from pichannels.piwebasync.server import PIServer
 from pichannels.piwebasync.splitting import split
-from pichannels.piwebasync.transport import Auth, Cert, Verify
+from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
 from pichannels.piwebasync.websocket import BACKOFF, WebsocketClient
 from pichannels.retry import RetryPolicy
 from pichannels.values import TICKS_PER_SECOND
@@ -47,11 +52,12 @@ RESTART_DELAY: Final = 1.0
 
 
 class _Cached(msgspec.Struct):
-    """Resolved points as they are kept between two runs."""
+    """Resolved points and attributes as they are kept between two runs."""
 
     wanted: list[str]
     at: int
     points: list[dict[str, Any]]
+    attributes: list[dict[str, Any]] = []
 
 
 class _StaleWebIds(Exception):
@@ -69,8 +75,10 @@ class PIWebChannel(BaseChannel):
     Args:
         name: unique in the project.
         url: of the server, such as `https://pi.example.com/piwebapi`.
-        tags: paths (`\\\\SERVER\\TAG`), tag names, or names with `*` and `?`; names are
-            looked up on `data_server`.
+        tags: paths of points (`\\\\SERVER\\TAG`), their names, or names with `*` and
+            `?`, looked up on `data_server`; paths of AF attributes
+            (`\\\\AF\\Plant\\Unit1|Flow`), `af:` and the path of an element for all its
+            attributes, or an `Element` or `Template` of `pichannels.channels.tags`.
         data_server: name of the PI Data Archive for tag names; by default the
             first one that the server lists.
         server: what events are known under (part of each event id); by default the
@@ -102,11 +110,11 @@ class PIWebChannel(BaseChannel):
         name: str | None = None,
         *args: Any,
         url: str,
-        tags: Sequence[str],
+        tags: TagSpec | Sequence[TagSpec],
         data_server: str | None = None,
         server: str = "",
         auth: Auth = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         verify: Verify = True,
         cert: Cert = None,
         heartbeat: int = 5,
@@ -123,16 +131,14 @@ class PIWebChannel(BaseChannel):
     ) -> None:
         super().__init__(name, *args, **options)
         self.url = url
-        self._http, self._sockets = _controllers(url)
-        self.tags = _checked_tags(tags)
+        self.pi_server = PIServer(
+            url=url, auth=auth, headers=headers, verify=verify, cert=cert
+        )
+        self._http = self.pi_server.controller()
+        self._sockets = self.pi_server.controller(websocket=True)
+        self.tags = checked_tags(tags)
         self.data_server = data_server
         self.server = server or urlsplit(url).hostname or url
-        self._http_options: dict[str, Any] = {
-            "auth": auth,
-            "headers": headers,
-            "verify": verify,
-            "cert": cert,
-        }
         self._socket_options: dict[str, Any] = {
             "auth": auth,
             "extra_headers": headers,
@@ -154,7 +160,7 @@ class PIWebChannel(BaseChannel):
         self._clients: list[WebsocketClient] = []
         self._task: asyncio.Task[None] | None = None
         self._is_closing = False
-        self.points: list[Point] = []
+        self.points: list[Stream] = []
         self.unresolved: dict[str, str] = {}
         self.losses = 0
         self.last_event: int | None = None
@@ -305,7 +311,7 @@ class PIWebChannel(BaseChannel):
 
     # Tags to WebIDs
 
-    async def _resolved(self, may_use_cache: bool) -> list[Point]:
+    async def _resolved(self, may_use_cache: bool) -> list[Stream]:
         cached = await self._restored()
         fresh = clock.now() - int(self._cache_ttl * TICKS_PER_SECOND)
         if may_use_cache and cached is not None and cached.at >= fresh:
@@ -321,8 +327,8 @@ class PIWebChannel(BaseChannel):
             await asyncio.sleep(delay)
         raise NotConnected(self.url, "the tags were not resolved in all attempts")
 
-    async def _resolve_now(self) -> list[Point]:
-        async with HTTPClient(**self._http_options) as client:
+    async def _resolve_now(self) -> list[Stream]:
+        async with self.pi_server.client() as client:
             points, self.unresolved = await find_tags(
                 client,
                 self._http,
@@ -346,10 +352,13 @@ class PIWebChannel(BaseChannel):
         cached = msgspec.convert(data, _Cached)
         return cached if cached.wanted == self._wanted else None
 
-    async def _keep(self, points: Sequence[Point]) -> None:
+    async def _keep(self, found: Sequence[Stream]) -> None:
         if self.journal is not None:
             cached = _Cached(
-                self._wanted, clock.now(), [msgspec.to_builtins(p) for p in points]
+                self._wanted,
+                clock.now(),
+                [msgspec.to_builtins(p) for p in found if isinstance(p, Point)],
+                [msgspec.to_builtins(a) for a in found if isinstance(a, Attribute)],
             )
             await self.journal.save(
                 f"channel:{self.name}", "points", msgspec.to_builtins(cached)
@@ -357,36 +366,11 @@ class PIWebChannel(BaseChannel):
 
     @property
     def _wanted(self) -> list[str]:
-        return [self.url, self.data_server or "", *self.tags]
+        return [self.url, self.data_server or "", *map(str, self.tags)]
 
 
-def _points(cached: _Cached) -> list[Point]:
-    return [msgspec.convert(point, Point) for point in cached.points]
-
-
-def _controllers(url: str) -> tuple[Controller, Controller]:
-    """What makes requests over HTTP, and over websockets."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(
-            f"url={url!r} is no address of a PI Web API server; it looks like"
-            " https://pi.example.com/piwebapi"
-        )
-    root = parts.path or "/piwebapi"
-    socket = "wss" if parts.scheme == "https" else "ws"
-    return (
-        Controller(parts.scheme, parts.hostname, parts.port, root),
-        Controller(socket, parts.hostname, parts.port, root),
-    )
-
-
-def _checked_tags(tags: Sequence[str]) -> list[str]:
-    if isinstance(tags, str):
-        tags = [tags]
-    checked = list(tags)
-    if not checked:
-        raise UsageError("tags is empty; name tags, or use tags=['*'] for all")
-    for tag in checked:
-        if not isinstance(tag, str) or not tag.strip():
-            raise UsageError(f"tags holds {tag!r}, which is no tag name or path")
-    return checked
+def _points(cached: _Cached) -> list[Stream]:
+    return [
+        *(msgspec.convert(point, Point) for point in cached.points),
+        *(msgspec.convert(one, Attribute) for one in cached.attributes),
+    ]

@@ -1,13 +1,21 @@
-"""From the tags of the settings to the points that a server has for them."""
+"""From the tags of the settings to the points and attributes of a server."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, TypeAlias
 
-from pichannels.errors import NotConnected
+import msgspec
+
+from pichannels.errors import NotConnected, UsageError
+from pichannels.piwebasync.assets import (
+    Attribute,
+    fetch_attributes,
+    find_attributes,
+    find_template_attributes,
+)
 from pichannels.piwebasync.controllers import Controller
-from pichannels.piwebasync.exceptions import PIWebAsyncException
+from pichannels.piwebasync.exceptions import HTTPStatusError
 from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.resolve import (
     Point,
@@ -16,26 +24,142 @@ from pichannels.piwebasync.resolve import (
     resolve_paths,
 )
 
-__all__ = ["WEB_ID_TYPE", "find_tags"]
+__all__ = [
+    "WEB_ID_TYPE",
+    "Element",
+    "Stream",
+    "TagSpec",
+    "Template",
+    "checked_tags",
+    "find_tags",
+]
 
 WEB_ID_TYPE: Final = "IDOnly"
 """Half as long as full WebIDs, so that more tags share a PI channel."""
 
 
+_PREFIX: Final = "af:"
+_BELOW: Final = "\\**"
+_SERVERS_FAULT: Final = 500
+
+Stream: TypeAlias = Point | Attribute
+"""What a tag of the settings can be: a PI point or an AF attribute."""
+
+
+class Element(msgspec.Struct, frozen=True):
+    r"""All attributes of an AF element, as tags of a channel.
+
+    Only those whose value comes from elsewhere (a PI point, a formula, a table) are
+    taken: static ones never change. Hidden and excluded ones are left out.
+
+    Args:
+        path: of the element, such as `\\AF\Plant\Unit1`.
+        attributes: names with `*` and `?`, one or several.
+        hierarchy: also of all elements below it; `path` may then be a database.
+    """
+
+    path: str
+    attributes: str | tuple[str, ...] = "*"
+    hierarchy: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of attributes that are wanted."""
+        return _names(self.attributes)
+
+    def __str__(self) -> str:
+        below = _BELOW if self.hierarchy else ""
+        return f"{_PREFIX}{self.path}{below}|{';'.join(self.names)}"
+
+
+class Template(msgspec.Struct, frozen=True):
+    r"""The attributes of all AF elements of a template, as tags of a channel.
+
+    Args:
+        database: its path, such as `\\AF\Plant`, or that of the element below which
+            the elements are.
+        template: its name, such as `Boiler`; templates derived from it count too.
+        attributes: names with `*` and `?`, one or several.
+    """
+
+    database: str
+    template: str
+    attributes: str | tuple[str, ...] = "*"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of attributes that are wanted."""
+        return _names(self.attributes)
+
+    def __str__(self) -> str:
+        names = ";".join(self.names)
+        return f"template {self.template} of {self.database}|{names}"
+
+
+TagSpec: TypeAlias = str | Element | Template
+
+
+def _names(attributes: Any) -> tuple[str, ...]:
+    return (attributes,) if isinstance(attributes, str) else tuple(attributes)
+
+
+def checked_tags(tags: Any) -> list[TagSpec]:
+    r"""The tags of the settings; `af:\\AF\Plant\Unit1|Temp*` becomes an `Element`.
+
+    Raises:
+        UsageError: one of them is no tag, or there is none.
+    """
+    if isinstance(tags, str | Element | Template):
+        tags = [tags]
+    checked = [_checked(tag) for tag in tags]
+    if not checked:
+        raise UsageError("tags is empty; name tags, or use tags=['*'] for all")
+    return checked
+
+
+def _checked(tag: Any) -> TagSpec:
+    if isinstance(tag, str) and tag.lower().startswith(_PREFIX):
+        tag = _element(tag[len(_PREFIX) :])
+    if isinstance(tag, Element | Template):
+        path = tag.path if isinstance(tag, Element) else tag.database
+        if not _is_asset_path(path) or not all(tag.names) or not tag.names:
+            raise UsageError(
+                f"tags holds {tag!r}, whose path or attributes are none; they look"
+                r" like \\AF\Plant\Unit1 and Temp*"
+            )
+        return tag
+    if not isinstance(tag, str) or not tag.strip():
+        raise UsageError(f"tags holds {tag!r}, which is no tag name or path")
+    return tag
+
+
+def _element(text: str) -> Element:
+    path, _, names = text.partition("|")
+    hierarchy = path.endswith(_BELOW)
+    found = tuple(names.split(";")) if names else ("*",)
+    return Element(path.removesuffix(_BELOW), found, hierarchy)
+
+
+def _is_asset_path(path: Any) -> bool:
+    parts = path.removeprefix("\\\\").split("\\") if isinstance(path, str) else []
+    return len(parts) >= 2 and _is_path(path) and all(parts) and "|" not in path
+
+
 async def find_tags(
     client: HTTPClient,
     controller: Controller,
-    wanted: Sequence[str],
+    wanted: Sequence[TagSpec],
     *,
     data_server: str | None,
     url_limit: int,
-) -> tuple[list[Point], dict[str, str]]:
-    r"""The points for `wanted`, each once, and why some have none.
+) -> tuple[list[Stream], dict[str, str]]:
+    r"""The points and attributes for `wanted`, each once, and why some have none.
 
     Args:
         client: sends the requests.
         controller: makes them.
-        wanted: paths (`\\SERVER\TAG`), names, or names with `*` and `?`.
+        wanted: paths of points (`\\SERVER\TAG`) and attributes (`\\AF\Plant\Unit1|A`),
+            names of points, names with `*` and `?`, elements and templates.
         data_server: where names are looked up; None is the first one listed.
         url_limit: characters of one URL, at most.
 
@@ -44,46 +168,119 @@ async def find_tags(
         DecodeError: an answer was not understood.
         NotConnected: the server lists no data server.
     """
-    filters = [tag for tag in wanted if "*" in tag or "?" in tag]
-    plain = [tag for tag in wanted if tag not in filters]
-    server = data_server
-    if server is None and (filters or any(not _is_path(tag) for tag in plain)):
-        server = await _first_data_server(client, controller)
-    paths = {tag if _is_path(tag) else rf"\\{server}\{tag}": tag for tag in plain}
-    found = Resolution()
-    if paths:
-        found = await _resolved(client, controller, list(paths), url_limit)
-    points = list(found.points.values())
-    failures = {paths[path]: reason for path, reason in found.failures.items()}
-    for name_filter in filters:
-        assert server is not None
-        matching = await find_points(
-            client, controller, server, name_filter, web_id_type=WEB_ID_TYPE
-        )
-        points += matching
-        if not matching:
-            failures[name_filter] = f"no tag of {server} matches"
-    return list({point.web_id: point for point in points}.values()), failures
+    texts = [tag for tag in wanted if isinstance(tag, str)]
+    search = _Search(client, controller, url_limit)
+    await search.points([tag for tag in texts if "|" not in tag], data_server)
+    await search.attributes([tag for tag in texts if "|" in tag])
+    for tag in wanted:
+        if not isinstance(tag, str):
+            await search.assets(tag)
+    return list(search.found.values()), search.failures
 
 
-async def _resolved(
-    client: HTTPClient, controller: Controller, paths: list[str], url_limit: int
-) -> Resolution:
-    try:
+class _Search:
+    """What has been found so far, by WebID, and what has not."""
+
+    def __init__(
+        self, client: HTTPClient, controller: Controller, url_limit: int
+    ) -> None:
+        self._client = client
+        self._controller = controller
+        self._url_limit = url_limit
+        self.found: dict[str, Stream] = {}
+        self.failures: dict[str, str] = {}
+
+    def _take(self, streams: Sequence[Stream]) -> None:
+        for stream in streams:
+            self.found.setdefault(stream.web_id, stream)
+
+    async def points(self, wanted: Sequence[str], server: str | None) -> None:
+        """Points by path, by name, and by name filter."""
+        filters = [tag for tag in wanted if "*" in tag or "?" in tag]
+        plain = [tag for tag in wanted if tag not in filters]
+        if server is None and (filters or any(not _is_path(tag) for tag in plain)):
+            server = await _first_data_server(self._client, self._controller)
+        paths = {tag if _is_path(tag) else rf"\\{server}\{tag}": tag for tag in plain}
+        found = await self._resolved(list(paths))
+        self._take(list(found.points.values()))
+        self.failures |= {paths[path]: why for path, why in found.failures.items()}
+        for name_filter in filters:
+            assert server is not None
+            await self._matching(server, name_filter)
+
+    async def _resolved(self, paths: list[str]) -> Resolution:
+        if not paths:
+            return Resolution()
         return await resolve_paths(
-            client, controller, paths, web_id_type=WEB_ID_TYPE, url_limit=url_limit
+            self._client,
+            self._controller,
+            paths,
+            web_id_type=WEB_ID_TYPE,
+            url_limit=self._url_limit,
         )
-    except ExceptionGroup as group:
-        # Requests that ran together mostly fail for the same reason.
-        matching, others = group.split(PIWebAsyncException)
-        if matching is None or others is not None:
-            raise
-        raise _first(matching) from group
 
+    async def _matching(self, server: str, name_filter: str) -> None:
+        matching = await find_points(
+            self._client,
+            self._controller,
+            server,
+            name_filter,
+            web_id_type=WEB_ID_TYPE,
+        )
+        self._take(matching)
+        if not matching:
+            self.failures[name_filter] = f"no tag of {server} matches"
 
-def _first(group: ExceptionGroup[PIWebAsyncException]) -> PIWebAsyncException:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, ExceptionGroup) else first
+    async def attributes(self, paths: Sequence[str]) -> None:
+        """Attributes by their own paths."""
+        if not paths:
+            return
+        answer = await fetch_attributes(
+            self._client,
+            self._controller,
+            paths,
+            web_id_type=WEB_ID_TYPE,
+            url_limit=self._url_limit,
+        )
+        self.failures |= answer.failures
+        for path, attribute in answer.objects.items():
+            if attribute.is_live:
+                self._take([attribute])
+            else:
+                self.failures[path] = "it is static: PI never sends its value"
+
+    async def assets(self, tag: Element | Template) -> None:
+        """Attributes of an element, or of all elements of a template."""
+        try:
+            found = await self._attributes_of(tag)
+        except HTTPStatusError as exc:
+            if exc.status_code >= _SERVERS_FAULT or exc.status_code in (401, 429):
+                raise
+            self.failures[str(tag)] = "; ".join(exc.errors) or str(exc)
+            return
+        live = [one for one in found if one.is_live]
+        self._take(live)
+        if not live:
+            self.failures[str(tag)] = "it has no such attribute that changes"
+
+    async def _attributes_of(self, tag: Element | Template) -> list[Attribute]:
+        if isinstance(tag, Element):
+            return await find_attributes(
+                self._client,
+                self._controller,
+                tag.path,
+                tag.names,
+                hierarchy=tag.hierarchy,
+                web_id_type=WEB_ID_TYPE,
+            )
+        return await find_template_attributes(
+            self._client,
+            self._controller,
+            tag.database,
+            tag.template,
+            tag.names,
+            web_id_type=WEB_ID_TYPE,
+        )
 
 
 async def _first_data_server(client: HTTPClient, controller: Controller) -> str:

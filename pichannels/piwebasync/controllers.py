@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property
 
+from pichannels.piwebasync.controllers_assets import AssetDatabases, AssetServers
 from pichannels.piwebasync.controllers_base import Server
+from pichannels.piwebasync.controllers_elements import Attributes, Elements
 from pichannels.piwebasync.controllers_points import DataServers, Points
 from pichannels.piwebasync.controllers_streams import Streams
 from pichannels.piwebasync.controllers_streamsets import StreamSets
@@ -30,6 +32,26 @@ class Controller:
         self, scheme: str, host: str, port: int | str | None = None, root: str = "/"
     ) -> None:
         self._server = Server(scheme, host, port, root)
+
+    @cached_property
+    def assetservers(self) -> AssetServers:
+        """AF servers."""
+        return AssetServers(self._server)
+
+    @cached_property
+    def assetdatabases(self) -> AssetDatabases:
+        """AF databases."""
+        return AssetDatabases(self._server)
+
+    @cached_property
+    def elements(self) -> Elements:
+        """AF elements."""
+        return Elements(self._server)
+
+    @cached_property
+    def attributes(self) -> Attributes:
+        """AF attributes."""
+        return Attributes(self._server)
 
     @cached_property
     def dataservers(self) -> DataServers:

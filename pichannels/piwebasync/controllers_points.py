@@ -100,3 +100,14 @@ class Points(Resource):
         """
         self._need(webid=webid, path=path)
         return self._get("multiple", locals())
+
+    def get_attributes(
+        self,
+        webid: str,
+        name: Many = None,
+        name_filter: Text = None,
+        selected_fields: Many = None,
+        web_id_type: Text = None,
+    ) -> APIRequest:
+        """The point attributes (`excdev`, `compdev`, ...), all or those named."""
+        return self._get("{webid}/attributes", locals())

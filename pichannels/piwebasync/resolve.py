@@ -6,23 +6,28 @@ the caller's business, `web_id` and `id` outlive a restart of the server.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from pichannels.errors import DecodeError
+from pichannels.piwebasync.bulk import (
+    MULTIPLE_LIMIT,
+    Found,
+    fetch_multiple,
+    parse_multiple,
+)
 from pichannels.piwebasync.controllers import Controller
 from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.requests import APIRequest
-from pichannels.piwebasync.splitting import URL_LIMIT, ListPager, Part, split
-from pichannels.piwebasync.timed_values import error_text
+from pichannels.piwebasync.splitting import URL_LIMIT, ListPager
 from pichannels.values import Tag
 
 __all__ = [
     "Point",
     "Resolution",
+    "fetch_points",
     "find_points",
     "parse_points",
     "parse_points_multiple",
@@ -81,18 +86,7 @@ class _Listed(msgspec.Struct):
     items: list[Point] = msgspec.field(name="Items")
 
 
-class _Answer(msgspec.Struct, rename="pascal"):
-    identifier: str | None = None
-    object: Point | None = None
-    exception: Any = None
-
-
-class _Multiple(msgspec.Struct):
-    items: list[_Answer] = msgspec.field(name="Items")
-
-
 _decode_listed = msgspec.json.Decoder(_Listed, strict=False).decode
-_decode_multiple = msgspec.json.Decoder(_Multiple, strict=False).decode
 
 
 def parse_points(raw: bytes) -> list[Point]:
@@ -113,23 +107,8 @@ def parse_points_multiple(raw: bytes, paths: Sequence[str]) -> Resolution:
     Raises:
         DecodeError: the bytes are no such answer.
     """
-    try:
-        answers = _decode_multiple(raw).items
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise DecodeError("an answer of points/multiple", str(exc), raw) from exc
-    given = {(answer.identifier or "").upper(): answer for answer in answers}
-    found = Resolution()
-    for path in paths:
-        answer = given.get(path.upper(), _MISSING)
-        if answer.object is not None:
-            found.points[path] = answer.object
-        else:
-            reason = error_text(answer.exception)
-            found.failures[path] = reason or "PI gave neither a point nor a reason"
-    return found
-
-
-_MISSING: Final = _Answer(exception={"Errors": ["it is missing in PI's answer"]})
+    found = parse_multiple(raw, paths, Point)
+    return Resolution(found.objects, found.failures)
 
 
 async def resolve_paths(
@@ -139,7 +118,7 @@ async def resolve_paths(
     *,
     web_id_type: str | None = None,
     url_limit: int = URL_LIMIT,
-    max_paths: int = 500,
+    max_paths: int = MULTIPLE_LIMIT,
     concurrency: int = 4,
 ) -> Resolution:
     r"""The points of many paths such as `\\SRV\TAG`, in few requests.
@@ -151,39 +130,51 @@ async def resolve_paths(
         HTTPStatusError: a request as a whole was refused.
         DecodeError: an answer was not understood.
     """
-    found = Resolution()
-    wanted = [path for path in dict.fromkeys(paths) if path.startswith("\\\\")]
-    for path in set(paths).difference(wanted):
-        found.failures[path] = r"it is no path of a point, such as \\SERVER\TAG"
+    wanted = [path for path in paths if path.startswith("\\\\")]
 
     def build(some: Sequence[str]) -> APIRequest:
         return controller.points.get_multiple(
             path=some, selected_fields=_SINGLE, web_id_type=web_id_type
         )
 
-    limit = asyncio.Semaphore(concurrency)
+    found = await fetch_multiple(
+        client,
+        build,
+        wanted,
+        Point,
+        url_limit=url_limit,
+        max_items=max_paths,
+        concurrency=concurrency,
+    )
+    for path in set(paths).difference(wanted):
+        found.failures[path] = r"it is no path of a point, such as \\SERVER\TAG"
+    return Resolution(found.objects, found.failures)
 
-    async def ask(part: Part) -> Resolution:
-        async with limit:
-            response = await client.get(part.request)
-        response.raise_for_status()
-        return parse_points_multiple(response.raw_response, part.items)
 
-    parts = split(build, wanted, url_limit=url_limit, max_items=max_paths)
-    for answer in await _all(ask(part) for part in parts):
-        found.points |= answer.points
-        found.failures |= answer.failures
-    return found
+async def fetch_points(
+    client: HTTPClient,
+    controller: Controller,
+    wanted: Sequence[str],
+    *,
+    url_limit: int = URL_LIMIT,
+) -> Found[Point]:
+    """The points of many paths or WebIDs (all of one kind), in few requests.
 
+    Raises:
+        HTTPClientError: a request got no answer.
+        HTTPStatusError: a request as a whole was refused.
+        DecodeError: an answer was not understood.
+    """
 
-async def _all(calls: Iterable[Coroutine[Any, Any, Resolution]]) -> list[Resolution]:
-    """All results; the first failure ends the other calls."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call, name="resolve paths") for call in calls]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from failed.exceptions[0].__cause__
-    return [task.result() for task in tasks]
+    def build(some: Sequence[str]) -> APIRequest:
+        by_path = some[0].startswith("\\")
+        return controller.points.get_multiple(
+            webid=None if by_path else some,
+            path=some if by_path else None,
+            selected_fields=_SINGLE,
+        )
+
+    return await fetch_multiple(client, build, wanted, Point, url_limit=url_limit)
 
 
 async def find_points(
