@@ -27,6 +27,7 @@ from pichannels.errors import (
 )
 from pichannels.message import Message
 from pichannels.retry import RetryPolicy
+from pichannels.secrets import Secret, reveal_in_thread
 from pichannels.values import TICKS_PER_SECOND, ticks_from_datetime
 
 __all__ = ["HTTP", "RequestRefused"]
@@ -74,7 +75,8 @@ class HTTP(QueueingSink):
             end, so that nothing fails because a server is away.
         retry_statuses: other answers that are tried again too, such as 401 and 403
             where credentials may be mended.
-        auth: (user, password), or a bearer token.
+        auth: (user, password), or a bearer token. What is secret in it, or in
+            `headers`, is best a `Secret`: it is looked up before each request.
         ssl: False for no check of the certificate, or an `ssl.SSLContext`.
         queue_bytes: how much may wait to be sent.
         options: those of every node.
@@ -90,12 +92,12 @@ class HTTP(QueueingSink):
         url: str,
         method: str = "POST",
         *,
-        headers: Mapping[str, str] | None = None,
+        headers: Mapping[str, str | Secret] | None = None,
         batch: int = 1000,
         timeout: float = 30.0,
         retry: RetryPolicy | None = None,
         retry_statuses: Sequence[int] = (),
-        auth: tuple[str, str] | str | None = None,
+        auth: tuple[str | Secret, str | Secret] | str | Secret | None = None,
         ssl: bool | SSLContext = True,
         queue_bytes: int = 8 * 2**20,
         **options: Any,
@@ -106,7 +108,8 @@ class HTTP(QueueingSink):
         self.url = url
         self.method = method.upper()
         self.target = _target(url)
-        self._headers = {**_authorization(auth), **(headers or {})}
+        self._auth = _checked_auth(auth)
+        self._headers = dict(headers or {})
         self._batch = batch
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._policy = retry or _AGAIN
@@ -114,6 +117,15 @@ class HTTP(QueueingSink):
         self._ssl = ssl
         self._session: aiohttp.ClientSession | None = None
         self.requests = 0
+
+    async def start(self) -> None:
+        """Take messages (again).
+
+        Raises:
+            SettingsError: a secret is missing.
+        """
+        await super().start()
+        await reveal_in_thread([self._auth, self._headers])
 
     def encode(self, msg: Message) -> bytes:
         if not is_raw(msg):
@@ -182,7 +194,6 @@ class HTTP(QueueingSink):
         return body, {
             "Content-Type": _media_type(first.content_type),
             "Idempotency-Key": key,
-            **self._headers,
         }
 
     async def _request_once(self, body: bytes, headers: Mapping[str, str]) -> None:
@@ -195,6 +206,7 @@ class HTTP(QueueingSink):
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout)
         self.requests += 1
+        headers = {**headers, **await self._credentials()}
         try:
             async with self._session.request(
                 self.method,
@@ -212,6 +224,18 @@ class HTTP(QueueingSink):
             reason = str(exc) or type(exc).__name__
             raise NotConnected(self.target, reason) from exc
         self._raise_for(response, answer.decode(errors="replace").strip())
+
+    async def _credentials(self) -> dict[str, str]:
+        """The headers that the settings add, with the secrets looked up.
+
+        Raises:
+            RetryLater: a secret is missing, perhaps because it is being changed.
+        """
+        try:
+            auth, headers = await reveal_in_thread([self._auth, self._headers])
+        except SettingsError as exc:
+            raise RetryLater(str(exc)) from exc
+        return {**_authorization(auth), **headers}
 
     def _raise_for(self, response: aiohttp.ClientResponse, answer: str) -> None:
         status = response.status
@@ -237,15 +261,20 @@ def _target(url: Any) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
+def _checked_auth(auth: Any) -> Any:
+    is_pair = isinstance(auth, tuple) and len(auth) == 2
+    if auth is None or is_pair or isinstance(auth, str | Secret):
+        return auth
+    raise UsageError("auth is (user, password), or a bearer token as text or Secret")
+
+
 def _authorization(auth: Any) -> dict[str, str]:
     if auth is None:
         return {}
     if isinstance(auth, str):
         return {"Authorization": f"Bearer {auth}"}
-    if isinstance(auth, tuple) and len(auth) == 2:
-        pair = base64.b64encode(f"{auth[0]}:{auth[1]}".encode()).decode()
-        return {"Authorization": f"Basic {pair}"}
-    raise UsageError("auth is (user, password), or a bearer token as text")
+    pair = base64.b64encode(f"{auth[0]}:{auth[1]}".encode()).decode()
+    return {"Authorization": f"Basic {pair}"}
 
 
 def _media_type(content_type: str) -> str:

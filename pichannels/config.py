@@ -11,11 +11,12 @@ import logging
 import os
 import reprlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, TypeVar, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
 from pichannels.errors import SettingsError, nearest
+from pichannels.secrets import Secret
 
 __all__ = [
     "Config",
@@ -55,6 +56,7 @@ def _says(text: str, **limits: Any) -> msgspec.Meta:
 
 _Bytes = Annotated[int, _says("a number of bytes, 1048576 or more", ge=2**20)]
 _Days = Annotated[float, _says("a number of days above 0", gt=0)]
+_TOKEN: Final = "'' or 16 characters and more, or a Secret"
 _Port = Annotated[int, _says("a port, 0 to 65535; 0 takes a free one", ge=0, le=65535)]
 
 
@@ -85,15 +87,14 @@ class ControlConfig(msgspec.Struct, frozen=True, kw_only=True):
         enabled: whether there is one.
         host: where it listens; beyond this machine only with a token of yours.
         port: 0 takes a free port, which the commands find by themselves.
-        token: who holds it may command; made anew at each start when empty.
+        token: who holds it may command; made anew at each start when empty. A secret
+            (`Secret.env(...)`) is looked up at the start.
     """
 
     enabled: Annotated[bool, _says("True or False")] = True
     host: Annotated[str, _says("a host name or address", min_length=1)] = "127.0.0.1"
     port: _Port = 0
-    token: Annotated[str, _says("'' or 16 characters and more", pattern="^$|.{16}")] = (
-        ""
-    )
+    token: Annotated[str, _says(_TOKEN, pattern="^$|.{16}")] | Secret = ""
 
 
 class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,11 +227,16 @@ class _Reader:
 
     def _convert(self, name: str, kind: Any, value: Any) -> Any:
         part = _part(kind)
-        if part is None or not isinstance(value, Mapping):
-            if isinstance(value, os.PathLike):
-                value = os.fspath(value)
-            return msgspec.convert(value, kind)
-        return self.read(part, value, name)
+        if part is not None and isinstance(value, Mapping):
+            return self.read(part, value, name)
+        if part is not None and not (value is None and type(None) in get_args(kind)):
+            raise msgspec.ValidationError(f"{name} is no dictionary")
+        if Secret in get_args(kind):
+            is_secret = isinstance(value, Secret)
+            return value if is_secret else msgspec.convert(value, _plain(kind))
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        return msgspec.convert(value, kind)
 
     def _tell_unknown(self, name: str, key: object, known: list[str]) -> None:
         hint = nearest(str(key), known)
@@ -265,7 +271,14 @@ def _part(kind: Any) -> type[msgspec.Struct] | None:
     return None
 
 
+def _plain(kind: Any) -> Any:
+    """What a setting may be besides a secret."""
+    options = get_args(kind) if Secret in get_args(kind) else (kind,)
+    return next(option for option in options if option is not Secret)
+
+
 def _allowed(kind: Any) -> str:
+    kind = _plain(kind)
     if get_origin(kind) is Annotated:
         for meta in kind.__metadata__:
             if isinstance(meta, msgspec.Meta) and meta.description:

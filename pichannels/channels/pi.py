@@ -40,6 +40,7 @@ from pichannels.piwebasync.splitting import split
 from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
 from pichannels.piwebasync.websocket import BACKOFF, WebsocketClient
 from pichannels.retry import RetryPolicy
+from pichannels.secrets import reveal_in_thread
 from pichannels.values import TICKS_PER_SECOND
 
 __all__ = ["PIWebChannel"]
@@ -83,7 +84,8 @@ class PIWebChannel(BaseChannel):
             first one that the server lists.
         server: what events are known under (part of each event id); by default the
             host of the URL. Keep it when the server moves.
-        auth: `(user, password)`, headers, or a function that gives headers.
+        auth: `(user, password)`, headers, or a function that gives headers. What is
+            secret in it, or in `headers`, is best a `Secret`.
         headers: sent with each request and handshake.
         verify: False, or the path of a CA file, for certificates of one's own.
         cert: client certificate.
@@ -185,6 +187,12 @@ class PIWebChannel(BaseChannel):
         }
 
     async def start_source(self) -> None:
+        """Begin to receive.
+
+        Raises:
+            SettingsError: a secret is missing.
+        """
+        await reveal_in_thread([self.pi_server.auth, self.pi_server.headers])
         self._is_closing = False
         self._task = asyncio.create_task(self._run(), name=f"{self.name}: PI source")
 

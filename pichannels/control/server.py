@@ -31,12 +31,14 @@ from pichannels.errors import (
     Backpressure,
     MessageNotFound,
     PichannelsError,
+    SettingsError,
     Stopped,
     TryAgain,
     UsageError,
 )
 from pichannels.events import Event
 from pichannels.metrics import render
+from pichannels.secrets import Secret, reveal_in_thread
 from pichannels.values import format_ticks
 
 __all__ = ["SERVER_NAME", "ControlServer"]
@@ -48,6 +50,7 @@ SERVER_NAME: Final = "pichannels"
 
 _OPEN: Final = ("/live", "/ready")
 _LARGEST_BODY: Final = 2**20
+_SHORTEST_TOKEN: Final = 16
 _FEEDS: Final = 16
 _PING: Final = 15.0
 _HEADERS: Final = {
@@ -73,7 +76,7 @@ class ControlServer:
         self._instance = instance
         self._config = config
         self._data_dir = data_dir
-        self._token = config.token or make_token()
+        self._token = ""
         self._runner: web.AppRunner | None = None
         self._address: Address | None = None
         self._feeds: set[asyncio.Task[Any]] = set()
@@ -89,7 +92,9 @@ class ControlServer:
 
         Raises:
             OSError: the port is taken.
+            SettingsError: the token is a secret that is missing or too short.
         """
+        self._token = await _token(self._config.token)
         app = web.Application(middlewares=[self._guard], client_max_size=_LARGEST_BODY)
         app.on_response_prepare.append(_stamp)
         app.add_routes(
@@ -195,6 +200,21 @@ class ControlServer:
         finally:
             self._feeds.discard(task)
         return response
+
+
+async def _token(configured: str | Secret) -> str:
+    """The token that callers show: the configured one, else a new one."""
+    if not configured:
+        return make_token()
+    found = await reveal_in_thread(configured)
+    token = str(found)
+    if len(token) < _SHORTEST_TOKEN:
+        raise SettingsError(
+            "this token is too short",
+            key="CONTROL['token']",
+            allowed=f"{_SHORTEST_TOKEN} characters and more",
+        )
+    return token
 
 
 def _url(host: str, port: int) -> str:

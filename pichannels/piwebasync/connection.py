@@ -24,8 +24,10 @@ from pichannels.piwebasync.transport import (
     FAILURES,
     Auth,
     Cert,
+    Headers,
     Verify,
     auth_headers,
+    given_headers,
     reason_of,
     tls_context,
 )
@@ -44,7 +46,7 @@ class Options(msgspec.Struct, kw_only=True):
     """How a connection is made; see `WebsocketClient`."""
 
     auth: Auth = None
-    headers: Mapping[str, str] = {}
+    headers: Headers = {}
     open_timeout: float = 10.0
     close_timeout: float = 3.0
     ping_interval: float | None = 20.0
@@ -148,7 +150,10 @@ async def connect(request: Request, options: Options) -> Connection:
         async with asyncio.timeout(options.open_timeout):
             socket = await session.ws_connect(
                 URL(with_safe_chars(url, options.safe_chars), encoded=True),
-                headers={**options.headers, **await auth_headers(options.auth)},
+                headers={
+                    **await given_headers(options.headers),
+                    **await auth_headers(options.auth),
+                },
                 proxy=options.proxy,
                 heartbeat=options.ping_interval,
                 timeout=aiohttp.ClientWSTimeout(ws_close=options.close_timeout),

@@ -19,8 +19,10 @@ from pichannels.piwebasync.transport import (
     FAILURES,
     Auth,
     Cert,
+    Headers,
     Verify,
     auth_headers,
+    given_headers,
     reason_of,
     tls_context,
 )
@@ -60,7 +62,7 @@ class HTTPClient:
     def __init__(
         self,
         auth: Auth = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         cookies: Mapping[str, str] | None = None,
         verify: Verify = True,
         safe_chars: str | None = None,
@@ -78,7 +80,7 @@ class HTTPClient:
             hint = f"; use {_REPLACED[name]}" if name in _REPLACED else ""
             raise UsageError(f"HTTPClient has no parameter {name!r}{hint}")
         self._auth = auth
-        self._headers = {"Accept": "application/json", **(headers or {})}
+        self._headers: Headers = {"Accept": "application/json", **(headers or {})}
         self._cookies = dict(cookies or {})
         self._verify = verify
         self._cert = cert
@@ -191,7 +193,7 @@ class HTTPClient:
         headers: Mapping[str, str] | None,
         auth: Auth,
     ) -> dict[str, str]:
-        sent = dict(self._headers)
+        sent = await given_headers(self._headers)
         if method not in _READS:
             # PI refuses writes without it, against forged requests of browsers.
             sent["X-Requested-With"] = "pichannels"

@@ -8,29 +8,37 @@ import ssl
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from os import PathLike, fspath
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 
-from pichannels.errors import UsageError
+from pichannels.errors import SettingsError, UsageError
 from pichannels.piwebasync.exceptions import PIWebAsyncException
+from pichannels.secrets import Secret, reveal_in_thread
 
 __all__ = [
     "Auth",
     "AuthFailed",
     "Cert",
     "FAILURES",
+    "Headers",
     "Verify",
     "auth_headers",
+    "given_headers",
     "reason_of",
     "tls_context",
 ]
 
-Headers: TypeAlias = Mapping[str, str]
+Headers: TypeAlias = Mapping[str, str | Secret]
 Auth: TypeAlias = (
-    tuple[str, str] | Callable[[], Headers | Awaitable[Headers]] | Headers | None
+    tuple[str | Secret, str | Secret]
+    | Callable[[], Headers | Awaitable[Headers]]
+    | Headers
+    | None
 )
 """User and password (Basic), headers, or a (coroutine) function that gives headers.
+
+Secrets are looked up before each request and each handshake.
 
 A function is asked before each request and each handshake, so that what it gives
 may expire.
@@ -42,7 +50,7 @@ Cert: TypeAlias = str | tuple[str, ...] | None
 
 
 class AuthFailed(PIWebAsyncException):
-    """The function that gives the credentials has failed."""
+    """The credentials cannot be had: their function failed, or a secret is missing."""
 
 
 FAILURES: Final = (
@@ -59,17 +67,17 @@ async def auth_headers(auth: Auth) -> dict[str, str]:
     """The headers that prove who we are.
 
     Raises:
-        AuthFailed: the function that gives them has failed.
+        AuthFailed: the function that gives them has failed, or a secret is missing.
         UsageError: `auth` is of no known kind.
     """
     if auth is None:
         return {}
     if isinstance(auth, tuple):
-        user, password = auth
+        user, password = await _looked_up(auth)
         token = b64encode(f"{user}:{password}".encode()).decode()
         return {"Authorization": f"Basic {token}"}
     if isinstance(auth, Mapping):
-        return dict(auth)
+        return await given_headers(auth)
     if not callable(auth):
         raise UsageError(
             f"auth cannot be a {type(auth).__name__}; give (user, password), headers"
@@ -77,11 +85,28 @@ async def auth_headers(auth: Auth) -> dict[str, str]:
         )
     try:
         given = auth()
-        return dict(await given if inspect.isawaitable(given) else given)
+        headers: Any = await given if inspect.isawaitable(given) else given
+        return dict(await reveal_in_thread(headers))
     except Exception as exc:
         # Only its type is told: its words may hold a secret.
         name = type(exc).__name__
         raise AuthFailed(f"the auth function raised {name}") from exc
+
+
+async def given_headers(headers: Headers | None) -> dict[str, str]:
+    """Headers with the secrets in them looked up.
+
+    Raises:
+        AuthFailed: a secret is missing.
+    """
+    return dict(await _looked_up(headers or {}))
+
+
+async def _looked_up(value: Any) -> Any:
+    try:
+        return await reveal_in_thread(value)
+    except SettingsError as exc:
+        raise AuthFailed(str(exc)) from exc
 
 
 async def tls_context(verify: Verify, cert: Cert) -> ssl.SSLContext | bool:

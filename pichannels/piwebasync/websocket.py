@@ -37,7 +37,7 @@ from pichannels.piwebasync.frames import (
 from pichannels.piwebasync.requests import Request
 from pichannels.piwebasync.responses import WebsocketMessage
 from pichannels.piwebasync.silence import Silence
-from pichannels.piwebasync.transport import Auth, Cert, Verify
+from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
 from pichannels.retry import RetryPolicy
 
 __all__ = ["BACKOFF", "WebsocketClient"]
@@ -87,7 +87,7 @@ class WebsocketClient:
         request: Request,
         *,
         auth: Auth = None,
-        extra_headers: Mapping[str, str] | None = None,
+        extra_headers: Headers | None = None,
         open_timeout: float = 10.0,
         reconnect: bool = False,
         dead_channel_timeout: float | None = 3600.0,

@@ -16,6 +16,7 @@ from pichannels.config import (
     is_loopback,
     read_config,
 )
+from pichannels.secrets import Secret
 
 FILE = "/plant/settings.py"
 
@@ -112,6 +113,13 @@ def test_the_simulator_is_switched_or_described(
 def test_the_control_server_can_be_switched_off() -> None:
     config, problems = read_config({"CONTROL": False}, FILE)
     assert (config.control, problems) == (ControlConfig(enabled=False), [])
+
+
+def test_a_token_may_be_a_secret() -> None:
+    secret = Secret.env("CONTROL_TOKEN")
+    config, problems = read_config({"CONTROL": {"token": secret}}, "settings.py")
+    assert (config.control.token, problems) == (secret, [])
+    assert "Secret(env:CONTROL_TOKEN)" in repr(config)
 
 
 def test_the_control_server_needs_a_token_beyond_this_machine() -> None:
