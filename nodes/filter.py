@@ -5,13 +5,12 @@ A filter that leaves no sample drops the message; one that leaves some shrinks i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
-from fnmatch import translate
 from typing import Any, ClassVar, Final
 
 from nodes._batches import each, keep, no_batch, printable, set_aside
 from nodes._options import function, name_of, one_of
+from nodes._patterns import matcher
 from pichannels.errors import Dropped, Rejected, SettingsError, UsageError
 from pichannels.message import Message
 from pichannels.node import BaseNode
@@ -241,8 +240,8 @@ class Tags(BaseNode):
                 raise UsageError(f"filter.Tags takes patterns, not {pattern!r}")
         if not patterns and not exclude:
             raise UsageError("filter.Tags takes at least one pattern")
-        self._matches = _matcher(patterns or ("*",))
-        self._excludes = _matcher(exclude)
+        self._matches = matcher(patterns or ("*",))
+        self._excludes = matcher(exclude)
         self._wanted: dict[Tag, bool] = {}
 
     def process(self, msg: Message) -> Message:
@@ -266,19 +265,3 @@ class Tags(BaseNode):
             self._wanted.clear()
         for tag in tags:
             self._wanted[tag] = self._matches(tag) and not self._excludes(tag)
-
-
-def _matcher(patterns: Sequence[str]) -> Callable[[Tag], bool]:
-    by_path = _compiled(pattern for pattern in patterns if "\\" in pattern)
-    by_name = _compiled(pattern for pattern in patterns if "\\" not in pattern)
-
-    def matches(tag: Tag) -> bool:
-        return any(p.match(tag.name) for p in by_name) or any(
-            p.match(tag.path) for p in by_path
-        )
-
-    return matches
-
-
-def _compiled(patterns: Iterable[str]) -> list[re.Pattern[str]]:
-    return [re.compile(translate(pattern), re.IGNORECASE) for pattern in patterns]
