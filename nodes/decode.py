@@ -19,6 +19,7 @@ from pichannels.errors import (
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.piwebasync import webids
+from pichannels.piwebasync.assets import attribute_name
 from pichannels.piwebasync.parsing import (
     BadEvent,
     ChannelMessage,
@@ -46,7 +47,8 @@ class PI(BaseNode):
     that does not name its stream gets `meta["web_id"]`, `meta["path"]` and
     `meta["tag"]` as WebId, path and name. Heartbeats are dropped, events without a
     time (PI's 1970) left out, events that cannot be understood set aside alone. A
-    payload that is a list of samples already goes on as it is.
+    payload that is a list of samples already goes on as it is. The tag of an AF
+    attribute is named by what tells it in its database: `Unit1\\Pump1|Speed`.
 
     Args:
         server: the configured name of the logical server, a part of each event id;
@@ -181,7 +183,11 @@ class _Tags:
 
 def _tag_of(stream: StreamEvents, server: str) -> Tag:
     return Tag(
-        stream.name or stream.path.rpartition("\\")[2] or stream.web_id,
+        # By its name alone an attribute would be one of many.
+        attribute_name(stream.path)
+        or stream.name
+        or stream.path.rpartition("\\")[2]
+        or stream.web_id,
         stream.path,
         stream.web_id,
         server,

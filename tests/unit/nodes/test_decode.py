@@ -49,7 +49,11 @@ def decoded(payload: Any, node: PI | None = None, **meta: Any) -> list[Sample]:
     ("number", "tags", "values"),
     [
         ("d01", ["UNIT1.TI101.PV"], [71.25, 71.5]),
-        ("d03", ["Temperature", "State"], [64.02, DigitalState("Running", 1)]),
+        (
+            "d03",
+            [r"Unit1\Pump7|Temperature", r"Unit1\Pump7|State"],
+            [64.02, DigitalState("Running", 1)],
+        ),
         ("d04", ["UNIT1.FI204.PV"], [12.0, 11.5, 12.1]),
         (
             "d05",
