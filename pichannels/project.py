@@ -24,14 +24,15 @@ from pichannels.config import Config, SettingsProblems, read_config
 from pichannels.errors import PichannelsError, SettingsError, UsageError, nearest
 from pichannels.store import MessageStoreFactory
 
-__all__ = ["SETTINGS_VARIABLE", "Project", "find_settings", "load"]
+__all__ = ["SETTINGS_MODULE", "SETTINGS_VARIABLE", "Project", "find_settings", "load"]
 
 SETTINGS_VARIABLE: Final = "PICHANNELS_SETTINGS"
 """The environment variable that names the settings file."""
 
 # The user's own modules keep every other name; `import settings` finds nothing
 # of ours.
-_MODULE: Final = "_pichannels_settings"
+SETTINGS_MODULE: Final = "_pichannels_settings"
+"""The name of the module that a settings file becomes."""
 _OBJECTS: Final = ("CHANNELS", "MESSAGE_STORE")
 _SHARED_NAMES: Final = ("nodes", "msgstore")
 
@@ -230,17 +231,22 @@ def _distribution_of(name: str, origin: Path) -> str:
 
 
 def _run(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(_MODULE, file)
+    spec = importlib.util.spec_from_file_location(SETTINGS_MODULE, file)
     if spec is None or spec.loader is None:
         raise SettingsError("no Python file; its name ends in .py", file=str(file))
     module = importlib.util.module_from_spec(spec)
-    # Classes that are defined in the file have to be found by their module.
-    sys.modules[_MODULE] = module
+    # Classes that are defined in the file have to be found by their module; those
+    # of an earlier run too, when this one fails.
+    before = sys.modules.get(SETTINGS_MODULE)
+    sys.modules[SETTINGS_MODULE] = module
+    importlib.invalidate_caches()
     try:
         spec.loader.exec_module(module)
-    except KeyboardInterrupt:
-        raise
     except BaseException as exc:
+        if before is not None:
+            sys.modules[SETTINGS_MODULE] = before
+        if isinstance(exc, KeyboardInterrupt):
+            raise
         raise _explain(exc, file) from exc
     return module
 
