@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from pichannels.channels.branches import Branch, Case, Condition, Fork, When
-from pichannels.channels.picture import dot_lines, text_lines
+from pichannels.channels.diagram import dot_lines, mermaid_lines
+from pichannels.channels.picture import text_lines
 from pichannels.errors import UsageError
 from pichannels.fingerprint import Defined
 from pichannels.message import Message
@@ -204,6 +205,10 @@ class ChainBuilder(Defined):
     def graph_dot(self, end: str = "") -> Iterator[str]:
         """The chain as lines of Graphviz dot, up to the node id `end`."""
         return dot_lines(self, end)
+
+    def graph_mermaid(self) -> Iterator[str]:
+        """The chain as lines of a Mermaid flowchart."""
+        return mermaid_lines(self)
 
 
 def _flattened(args: Sequence[Any]) -> Iterator[Any]:

@@ -7,6 +7,8 @@ import click
 from pichannels import __version__
 from pichannels.cli.check import check
 from pichannels.cli.common import Commands, common_options
+from pichannels.cli.completion import completion
+from pichannels.cli.graph import graph
 from pichannels.cli.replay import replay
 from pichannels.cli.start import start
 from pichannels.cli.startproject import startproject
@@ -31,6 +33,8 @@ def cli() -> None:
 
 for command in (
     check,
+    completion,
+    graph,
     replay,
     simulate,
     start,

@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["complain", "say", "say_json", "say_table"]
+__all__ = ["complain", "say", "say_bytes", "say_json", "say_table"]
 
 _WIDTH_OF_FILES: Final = 160
 
@@ -19,6 +19,11 @@ _WIDTH_OF_FILES: Final = 160
 def say(text: str = "") -> None:
     """A line of plain text."""
     click.echo(text)
+
+
+def say_bytes(data: bytes) -> None:
+    """Bytes as they are."""
+    click.echo(data, nl=False)
 
 
 def say_json(value: Any) -> None:

@@ -13,6 +13,7 @@ from pichannels.cli.common import (
     common_options,
     json_option,
 )
+from pichannels.cli.completion import complete_channels, complete_ids
 from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import complain, say, say_json
 from pichannels.control import history
@@ -26,8 +27,14 @@ __all__ = ["replay"]
 
 
 @click.command(short_help="Process stored messages again.")
-@click.argument("ids", nargs=-1)
-@click.option("--channel", "-c", metavar="NAME", help="Only messages of this channel.")
+@click.argument("ids", nargs=-1, shell_complete=complete_ids)
+@click.option(
+    "--channel",
+    "-c",
+    metavar="NAME",
+    shell_complete=complete_channels,
+    help="Only messages of this channel.",
+)
 @click.option("--start", metavar="TIME", help="Made at this time or later (ISO 8601).")
 @click.option("--end", metavar="TIME", help="Made before this time.")
 @click.option(

@@ -15,6 +15,7 @@ from pichannels.cli.common import (
     common_options,
     json_option,
 )
+from pichannels.cli.completion import complete_channels, complete_ids
 from pichannels.cli.output import complain, say, say_json, say_table
 from pichannels.control import history
 from pichannels.control.client import ControlClient
@@ -62,8 +63,14 @@ def list_(as_json: bool) -> None:
 
 
 @store.command(short_help="Show one message whole.")
-@click.argument("id")
-@click.option("--channel", "-c", metavar="NAME", help="In the store of this channel.")
+@click.argument("id", shell_complete=complete_ids)
+@click.option(
+    "--channel",
+    "-c",
+    metavar="NAME",
+    shell_complete=complete_channels,
+    help="In the store of this channel.",
+)
 @json_option
 @common_options
 def show(id: str, channel: str | None, as_json: bool) -> None:
@@ -88,7 +95,13 @@ def show(id: str, channel: str | None, as_json: bool) -> None:
 
 @store.command(short_help="Find messages.")
 @click.argument("text", required=False)
-@click.option("--channel", "-c", metavar="NAME", help="Only messages of this channel.")
+@click.option(
+    "--channel",
+    "-c",
+    metavar="NAME",
+    shell_complete=complete_channels,
+    help="Only messages of this channel.",
+)
 @click.option("--start", metavar="TIME", help="Made at this time or later (ISO 8601).")
 @click.option("--end", metavar="TIME", help="Made before this time.")
 @click.option(

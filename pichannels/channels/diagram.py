@@ -1,0 +1,158 @@
+"""A channel as a diagram: what is drawn, in Graphviz dot and in Mermaid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pichannels.channels.branches import Branch, Case
+
+if TYPE_CHECKING:
+    from pichannels.channels.building import ChainBuilder
+
+__all__ = ["dot_document", "dot_lines", "mermaid_document", "mermaid_lines"]
+
+_SHAPES: Final = {
+    "channel": "shape=box, style=rounded",
+    "node": "shape=box",
+    "sink": "shape=cylinder",
+    "branch": "shape=diamond",
+    "join": "shape=point, height=0.06",
+    "out": "shape=plain",
+}
+_FRAMES: Final = {
+    "channel": ("([", "])"),
+    "node": ("[", "]"),
+    "sink": ("[(", ")]"),
+    "branch": ("{", "}"),
+    "join": ("((", "))"),
+    "out": ("([", "])"),
+}
+
+
+class _Box(NamedTuple):
+    """A channel, a step, or where ways join or end."""
+
+    id: str
+    label: str
+    kind: str
+    about: str = ""
+
+
+class _Arrow(NamedTuple):
+    """The way of messages; a dashed one where nothing else fits."""
+
+    start: str
+    end: str
+    label: str = ""
+
+
+_Drawn = Iterator[_Box | _Arrow]
+
+
+def _drawn(channel: ChainBuilder, end: str) -> _Drawn:
+    yield _Box(channel.name, channel.name, "channel", type(channel).__name__)
+    yield _Box(end or f"{channel.name}:out", "out", "out")
+    yield from _chain(channel, channel.name, end or f"{channel.name}:out")
+
+
+def _chain(channel: ChainBuilder, last: str, end: str) -> _Drawn:
+    for step in channel.steps:
+        path = step.fullpath()
+        if not isinstance(step, Branch):
+            kind = "sink" if step.is_sink else "node"
+            yield _Box(path, step.name, kind, type(step).__name__)
+            yield _Arrow(last, path)
+            last = path
+            continue
+        yield _Box(path, _label(step), "branch")
+        yield _Arrow(last, path)
+        joined = f"{path}:joined"
+        after = {"fork": "", "when": end, "case": joined}[step.kind]
+        for sub in step.channels:
+            yield from _sub_channel(sub, path, after)
+        last = path
+        if isinstance(step, Case):
+            yield _Box(joined, "", "join")
+            yield _Arrow(path, joined, "else")
+            last = joined
+    if end:
+        yield _Arrow(last, end)
+
+
+def _sub_channel(sub: ChainBuilder, branch: str, after: str) -> _Drawn:
+    start = f"{sub.name}:start"
+    yield _Box(start, sub.short_name, "channel")
+    yield _Arrow(branch, start)
+    yield from _chain(sub, start, after)
+
+
+def _label(branch: Branch) -> str:
+    return f"{branch.kind} each" if getattr(branch, "each", False) else branch.kind
+
+
+# Graphviz dot
+
+
+def dot_document(channels: Iterable[ChainBuilder], name: str) -> Iterator[str]:
+    """A whole digraph of several channels."""
+    yield f"digraph {_quoted(name)} {{"
+    yield 'graph [fontname="Helvetica", nodesep=0.4, ranksep=0.35];'
+    yield 'node [fontname="Helvetica", fontsize=11, height=0.35];'
+    yield 'edge [fontname="Helvetica", fontsize=9, arrowsize=0.7];'
+    for channel in channels:
+        yield from dot_lines(channel)
+    yield "}"
+
+
+def dot_lines(channel: ChainBuilder, end: str = "") -> Iterator[str]:
+    """Statements for a digraph: channels, steps and arrows up to the id `end`."""
+    for drawn in _drawn(channel, end):
+        if isinstance(drawn, _Arrow):
+            style = f" [style=dashed, label={drawn.label}]" if drawn.label else ""
+            yield f"{_quoted(drawn.start)} -> {_quoted(drawn.end)}{style};"
+        else:
+            about = f", tooltip={_quoted(drawn.about)}" if drawn.about else ""
+            look = f"{_SHAPES[drawn.kind]}, label={_quoted(drawn.label)}{about}"
+            yield f"{_quoted(drawn.id)} [{look}];"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+# Mermaid
+
+
+def mermaid_document(channels: Iterable[ChainBuilder]) -> Iterator[str]:
+    """A whole flowchart of several channels."""
+    yield "flowchart TD"
+    ids: dict[str, str] = {}
+    for channel in channels:
+        for line in mermaid_lines(channel, ids):
+            yield f"    {line}"
+
+
+def mermaid_lines(
+    channel: ChainBuilder, ids: dict[str, str] | None = None
+) -> Iterator[str]:
+    """Statements for a flowchart; `ids` are those that were given before."""
+    # Names may hold what Mermaid does not take in an id.
+    given = {} if ids is None else ids
+
+    def number(name: str) -> str:
+        return given.setdefault(name, f"n{len(given)}")
+
+    for drawn in _drawn(channel, ""):
+        if isinstance(drawn, _Arrow):
+            arrow = f"-. {drawn.label} .->" if drawn.label else "-->"
+            yield f"{number(drawn.start)} {arrow} {number(drawn.end)}"
+        else:
+            opening, closing = _FRAMES[drawn.kind]
+            label = _escaped(drawn.label or " ")
+            yield f'{number(drawn.id)}{opening}"{label}"{closing}'
+
+
+def _escaped(text: str) -> str:
+    return "".join(f"#{ord(char)};" if char in '#"<>&' else char for char in text)
