@@ -14,6 +14,7 @@ from benchmarks.worker import work
 from msgstore.sqlite import SQLiteMessageStoreFactory
 from nodes import decode, enrich, filter, publish
 from pichannels.channels.pi import PIWebChannel
+from pichannels.engine import tune_collector
 from pichannels.journal import Journal
 
 __all__ = ["Counter", "run"]
@@ -63,6 +64,7 @@ def make_channel(url: str, names: list[str], counter: Counter) -> PIWebChannel:
 
 async def run(url: str, folder: str, **shape: int) -> Measured:
     """Receive a flood of this shape from the simulator at `url`."""
+    tune_collector()
     counter = Counter()
     journal = Journal(Path(folder, "journal.db"))
     await journal.open()

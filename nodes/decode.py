@@ -25,6 +25,7 @@ from pichannels.piwebasync.parsing import (
     ChannelMessage,
     Samples,
     TagLookup,
+    parse_array,
     parse_channel,
     to_samples,
 )
@@ -114,7 +115,9 @@ class PI(BaseNode):
         samples, bad = to_samples(document, tags.lookup(document, msg.meta))
         if bad:
             failures.update(_causes(bad, where))
-        if NO_DATA in document.ticks or not all(map(_has_items, document.streams)):
+        if NO_DATA in document.ticks or not (
+            document.is_listed or all(map(_has_items, document.streams))
+        ):
             failures.update(_failed_streams(document, where))
             samples = [sample for sample in samples if sample.ticks != NO_DATA]
         return samples
@@ -233,7 +236,8 @@ def _documents(msg: Message, failures: Causes) -> list[ChannelMessage]:
         raise DecodeError("a PI message", f"the payload is {type(raw).__name__}")
     raw = bytes(raw)
     if raw[:1] != _RECORD_SEPARATOR:
-        return [parse_channel(raw)]
+        together = parse_array(raw) if raw[:1] == b"[" else None
+        return [together or parse_channel(raw)]
     frames = raw[1:].split(_RECORD_SEPARATOR)
     documents = []
     for number, frame in enumerate(frames, 1):

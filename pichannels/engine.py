@@ -33,7 +33,13 @@ from pichannels.project import Project
 from pichannels.simulator import Plant, Simulator
 from pichannels.values import format_ticks
 
-__all__ = ["Engine", "StartError", "make_journal", "opened_stores"]
+__all__ = [
+    "Engine",
+    "StartError",
+    "make_journal",
+    "opened_stores",
+    "tune_collector",
+]
 
 logger: Final = logging.getLogger("pichannels.engine")
 
@@ -251,7 +257,7 @@ class Engine:
                 starting.cancel()
                 return await self._ends(starting)
             await starting
-            _tune_collector()
+            tune_collector()
             await self._stop_wanted.wait()
             return await self._ends(asyncio.create_task(self.stop(), name="stop"))
 
@@ -401,7 +407,7 @@ async def opened_stores(
         yield journal
 
 
-def _tune_collector() -> None:
+def tune_collector() -> None:
     """Look for unreachable cycles less often, and never among what stays."""
     gc.set_threshold(_COLLECT_AFTER)
     gc.collect()

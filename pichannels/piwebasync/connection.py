@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -35,6 +35,8 @@ from pichannels.values import ticks_from_datetime
 
 __all__ = ["Connection", "Ending", "Options", "connect"]
 
+_TEXT: Final = aiohttp.WSMsgType.TEXT
+_BINARY: Final = aiohttp.WSMsgType.BINARY
 _BODY_SHOWN: Final = 4096
 _BODY_PATIENCE: Final = 1.0
 # Frames come as bytes where aiohttp can leave them so; decoding them twice costs.
@@ -85,29 +87,46 @@ class Connection:
         self._session = session
         self._socket = socket
 
-    async def receive(self) -> bytes | Ending:
-        """The next frame, or how the connection ended; cancelling loses nothing."""
+    async def pump(self, put: Callable[[bytes], bool]) -> Ending | None:
+        """Give each frame to `put`, until it says that it is full, or the end.
+
+        Returns:
+            How the connection ended, or None when `put` is full. Cancelling loses
+            nothing.
+        """
+        receive = self._socket.receive
         while True:
-            message = await self._socket.receive()
+            message = await receive()
             kind, data = message.type, message.data
-            if kind is aiohttp.WSMsgType.TEXT or kind is aiohttp.WSMsgType.BINARY:
-                return data.encode() if isinstance(data, str) else bytes(data)
-            if kind is aiohttp.WSMsgType.CLOSE:
-                return Ending("closed", str(message.extra or ""), data)
-            if kind is aiohttp.WSMsgType.ERROR:
-                return Ending("network", reason_of(data))
-            if kind in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING):
-                cause = self._socket.exception()
-                detail = reason_of(cause) if cause else "no close frame"
-                return Ending("network", detail)
+            if kind is _TEXT or kind is _BINARY:
+                if put(data if type(data) is bytes else _bytes(data)):
+                    return None
+            elif (ending := self._ending(message)) is not None:
+                return ending
+
+    def _ending(self, message: aiohttp.WSMessage) -> Ending | None:
+        kind, data = message.type, message.data
+        if kind is aiohttp.WSMsgType.CLOSE:
+            return Ending("closed", str(message.extra or ""), data)
+        if kind is aiohttp.WSMsgType.ERROR:
+            return Ending("network", reason_of(data))
+        if kind in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING):
+            cause = self._socket.exception()
+            detail = reason_of(cause) if cause else "no close frame"
+            return Ending("network", detail)
+        return None
 
     async def received(self) -> list[bytes]:
         """What has arrived already, without waiting."""
         frames: list[bytes] = []
+
+        def take(frame: bytes) -> bool:
+            frames.append(frame)
+            return False
+
         try:
             async with asyncio.timeout(0):
-                while isinstance(frame := await self.receive(), bytes):
-                    frames.append(frame)
+                await self.pump(take)
         except TimeoutError:
             pass
         return frames
@@ -130,6 +149,10 @@ class Connection:
             pass
         finally:
             await self._session.close()
+
+
+def _bytes(data: Any) -> bytes:
+    return data.encode() if isinstance(data, str) else bytes(data)
 
 
 async def connect(request: Request, options: Options) -> Connection:

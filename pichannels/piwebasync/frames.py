@@ -13,6 +13,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from pichannels import clock
+
 __all__ = [
     "ChannelEvent",
     "Connected",
@@ -84,12 +86,15 @@ class FrameBuffer:
         self._on_event = on_event
         self._items: deque[bytes | ChannelEvent] = deque()
         self._bytes = 0
+        self._events = 0
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
         self.frames = 0
         """Frames put in since the start."""
         self.frame_bytes = 0
-        """Their size."""
+        """The size of those that were taken."""
+        self.heard: int | None = None
+        """Our own time (ticks) when the first of the frames came that came last."""
         self.end: Exception | None = None
         """Why nothing more will come; set by `close`."""
 
@@ -106,18 +111,23 @@ class FrameBuffer:
         """Whether the reader has to wait."""
         return self._bytes >= self._max_bytes or len(self._items) >= self._max_frames
 
-    def put(self, frame: bytes) -> None:
-        """Append a frame."""
-        size = len(frame)
-        self._items.append(frame)
-        self._bytes += size
+    def put(self, frame: bytes) -> bool:
+        """Append a frame; whether the reader has to wait now."""
+        items = self._items
+        if not items:
+            # Nobody waits for more while something waits to be taken; and of frames
+            # that come together the time of the first is late enough.
+            self.heard = clock.now()
+            self._arrived.set()
+        items.append(frame)
         self.frames += 1
-        self.frame_bytes += size
-        self._arrived.set()
+        self._bytes += len(frame)
+        return self._bytes >= self._max_bytes or len(items) >= self._max_frames
 
     def tell(self, event: ChannelEvent) -> None:
         """Append an event."""
         self._items.append(event)
+        self._events += 1
         self._bytes += _EVENT_BYTES
         self._arrived.set()
 
@@ -136,17 +146,24 @@ class FrameBuffer:
         items = self._items
         while items and not isinstance(event := items[0], bytes):
             items.popleft()
+            self._events -= 1
             self._note_taken(_EVENT_BYTES)
             self._on_event(event)
         frames: list[bytes] = []
-        room = max_bytes
-        while items and isinstance(items[0], bytes) and len(frames) < max_frames:
-            room -= len(items[0])
-            if frames and room < 0:
-                break
-            frames.append(items[0])
-            items.popleft()
-        self._note_taken(sum(map(len, frames)))
+        if not self._events and self._bytes <= max_bytes and len(items) <= max_frames:
+            frames.extend(items)  # type: ignore[arg-type]  # there are only frames
+            items.clear()
+        else:
+            room = max_bytes
+            while items and isinstance(items[0], bytes) and len(frames) < max_frames:
+                room -= len(items[0])
+                if frames and room < 0:
+                    break
+                frames.append(items[0])
+                items.popleft()
+        size = sum(map(len, frames))
+        self.frame_bytes += size
+        self._note_taken(size)
         return frames
 
     async def wait_item(self) -> None:

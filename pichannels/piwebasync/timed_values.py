@@ -19,10 +19,10 @@ class TimedValue(msgspec.Struct, gc=False, rename="pascal"):
     timestamp: str = ""
     value: Any = None
     units_abbreviation: str | None = None
-    good: bool | None = None
-    questionable: bool | None = None
-    substituted: bool | None = None
-    annotated: bool | None = None
+    good: bool = True
+    questionable: bool = False
+    substituted: bool = False
+    annotated: bool = False
     errors: Any = None
     """Why PI has no value, in whatever form PI says it."""
 

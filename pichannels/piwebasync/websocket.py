@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Generator, Iterator
 from math import inf
 from types import TracebackType
 from typing import Any, Final, Self
@@ -133,7 +133,6 @@ class WebsocketClient:
         self._changing = asyncio.Lock()
         self._closing = False
         self._receiving = False
-        self._last_frame = 0
         self._connections = 0
         self._undecodable = 0
 
@@ -330,11 +329,9 @@ class WebsocketClient:
                     while True:
                         if buffer.is_full and not await self._has_room(silence):
                             return Ending("backpressure", f"{self._max_block:g} s full")
-                        frame = await connection.receive()
-                        if isinstance(frame, Ending):
-                            return frame
-                        self._last_frame = clock.now()
-                        buffer.put(frame)
+                        ending = await connection.pump(buffer.put)
+                        if ending is not None:
+                            return ending
             except TimeoutError:
                 return Ending("silence", f"no message for {silence.limit:g} s")
 
@@ -390,7 +387,7 @@ class WebsocketClient:
         self._connection = connection
         self._connections += 1
         self._opened = clock.monotonic()
-        self._last_frame = 0
+        self._buffer.heard = None
         event = Connected(
             connection.request.absolute_url, clock.now(), connection.server_date
         )
@@ -408,7 +405,7 @@ class WebsocketClient:
                 ending.reason,
                 ending.detail,
                 ending.code,
-                self._last_frame or None,
+                self._buffer.heard,
             )
         )
 
