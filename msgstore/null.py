@@ -17,6 +17,8 @@ __all__ = ["NullMessageStore", "NullMessageStoreFactory"]
 class NullMessageStore(MessageStore):
     """Keeps nothing: `store` gives no id, and no message is ever found."""
 
+    keeps_nothing = True
+
     def __init__(self, store_id: str) -> None:
         self.store_id = store_id
 

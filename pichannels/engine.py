@@ -400,8 +400,8 @@ async def opened_stores(
         await journal.open()
         stack.push_async_callback(journal.close)
         for _, store in channels_with_store(project):
-            if getattr(store, "shares_journal", False):
-                store.attach(journal)  # type: ignore[attr-defined]
+            if store.shares_journal:
+                store.attach(journal)
             await store.start()
             stack.push_async_callback(store.stop)
         yield journal

@@ -22,9 +22,27 @@ __all__ = ["Entry", "MessageStore", "MessageStoreFactory", "State"]
 
 
 class MessageStore(ABC):
-    """The history of the messages of one channel."""
+    """The history of the messages of one channel.
+
+    Attributes:
+        store_id: which one of its factory's stores this is.
+        keeps_nothing: True lets the channel leave the store out of its way.
+        shares_journal: True means that `attach` is called with the journal of the
+            instance before `start`, and that messages which the journal holds for
+            the channel of this name are those of the store.
+    """
 
     store_id: str
+    keeps_nothing: bool = False
+    shares_journal: bool = False
+
+    def attach(self, journal: Any) -> None:
+        """Take the journal of the instance; see `shares_journal`.
+
+        Raises:
+            UsageError: this store does not share a journal.
+        """
+        raise UsageError(f"{type(self).__name__} does not share a journal")
 
     async def start(self) -> None:
         """Called once before anything else."""

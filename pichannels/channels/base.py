@@ -313,15 +313,15 @@ class BaseChannel(Processing):
         store = self.message_store
         if store is None:
             return
-        if getattr(store, "shares_journal", False):
+        if store.shares_journal:
             if self.journal is None:
                 raise UsageError(
                     f"the store of channel {self.name!r} shares the journal; run the"
                     " channel in an engine, or give the store a path of its own"
                 )
-            store.attach(self.journal)  # type: ignore[attr-defined]
+            store.attach(self.journal)
             self._recorder = JournalRecorder(self.name, self.journal)
-        else:
+        elif not store.keeps_nothing:
             self._recorder = StoreRecorder(self.name, store)
         await store.start()
         self._parts.push_async_callback(store.stop)

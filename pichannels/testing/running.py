@@ -285,7 +285,7 @@ def _isolate(channel: BaseChannel) -> None:
     """Keep a channel from the world, and let its nodes remember."""
     channel.has_source_enabled = False
     channel.drain_timeout = min(channel.drain_timeout, DRAIN_TIMEOUT)
-    if not getattr(channel.message_store, "shares_journal", False):
+    if channel.message_store is None or not channel.message_store.shares_journal:
         channel.message_store = None
     for step in channel.steps:
         if isinstance(step, BaseNode):
