@@ -14,6 +14,8 @@ import msgspec
 
 from nodes._batches import keep, set_aside
 from nodes._options import at_least, one_of
+from nodes._pi import PI
+from nodes._places import MISSING, place_in, place_of
 from nodes._tables import KINDS, Row, Table as Rows, read_table, table_of
 from pichannels.errors import (
     Dropped,
@@ -26,7 +28,7 @@ from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.values import Sample, Tag
 
-__all__ = ["Table"]
+__all__ = ["PI", "Table"]
 
 logger: Final = logging.getLogger("pichannels.nodes")
 
@@ -88,7 +90,7 @@ class Table(BaseNode):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.missing = one_of("missing", missing, ("keep", "drop", "reject", "fail"))
+        self.missing = one_of("missing", missing, MISSING)
         at_least("reload", reload, 0.01)
         self.reload = reload
         self.path, self._table = _source(table)
@@ -97,7 +99,7 @@ class Table(BaseNode):
         self._field = _tag_field(key)
         self._field_of = attrgetter(self._field or "name")
         self._name_of = attrgetter(f"tag.{self._field or 'name'}")
-        self._to = _place(to, bool(self._field))
+        self._to = place_of(to, bool(self._field))
         self._rename = _Rename(name_from, units_from)
         if self._rename and not self._field:
             raise SettingsError("only where tags are looked up", key="units_from")
@@ -163,7 +165,7 @@ class Table(BaseNode):
         key = self._looked_up(msg)
         row = table.get(key)
         if row is not None:
-            _place_in(msg, self._to).update(table.facts(row))
+            place_in(msg, self._to).update(table.facts(row))
             return msg
         if self.missing == "keep":
             return msg
@@ -200,7 +202,7 @@ class Table(BaseNode):
             self._put_renamed(msg, found, table)
             samples = [_moved(s, self._renamed(s.tag, found)) for s in samples]
         else:
-            _put(_place_in(msg, self._to), found, table)
+            _put(place_in(msg, self._to), found, table)
         if causes:
             raise set_aside(msg, causes, samples)
         return keep(msg, samples, "no tag has a row in the table")
@@ -249,7 +251,7 @@ class Table(BaseNode):
             self._field_of(self._renamed(tag, found)): found[self._field_of(tag)]
             for tag in tags
         }
-        _put(_place_in(msg, self._to), after, table)
+        _put(place_in(msg, self._to), after, table)
 
     def _renamed(self, tag: Tag, found: Mapping[str, Row | None]) -> Tag:
         """The tag that samples get; remembered until the next reload."""
@@ -318,33 +320,6 @@ def _tag_field(key: str) -> str:
     if not key.startswith("tag."):
         return ""
     return one_of("key", key, _TAG_KEYS).removeprefix("tag.")
-
-
-def _place(to: str | None, is_batch: bool) -> tuple[str, ...]:
-    """Where facts go, as a path from the message."""
-    place = tuple((to or ("meta.tags" if is_batch else "payload")).split("."))
-    if is_batch and (place[0] != "meta" or len(place) < 2):
-        allowed = "a place in the meta, such as meta.tags"
-    elif place[0] not in ("payload", "meta") or "" in place:
-        allowed = "payload, meta, or a place in them such as payload.asset"
-    else:
-        return place
-    raise SettingsError("not a usable place", key="to", found=to, allowed=allowed)
-
-
-def _place_in(msg: Message, path: tuple[str, ...]) -> dict[Any, Any]:
-    """The dict at a place of the message, made where there is none.
-
-    Raises:
-        UsageError: something else is there.
-    """
-    found: Any = msg.payload if path[0] == "payload" else msg.meta
-    for name in path[1:]:
-        if isinstance(found, dict):
-            found = found.setdefault(name, {})
-    if not isinstance(found, dict):
-        raise UsageError(f"{'.'.join(path)} is {type(found).__name__}, not a dict")
-    return found
 
 
 def _put(place: dict[Any, Any], found: Mapping[str, Row | None], table: Rows) -> None:
