@@ -21,7 +21,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 import nodes
-from nodes import decode, enrich, filter, log, publish, python, split
+from nodes import compress, decode, enrich, filter, log, publish, python, reduce, split
 from pichannels.channels.base import BaseChannel
 from pichannels.delivery import Outcome
 from pichannels.errors import UsageError
@@ -80,6 +80,9 @@ async def wait(msg: Message) -> None:
 
 
 CASES = {
+    "compress.Deadband": case(compress.Deadband, 0.5),
+    "compress.ExceptionReport": case(compress.ExceptionReport, 0.5),
+    "compress.SwingingDoor": case(compress.SwingingDoor, 0.5),
     "decode.PI": case(decode.PI)._replace(message=raw),
     "decode.JSON": case(decode.JSON)._replace(message=raw),
     "filter.Where": case(filter.Where, lambda msg: True),
@@ -96,6 +99,9 @@ CASES = {
         lambda place, **options: publish.Console(io.StringIO(), **options)
     ),
     "publish.Call": case(publish.Call, wait),
+    "reduce.Change": case(reduce.Change),
+    "reduce.RateLimit": case(reduce.RateLimit, 10),
+    "reduce.Sampling": case(reduce.Sampling, 2),
     "split.Split": case(split.Split),
     "log.Log": case(log.Log),
     "python.Function": case(python.Function, double),
