@@ -275,6 +275,17 @@ class BaseChannel(Processing):
         """Called at the beginning of `stop`; receive no more messages."""
         return
 
+    async def take_source_from(self, old: BaseChannel) -> bool:
+        """Go on with the running source of a channel that this one replaces.
+
+        Called before `old` is stopped. Where it is possible, nothing that comes
+        between that and the start of this channel is missed.
+
+        Returns:
+            False where this channel has to begin anew.
+        """
+        return False
+
     async def drain(self) -> None:
         """Until all messages that came in are settled."""
         if self._fork_queue is not None:

@@ -1,0 +1,119 @@
+"""The streams of a source's tags: asked of the server, kept between two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pichannels import clock
+from pichannels.channels.tags import Stream, TagSpec, find_tags
+from pichannels.errors import NotConnected
+from pichannels.journal import Journal
+from pichannels.piwebasync.assets import Attribute
+from pichannels.piwebasync.resolve import Point
+from pichannels.piwebasync.server import PIServer
+from pichannels.values import TICKS_PER_SECOND
+
+__all__ = ["Found", "Resolver"]
+
+
+class Found(NamedTuple):
+    """The streams of tags, and why other tags have none."""
+
+    streams: list[Stream]
+    unresolved: dict[str, str]
+    is_fresh: bool = True
+    """False when it was found longer ago than it is good for."""
+
+
+class _Cached(msgspec.Struct):
+    """Resolved points and attributes as they are kept between two runs."""
+
+    wanted: list[str]
+    at: int
+    points: list[dict[str, Any]]
+    attributes: list[dict[str, Any]] = []
+
+
+class Resolver:
+    """Finds the streams of tags on one server.
+
+    Args:
+        server: what is asked.
+        data_server: where names are looked up.
+        url_length: bytes of one URL, at most.
+        ttl: seconds for which what was found is good.
+    """
+
+    def __init__(
+        self, server: PIServer, data_server: str | None, url_length: int, ttl: float
+    ) -> None:
+        self._server = server
+        self._data_server = data_server
+        self._url_length = url_length
+        self._ttl = ttl
+
+    async def find(self, tags: Sequence[TagSpec]) -> Found:
+        """Ask the server.
+
+        Raises:
+            NotConnected: none of the tags was found.
+            PIWebAsyncException: a request got no answer, or was refused.
+            DecodeError: an answer was not understood.
+        """
+        async with self._server.client() as client:
+            streams, unresolved = await find_tags(
+                client,
+                self._server.controller(),
+                tags,
+                data_server=self._data_server,
+                url_limit=self._url_length,
+            )
+        if not streams:
+            raise NotConnected(self._server.url, "none of the tags was found")
+        return Found(streams, unresolved)
+
+    async def kept(
+        self, journal: Journal | None, channel: str, tags: Sequence[TagSpec]
+    ) -> Found | None:
+        """What an earlier run of the channel found for the same tags."""
+        if journal is None:
+            return None
+        data = await journal.restore(f"channel:{channel}", "points", None)
+        if data is None:
+            return None
+        cached = msgspec.convert(data, _Cached)
+        if cached.wanted != self._wanted(tags):
+            return None
+        fresh = clock.now() - int(self._ttl * TICKS_PER_SECOND)
+        return Found(_streams(cached), {}, cached.at >= fresh)
+
+    async def keep(
+        self,
+        journal: Journal | None,
+        channel: str,
+        tags: Sequence[TagSpec],
+        found: Sequence[Stream],
+    ) -> None:
+        """Let the next run of the channel find this."""
+        if journal is None:
+            return
+        cached = _Cached(
+            self._wanted(tags),
+            clock.now(),
+            [msgspec.to_builtins(p) for p in found if isinstance(p, Point)],
+            [msgspec.to_builtins(a) for a in found if isinstance(a, Attribute)],
+        )
+        await journal.save(f"channel:{channel}", "points", msgspec.to_builtins(cached))
+
+    def _wanted(self, tags: Sequence[TagSpec]) -> list[str]:
+        return [self._server.url, self._data_server or "", *map(str, tags)]
+
+
+def _streams(cached: _Cached) -> list[Stream]:
+    return [
+        *(msgspec.convert(point, Point) for point in cached.points),
+        *(msgspec.convert(one, Attribute) for one in cached.attributes),
+    ]

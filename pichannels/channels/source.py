@@ -1,0 +1,461 @@
+"""What receives for a channel of PI tags: PI channels, opened again when lost.
+
+A source belongs to one channel at a time. It can go over to another one that takes
+the place of the first, and it can change its tags, both while it receives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Iterable, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from pichannels import clock
+from pichannels.channels.intake import Intake, Received
+from pichannels.channels.overlap import Overlap
+from pichannels.channels.resolving import Found, Resolver
+from pichannels.channels.subscription import Subscription
+from pichannels.channels.tags import WEB_ID_TYPE, Stream, TagSpec
+from pichannels.errors import (
+    ChannelStopped,
+    DecodeError,
+    JournalError,
+    NotConnected,
+)
+from pichannels.events import EventBus
+from pichannels.journal import Journal
+from pichannels.message import Message
+from pichannels.piwebasync.exceptions import (
+    ChannelClosed,
+    ChannelRefused,
+    PIWebAsyncException,
+)
+from pichannels.piwebasync.frames import ChannelEvent, Connected, Lost, NotOpened
+from pichannels.piwebasync.requests import APIRequest
+from pichannels.piwebasync.server import PIServer
+from pichannels.piwebasync.splitting import Part, split
+from pichannels.piwebasync.websocket import WebsocketClient
+from pichannels.retry import RetryPolicy
+
+__all__ = ["PISource", "SourceOptions"]
+
+logger: Final = logging.getLogger("pichannels.channels.pi")
+
+RESTART_DELAY: Final = 1.0
+"""Seconds before a source that had to end begins again."""
+_OPENED_WITHIN: Final = 30.0
+_DRAINED_WITHIN: Final = 10.0
+_STILL_WITHIN: Final = 5.0
+_POLLS: Final = 2
+"""Polls of the server for which old and new PI channels are both open."""
+_LATE: Final = 10.0
+
+
+class SourceOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a source receives; see `PIWebChannel`."""
+
+    server: str
+    heartbeat: int
+    poll_interval: float
+    initial_values: bool
+    tags_per_channel: int
+    url_length: int
+    batch_bytes: int
+    buffer_bytes: int
+    max_block: float
+    reconnect: RetryPolicy
+
+
+class Owner(Protocol):
+    """The channel that gets what is received."""
+
+    name: str
+    events: EventBus
+    journal: Journal | None
+    drain_timeout: float
+
+    def accept(
+        self, msg: Message, *, lane: str = "live", manifest: bytes | None = None
+    ) -> Awaitable[None]: ...
+
+
+class _StaleWebIds(Exception):
+    """The server does not know a WebID that we got from it earlier."""
+
+
+class PISource:
+    """Receives the values of tags over PI channels.
+
+    Args:
+        owner: who accepts them; may be another one later.
+        server: what is connected to.
+        resolver: finds the streams of tags.
+        tags: what is received.
+        options: how.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        server: PIServer,
+        resolver: Resolver,
+        tags: Sequence[TagSpec],
+        options: SourceOptions,
+    ) -> None:
+        self.owner = owner
+        self.tags = list(tags)
+        self.streams: list[Stream] = []
+        self.unresolved: dict[str, str] = {}
+        self.losses = 0
+        self.last_event: int | None = None
+        self.intake = Intake(options.server)
+        self.subscriptions: list[Subscription] = []
+        self._server = server
+        self._requests = server.controller(websocket=True).streamsets
+        self._resolver = resolver
+        self._options = options
+        self._task: asyncio.Task[None] | None = None
+        self._group: asyncio.TaskGroup | None = None
+        self._is_closing = False
+        self._flowing = asyncio.Event()
+        self._still = asyncio.Event()
+        self._taking = 0
+        self._changing = asyncio.Lock()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it receives, or tries to."""
+        return self._task is not None
+
+    def start(self) -> None:
+        """Begin to receive, or go on after a pause."""
+        self._flowing.set()
+        if self._task is None:
+            self._is_closing = False
+            name = f"{self.owner.name}: PI source"
+            self._task = asyncio.create_task(self._run(), name=name)
+
+    async def pause(self) -> bool:
+        """Give the owner nothing more; connections stay, and what comes waits.
+
+        Returns:
+            False when it is not running, or the owner takes too long to accept what
+            it was given; then it goes on.
+        """
+        if not self.is_running or self._changing.locked():
+            return False
+        self._flowing.clear()
+        try:
+            async with asyncio.timeout(_STILL_WITHIN):
+                while self._taking:
+                    self._still.clear()
+                    await self._still.wait()
+        except TimeoutError:
+            self._flowing.set()
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close the PI channels and give the owner what they have received."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        self._is_closing = True
+        self._flowing.set()
+        subscriptions = list(self.subscriptions)
+        try:
+            for each in subscriptions:
+                each.release()
+            await asyncio.gather(*[each.client.close() for each in subscriptions])
+            if subscriptions:
+                await asyncio.wait([task], timeout=self.owner.drain_timeout)
+        finally:
+            task.cancel()
+        await asyncio.wait([task])
+
+    # Receiving
+
+    async def _run(self) -> None:
+        may_use_kept = True
+        while not self._is_closing:
+            try:
+                await self._resolve(may_use_kept)
+                may_use_kept = True
+                await self._receive_all()
+            except* _StaleWebIds as stale:
+                logger.warning("%s: %s", self.owner.name, stale.exceptions[0])
+                may_use_kept = False
+            except* ChannelStopped:
+                self._is_closing = True
+            except* Exception as failed:
+                # One report for each fault, and none may end the source for good.
+                for exc in failed.exceptions:
+                    logger.error("%s: the source failed", self.owner.name, exc_info=exc)
+                    self._fire("pi.failed", error=str(exc))
+            if not self._is_closing:
+                await asyncio.sleep(RESTART_DELAY)
+
+    async def _receive_all(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                for part in self._parts([each.web_id for each in self.streams]):
+                    self._open(self._group, part)
+        finally:
+            self._group = None
+            self.subscriptions = []
+
+    def _parts(self, web_ids: Sequence[str]) -> Iterable[Part]:
+        options = self._options
+
+        def request(web_ids: Sequence[str]) -> APIRequest:
+            return self._requests.get_channel_adhoc(
+                web_ids,
+                include_initial_values=options.initial_values,
+                heartbeat_rate=options.heartbeat,
+                web_id_type=WEB_ID_TYPE,
+            )
+
+        return split(
+            request,
+            web_ids,
+            url_limit=options.url_length,
+            max_items=options.tags_per_channel,
+        )
+
+    def _open(
+        self, group: asyncio.TaskGroup, part: Part, overlap: Overlap | None = None
+    ) -> Subscription:
+        """Open a PI channel in the background."""
+        options, server = self._options, self._server
+        beat = options.heartbeat * options.poll_interval
+        client = WebsocketClient(
+            part.request,
+            reconnect=True,
+            dead_channel_timeout=None,
+            on_event=lambda event: self._noted(subscription, event),
+            auth=server.auth,
+            extra_headers=server.headers,
+            verify=server.verify,
+            cert=server.cert,
+            heartbeat=beat if beat > 0 else None,
+            buffer_bytes=options.buffer_bytes,
+            max_block=options.max_block,
+            backoff=options.reconnect,
+        )
+        subscription = Subscription(
+            client, part.items, overlap, has_initial=options.initial_values
+        )
+        client.start()
+        self.subscriptions.append(subscription)
+        subscription.task = group.create_task(self._receive(subscription))
+        return subscription
+
+    async def _receive(self, subscription: Subscription) -> None:
+        """Give the owner what one PI channel delivers, until it is closed."""
+        client = subscription.client
+        try:
+            while True:
+                frames = await client.recv_many(self._options.batch_bytes)
+                frames = await subscription.passed(frames)
+                await self._flowing.wait()
+                await self._give(frames)
+        except ChannelClosed:
+            if not (self._is_closing or subscription.is_retired):
+                raise
+        finally:
+            if subscription in self.subscriptions:
+                self.subscriptions.remove(subscription)
+            await client.close()
+
+    async def _give(self, frames: list[bytes]) -> None:
+        self._taking += 1
+        try:
+            for received in self.intake.messages(frames):
+                await self._take(received)
+        finally:
+            self._taking -= 1
+            self._still.set()
+
+    async def _take(self, received: Received) -> None:
+        while True:
+            try:
+                await self.owner.accept(received.message, manifest=received.manifest)
+            except JournalError as exc:
+                # Nothing was accepted. Meanwhile the buffer fills, and what does
+                # not fit is reported as lost by the client.
+                logger.error("%s: the journal takes nothing: %s", self.owner.name, exc)
+                await asyncio.sleep(1)
+            else:
+                self.last_event = clock.now()
+                return
+
+    def _noted(self, subscription: Subscription, event: ChannelEvent) -> None:
+        name = self.owner.name
+        subscription.connected(event)
+        if isinstance(event, Connected):
+            self._fire("pi.connected", url=event.url)
+        elif isinstance(event, Lost):
+            self.losses += 1
+            logger.warning(
+                "%s: a PI channel is lost: %s %s", name, event.reason, event.detail
+            )
+            self._fire("pi.lost", reason=event.reason, detail=event.detail)
+        elif isinstance(event, NotOpened):
+            logger.warning("%s: %s", name, event.error)
+            self._fire("pi.not_opened", error=str(event.error))
+            if isinstance(event.error, ChannelRefused) and event.error.status_code in (
+                400,
+                404,
+            ):
+                raise _StaleWebIds(
+                    f"the server refuses the tags ({event.error}); resolving them again"
+                ) from event.error
+
+    def _fire(self, name: str, **facts: Any) -> None:
+        self.owner.events.fire(name, channel=self.owner.name, **facts)
+
+    # Tags to streams
+
+    async def _resolve(self, may_use_kept: bool) -> None:
+        owner = self.owner
+        kept = await self._resolver.kept(owner.journal, owner.name, self.tags)
+        if not may_use_kept:
+            kept = None
+        if kept is not None and kept.is_fresh:
+            self.streams = kept.streams
+            return
+        for delay in self._options.reconnect.delays():
+            try:
+                return await self._found(self.tags, await self._find(self.tags))
+            except (PIWebAsyncException, DecodeError, NotConnected) as exc:
+                logger.warning("%s: the tags are not resolved: %s", owner.name, exc)
+                self._fire("pi.unresolved", error=str(exc))
+                if kept is not None:
+                    self.streams = kept.streams
+                    return
+            await asyncio.sleep(delay)
+        raise NotConnected(
+            self._server.url, "the tags were not resolved in all attempts"
+        )
+
+    async def _find(self, tags: Sequence[TagSpec]) -> Found:
+        found = await self._resolver.find(tags)
+        for tag, reason in found.unresolved.items():
+            logger.warning("%s: no tag %s: %s", self.owner.name, tag, reason)
+        return found
+
+    async def _found(self, tags: Sequence[TagSpec], found: Found) -> None:
+        self.tags = list(tags)
+        self.streams, self.unresolved = found.streams, found.unresolved
+        owner = self.owner
+        await self._resolver.keep(owner.journal, owner.name, tags, found.streams)
+
+    # Changing the tags
+
+    async def change(self, tags: Sequence[TagSpec]) -> None:
+        """Receive these tags instead, without a gap in those that stay.
+
+        PI channels that lose no tag are not touched. For the others new ones are
+        opened first; they hold back what they get until the old ones are closed,
+        and then leave out what the old ones have given.
+
+        Raises:
+            NotConnected: it cannot be done now; all is as it was.
+            PIWebAsyncException, DecodeError: the tags cannot be resolved now.
+        """
+        async with self._changing:
+            group = self._group
+            if group is None or not self.subscriptions:
+                await self._begin_anew(tags)
+                return
+            found = await self._find(tags)
+            await self._rearrange(group, found.streams)
+            await self._found(tags, found)
+
+    async def _begin_anew(self, tags: Sequence[TagSpec]) -> None:
+        """Nothing is received just now, so nothing can be missed."""
+        was_running = self.is_running
+        await self.close()
+        self.tags = list(tags)
+        if was_running:
+            self.start()
+
+    async def _rearrange(
+        self, group: asyncio.TaskGroup, streams: Sequence[Stream]
+    ) -> None:
+        wanted = {each.web_id for each in streams}
+        staying = [s for s in self.subscriptions if s.web_ids <= wanted]
+        if _is_scattered(staying, len(list(self._parts(list(wanted))))):
+            staying = []
+        leaving = [s for s in self.subscriptions if s not in staying]
+        covered = frozenset().union(*[s.web_ids for s in staying])
+        missing = [each for each in streams if each.web_id not in covered]
+        before = frozenset().union(*[s.web_ids for s in leaving])
+        moved = [each for each in missing if each.web_id in before]
+        parts = self._parts([each.web_id for each in missing])
+        if moved:
+            await self._overlapped(group, leaving, parts, moved)
+        else:
+            for part in parts:
+                self._open(group, part)
+            await asyncio.gather(*[each.retire() for each in leaving])
+
+    async def _overlapped(
+        self,
+        group: asyncio.TaskGroup,
+        leaving: Sequence[Subscription],
+        parts: Iterable[Part],
+        moved: Sequence[Stream],
+    ) -> None:
+        overlap = Overlap([*(s.web_id for s in moved), *(s.path for s in moved)])
+        connections = {each: each.connections for each in leaving}
+        for each in leaving:
+            each.note(overlap)
+        opened = [self._open(group, part, overlap) for part in parts]
+        try:
+            await self._until_ready(opened, leaving)
+        except BaseException:
+            for each in leaving:
+                each.note(None)
+            for each in opened:
+                await each.discard()
+            raise
+        # An old one that was lost meanwhile has not given all; the current values
+        # of the new ones tell.
+        whole = [s for s in leaving if s.connections == connections[s] != -1]
+        given = frozenset().union(*[s.web_ids for s in whole])
+        known = [s for s in moved if s.web_id in given]
+        await asyncio.gather(*[each.retire() for each in leaving])
+        for each in opened:
+            each.release(
+                frozenset([*(s.web_id for s in known), *(s.path for s in known)]),
+                _LATE + _POLLS * self._options.poll_interval,
+            )
+
+    async def _until_ready(
+        self, opened: Sequence[Subscription], leaving: Sequence[Subscription]
+    ) -> None:
+        try:
+            async with asyncio.timeout(_OPENED_WITHIN):
+                for each in opened:
+                    await each.ready()
+                # What the server had to give before is on its way on the old ones.
+                await asyncio.sleep(_POLLS * self._options.poll_interval)
+        except TimeoutError as exc:
+            reason = f"new PI channels gave nothing in {_OPENED_WITHIN:g} s"
+            raise NotConnected(self._server.url, reason) from exc
+        try:
+            async with asyncio.timeout(_DRAINED_WITHIN):
+                for each in leaving:
+                    await each.drained()
+        except TimeoutError as exc:
+            reason = "what was received is not accepted fast enough"
+            raise NotConnected(self._server.url, reason) from exc
+
+
+def _is_scattered(staying: Sequence[Subscription], needed: int) -> bool:
+    """Whether many changes have left far more PI channels than are needed."""
+    return len(staying) > 2 * needed
