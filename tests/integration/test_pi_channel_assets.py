@@ -1,0 +1,186 @@
+"""Elements, templates and attributes of AF as tags of a `PIWebChannel`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodes import decode, enrich, publish
+from pichannels.channels.pi import PIWebChannel
+from pichannels.channels.tags import Element, Template, checked_tags
+from pichannels.errors import UsageError
+from pichannels.journal import Journal
+from pichannels.message import Message
+from pichannels.retry import RetryPolicy
+from pichannels.simulator import Plant, Simulator
+
+DATABASE = r"\\SIMAF\Plant"
+UNIT = DATABASE + r"\Site\Area1\Unit1"
+BOILER = UNIT + r"\Boiler"
+TEMP = "UNIT1.BOILER.TEMP"
+NAME = r"Site\Area1\Unit1\Boiler|Temperature"
+SOON = RetryPolicy(attempts=0, initial=0.01, maximum=0.05)
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with Simulator(Plant(tags=100, activity=0), poll=0.02) as running:
+        yield running
+
+
+class Watched:
+    """A running channel, and the messages at its end."""
+
+    def __init__(self, channel: PIWebChannel) -> None:
+        self.channel = channel
+        self.messages: asyncio.Queue[Message] = asyncio.Queue(1000)
+
+    async def value(self, value: Any) -> Message:
+        """The first message with a sample of this value."""
+        while True:
+            msg = await self.messages.get()
+            if any(sample.value == value for sample in msg.payload):
+                return msg
+
+    @property
+    def paths(self) -> list[str]:
+        return sorted(found.path for found in self.channel.points)
+
+
+@asynccontextmanager
+async def running(
+    simulator: Simulator, folder: Path, *tags: Any
+) -> AsyncIterator[Watched]:
+    journal = Journal(folder / "journal.sqlite")
+    await journal.open()
+    channel = PIWebChannel(
+        "plant", url=simulator.url, server="PLANT", tags=tags, reconnect=SOON
+    )
+    watched = Watched(channel)
+    keep = publish.Call(watched.messages.put_nowait)
+    channel.add(decode.PI(), enrich.PI(), keep)
+    channel.attach(journal=journal)
+    await channel.start()
+    try:
+        yield watched
+    finally:
+        await channel.stop()
+        await journal.close()
+
+
+async def test_values_of_an_element_arrive_under_its_attributes(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with running(simulator, tmp_path, f"af:{BOILER}") as watched:
+        await simulator.connected()
+        simulator.push(TEMP, 71.5)
+        msg = await watched.value(71.5)
+    (sample,) = (s for s in msg.payload if s.value == 71.5)
+    assert (sample.tag.name, sample.tag.path) == (NAME, BOILER + "|Temperature")
+    assert msg.meta["tags"][NAME]["template"] == "Boiler"
+
+
+@pytest.mark.parametrize(
+    ("tag", "paths"),
+    [
+        (f"af:{BOILER}|T*", [BOILER + "|Temperature"]),
+        (f"AF:{UNIT}|Power;Stack Nox", [UNIT + "|Power", UNIT + "|Stack Nox"]),
+        (f"af:{UNIT}\\**|Speed", [rf"{UNIT}\Pump{n}|Speed" for n in (1, 2, 3, 4)]),
+        (BOILER + "|Level", [BOILER + "|Level"]),
+        (
+            Element(DATABASE, "Oxygen", hierarchy=True),
+            [rf"{DATABASE}\Site\Area1\Unit{n}\Boiler|Oxygen" for n in (1, 2)],
+        ),
+        (
+            Template(DATABASE, "Tank", ("Level",)),
+            [
+                rf"{DATABASE}\Site\Area1\Unit{unit}\Tank{n}|Level"
+                for unit in (1, 2)
+                for n in (1, 2)
+            ],
+        ),
+        (
+            Template(UNIT, "Boiler"),
+            [f"{BOILER}|{n}" for n in ("Level", "Oxygen", "Pressure", "Temperature")],
+        ),
+    ],
+)
+async def test_what_is_named_is_subscribed_to(
+    simulator: Simulator, tmp_path: Path, tag: Any, paths: list[str]
+) -> None:
+    async with running(simulator, tmp_path, tag) as watched:
+        await simulator.connected()
+        assert watched.paths == paths
+        assert len(simulator.channels[0].streams) == len(paths)
+
+
+async def test_points_and_attributes_share_a_pi_channel(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    tags = (TEMP, Element(BOILER), BOILER + "|Temperature")
+    async with running(simulator, tmp_path, *tags) as watched:
+        await simulator.connected()
+        simulator.push(TEMP, 5.0)
+        msg = await watched.value(5.0)
+    assert {s.tag.name for s in msg.payload if s.value == 5.0} == {TEMP, NAME}
+
+
+@pytest.mark.parametrize(
+    ("tag", "reason"),
+    [
+        (Element(UNIT + r"\Nothing"), "was not found"),
+        (Template(DATABASE, "Reactor"), "no such attribute"),
+        (Element(BOILER, "Manufacturer"), "no such attribute"),
+        (BOILER + "|Manufacturer", "static"),
+        (BOILER + "|Nothing", "was not found"),
+    ],
+)
+async def test_what_is_not_there_costs_no_other(
+    simulator: Simulator, tmp_path: Path, tag: Any, reason: str
+) -> None:
+    async with running(simulator, tmp_path, TEMP, tag) as watched:
+        await simulator.connected()
+        assert list(watched.channel.unresolved) == [str(tag)]
+        assert reason in watched.channel.unresolved[str(tag)]
+
+
+async def test_attributes_found_serve_a_restart_without_http(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    tags = (TEMP, Element(BOILER))
+    async with running(simulator, tmp_path, *tags) as watched:
+        await simulator.connected()
+        before = watched.paths
+    await simulator.disconnected()
+    for path in ("elements", "points", "attributes"):
+        simulator.faults.status(500, count=None, path=f"piwebapi/{path}")
+    async with running(simulator, tmp_path, *tags) as watched:
+        await simulator.connected()
+        assert watched.paths == before and len(before) == 5
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "af:",
+        "af:SIMAF",
+        r"af:\\SIMAF",
+        Element(r"\\SIMAF\Plant\A|B"),
+        Element(UNIT, ""),
+        Element(UNIT, ()),
+        Template("Plant", "Boiler"),
+    ],
+)
+def test_tags_that_are_none_are_told(tag: Any) -> None:
+    with pytest.raises(UsageError, match="tags holds"):
+        checked_tags([TEMP, tag])
+
+
+def test_the_text_of_an_element_is_read_back() -> None:
+    element = Element(UNIT, ("A*", "B"), hierarchy=True)
+    assert checked_tags(str(element)) == [element]
