@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import logging.handlers
+import queue
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from pichannels.errors import SettingsError
 
-__all__ = ["configure_logging"]
+__all__ = ["configure_logging", "log_beside_tables"]
 
 _FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+_SHORT: Final = "%(asctime)s %(levelname)-7s %(message)s"
+_WAITING_AT_MOST: Final = 10_000
 
 
 def configure_logging(setting: str | dict[str, Any]) -> None:
@@ -27,3 +33,57 @@ def configure_logging(setting: str | dict[str, Any]) -> None:
     except (ValueError, TypeError, AttributeError, ImportError) as exc:
         cause = exc.__cause__ or exc
         raise SettingsError(f"{exc}: {cause}", key="LOGGING") from exc
+
+
+@contextmanager
+def log_beside_tables(setting: str | dict[str, Any]) -> Iterator[None]:
+    """`configure_logging` for a terminal: short lines, which nobody waits for.
+
+    Raises:
+        SettingsError: the dictionary is no configuration.
+    """
+    if not isinstance(setting, str):
+        configure_logging(setting)
+        yield
+        return
+    shown = logging.StreamHandler()
+    shown.setFormatter(logging.Formatter(_SHORT, "%H:%M:%S"))
+    waiting: queue.Queue[Any] = queue.Queue(_WAITING_AT_MOST)
+    handler, listener = _Handler(waiting), _Listener(waiting, shown)
+    root = logging.getLogger()
+    root.setLevel(setting.upper())
+    root.addHandler(handler)
+    listener.start()
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        listener.stop()
+
+
+class _Handler(logging.handlers.QueueHandler):
+    """Leaves out what a terminal that stands still has no room for."""
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        try:
+            self.queue.put_nowait(record)
+        except queue.Full:
+            return
+
+
+class _Listener(logging.handlers.QueueListener):
+    """Ends also where the queue is full."""
+
+    def __init__(self, waiting: queue.Queue[Any], handler: logging.Handler) -> None:
+        super().__init__(waiting, handler)
+        self._waiting = waiting
+
+    def enqueue_sentinel(self) -> None:
+        while True:
+            try:
+                self._waiting.put_nowait(None)
+            except queue.Full:
+                with suppress(queue.Empty):
+                    self._waiting.get_nowait()
+            else:
+                return

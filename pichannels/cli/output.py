@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["complain", "say", "say_bytes", "say_json", "say_table"]
+__all__ = ["complain", "say", "say_bytes", "say_json", "say_line", "say_table"]
 
 _WIDTH_OF_FILES: Final = 160
 
@@ -30,6 +30,11 @@ def say_json(value: Any) -> None:
     """A value for programs."""
     data = msgspec.json.encode(value, enc_hook=str)
     click.echo(msgspec.json.format(data, indent=2))
+
+
+def say_line(value: Any) -> None:
+    """A value for programs, on one line."""
+    click.echo(msgspec.json.encode(value, enc_hook=str))
 
 
 def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

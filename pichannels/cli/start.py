@@ -6,15 +6,19 @@ import asyncio
 import logging
 import os
 import sys
+from typing import Any
 
 import click
+import msgspec
 
 from pichannels.cli.common import common_options, load_project
-from pichannels.cli.logs import configure_logging
+from pichannels.cli.logs import configure_logging, log_beside_tables
 from pichannels.cli.output import say
+from pichannels.cli.terminal import Screen, is_terminal
 from pichannels.control.signals import ABORTED
 from pichannels.engine import Engine
 from pichannels.events import Event
+from pichannels.project import Project
 
 __all__ = ["start"]
 
@@ -25,29 +29,66 @@ __all__ = ["start"]
     is_flag=True,
     help="Stand by while another instance runs on the same data.",
 )
+@click.option(
+    "--plain",
+    is_flag=True,
+    help="Only log lines, also on a terminal.",
+)
 @common_options
-def start(wait: bool) -> None:
+def start(wait: bool, plain: bool) -> None:
     """Run the project until SIGTERM or Ctrl-C.
+
+    On a terminal tables show what it does, and the log scrolls above them.
 
     Messages in flight are finished first, within DRAIN_TIMEOUT of the settings. A
     second signal stops at once; nothing accepted is lost, it runs at the next start.
     """
     project = load_project()
-    configure_logging(project.config.logging)
     engine = Engine(project, wait=wait)
-
-    def show(event: Event) -> None:
-        if event.name == "instance.started":
-            _say_where_to_look(engine)
-
-    engine.events.subscribe(show)
-    if asyncio.run(engine.run_until_stopped()):
+    run = _run_plain if plain or not is_terminal() else _run_with_tables
+    if run(project, engine):
         say("stopped")
         return
     # Threads of nodes and libraries may never end by themselves.
     logging.shutdown()
     sys.stdout.flush()
     os._exit(ABORTED)
+
+
+def _run_plain(project: Project, engine: Engine) -> bool:
+    configure_logging(project.config.logging)
+
+    def show(event: Event) -> None:
+        if event.name == "instance.started":
+            _say_where_to_look(engine)
+
+    engine.events.subscribe(show)
+    return asyncio.run(engine.run_until_stopped())
+
+
+def _run_with_tables(project: Project, engine: Engine) -> bool:
+    with Screen(is_own=True) as screen, log_beside_tables(project.config.logging):
+        has_drained = asyncio.run(_followed(engine, screen))
+        if has_drained:
+            screen.show(_status(engine))
+        return has_drained
+
+
+async def _followed(engine: Engine, screen: Screen) -> bool:
+    async def read() -> dict[str, Any]:
+        return _status(engine)
+
+    following = asyncio.create_task(screen.follow(read), name="live tables")
+    try:
+        return await engine.run_until_stopped()
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+
+
+def _status(engine: Engine) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(engine.status())
+    return found
 
 
 def _say_where_to_look(engine: Engine) -> None:

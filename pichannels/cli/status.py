@@ -2,24 +2,74 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any, Final
+
 import click
 
-from pichannels.cli.common import ask_instance, common_options, json_option
-from pichannels.cli.output import say, say_json, say_table
+from pichannels.cli.common import (
+    ExitCode,
+    ask_instance,
+    common_options,
+    json_option,
+)
+from pichannels.cli.output import complain, say, say_json, say_line, say_table
+from pichannels.cli.terminal import Screen, is_terminal
 from pichannels.control.client import ControlClient
+from pichannels.errors import NotConnected
 
 __all__ = ["status"]
 
-_COLUMNS = ("name", "state", "received", "processed", "dropped", "rejected")
-_MORE = ("failed", "in_memory", "unsettled")
+_COLUMNS: Final = {
+    "name": "channel",
+    "state": "state",
+    "received": "in",
+    "processed": "done",
+    "dropped": "dropped",
+    "rejected": "rejected",
+    "failed": "failed",
+    "unsettled": "unsettled",
+}
+_EVERY: Final = 1.0
 
 
 @click.command(short_help="Show what the running instance does.")
+@click.option("--watch", "-w", is_flag=True, help="Go on until Ctrl-C.")
 @common_options
 @json_option
-def status(as_json: bool) -> None:
-    """Show what the running instance does; exit code 4 when there is none."""
-    found = ask_instance(ControlClient.status)
+@click.pass_context
+def status(ctx: click.Context, watch: bool, as_json: bool) -> None:
+    """Show what the running instance does; exit code 4 when there is none.
+
+    With --watch on a terminal the same tables as `start` has; elsewhere, and with
+    --json, once a second.
+    """
+    if not watch:
+        _show(ask_instance(ControlClient.status), as_json)
+        return
+    try:
+        ask_instance(lambda client: _watch(client, as_json))
+    except KeyboardInterrupt:
+        return
+    except NotConnected:
+        complain("the instance has stopped")
+        ctx.exit(ExitCode.NO_INSTANCE)
+
+
+async def _watch(client: ControlClient, as_json: bool) -> None:
+    if is_terminal() and not as_json:
+        with Screen() as screen:
+            await screen.follow(client.status)
+    while True:
+        found = await client.status()
+        if as_json:
+            say_line(found)
+        else:
+            _show(found, as_json)
+        await asyncio.sleep(_EVERY)
+
+
+def _show(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
         say_json(found)
         return
@@ -34,6 +84,5 @@ def status(as_json: bool) -> None:
     for part in ("control", "simulator"):
         if found[part]:
             say(f"{part}: {found[part]}")
-    columns = [*_COLUMNS, *_MORE]
-    headings = [column.replace("_", " ") for column in columns]
-    say_table(headings, ([c[name] for name in columns] for c in found["channels"]))
+    rows = ([c[name] for name in _COLUMNS] for c in found["channels"])
+    say_table(list(_COLUMNS.values()), rows)
