@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from pichannels.channels import BaseChannel
 from pichannels.config import Config, SettingsProblems, read_config
+from pichannels.declarative import Declared, read_files
 from pichannels.errors import PichannelsError, SettingsError, UsageError, nearest
 from pichannels.store import MessageStoreFactory
 
@@ -45,6 +46,12 @@ class Project:
         config: the checked settings; the defaults without.
         path: the settings file; what is relative is relative to its folder.
         message_store: makes the stores of channels that have none of their own.
+        declared: the YAML files that some of the channels are from.
+
+    Attributes:
+        files: the YAML files of the project.
+        origins: full name of a channel, branch or node -> its file and line, for
+            those from YAML.
 
     Raises:
         SettingsProblems: all that is wrong with the channels.
@@ -56,6 +63,7 @@ class Project:
         config: Config | None = None,
         path: Path | None = None,
         message_store: MessageStoreFactory | None = None,
+        declared: Declared | None = None,
     ) -> None:
         problems = list(_channel_problems(channels, str(path or "the project")))
         if problems:
@@ -63,6 +71,8 @@ class Project:
         self.channels = list(channels)
         self.config = config or Config()
         self.path = path
+        self.files = declared.files if declared else []
+        self.origins = declared.origins if declared else {}
         if message_store is not None:
             _give_stores(self.channels, message_store)
 
@@ -142,8 +152,10 @@ def _build(values: Mapping[str, Any], file: Path) -> Project:
         str(file),
         _OBJECTS,
     )
-    channels = values.get("CHANNELS")
-    problems += _channels_problems(channels, str(file))
+    channels, places, declared = _with_declared(values.get("CHANNELS"), file)
+    problems += declared.problems
+    if channels or not declared.problems:
+        problems += _channels_problems(channels, str(file), places)
     store = values.get("MESSAGE_STORE")
     if store is not None and not isinstance(store, MessageStoreFactory):
         problems.append(
@@ -157,7 +169,31 @@ def _build(values: Mapping[str, Any], file: Path) -> Project:
         )
     if problems:
         raise SettingsProblems(problems)
-    return Project(list(channels or ()), config, file, store)
+    return Project(list(channels or ()), config, file, store, declared)
+
+
+def _with_declared(channels: Any, file: Path) -> tuple[Any, list[str], Declared]:
+    """The channels, with those of YAML files in place of what names the files.
+
+    With what each is called in errors, and what was found in the files.
+    """
+    if not isinstance(channels, list | tuple):
+        return channels, [], Declared()
+    names = {
+        number: entry
+        for number, entry in enumerate(channels)
+        if isinstance(entry, str | os.PathLike)
+    }
+    patterns = [(f"CHANNELS[{number}]", name) for number, name in names.items()]
+    declared = read_files(patterns, file)
+    found = iter(declared.channels)
+    result: list[Any] = []
+    places: list[str] = []
+    for number, entry in enumerate(channels):
+        more = next(found) if number in names else [entry]
+        result += more
+        places += [f"CHANNELS[{number}]"] * len(more)
+    return result, places, declared
 
 
 def _give_stores(channels: Iterable[BaseChannel], factory: MessageStoreFactory) -> None:
@@ -316,8 +352,10 @@ def _imported_names(file: Path) -> set[str]:
 # Checking the channels
 
 
-def _channels_problems(channels: Any, file: str) -> list[SettingsError]:
-    allowed = "a list of channels, CHANNELS = [...]"
+def _channels_problems(
+    channels: Any, file: str, places: Sequence[str]
+) -> list[SettingsError]:
+    allowed = "a list of channels and paths of YAML files, CHANNELS = [...]"
     if channels is None:
         return [
             SettingsError(
@@ -342,14 +380,16 @@ def _channels_problems(channels: Any, file: str) -> list[SettingsError]:
                 key="CHANNELS",
             )
         ]
-    return list(_channel_problems(channels, file))
+    return list(_channel_problems(channels, file, places))
 
 
-def _channel_problems(channels: Sequence[Any], file: str) -> Iterator[SettingsError]:
+def _channel_problems(
+    channels: Sequence[Any], file: str, places: Sequence[str] = ()
+) -> Iterator[SettingsError]:
     names: dict[str, int] = {}
     seen: list[BaseChannel] = []
     for number, channel in enumerate(channels):
-        key = f"CHANNELS[{number}]"
+        key = _place(places, number)
         problem = _wrong_kind(channel)
         if problem:
             yield SettingsError(
@@ -366,11 +406,15 @@ def _channel_problems(channels: Sequence[Any], file: str) -> Iterator[SettingsEr
             first = names.setdefault(each.name, number)
             if first != number:
                 yield SettingsError(
-                    f"CHANNELS[{first}] has a channel {each.name!r} too; names are"
-                    " unique in a project: name='...'",
+                    f"{_place(places, first)} has a channel {each.name!r} too; names"
+                    " are unique in a project: name='...'",
                     file=file,
                     key=key,
                 )
+
+
+def _place(places: Sequence[str], number: int) -> str:
+    return places[number] if places else f"CHANNELS[{number}]"
 
 
 def _wrong_kind(channel: Any) -> str:
