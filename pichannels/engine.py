@@ -30,6 +30,8 @@ from pichannels.events import EventBus
 from pichannels.journal import Journal, JournalStatistics
 from pichannels.metrics import Family
 from pichannels.project import Project
+from pichannels.reload import ReloadReport
+from pichannels.reload.reloader import Reloader
 from pichannels.simulator import Plant, Simulator
 from pichannels.values import format_ticks
 
@@ -100,6 +102,7 @@ class Engine:
         self._started = clock.now()
         self._since = clock.monotonic()
         self._parts = contextlib.AsyncExitStack()
+        self._reloader = Reloader(self)
         self._stop_wanted = asyncio.Event()
         self._abort_wanted = asyncio.Event()
 
@@ -140,6 +143,8 @@ class Engine:
         self.events.fire("instance.started", project=self.project.name)
 
     async def _start_parts(self) -> None:
+        if self.project.path is not None:
+            await asyncio.to_thread(self._reloader.remember)
         await self.journal.open()
         self._parts.push_async_callback(self.journal.close)
         if self._wants_control:
@@ -147,12 +152,17 @@ class Engine:
             await self._start_control()
         if self._wants_simulator and self.project.config.simulator:
             await self._start_simulator(self.project.config.simulator)
+        # Those that run then; a reload may have changed them.
+        self._parts.push_async_callback(self._drain)
         for channel in self.project.channels:
-            channel.attach(journal=self.journal, events=self.events)
-            if not self._has_sources:
-                channel.has_source_enabled = False
-            self._parts.push_async_callback(channel.stop)
-            await self._start_one(channel)
+            self.attach(channel)
+            await self.start_one(channel)
+
+    def attach(self, channel: BaseChannel) -> None:
+        """Let a channel join the instance, before its start."""
+        channel.attach(journal=self.journal, events=self.events)
+        if not self._has_sources:
+            channel.has_source_enabled = False
 
     async def _start_control(self) -> None:
         config = self.project.config.control
@@ -179,7 +189,13 @@ class Engine:
             raise _not_listening("the simulator", config, exc) from exc
         self.simulator = simulator
 
-    async def _start_one(self, channel: BaseChannel) -> None:
+    async def start_one(self, channel: BaseChannel) -> None:
+        """Start a channel.
+
+        Raises:
+            StartError: it did not start.
+            JournalError: the journal does not work.
+        """
         try:
             await channel.start()
         except JournalError:
@@ -200,6 +216,7 @@ class Engine:
         self.events.fire("instance.stopping", project=self.project.name)
         telling = asyncio.create_task(self._tell_progress(), name="drain progress")
         try:
+            await self._reloader.close()
             await self._drain()
             await self._parts.aclose()
         finally:
@@ -239,8 +256,17 @@ class Engine:
         if now:
             self._abort_wanted.set()
 
+    def request_reload(self) -> None:
+        """Reload as soon as possible; the log tells what has changed."""
+        if self._state == "running":
+            self._reloader.request()
+        else:
+            logger.warning("not reloaded: the instance is %s", self._state)
+
     async def run_until_stopped(self) -> bool:
         """Run until SIGTERM, Ctrl-C or `request_stop`; starts and stops the rest.
+
+        SIGHUP reloads the settings, where the system has it.
 
         A second signal stops at once, without draining: nothing accepted is lost, it
         is in the journal. The process is then meant to end; parts still run.
@@ -251,7 +277,11 @@ class Engine:
         Raises:
             As `start`.
         """
-        with stop_signals(self.request_stop, lambda: self.request_stop(now=True)):
+        with stop_signals(
+            self.request_stop,
+            lambda: self.request_stop(now=True),
+            self.request_reload,
+        ):
             starting = asyncio.create_task(self.start(), name="start")
             if not await _is_first(starting, self._stop_wanted):
                 starting.cancel()
@@ -295,7 +325,7 @@ class Engine:
             UsageError: there is no such channel, it is a sub-channel, or it runs.
         """
         channel = self._own_channel(name)
-        await self._start_one(channel)
+        await self.start_one(channel)
         return self._report(channel)
 
     async def stop_channel(self, name: str) -> ChannelReport:
@@ -315,6 +345,22 @@ class Engine:
         if self._state != "running":
             raise UsageError(f"the instance is {self._state}")
         return channel
+
+    async def reload(self, *, dry_run: bool = False) -> ReloadReport:
+        """Let changed settings take effect; see `docs/reload.md`.
+
+        Args:
+            dry_run: only tell what would change.
+
+        Raises:
+            SettingsError: the settings cannot be used; all runs on as it was.
+            UsageError: the project has no settings file, or the instance stops.
+        """
+        if self._state != "running":
+            raise UsageError(f"the instance is {self._state}")
+        if dry_run:
+            return await self._reloader.plan()
+        return await self._reloader.run()
 
     # Reports
 

@@ -131,6 +131,9 @@ class Fingerprinter:
         self._open[id(value)] = len(self._open)
         try:
             text = self._text(value)
+        except Exception as exc:
+            # Objects of anybody's may fail when they are looked at.
+            text = f"{_named(type(value))}: {type(exc).__name__}"
         finally:
             del self._open[id(value)]
         if len(text) > _LONG:

@@ -15,6 +15,7 @@ from pichannels.errors import UsageError, nearest
 from pichannels.events import EventBus
 from pichannels.journal import Journal
 from pichannels.project import Project
+from pichannels.reload import ReloadReport
 
 __all__ = ["COMMANDS", "Command", "Instance", "run_command"]
 
@@ -33,6 +34,8 @@ class Instance(Protocol):
     async def start_channel(self, name: str) -> ChannelReport: ...
 
     async def stop_channel(self, name: str) -> ChannelReport: ...
+
+    async def reload(self, *, dry_run: bool = False) -> ReloadReport: ...
 
 
 class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,6 +56,12 @@ class _Stop(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Replay(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`dry_run`: only count the selected messages."""
+
+    dry_run: bool = False
+
+
+class _Reload(msgspec.Struct, forbid_unknown_fields=True):
+    """`dry_run`: only tell what would change."""
 
     dry_run: bool = False
 
@@ -109,6 +118,10 @@ async def _replay(instance: Instance, request: _Replay) -> Any:
     )
 
 
+async def _reload(instance: Instance, request: _Reload) -> Any:
+    return await instance.reload(dry_run=request.dry_run)
+
+
 async def _backup(instance: Instance, request: _Backup) -> Any:
     return await history.back_up(instance.journal, Path(request.path))
 
@@ -119,6 +132,7 @@ async def _verify(instance: Instance, request: _Nothing) -> Any:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "backup": Command(_Backup, _backup),
+    "reload": Command(_Reload, _reload),
     "replay": Command(_Replay, _replay),
     "search": Command(Search, _search),
     "show": Command(_Show, _show),

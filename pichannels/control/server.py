@@ -271,7 +271,7 @@ def _error(status: int, kind: str, message: str) -> web.Response:
 def _code(error: PichannelsError) -> int:
     if isinstance(error, MessageNotFound):
         return 404
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError | SettingsError):
         return 400
     if isinstance(error, Stopped):
         return 409

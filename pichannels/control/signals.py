@@ -1,4 +1,4 @@
-"""The operating system's way to say stop: SIGTERM, Ctrl-C, Ctrl-Break."""
+"""The operating system's way to say stop or reload: SIGTERM, Ctrl-C, SIGHUP."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final
@@ -17,13 +17,22 @@ ABORTED: Final = 1
 """The exit code of an instance that was not allowed to drain."""
 
 _PATIENCE: Final = 3.0
+_STOP: Final = ("SIGTERM", "SIGINT", "SIGBREAK")
+_RELOAD: Final = ("SIGHUP",)
 
 
 @contextmanager
-def stop_signals(stop: Callable[[], None], abort: Callable[[], None]) -> Iterator[None]:
+def stop_signals(
+    stop: Callable[[], None],
+    abort: Callable[[], None],
+    reload: Callable[[], None] | None = None,
+) -> Iterator[None]:
     """Inside the block the first signal calls `stop`, a second one `abort`.
 
-    Both are called in the running event loop. Where that is blocked, or something
+    SIGHUP, where the system has it, calls `reload`; but when the terminal that the
+    process was started in is gone, it counts as one of the others.
+
+    All are called in the running event loop. Where that is blocked, or something
     keeps the process from ending, it ends 3 s after the second signal all the same.
     Outside the main thread nothing is caught, as the system does not allow it.
     """
@@ -42,9 +51,18 @@ def stop_signals(stop: Callable[[], None], abort: Callable[[], None]) -> Iterato
             last.daemon = True
             last.start()
 
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        if reload is None or (has_terminal and not _has_terminal()):
+            catch(number, frame)
+        else:
+            loop.call_soon_threadsafe(reload)
+
+    has_terminal = _has_terminal()
     # signal.signal and not the loop's own handlers: those do nothing while the
     # loop is blocked, and Windows does not have them.
-    before = {number: signal.signal(number, catch) for number in _numbers()}
+    before = {number: signal.signal(number, catch) for number in _numbers(_STOP)}
+    for number in _numbers(_RELOAD):
+        before[number] = signal.signal(number, hang_up)
     try:
         yield
     finally:
@@ -52,6 +70,12 @@ def stop_signals(stop: Callable[[], None], abort: Callable[[], None]) -> Iterato
             signal.signal(number, handler)
 
 
-def _numbers() -> list[signal.Signals]:
-    names = ("SIGTERM", "SIGINT", "SIGBREAK")
+def _has_terminal() -> bool:
+    try:
+        return os.isatty(0)
+    except OSError:
+        return False
+
+
+def _numbers(names: Iterable[str]) -> list[signal.Signals]:
     return [signal.Signals[name] for name in names if hasattr(signal, name)]
