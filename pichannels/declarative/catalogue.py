@@ -72,6 +72,8 @@ class Catalogue:
             return _checked(family, plugin.load(), name)
         short = name.removeprefix(f"{family.package}.")
         module_name, _, attribute = short.rpartition(".")
+        if any(part.startswith("_") for part in short.split(".")):
+            raise self._unknown(family, name)
         if not module_name:
             return self._only_one(family, short)
         module = _imported(f"{family.package}.{module_name}")
@@ -79,10 +81,11 @@ class Catalogue:
             module = _imported(module_name)
         if module is None:
             raise self._unknown(family, name)
-        found = vars(module).get(attribute)
-        if found is None or attribute.startswith("_"):
-            raise self._unknown(family, name)
-        return _checked(family, found, name)
+        wanted: object = vars(module).get(attribute)
+        for found in _classes_in(module, family):
+            if found is wanted:
+                return found
+        raise self._unknown(family, name)
 
     def _plugin(self, family: Family, name: str) -> Plugin | None:
         found = [p for p in self._installed(family) if p.name == name]
@@ -101,7 +104,7 @@ class Catalogue:
     def _only_one(self, family: Family, name: str) -> type:
         """The one class of a module, which may stand for it."""
         module = None
-        if family.has_short_names and name.isidentifier() and name[0] != "_":
+        if family.has_short_names and name.isidentifier():
             module = _imported(f"{family.package}.{name}")
         found = list(_classes_in(module, family)) if module else []
         if len(found) != 1:
