@@ -99,6 +99,7 @@ def test_only_what_is_required_is_imported() -> None:
     allowed = OURS | REQUIRED | sys.stdlib_module_names
     foreign = {name: roots(name) - allowed for name in MODULES}
     foreign["pichannels.pytest_plugin"] -= {"pytest"}
+    foreign["pichannels.adapters.pint_units"] -= {"pint"}
     assert {name: found for name, found in foreign.items() if found} == {}
 
 

@@ -21,7 +21,18 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 import nodes
-from nodes import compress, decode, enrich, filter, log, publish, python, reduce, split
+from nodes import (
+    compress,
+    convert,
+    decode,
+    enrich,
+    filter,
+    log,
+    publish,
+    python,
+    reduce,
+    split,
+)
 from pichannels.channels.base import BaseChannel
 from pichannels.delivery import Outcome
 from pichannels.errors import UsageError
@@ -90,6 +101,12 @@ CASES = {
     "filter.Quality": case(filter.Quality),
     "filter.SystemStates": case(filter.SystemStates, "null"),
     "filter.Tags": case(filter.Tags, "TI1"),
+    "convert.Units": case(convert.Units, "SI"),
+    "enrich.PI": Case(
+        lambda place, **options: enrich.PI(
+            url=place.url, **({"first_wait": 0.01} | options)
+        )
+    ),
     "enrich.Table": case(enrich.Table, {"TI1": {"unit": "K"}}, units_from="unit"),
     "publish.File": Case(
         lambda place, **options: publish.File(place.folder / "v.jsonl", **options)
