@@ -113,9 +113,8 @@ class Delivery:
     costs next to nothing.
     """
 
-    owed = 1
-    is_plain = True
-    """Whether nothing but the run of the chain is to be looked at."""
+    __slots__ = ("__dict__", "is_plain", "owed")
+
     seq = 0
     attempts = 1
     store_id: str | None = None
@@ -130,6 +129,11 @@ class Delivery:
     sample_errors: list[dict[str, Any]] | None = None
     sample_error_count = 0
     _listeners: list[Callable[[Delivery], None]] | None = None
+
+    def __init__(self) -> None:
+        self.owed = 1
+        # Whether nothing but the run of the chain is to be looked at.
+        self.is_plain = True
 
     @property
     def is_settled(self) -> bool:

@@ -210,7 +210,7 @@ class BaseChannel(Processing):
 
     def _open(self) -> None:
         self._is_open = True
-        self._is_plain = self._recorder is None and self._key is None
+        self._choose_way()
         if self.journal is not None:
             self._inlet = self._make_inlet(self.journal)
             self._inlet.recover()

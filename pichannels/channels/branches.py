@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pichannels.channels.chain import Replaced
 from pichannels.errors import MessageError, SampleErrors
 from pichannels.message import Message
-from pichannels.node import Step
+from pichannels.node import Step, Tally
 
 if TYPE_CHECKING:
     from pichannels.channels.base import BaseChannel
@@ -33,7 +33,7 @@ class Branch:
         self.parent = parent
         self.channels = list(channels)
         self.name = channels[0].short_name if channels else self.kind
-        self.processed = 0
+        self.tally = Tally()
         self.position = 0
 
     def fullpath(self) -> str:

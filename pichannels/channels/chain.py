@@ -24,10 +24,10 @@ from pichannels.errors import (
     TryAgain,
 )
 from pichannels.message import Message
-from pichannels.node import Pending, Step
+from pichannels.node import Pending, Step, Tally
 from pichannels.values import Sample
 
-__all__ = ["Chain", "ChainStep", "Replaced"]
+__all__ = ["Chain", "ChainStep", "Replaced", "Stopped"]
 
 logger: Final = logging.getLogger("pichannels.channels")
 
@@ -36,7 +36,7 @@ class ChainStep(Protocol):
     """What stands in a chain: a node or a branch."""
 
     name: str
-    processed: int
+    tally: Tally
     position: int
 
     def step(self) -> Step: ...
@@ -50,53 +50,94 @@ class Replaced(NamedTuple):
     message: Message
 
 
+class Stopped:
+    """Where a chain stopped: the step, what it got, what it gave or raised."""
+
+    __slots__ = ("error", "message", "result", "step")
+
+    def __init__(
+        self,
+        step: ChainStep,
+        message: Message,
+        result: Any,
+        error: Exception | None = None,
+    ) -> None:
+        self.step = step
+        self.message = message
+        self.result = result
+        self.error = error
+
+
 class Chain:
     """The compiled steps of one channel."""
 
     def __init__(self, steps: Sequence[ChainStep]) -> None:
         for position, step in enumerate(steps):
             step.position = position
-        self._steps = [(step.step(), step) for step in steps]
+        self._steps = [(step.step(), step.tally, step) for step in steps]
+
+    def advance(self, msg: Message, start: int = 0) -> Message | Stopped:
+        """The message after all steps from `start` on, or where that stopped.
+
+        Runs as far as the steps give messages, without an event loop; `resume` takes
+        it from there.
+        """
+        step: ChainStep | None = None
+        try:
+            for call, tally, step in self._steps[start:] if start else self._steps:
+                result = call(msg)
+                if type(result) is not Message:
+                    return Stopped(step, msg, result)
+                tally.processed += 1
+                if result is not msg:
+                    result.delivery = msg.delivery
+                    msg = result
+        except Exception as exc:
+            assert step is not None
+            return Stopped(step, msg, None, exc)
+        return msg
 
     async def run(self, msg: Message, delivery: Delivery, start: int = 0) -> Message:
         """The message after all steps from `start` on.
 
         Raises whatever a step raises, except `EndOfChain` and `SampleErrors`.
         """
-        step: ChainStep | None = None
-        try:
-            for call, step in self._steps[start:] if start else self._steps:
-                result = call(msg)
+        msg.delivery = delivery
+        result = self.advance(msg, start)
+        if type(result) is Stopped:
+            return await self.resume(result, delivery)
+        return cast(Message, result)
+
+    async def resume(self, stopped: Stopped, delivery: Delivery) -> Message:
+        """Go on where `advance` stopped, to the end; raises as `run`."""
+        while True:
+            step, msg = stopped.step, stopped.message
+            try:
+                result = await _outcome(stopped, delivery)
+                if type(result) is Replaced:
+                    step.tally.processed += 1
+                    return result.message
                 if type(result) is not Message:
-                    if type(result) is CoroutineType:
-                        result = await result
-                    if type(result) is Replaced:
-                        step.processed += 1
-                        return result.message
-                    if type(result) is not Message:
-                        result = await _plain(result, step, delivery)
-                    if type(result) is not Message:
-                        return await self._run_each(result, msg, delivery, step)
-                step.processed += 1
-                if result is not msg:
-                    result.delivery = delivery
-                    msg = result
-            return msg
-        except EndOfChain:
-            return msg
-        except SampleErrors as exc:
-            assert step is not None
-            rest = None
-            if exc is not delivery.noted:
-                rest = _without_failed(msg, exc, delivery, step)
-            if rest is None:
+                    return await self._run_each(result, msg, delivery, step)
+                step.tally.processed += 1
+            except EndOfChain:
+                return msg
+            except SampleErrors as exc:
+                rest = None
+                if exc is not delivery.noted:
+                    rest = _without_failed(msg, exc, delivery, step)
+                if rest is None:
+                    delivery.failed_at = delivery.failed_at or step.fullpath()
+                    raise
+                result = rest
+            except BaseException:
                 delivery.failed_at = delivery.failed_at or step.fullpath()
                 raise
-            return await self.run(rest, delivery, step.position + 1)
-        except BaseException:
-            if not delivery.failed_at and step is not None:
-                delivery.failed_at = step.fullpath()
-            raise
+            result.delivery = delivery
+            found = self.advance(result, step.position + 1)
+            if type(found) is not Stopped:
+                return cast(Message, found)
+            stopped = found
 
     async def _run_each(
         self, results: Any, msg: Message, delivery: Delivery, step: ChainStep
@@ -119,7 +160,7 @@ class Chain:
             if parts.count == 0:
                 raise
             await parts.end_early(exc, msg)
-        step.processed += 1
+        step.tally.processed += 1
         return parts.result()
 
 
@@ -212,6 +253,18 @@ def _gravity(error: Exception) -> int:
     if isinstance(error, TryAgain):
         return 2
     return 0 if isinstance(error, Rejected) else 1
+
+
+async def _outcome(stopped: Stopped, delivery: Delivery) -> Any:
+    """What the step gave, waited for; raises what it raised."""
+    if stopped.error is not None:
+        raise stopped.error
+    result = stopped.result
+    if type(result) is CoroutineType:
+        result = await result
+    if type(result) is Message or type(result) is Replaced:
+        return result
+    return await _plain(result, stopped.step, delivery)
 
 
 async def _plain(result: Any, step: ChainStep, delivery: Delivery) -> Any:

@@ -118,7 +118,7 @@ async def _from_journal(
     try:
         records = await reader.run(lambda conn: search(conn, channel, query))
     finally:
-        await asyncio.to_thread(reader.close)
+        await reader.close()
     return [record.message() for record in records]
 
 
