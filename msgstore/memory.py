@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from pichannels import codecs
+from pichannels import clock, codecs
 from pichannels.errors import MessageNotFound, UsageError
 from pichannels.journal import Query, payload_text
 from pichannels.message import Message
+from pichannels.retention import Outline, Retention
 from pichannels.states import State
 from pichannels.store import Entry, MessageStore, MessageStoreFactory
 
 __all__ = ["MemoryMessageStore", "MemoryMessageStoreFactory"]
+
+_WITHOUT_END: Final = 2**62
+_PRUNE_EVERY: Final = 60.0
 
 
 class _Kept:
@@ -30,6 +34,11 @@ class _Kept:
         self.ticks = msg.ticks
         self.state = State.PENDING
         self.meta: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes that the contents take."""
+        return len(self.data) + (0 if self.meta is None else len(self.meta))
 
     def message(self) -> Message:
         return Message.decode(self.data, self.uuid, self.ticks)
@@ -50,9 +59,17 @@ class MemoryMessageStore(MessageStore):
     Messages that are not settled are never forgotten; the channel bounds them.
     """
 
-    def __init__(self, store_id: str, limit: int) -> None:
+    def __init__(
+        self, store_id: str, limit: int, retention: Retention | None = None
+    ) -> None:
         self.store_id = store_id
         self._limit = limit
+        self._retention = retention
+        self._most = _WITHOUT_END
+        if retention is not None and retention.size is not None:
+            self._most = retention.size
+        self._bytes = 0
+        self._prune_at = clock.monotonic() + _PRUNE_EVERY
         self._numbers = itertools.count(1)
         self._kept: dict[str, _Kept] = {}
         self._settled: dict[str, None] = {}
@@ -61,6 +78,7 @@ class MemoryMessageStore(MessageStore):
         kept = _Kept(next(self._numbers), msg)
         id = str(kept.number)
         self._kept[id] = kept
+        self._bytes += kept.size
         self._shrink()
         return id
 
@@ -70,7 +88,9 @@ class MemoryMessageStore(MessageStore):
         kept = self._find(id)
         state = _state(new_state)
         if meta is not None:
+            self._bytes -= kept.size
             kept.meta = codecs.encode(dict(meta))
+            self._bytes += kept.size
         kept.state = state
         if state.is_final:
             self._settled.setdefault(id)
@@ -79,9 +99,29 @@ class MemoryMessageStore(MessageStore):
             self._settled.pop(id, None)
 
     def _shrink(self) -> None:
-        while len(self._kept) > self._limit and self._settled:
-            oldest = next(iter(self._settled))
-            del self._settled[oldest], self._kept[oldest]
+        while self._settled and (
+            len(self._kept) > self._limit or self._bytes > self._most
+        ):
+            self._forget(next(iter(self._settled)))
+        if self._retention is not None and clock.monotonic() >= self._prune_at:
+            self._prune_at = clock.monotonic() + _PRUNE_EVERY
+            for id in self._retention.expired(self._outlines()):
+                self._forget(id)
+
+    def _forget(self, id: str) -> None:
+        self._bytes -= self._kept.pop(id).size
+        self._settled.pop(id, None)
+
+    def _outlines(self) -> Iterator[Outline[str]]:
+        for id, kept in self._kept.items():
+            yield Outline(id, kept.ticks, kept.state, kept.size)
+
+    async def prune(self, retention: Retention, *, dry_run: bool = False) -> int:
+        """Delete what is not to be kept; how many messages that are."""
+        gone = retention.expired(self._outlines())
+        for id in () if dry_run else gone:
+            self._forget(id)
+        return len(gone)
 
     async def get(self, id: str) -> Entry:
         return self._entry(self._find(id))
@@ -115,8 +155,7 @@ class MemoryMessageStore(MessageStore):
 
     async def delete(self, id: str) -> None:
         self._find(id)
-        del self._kept[id]
-        self._settled.pop(id, None)
+        self._forget(id)
 
     def _find(self, id: str) -> _Kept:
         kept = self._kept.get(id)
@@ -142,20 +181,29 @@ class MemoryMessageStore(MessageStore):
 class MemoryMessageStoreFactory(MessageStoreFactory):
     """Makes stores that keep messages in memory.
 
+    Memory is bounded: beyond `limit` messages, or the size of the retention, those
+    that were settled first go, also those in error.
+
     Args:
         limit: how many messages each store keeps.
+        retention: what is kept; looked at once a minute, while messages come.
     """
 
-    def __init__(self, limit: int = 100_000) -> None:
+    def __init__(
+        self, limit: int = 100_000, *, retention: Retention | None = None
+    ) -> None:
         if limit < 1:
             raise UsageError(f"limit is 1 or more, not {limit}")
         self._limit = limit
+        self._retention = retention
         self._stores: dict[str, MemoryMessageStore] = {}
 
     def get_store(self, store_id: str) -> MemoryMessageStore:
         """The store for this id; the same one for the same id."""
         if store_id not in self._stores:
-            self._stores[store_id] = MemoryMessageStore(store_id, self._limit)
+            self._stores[store_id] = MemoryMessageStore(
+                store_id, self._limit, self._retention
+            )
         return self._stores[store_id]
 
     def __repr__(self) -> str:

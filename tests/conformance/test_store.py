@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from msgstore.fake import FakeMessageStoreFactory
+from msgstore.file import FileMessageStoreFactory
 from msgstore.memory import MemoryMessageStoreFactory
 from msgstore.sqlite import SQLiteMessageStoreFactory
 from pichannels.errors import CodecError, MessageNotFound, UsageError
@@ -48,7 +50,15 @@ async def shared_journal(tmp_path: Path) -> AsyncIterator[Backend]:
     await journal.close()
 
 
-BACKENDS = (memory, own_file, shared_journal)
+async def files(tmp_path: Path) -> AsyncIterator[Backend]:
+    yield Backend(FileMessageStoreFactory(tmp_path / "messages", fsync=False))
+
+
+async def fake(tmp_path: Path) -> AsyncIterator[Backend]:
+    yield Backend(FakeMessageStoreFactory())
+
+
+BACKENDS = (memory, own_file, shared_journal, files, fake)
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: str(backend.__name__))
