@@ -15,6 +15,7 @@ from msgstore.sqlite import SQLiteMessageStoreFactory
 from nodes import decode, enrich, filter, publish
 from pichannels.channels.pi import PIWebChannel
 from pichannels.engine import tune_collector
+from pichannels.events import Event
 from pichannels.journal import Journal
 
 __all__ = ["Counter", "run"]
@@ -24,23 +25,36 @@ _URL_LENGTH = 16_000
 
 
 class Counter:
-    """The one subscriber; `done` when it has got all that was sent."""
+    """The one subscriber."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.wanted: int | None = None
-        self.done = asyncio.Event()
+        self._wanted: int | None = None
+        self._done = asyncio.Event()
+        self._trouble = ""
 
     def take(self, samples: list[Any]) -> None:
         self.count += len(samples)
-        if self.count == self.wanted:
-            self.done.set()
+        if self.count == self._wanted:
+            self._done.set()
+
+    def hear(self, event: Event) -> None:
+        """A message that failed never comes, nor what a lost connection held."""
+        if event.name in ("message.failed", "pi.lost"):
+            self._trouble = f"{event.name}: {event.facts}"
+            self._done.set()
 
     async def wait(self, wanted: int) -> None:
-        """Until it has got so many."""
-        self.wanted = wanted
+        """Until it has got so many.
+
+        Raises:
+            ValueError: it never will.
+        """
+        self._wanted = wanted
         self.take([])
-        await self.done.wait()
+        await self._done.wait()
+        if self.count != wanted:
+            raise ValueError(f"{self.count} of {wanted} values came. {self._trouble}")
 
 
 def make_channel(url: str, names: list[str], counter: Counter) -> PIWebChannel:
@@ -73,6 +87,7 @@ async def run(url: str, folder: str, **shape: int) -> Measured:
         assert len(names) == TAGS
         channel = make_channel(url, names, counter)
         channel.attach(journal=journal)
+        channel.events.subscribe(counter.hear)
         await channel.start()
         await connected(session, url)
         values = await flood(session, url, **shape)
@@ -82,7 +97,6 @@ async def run(url: str, folder: str, **shape: int) -> Measured:
             await journal.flush()
     await channel.stop()
     await journal.close()
-    assert counter.count == values
     return watch.measured(values)
 
 

@@ -12,7 +12,10 @@ from typing import Any
 
 from benchmarks.measure import COLLECT_AT, Measured
 
-__all__ = ["Run", "work"]
+__all__ = ["PATIENCE", "Run", "work"]
+
+PATIENCE = 300.0
+"""Seconds after which a job has failed."""
 
 Run = Callable[..., Awaitable[Measured]]
 
@@ -20,9 +23,13 @@ Run = Callable[..., Awaitable[Measured]]
 def work(run: Run) -> None:
     """Call `run` with what the job says."""
     job: dict[str, Any] = json.load(sys.stdin)
+    # As the engine does, for whatever is measured.
     gc.set_threshold(COLLECT_AT)
+    gc.collect()
+    gc.freeze()
 
     async def measured() -> Measured:
-        return await run(**job)
+        async with asyncio.timeout(PATIENCE):
+            return await run(**job)
 
     json.dump(asdict(asyncio.run(measured())), sys.stdout)
