@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, TypeAlias
 
@@ -14,7 +15,7 @@ from pichannels.adapters.pint_units import (
     UnitsMismatch,
     UnknownUnits,
 )
-from pichannels.errors import SettingsError
+from pichannels.errors import SettingsError, UsageError
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.values import Sample, Tag
@@ -55,7 +56,8 @@ class Units(BaseNode):
         options: those of every node.
 
     Raises:
-        SettingsError: a target is no unit, there is none, or pint is not installed.
+        SettingsError: a target is no unit, there is none, or pint is not installed;
+            where an event loop runs already, at the start.
         SampleErrors: some samples cannot be converted, and `unknown` is `fail`.
     """
 
@@ -74,19 +76,41 @@ class Units(BaseNode):
         self.unknown = one_of("unknown", unknown, ("keep", "fail", "drop"))
         if not (to or tags or column):
             raise SettingsError("names no target; give to, tags or column", key="to")
-        self._known = Known()
         self._to = to
+        self._tags = dict(tags or {})
         self._column = column
         self._patterns: list[tuple[Callable[[Tag], bool], str]] = [
-            (matcher([pattern]), target) for pattern, target in (tags or {}).items()
+            (matcher([pattern]), target) for pattern, target in self._tags.items()
         ]
-        self._check_targets(tags or {})
         self._plans: dict[tuple[str | None, str], _Plan] = {}
         self._targets: dict[Tag, str | None] = {}
         self.converted = self.unconverted = 0
+        self._loaded: Known | None = None
+        if not _is_in_loop():
+            self._load()
 
-    def _check_targets(self, tags: Mapping[str, str]) -> None:
-        named = {f"tags[{pattern!r}]": target for pattern, target in tags.items()}
+    def _load(self) -> None:
+        self._loaded = Known()
+        self._check_targets()
+
+    async def start(self) -> None:
+        """Load all units, which takes a moment, unless that is done.
+
+        Raises:
+            SettingsError: a target is no unit, or pint is not installed.
+        """
+        if self._loaded is None:
+            await asyncio.to_thread(self._load)
+
+    @property
+    def _known(self) -> Known:
+        if self._loaded is None:
+            raise UsageError(f"{self.fullpath()} has not been started")
+        return self._loaded
+
+    def _check_targets(self) -> None:
+        tags = self._tags.items()
+        named = {f"tags[{pattern!r}]": target for pattern, target in tags}
         if isinstance(self._to, str):
             named["to"] = self._to
         elif self._to is not None:
@@ -197,6 +221,14 @@ class Units(BaseNode):
             if source == units or (units and self._known.are_same(source, units)):
                 return target
         return None
+
+
+def _is_in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _put(msg: Message, samples: list[Sample]) -> Message:

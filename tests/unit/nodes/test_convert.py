@@ -159,6 +159,20 @@ def test_wrong_settings_are_told_when_they_are_read(
     assert caught.value.key == key
 
 
+async def test_in_a_loop_wrong_settings_are_told_at_the_start() -> None:
+    node = convert.Units("no unit")
+    with pytest.raises(SettingsError, match="no unit that is known"):
+        await node.start()
+
+
+async def test_a_node_made_in_a_loop_works_once_it_is_started() -> None:
+    node = convert.Units("K")
+    with pytest.raises(UsageError, match="not been started"):
+        node.process(batch(sample(0.0)))
+    found = await outcome(node, batch(sample(0.0)))
+    assert found.message.payload[0].value == 273.15
+
+
 @pytest.mark.parametrize("payload", ["text", {"a": 1}, [1.0]])
 def test_what_is_no_batch_is_told(payload: Any) -> None:
     with pytest.raises(UsageError, match="list of samples"):
