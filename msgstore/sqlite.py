@@ -9,12 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from math import inf
 from pathlib import Path
 from typing import Any, Final
 
-from pichannels.errors import CodecError, MessageNotFound, UsageError
+from pichannels.errors import (
+    CodecError,
+    MessageNotFound,
+    SettingsError,
+    UsageError,
+)
 from pichannels.journal import Durability, Journal, Record
 from pichannels.message import Message
+from pichannels.retention import Retention
 from pichannels.states import State
 from pichannels.store import Entry, MessageStore, MessageStoreFactory
 
@@ -22,6 +29,7 @@ __all__ = ["SQLiteMessageStore", "SQLiteMessageStoreFactory"]
 
 _LARGEST: Final = 2**63 - 1
 _REMEMBERED: Final = 100_000
+_AT_ONCE: Final = 1000
 
 
 class SQLiteMessageStore(MessageStore):
@@ -133,6 +141,20 @@ class SQLiteMessageStore(MessageStore):
         journal.delete(seq)
         await journal.flush()
 
+    async def prune(self, retention: Retention, *, dry_run: bool = False) -> int:
+        """Delete what is not to be kept; how many messages that are.
+
+        Raises:
+            JournalError: the file cannot be read or written.
+        """
+        journal = self._opened()
+        gone = retention.expired(await journal.outlines(self.store_id))
+        for at in range(0, 0 if dry_run else len(gone), _AT_ONCE):
+            for seq in gone[at : at + _AT_ONCE]:
+                journal.delete(seq)
+            await journal.flush()
+        return len(gone)
+
     async def _find(self, id: str) -> int:
         seq = self._number(id)
         if seq in self._open:
@@ -160,6 +182,11 @@ class SQLiteMessageStoreFactory(MessageStoreFactory):
             of the process).
         retention_age: seconds that settled messages are kept.
         retention_bytes: beyond this the oldest settled messages go.
+        retention: by age, size and state, in place of those two; for a file of its
+            own only.
+
+    Raises:
+        SettingsError: a retention for the journal of the instance, which has its own.
     """
 
     def __init__(
@@ -169,7 +196,16 @@ class SQLiteMessageStoreFactory(MessageStoreFactory):
         durability: Durability = "full",
         retention_age: float = 7 * 86_400,
         retention_bytes: int = 10 * 2**30,
+        retention: Retention | None = None,
     ) -> None:
+        if path is None and retention is not None:
+            raise SettingsError(
+                "this store shares the journal, whose retention counts; give it a"
+                " path of its own",
+                key="retention",
+            )
+        retention = retention or Retention(age=retention_age, size=retention_bytes)
+        size = _LARGEST // 2 if retention.size is None else retention.size
         self._path = path
         self._stores: dict[str, SQLiteMessageStore] = {}
         self._file = None
@@ -177,9 +213,10 @@ class SQLiteMessageStoreFactory(MessageStoreFactory):
             journal = Journal(
                 path,
                 durability=durability,
-                budget=2 * retention_bytes,
-                retention_age=retention_age,
-                retention_bytes=retention_bytes,
+                budget=2 * size,
+                retention_age=inf if retention.age is None else retention.age,
+                retention_bytes=size,
+                state_ages=retention.states,
             )
             self._file = _SharedFile(journal)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any, Final, Unpack
 
@@ -18,12 +19,13 @@ from pichannels.journal.query import Filters, Query
 from pichannels.journal.reader import Reader
 from pichannels.journal.records import JournalStatistics, Record
 from pichannels.journal.retention import Policy
-from pichannels.journal.schema import Durability
+from pichannels.journal.schema import CODES, Durability
 from pichannels.journal.search import search
 from pichannels.journal.upkeep import back_up, find_problems
 from pichannels.journal.writer import Writer
 from pichannels.message import Message
 from pichannels.persistence import MISSING, Persistence
+from pichannels.retention import Outline
 from pichannels.states import State
 
 __all__ = ["Journal"]
@@ -46,6 +48,9 @@ class Journal(Persistence):
         retention_age: seconds that settled messages are kept.
         retention_bytes: beyond this the oldest settled messages go.
         dead_letter_age: seconds that messages in state error are kept.
+        state_ages: in place of that, all states that have an age of their own, with
+            seconds or None for ever; their messages go by it alone, not for the
+            bytes.
         wait: stand by until another instance is gone, instead of refusing.
     """
 
@@ -58,6 +63,7 @@ class Journal(Persistence):
         retention_age: float = 7 * 86_400,
         retention_bytes: int = 10 * 2**30,
         dead_letter_age: float = 30 * 86_400,
+        state_ages: Mapping[str, float | None] | None = None,
         wait: bool = False,
     ) -> None:
         self.path = Path(path)
@@ -65,7 +71,12 @@ class Journal(Persistence):
         self._budget = budget
         # History gives way before the intake is refused.
         keep = min(retention_bytes, budget * 9 // 10)
-        self._policy = Policy(retention_age, keep, dead_letter_age)
+        ages = {State.ERROR: dead_letter_age} if state_ages is None else state_ages
+        self._policy = Policy(
+            retention_age,
+            keep,
+            {CODES[State(s)]: inf if a is None else a for s, a in ages.items()},
+        )
         self._waits = wait
         self._lock = InstanceLock(self.path)
         self._intake: Intake | None = None
@@ -316,6 +327,16 @@ class Journal(Persistence):
         """
         return await (await self._read()).run(
             lambda conn: reader.read_total(conn, channel)
+        )
+
+    async def outlines(self, channel: str) -> list[Outline[int]]:
+        """What is known of the messages of a channel without reading them.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        return await (await self._read()).run(
+            lambda conn: reader.read_outlines(conn, channel)
         )
 
     async def backup(self, target: Path) -> None:

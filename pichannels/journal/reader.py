@@ -19,6 +19,7 @@ from pichannels.errors import JournalError
 from pichannels.journal.records import Record
 from pichannels.journal.schema import STATES, connect_reader
 from pichannels.journal.statements import FIRST_FINAL
+from pichannels.retention import Outline
 
 __all__ = [
     "Reader",
@@ -148,6 +149,16 @@ def read_total(conn: sqlite3.Connection, channel: str) -> int:
         (channel,),
     ).fetchone()
     return int(count)
+
+
+def read_outlines(conn: sqlite3.Connection, channel: str) -> list[Outline[int]]:
+    """Number, time, state and size of the messages of a channel."""
+    rows = conn.execute(
+        "SELECT seq, ticks, state, size FROM message WHERE channel ="
+        " (SELECT id FROM channel WHERE name = ?)",
+        (channel,),
+    )
+    return [Outline(seq, ticks, STATES[code], size) for seq, ticks, code, size in rows]
 
 
 def read_saved(conn: sqlite3.Connection, namespace: str, key: str) -> bytes | None:

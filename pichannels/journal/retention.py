@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
+from math import inf
 from typing import Final, NamedTuple
 
 from pichannels import clock
-from pichannels.journal.schema import CODES
 from pichannels.journal.segments import Segment, Segments
 from pichannels.journal.statements import FIRST_FINAL, Selection, delete_messages
 from pichannels.journal.tags import MINUTE, TagIndex
-from pichannels.states import State
 from pichannels.values import TICKS_PER_SECOND
 
 __all__ = ["CHUNK", "Policy", "Retention"]
 
 CHUNK: Final = 512
-_ERROR: Final = CODES[State.ERROR]
 _LOOK_AGAIN: Final = 60 * TICKS_PER_SECOND
 _LOOK_SOON: Final = TICKS_PER_SECOND // 4
 
@@ -27,19 +26,20 @@ class Policy(NamedTuple):
     Attributes:
         age: seconds that they are kept.
         bytes: what all messages together may take; the oldest settled ones go.
-        dead_letter_age: seconds that dead letters are kept, whatever the bytes.
+        ages: code of a state -> seconds that messages in it are kept, whatever the
+            bytes; infinite for ever.
     """
 
     age: float
     bytes: int
-    dead_letter_age: float
+    ages: Mapping[int, float]
 
 
 class Retention:
     """Deletes in the writer's thread, a few hundred messages at a time.
 
-    Unsettled messages are never deleted, dead letters only when they are older
-    than their own age.
+    Unsettled messages are never deleted, and those in a state with an age of its own
+    (dead letters) only when they are older than that.
 
     Attributes:
         settlements: how many were made; counted by the writer.
@@ -47,6 +47,7 @@ class Retention:
 
     def __init__(self, policy: Policy, segments: Segments, tags: TagIndex) -> None:
         self._policy = policy
+        self._youngest = min((policy.age, *policy.ages.values()))
         self._segments = segments
         self._tags = tags
         self._current: Segment | None = None
@@ -98,15 +99,15 @@ class Retention:
             if self._was_just_looked_at(segment, now):
                 continue
             if segment.closed:
-                is_due = self.is_over or self._is_old(segment)
+                is_due = self.is_over or self._is_older(segment, self._youngest)
             else:
                 is_due = self.is_over and self._segments.is_large
             return segment if is_due else None
         return None
 
-    def _is_old(self, segment: Segment) -> bool:
+    def _is_older(self, segment: Segment, seconds: float) -> bool:
         age = clock.now() - segment.closed
-        return bool(segment.closed) and age > self._policy.age * TICKS_PER_SECOND
+        return bool(segment.closed) and age > seconds * TICKS_PER_SECOND
 
     def _was_just_looked_at(self, segment: Segment, now: int) -> bool:
         looked, settlements = self._looked.get(segment.first, (None, 0))
@@ -116,12 +117,8 @@ class Retention:
         return now - looked < (_LOOK_SOON if is_urgent else _LOOK_AGAIN)
 
     def _chunk(self, conn: sqlite3.Connection, segment: Segment) -> Selection | None:
-        age = int(self._policy.dead_letter_age * TICKS_PER_SECOND)
-        which = Selection(
-            f"seq BETWEEN ? AND ? AND state >= {FIRST_FINAL}"
-            f" AND (state <> {_ERROR} OR ticks < ?)",
-            (self._next, segment.last, clock.now() - age),
-        )
+        is_old = self._is_older(segment, self._policy.age)
+        which = self._due(segment, is_old or self.is_over)
         rows = conn.execute(
             "SELECT seq, size FROM message"
             f" WHERE {which.sql} ORDER BY seq LIMIT {CHUNK}",
@@ -129,11 +126,28 @@ class Retention:
         ).fetchall()
         if not rows:
             return None
-        last = rows[-1][0] if self._is_old(segment) else self._enough(rows)
+        is_enough = self.is_over and not is_old
+        last = self._enough(rows) if is_enough else rows[-1][0]
         self._next = last + 1
         return Selection(
             f"seq IN (SELECT seq FROM message WHERE {which.sql})",
-            (rows[0][0], last, which.params[2]),
+            (rows[0][0], last, *which.params[2:]),
+        )
+
+    def _due(self, segment: Segment, with_usual: bool) -> Selection:
+        """What may go: those of usual states, and those past their own age."""
+        ages = self._policy.ages
+        rules, limits = ["0"], []
+        if with_usual:
+            rules.append(f"state NOT IN ({', '.join(map(str, ages))})")
+        for code, age in ages.items():
+            if age < inf:
+                rules.append(f"state = {code} AND ticks < ?")
+                limits.append(clock.now() - int(age * TICKS_PER_SECOND))
+        return Selection(
+            f"seq BETWEEN ? AND ? AND state >= {FIRST_FINAL}"
+            f" AND ({' OR '.join(rules)})",
+            (self._next, segment.last, *limits),
         )
 
     def _enough(self, rows: list[tuple[int, int]]) -> int:
