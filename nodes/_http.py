@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 from ssl import SSLContext
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -86,6 +86,8 @@ class HTTP(QueueingSink):
         RequestRefused: through the acknowledgement: the server said no.
         SettingsError: the URL is none.
     """
+
+    takes_numbers: ClassVar[bool] = True
 
     def __init__(
         self,

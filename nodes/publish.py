@@ -140,6 +140,7 @@ class Call(BaseNode):
 
     changes: ClassVar[frozenset[str]] = frozenset()
     is_sink: ClassVar[bool] = True
+    takes_numbers: ClassVar[bool] = True
 
     def __init__(
         self,

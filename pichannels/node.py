@@ -111,6 +111,9 @@ class BaseNode(Defined):
 
     is_sink: ClassVar[bool] = False
     """Whether messages leave the project here: a dry run shows them instead."""
+    takes_numbers: ClassVar[bool] = False
+    """Whether what is behind it expects numbers: `check --strict` then wants to know
+    what happens to system states before."""
 
     def __init__(
         self,

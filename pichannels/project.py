@@ -25,7 +25,14 @@ from pichannels.declarative import Declared, read_files
 from pichannels.errors import PichannelsError, SettingsError, UsageError, nearest
 from pichannels.store import MessageStoreFactory
 
-__all__ = ["SETTINGS_MODULE", "SETTINGS_VARIABLE", "Project", "find_settings", "load"]
+__all__ = [
+    "SETTINGS_MODULE",
+    "SETTINGS_VARIABLE",
+    "Project",
+    "find_settings",
+    "load",
+    "open_folder",
+]
 
 SETTINGS_VARIABLE: Final = "PICHANNELS_SETTINGS"
 """The environment variable that names the settings file."""
@@ -138,12 +145,20 @@ def load(path: str | os.PathLike[str] | None = None) -> Project:
         SettingsProblems: all that is wrong with what it says.
     """
     file = find_settings(path)
-    check_shared_names(file.parent)
-    folder = str(file.parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    open_folder(file.parent)
     values = _settings_of(_run(file), file)
     return _build(values, file)
+
+
+def open_folder(folder: Path) -> None:
+    """Look imports up in a project's folder first.
+
+    Raises:
+        SettingsError: something hides the packages `nodes` or `msgstore`.
+    """
+    check_shared_names(folder)
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 
 def _build(values: Mapping[str, Any], file: Path) -> Project:

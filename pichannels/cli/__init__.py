@@ -6,10 +6,12 @@ import click
 
 from pichannels import __version__
 from pichannels.cli.check import check
-from pichannels.cli.common import Commands, common_options
+from pichannels.cli.common import common_options
 from pichannels.cli.completion import completion
 from pichannels.cli.graph import graph
+from pichannels.cli.plugins import PluggedCommands, plugins
 from pichannels.cli.replay import replay
+from pichannels.cli.schema import schema
 from pichannels.cli.start import start
 from pichannels.cli.startproject import startproject
 from pichannels.cli.status import status
@@ -20,7 +22,9 @@ from pichannels.simulator.command import simulate
 __all__ = ["cli", "main"]
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=PluggedCommands, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, message="pichannels %(version)s")
 @common_options
 def cli() -> None:
@@ -35,7 +39,9 @@ for command in (
     check,
     completion,
     graph,
+    plugins,
     replay,
+    schema,
     simulate,
     start,
     startproject,

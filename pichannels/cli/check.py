@@ -10,18 +10,29 @@ from pichannels.cli.common import ExitCode, common_options, json_option, load_pr
 from pichannels.cli.output import complain, say, say_json
 from pichannels.config import SettingsProblems
 from pichannels.errors import SettingsError
+from pichannels.lints import lint
 
 __all__ = ["check"]
 
 
 @click.command(short_help="Check the settings.")
+@click.option("--strict", is_flag=True, help="Also tell what is valid, and odd.")
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="CODE",
+    help="With --strict: a rule that does not count, such as PC102.",
+)
 @common_options
 @json_option
 @click.pass_context
-def check(ctx: click.Context, as_json: bool) -> None:
+def check(
+    ctx: click.Context, strict: bool, ignore: tuple[str, ...], as_json: bool
+) -> None:
     """Load the project and tell all that is wrong with it; nothing is started.
 
-    Exit code 0 when all is well, 1 when there are problems.
+    Exit code 0 when all is well, 1 when there are problems, or with --strict
+    findings.
     """
     try:
         project = load_project()
@@ -32,11 +43,19 @@ def check(ctx: click.Context, as_json: bool) -> None:
         _tell(problems, as_json)
         ctx.exit(ExitCode.FAILED)
     channels = [channel.name for channel in project.all_channels()]
+    findings = lint(project, ignore) if strict else []
     if as_json:
-        say_json({"ok": True, "problems": [], "channels": channels})
+        told = {"ok": not findings, "problems": [], "channels": channels}
+        say_json({**told, "findings": findings} if strict else told)
+    elif findings:
+        for finding in findings:
+            complain(str(finding))
+        complain(_counted(len(findings), "finding"))
     else:
         number = _counted(len(channels), "channel")
         say(f"{project.path}: all is well, {number}")
+    if findings:
+        ctx.exit(ExitCode.FAILED)
 
 
 def _counted(number: int, what: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import os
 import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -20,7 +21,7 @@ from pichannels.errors import (
     SettingsError,
     UsageError,
 )
-from pichannels.project import Project, find_settings, load
+from pichannels.project import SETTINGS_VARIABLE, Project, find_settings, load
 
 __all__ = [
     "Commands",
@@ -30,6 +31,7 @@ __all__ = [
     "common_options",
     "json_option",
     "load_project",
+    "settings_folder",
 ]
 
 T = TypeVar("T")
@@ -115,6 +117,20 @@ def load_project() -> Project:
         SettingsError: as `pichannels.project.load`.
     """
     return load(_settings())
+
+
+def settings_folder() -> Path:
+    """The folder of the settings that the options name; this folder without any.
+
+    Raises:
+        SettingsError: the settings that are named are not there.
+    """
+    try:
+        return find_settings(_settings()).parent
+    except SettingsError:
+        if _settings() is None and SETTINGS_VARIABLE not in os.environ:
+            return Path.cwd()
+        raise
 
 
 def _settings() -> Path | None:

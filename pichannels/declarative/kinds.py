@@ -117,7 +117,7 @@ class Flag(Kind):
         return at.value in (True, "true")
 
     def schema(self) -> Schema:
-        return {"type": "boolean"}
+        return _or_variable("boolean")
 
 
 class Whole(Kind):
@@ -132,7 +132,7 @@ class Whole(Kind):
         return int(at.value)
 
     def schema(self) -> Schema:
-        return {"type": "integer"}
+        return _or_variable("integer")
 
 
 class Number(Kind):
@@ -148,7 +148,12 @@ class Number(Kind):
         return float(at.value)
 
     def schema(self) -> Schema:
-        return {"type": "number"}
+        return _or_variable("number")
+
+
+def _or_variable(type_name: str) -> Schema:
+    """A type that a variable may stand for: `${NAME:-5}`."""
+    return {"anyOf": [{"type": type_name}, {"type": "string", "pattern": r"^\$\{"}]}
 
 
 def _is(kind: Callable[[str], Any], text: str) -> bool:
