@@ -10,6 +10,7 @@ from pichannels.cli.common import common_options
 from pichannels.cli.completion import completion
 from pichannels.cli.graph import graph
 from pichannels.cli.plugins import PluggedCommands, plugins
+from pichannels.cli.reload import reload
 from pichannels.cli.replay import replay
 from pichannels.cli.schema import schema
 from pichannels.cli.start import start
@@ -40,6 +41,7 @@ for command in (
     completion,
     graph,
     plugins,
+    reload,
     replay,
     schema,
     simulate,

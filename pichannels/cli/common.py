@@ -34,6 +34,8 @@ __all__ = [
     "settings_folder",
 ]
 
+_SETTINGS_ERRORS = ("SettingsError", "SettingsProblems")
+
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,6 +67,8 @@ class Commands(click.Group):
 
 def _exit_code(error: PichannelsError) -> ExitCode:
     if isinstance(error, SettingsError):
+        return ExitCode.SETTINGS
+    if isinstance(error, CommandFailed) and error.kind in _SETTINGS_ERRORS:
         return ExitCode.SETTINGS
     if isinstance(error, NoInstance):
         return ExitCode.NO_INSTANCE

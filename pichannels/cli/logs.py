@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pichannels.errors import SettingsError
 
-__all__ = ["configure_logging", "log_beside_tables"]
+__all__ = ["change_logging", "configure_logging", "log_beside_tables"]
 
 _FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _SHORT: Final = "%(asctime)s %(levelname)-7s %(message)s"
@@ -33,6 +33,18 @@ def configure_logging(setting: str | dict[str, Any]) -> None:
     except (ValueError, TypeError, AttributeError, ImportError) as exc:
         cause = exc.__cause__ or exc
         raise SettingsError(f"{exc}: {cause}", key="LOGGING") from exc
+
+
+def change_logging(setting: str | dict[str, Any]) -> None:
+    """Log from this level on, or as a dictionary says, from now on.
+
+    Raises:
+        SettingsError: the dictionary is no configuration.
+    """
+    if isinstance(setting, str):
+        logging.getLogger().setLevel(setting.upper())
+    else:
+        configure_logging(setting)
 
 
 @contextmanager

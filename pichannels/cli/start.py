@@ -6,21 +6,33 @@ import asyncio
 import logging
 import os
 import sys
-from typing import Any
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Final
 
 import click
 import msgspec
 
-from pichannels.cli.common import common_options, load_project
-from pichannels.cli.logs import configure_logging, log_beside_tables
+from pichannels.cli.common import common_options, load_project, settings_folder
+from pichannels.cli.logs import (
+    change_logging,
+    configure_logging,
+    log_beside_tables,
+)
 from pichannels.cli.output import say
 from pichannels.cli.terminal import Screen, is_terminal
+from pichannels.cli.watch import RESTART, Watcher, is_supervised, supervise
 from pichannels.control.signals import ABORTED
 from pichannels.engine import Engine
+from pichannels.errors import SettingsError
 from pichannels.events import Event
 from pichannels.project import Project
 
 __all__ = ["start"]
+
+logger: Final = logging.getLogger("pichannels.cli")
+
+Run = Callable[[], Coroutine[Any, Any, bool]]
 
 
 @click.command(short_help="Run the project.")
@@ -34,8 +46,13 @@ __all__ = ["start"]
     is_flag=True,
     help="Only log lines, also on a terminal.",
 )
+@click.option(
+    "--reload",
+    is_flag=True,
+    help="For developers: reload when files of the project change, or restart.",
+)
 @common_options
-def start(wait: bool, plain: bool) -> None:
+def start(wait: bool, plain: bool, reload: bool) -> None:
     """Run the project until SIGTERM or Ctrl-C.
 
     On a terminal tables show what it does, and the log scrolls above them.
@@ -43,10 +60,16 @@ def start(wait: bool, plain: bool) -> None:
     Messages in flight are finished first, within DRAIN_TIMEOUT of the settings. A
     second signal stops at once; nothing accepted is lost, it runs at the next start.
     """
+    if reload and not is_supervised():
+        sys.exit(supervise(settings_folder()))
     project = load_project()
     engine = Engine(project, wait=wait)
+    engine.events.subscribe(partial(_log_as_reloaded, engine))
+    watcher = Watcher(engine) if reload else None
     run = _run_plain if plain or not is_terminal() else _run_with_tables
-    if run(project, engine):
+    if run(project, engine, watcher.run if watcher else engine.run_until_stopped):
+        if watcher and watcher.wants_restart:
+            sys.exit(RESTART)
         say("stopped")
         return
     # Threads of nodes and libraries may never end by themselves.
@@ -55,7 +78,7 @@ def start(wait: bool, plain: bool) -> None:
     os._exit(ABORTED)
 
 
-def _run_plain(project: Project, engine: Engine) -> bool:
+def _run_plain(project: Project, engine: Engine, run: Run) -> bool:
     configure_logging(project.config.logging)
 
     def show(event: Event) -> None:
@@ -63,24 +86,24 @@ def _run_plain(project: Project, engine: Engine) -> bool:
             _say_where_to_look(engine)
 
     engine.events.subscribe(show)
-    return asyncio.run(engine.run_until_stopped())
+    return asyncio.run(run())
 
 
-def _run_with_tables(project: Project, engine: Engine) -> bool:
+def _run_with_tables(project: Project, engine: Engine, run: Run) -> bool:
     with Screen(is_own=True) as screen, log_beside_tables(project.config.logging):
-        has_drained = asyncio.run(_followed(engine, screen))
+        has_drained = asyncio.run(_followed(engine, screen, run))
         if has_drained:
             screen.show(_status(engine))
         return has_drained
 
 
-async def _followed(engine: Engine, screen: Screen) -> bool:
+async def _followed(engine: Engine, screen: Screen, run: Run) -> bool:
     async def read() -> dict[str, Any]:
         return _status(engine)
 
     following = asyncio.create_task(screen.follow(read), name="live tables")
     try:
-        return await engine.run_until_stopped()
+        return await run()
     finally:
         following.cancel()
         await asyncio.wait([following])
@@ -89,6 +112,15 @@ async def _followed(engine: Engine, screen: Screen) -> bool:
 def _status(engine: Engine) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.to_builtins(engine.status())
     return found
+
+
+def _log_as_reloaded(engine: Engine, event: Event) -> None:
+    if event.name != "instance.reloaded" or "LOGGING" not in event.facts["settings"]:
+        return
+    try:
+        change_logging(engine.project.config.logging)
+    except SettingsError as exc:
+        logger.error("the log goes on as it was: %s", exc)
 
 
 def _say_where_to_look(engine: Engine) -> None:

@@ -43,7 +43,7 @@ class ReloadReport(msgspec.Struct, kw_only=True):
     Attributes:
         channels: those that change.
         unchanged: names of those that are not touched.
-        settings: other settings that change, in words.
+        settings: other settings that change, by name, in words.
         restart: why the instance has to be started again instead; then nothing
             was changed.
         applied: whether the changes were made.
@@ -53,7 +53,7 @@ class ReloadReport(msgspec.Struct, kw_only=True):
 
     channels: list[ChannelChange]
     unchanged: list[str]
-    settings: list[str] = []
+    settings: dict[str, str] = {}
     restart: list[str] = []
     applied: bool = False
     failures: list[str] = []
@@ -67,7 +67,7 @@ class ReloadReport(msgspec.Struct, kw_only=True):
     def lines(self) -> list[str]:
         """All of it in words, one thing a line."""
         found = [line for change in self.channels for line in _told(change)]
-        found += [f"setting  {text}" for text in self.settings]
+        found += [f"setting  {text}" for text in self.settings.values()]
         found += [f"restart needed: {text}" for text in self.restart]
         found += [f"failed: {text}" for text in self.failures]
         found += [
@@ -113,9 +113,11 @@ def compare(
     return ReloadReport(
         channels=[touched[name] for name in changes if name in touched],
         unchanged=[name for name in changes if name not in touched],
-        settings=[
-            text for name in told if name not in AT_THE_START for text in told[name]
-        ],
+        settings={
+            name: words[0]
+            for name, words in told.items()
+            if words and name not in AT_THE_START
+        },
         restart=restart,
     )
 

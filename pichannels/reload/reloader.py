@@ -98,6 +98,7 @@ class Reloader:
             "instance.reloaded",
             applied=report.applied,
             channels=[change.name for change in report.channels],
+            settings=list(report.settings),
             restart=report.restart,
         )
         return report

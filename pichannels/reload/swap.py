@@ -36,7 +36,7 @@ _OF_THE_CHAIN: Final = {
 }
 """Options of a channel that its source does not depend on."""
 
-_COUNTS: Final = ("received", "processed", "dropped", "rejected", "failed")
+_COUNTS: Final = ("processed", "dropped", "rejected", "failed")
 
 
 class Swap:
@@ -74,9 +74,11 @@ class Swap:
         for change in report.channels:
             try:
                 await self._apply(change, fresh)
-            except PichannelsError as exc:
-                logger.error("%s: %s", change.name, exc)
-                report.failures.append(f"{change.name}: {exc}")
+            except Exception as exc:
+                # One that cannot be changed must not keep the others from it.
+                is_ours = isinstance(exc, PichannelsError)
+                logger.error("%s: %s", change.name, exc, exc_info=not is_ours)
+                report.failures.append(f"{change.name}: {exc or type(exc).__name__}")
             else:
                 _note(now, change.name, self._new.get(change.name))
         order = {name: place for place, name in enumerate(self._new)}
@@ -130,15 +132,15 @@ class Swap:
                 await self._update_tags(old, new)
                 await new.take_source_from(old)
             await old.stop()
-        _carry_counts(old, new)
-        self._host.attach(new)
-        self._put(old, new)
-        if was_stopped:
-            return
         try:
-            await self._host.start_one(new)
-        except PichannelsError:
-            await self._go_back(old, new)
+            _carry_counts(old, new)
+            self._host.attach(new)
+            self._put(old, new)
+            if not was_stopped:
+                await self._host.start_one(new)
+        except Exception:
+            if not was_stopped:
+                await self._go_back(old, new)
             raise
 
     async def _go_back(self, old: BaseChannel, new: BaseChannel) -> None:
@@ -146,12 +148,14 @@ class Swap:
         self._put(new, old)
         try:
             await self._host.start_one(old)
-        except PichannelsError:
+        except Exception:
+            # Nobody is there who could take what comes.
             await old.stop_source()
             raise
 
     def _put(self, old: BaseChannel, new: BaseChannel) -> None:
-        self._channels[self._channels.index(old)] = new
+        if old in self._channels:
+            self._channels[self._channels.index(old)] = new
 
     def _same_source(self, name: str) -> bool:
         before, after = self._old[name].facts, self._new[name].facts
