@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.resolving import Resolver
 from pichannels.channels.source import PISource, SourceOptions
-from pichannels.channels.tags import Stream, TagSpec, checked_tags
+from pichannels.channels.tags import Stream, TagSpec, checked_tags, find_tags
+from pichannels.errors import DecodeError, NotConnected
+from pichannels.piwebasync.exceptions import PIWebAsyncException
+from pichannels.piwebasync.health import examine, findings
 from pichannels.piwebasync.server import PIServer
 from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
 from pichannels.piwebasync.websocket import BACKOFF
+from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import reveal_in_thread
 
 __all__ = ["PIWebChannel"]
+
+_NAMED: Final = 5
 
 
 class PIWebChannel(BaseChannel):
@@ -92,6 +98,7 @@ class PIWebChannel(BaseChannel):
         )
         self.tags = checked_tags(tags)
         self.data_server = data_server
+        self._url_length = url_length
         self.server = server or urlsplit(url).hostname or url
         self._source = PISource(
             self,
@@ -154,6 +161,24 @@ class PIWebChannel(BaseChannel):
             "undecodable": intake.undecodable,
         }
 
+    async def probe(self) -> list[Finding]:
+        """Look whether the server is there, takes us, and has the tags."""
+        controller = self.pi_server.controller()
+        found: list[Finding] = []
+        try:
+            async with self.pi_server.client() as client:
+                found += findings(await examine(client, controller))
+                streams, unresolved = await find_tags(
+                    client,
+                    controller,
+                    self.tags,
+                    data_server=self.data_server,
+                    url_limit=self._url_length,
+                )
+        except (PIWebAsyncException, DecodeError, NotConnected) as exc:
+            return [*found, Finding(False, "server", str(exc))]
+        return [*found, _tags_finding(len(streams), unresolved)]
+
     async def start_source(self) -> None:
         """Begin to receive, or go on with the source that was taken over.
 
@@ -194,3 +219,13 @@ class PIWebChannel(BaseChannel):
         checked = checked_tags(tags)
         await self._source.change(checked)
         self.tags = checked
+
+
+def _tags_finding(count: int, unresolved: dict[str, str]) -> Finding:
+    if not unresolved:
+        return Finding(True, "tags", f"all {count:,} found")
+    named = [f"{tag} ({why})" for tag, why in list(unresolved.items())[:_NAMED]]
+    more = len(unresolved) - len(named)
+    rest = f" and {more:,} more" if more else ""
+    text = f"{count:,} found, {len(unresolved):,} not: {', '.join(named)}{rest}"
+    return Finding(False, "tags", text)

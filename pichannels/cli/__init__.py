@@ -9,6 +9,7 @@ from pichannels.cli.check import check
 from pichannels.cli.common import common_options
 from pichannels.cli.completion import completion
 from pichannels.cli.graph import graph
+from pichannels.cli.pi_values import pi
 from pichannels.cli.plugins import PluggedCommands, plugins
 from pichannels.cli.reload import reload
 from pichannels.cli.replay import replay
@@ -40,6 +41,7 @@ for command in (
     check,
     completion,
     graph,
+    pi,
     plugins,
     reload,
     replay,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -11,7 +13,18 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["complain", "say", "say_bytes", "say_json", "say_line", "say_table"]
+from pichannels.probes import Finding
+
+__all__ = [
+    "complain",
+    "say",
+    "say_bytes",
+    "say_csv",
+    "say_findings",
+    "say_json",
+    "say_line",
+    "say_table",
+]
 
 _WIDTH_OF_FILES: Final = 160
 
@@ -51,10 +64,26 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     Console(width=width, markup=False, highlight=False).print(table)
 
 
+def say_csv(rows: Iterable[Sequence[object]]) -> None:
+    """Rows of comma-separated values."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    click.echo(text.getvalue(), nl=False)
+
+
+def say_findings(findings: Iterable[Finding]) -> None:
+    """What was looked at, one line each; what is wrong is marked."""
+    for finding in findings:
+        mark = "ok" if finding.ok else "!!"
+        say(f"  {mark}  {finding.what:<12}  {finding.text}")
+
+
 def complain(text: str) -> None:
     """What went wrong, to the error output."""
     click.echo(text, err=True)
 
 
 def _text(cell: object) -> str:
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
     return f"{cell:,}" if isinstance(cell, int) else str(cell)

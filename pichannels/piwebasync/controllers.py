@@ -10,6 +10,7 @@ from pichannels.piwebasync.controllers_elements import Attributes, Elements
 from pichannels.piwebasync.controllers_points import DataServers, Points
 from pichannels.piwebasync.controllers_streams import Streams
 from pichannels.piwebasync.controllers_streamsets import StreamSets
+from pichannels.piwebasync.controllers_system import System
 
 __all__ = ["Controller"]
 
@@ -72,6 +73,11 @@ class Controller:
     def streamsets(self) -> StreamSets:
         """The values of several points or attributes."""
         return StreamSets(self._server)
+
+    @cached_property
+    def system(self) -> System:
+        """The PI Web API itself."""
+        return System(self._server)
 
     def __repr__(self) -> str:
         server = self._server

@@ -29,6 +29,7 @@ class SystemRoutes:
             web.get(f"{root}/", self.home),
             web.get(f"{root}/system/status", self.status),
             web.get(f"{root}/system/userinfo", self.user),
+            web.get(f"{root}/system/versions", self.versions),
             web.get(f"{root}/system/configuration", self.configuration),
             web.get(f"{root}/channels/instances", self.instances),
         ]
@@ -69,6 +70,15 @@ class SystemRoutes:
             "ImpersonationLevel": "Delegation",
         }
         return self.world.answer(body, Query(request))
+
+    async def versions(self, request: web.Request) -> web.Response:
+        """The versions of its parts."""
+        version = {
+            "FullVersion": "1.19.1.250",
+            "MajorMinorRevision": "1.19.1",
+            "Build": "250",
+        }
+        return self.world.answer({"PI Web API": version}, Query(request))
 
     async def configuration(self, request: web.Request) -> web.Response:
         """The server's settings that matter to a client."""
