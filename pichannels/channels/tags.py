@@ -92,8 +92,7 @@ class Template(msgspec.Struct, frozen=True):
         return _names(self.attributes)
 
     def __str__(self) -> str:
-        names = ";".join(self.names)
-        return f"template {self.template} of {self.database}|{names}"
+        return f"{_PREFIX}{self.database}[{self.template}]|{';'.join(self.names)}"
 
 
 TagSpec: TypeAlias = str | Element | Template
@@ -104,7 +103,11 @@ def _names(attributes: Any) -> tuple[str, ...]:
 
 
 def checked_tags(tags: Any) -> list[TagSpec]:
-    r"""The tags of the settings; `af:\\AF\Plant\Unit1|Temp*` becomes an `Element`.
+    r"""The tags of the settings, with `Element` and `Template` for those of AF.
+
+    `af:\\AF\Plant\Unit1|Temp*` is an element and names of its attributes,
+    `af:\\AF\Plant\**|Flow` all elements below one, `af:\\AF\Plant[Boiler]|Flow` all
+    elements of a template.
 
     Raises:
         UsageError: one of them is no tag, or there is none.
@@ -119,13 +122,14 @@ def checked_tags(tags: Any) -> list[TagSpec]:
 
 def _checked(tag: Any) -> TagSpec:
     if isinstance(tag, str) and tag.lower().startswith(_PREFIX):
-        tag = _element(tag[len(_PREFIX) :])
+        tag = _read(tag[len(_PREFIX) :])
     if isinstance(tag, Element | Template):
         path = tag.path if isinstance(tag, Element) else tag.database
-        if not _is_asset_path(path) or not all(tag.names) or not tag.names:
+        named = [*tag.names, tag.template if isinstance(tag, Template) else "-"]
+        if not _is_asset_path(path) or not all(named) or not tag.names:
             raise UsageError(
-                f"tags holds {tag!r}, whose path or attributes are none; they look"
-                r" like \\AF\Plant\Unit1 and Temp*"
+                f"tags holds {tag!r}, whose path, template or attributes are none;"
+                r" they look like \\AF\Plant\Unit1, Boiler and Temp*"
             )
         return tag
     if not isinstance(tag, str) or not tag.strip():
@@ -133,11 +137,13 @@ def _checked(tag: Any) -> TagSpec:
     return tag
 
 
-def _element(text: str) -> Element:
+def _read(text: str) -> Element | Template:
     path, _, names = text.partition("|")
-    hierarchy = path.endswith(_BELOW)
     found = tuple(names.split(";")) if names else ("*",)
-    return Element(path.removesuffix(_BELOW), found, hierarchy)
+    if path.endswith("]"):
+        path, _, template = path[:-1].rpartition("[")
+        return Template(path, template, found)
+    return Element(path.removesuffix(_BELOW), found, path.endswith(_BELOW))
 
 
 def _is_asset_path(path: Any) -> bool:

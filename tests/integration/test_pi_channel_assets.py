@@ -93,6 +93,10 @@ async def test_values_of_an_element_arrive_under_its_attributes(
         (f"af:{UNIT}\\**|Speed", [rf"{UNIT}\Pump{n}|Speed" for n in (1, 2, 3, 4)]),
         (BOILER + "|Level", [BOILER + "|Level"]),
         (
+            f"af:{UNIT}[Feed]|*e*",
+            [UNIT + r"\Feed|Forecast", UNIT + r"\Feed|Temperature"],
+        ),
+        (
             Element(DATABASE, "Oxygen", hierarchy=True),
             [rf"{DATABASE}\Site\Area1\Unit{n}\Boiler|Oxygen" for n in (1, 2)],
         ),
@@ -174,6 +178,8 @@ async def test_attributes_found_serve_a_restart_without_http(
         Element(UNIT, ""),
         Element(UNIT, ()),
         Template("Plant", "Boiler"),
+        Template(DATABASE, ""),
+        r"af:\\SIMAF\Plant[]",
     ],
 )
 def test_tags_that_are_none_are_told(tag: Any) -> None:
@@ -181,6 +187,13 @@ def test_tags_that_are_none_are_told(tag: Any) -> None:
         checked_tags([TEMP, tag])
 
 
-def test_the_text_of_an_element_is_read_back() -> None:
-    element = Element(UNIT, ("A*", "B"), hierarchy=True)
-    assert checked_tags(str(element)) == [element]
+@pytest.mark.parametrize(
+    "tag",
+    [
+        Element(UNIT, ("A*", "B"), hierarchy=True),
+        Element(UNIT, ("*",)),
+        Template(DATABASE, "Boiler", ("A*", "B")),
+    ],
+)
+def test_the_text_of_an_asset_is_read_back(tag: Element | Template) -> None:
+    assert checked_tags(str(tag)) == [tag]
