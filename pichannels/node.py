@@ -50,7 +50,7 @@ from pichannels.persistence import MISSING, MemoryPersistence, Persistence
 from pichannels.probes import Finding
 from pichannels.retry import NO_RETRY, RetryPolicy
 
-__all__ = ["BaseNode", "Pending", "Step", "Tally", "ThreadNode"]
+__all__ = ["BaseNode", "Passes", "Pending", "Step", "Tally", "ThreadNode"]
 
 logger: Final = logging.getLogger("pichannels.nodes")
 
@@ -71,17 +71,45 @@ class Pending(NamedTuple):
     ack: Awaitable[Any]
 
 
-class Tally:
-    """How often a step was passed.
+class Passes:
+    """How many messages went through a whole chain."""
 
-    The steps of a chain are of many classes; counting in objects of one class is
-    what the interpreter does fast.
-    """
-
-    __slots__ = ("processed",)
+    __slots__ = ("count",)
 
     def __init__(self) -> None:
-        self.processed = 0
+        self.count = 0
+
+
+class Tally:
+    """How many messages a step has processed.
+
+    Most go through the whole chain; they are counted once for all of its steps, and
+    others where they went.
+    """
+
+    __slots__ = ("_apart", "_passes")
+
+    def __init__(self) -> None:
+        self._apart = 0
+        self._passes = Passes()
+
+    @property
+    def processed(self) -> int:
+        """How many so far."""
+        return self._apart + self._passes.count
+
+    def add(self) -> None:
+        """Count one that did not go through the whole chain."""
+        self._apart += 1
+
+    def join(self, passes: Passes | None = None) -> None:
+        """Count the messages of another chain from now on."""
+        self._apart = self.processed
+        self._passes = passes or Passes()
+
+    def reset(self) -> None:
+        """Begin at zero."""
+        self._apart = -self._passes.count
 
 
 class ChannelOfNode(Protocol):
@@ -266,7 +294,7 @@ class BaseNode(Defined):
         """Forget mocks, counters and recorded messages."""
         self._mock_input = self._mock_output = None
         self._last_input = self._last_output = None
-        self.tally.processed = 0
+        self.tally.reset()
         self._rebuild()
 
     def last_input(self) -> Message | None:

@@ -24,7 +24,7 @@ from pichannels.errors import (
     TryAgain,
 )
 from pichannels.message import Message
-from pichannels.node import Pending, Step, Tally
+from pichannels.node import Passes, Pending, Step, Tally
 from pichannels.values import Sample
 
 __all__ = ["Chain", "ChainStep", "Replaced", "Stopped"]
@@ -72,9 +72,11 @@ class Chain:
     """The compiled steps of one channel."""
 
     def __init__(self, steps: Sequence[ChainStep]) -> None:
+        self._passes = Passes()
         for position, step in enumerate(steps):
             step.position = position
-        self._steps = [(step.step(), step.tally, step) for step in steps]
+            step.tally.join(self._passes)
+        self._steps = [(step.step(), step) for step in steps]
 
     def advance(self, msg: Message, start: int = 0) -> Message | Stopped:
         """The message after all steps from `start` on, or where that stopped.
@@ -84,18 +86,28 @@ class Chain:
         """
         step: ChainStep | None = None
         try:
-            for call, tally, step in self._steps[start:] if start else self._steps:
+            for call, step in self._steps[start:] if start else self._steps:
                 result = call(msg)
-                if type(result) is not Message:
-                    return Stopped(step, msg, result)
-                tally.processed += 1
                 if result is not msg:
+                    if type(result) is not Message:
+                        self._count(start, step.position)
+                        return Stopped(step, msg, result)
                     result.delivery = msg.delivery
                     msg = result
         except Exception as exc:
             assert step is not None
+            self._count(start, step.position)
             return Stopped(step, msg, None, exc)
+        if start:
+            self._count(start, len(self._steps))
+        else:
+            self._passes.count += 1
         return msg
+
+    def _count(self, start: int, end: int) -> None:
+        """Count a message that went through these steps only."""
+        for _, step in self._steps[start:end]:
+            step.tally.add()
 
     async def run(self, msg: Message, delivery: Delivery, start: int = 0) -> Message:
         """The message after all steps from `start` on.
@@ -115,11 +127,11 @@ class Chain:
             try:
                 result = await _outcome(stopped, delivery)
                 if type(result) is Replaced:
-                    step.tally.processed += 1
+                    step.tally.add()
                     return result.message
                 if type(result) is not Message:
                     return await self._run_each(result, msg, delivery, step)
-                step.tally.processed += 1
+                step.tally.add()
             except EndOfChain:
                 return msg
             except SampleErrors as exc:
@@ -160,7 +172,7 @@ class Chain:
             if parts.count == 0:
                 raise
             await parts.end_early(exc, msg)
-        step.tally.processed += 1
+        step.tally.add()
         return parts.result()
 
 

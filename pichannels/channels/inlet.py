@@ -148,7 +148,7 @@ class Inlet:
         """
         ticket = await self.hand_over(msg, lane=lane, manifest=manifest)
         # Whoever gives up waiting must not take the result from others.
-        await asyncio.shield(ticket.durable)
+        await ticket.written()
         return ticket.seq
 
     async def hand_over(

@@ -80,10 +80,15 @@ class Processing(ChainBuilder):
         msg.delivery = delivery = self._delivery
         try:
             found = self._chain.advance(msg)
-            if type(found) is Message and delivery.owed == 1 and delivery.is_plain:
-                self.processed += 1
-                msg.delivery = found.delivery = None
-                return found
+            if delivery.owed == 1 and delivery.is_plain:
+                if type(found) is Message:
+                    self.processed += 1
+                    msg.delivery = found.delivery = None
+                    return found
+                if _is_drop(found) and not self.raise_dropped:
+                    self.dropped += 1
+                    msg.delivery = None
+                    return msg
             self._delivery = Delivery()
             self._running += 1
             outcome = await self._resumed(msg, found, delivery)
@@ -387,6 +392,10 @@ class Processing(ChainBuilder):
     def _lane_of(self, msg: Message) -> int:
         assert self._key is not None
         return zlib.crc32(str(self._key(msg)).encode()) % len(self._turns)
+
+
+def _is_drop(found: Message | Stopped) -> bool:
+    return type(found) is Stopped and type(found.error) is Dropped
 
 
 def _state_of(exc: Exception) -> State:

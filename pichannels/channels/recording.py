@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import traceback
 from collections.abc import Awaitable
 from typing import Any, Protocol
@@ -50,7 +49,7 @@ class JournalRecorder:
         self.in_progress.add(ticket.seq)
         try:
             # Whoever gives up waiting must not take the result from others.
-            await asyncio.shield(ticket.durable)
+            await ticket.written()
         except BaseException:
             self.leave(delivery)
             raise

@@ -20,7 +20,7 @@ class Ticket:
         error: why it could not be written, or None.
     """
 
-    __slots__ = ("_future", "channel_id", "error", "is_done", "seq", "size")
+    __slots__ = ("_future", "_futures", "channel_id", "error", "is_done", "seq", "size")
 
     def __init__(self, seq: int, channel_id: int, size: int) -> None:
         self.seq = seq
@@ -29,6 +29,7 @@ class Ticket:
         self.is_done = False
         self.error: JournalError | None = None
         self._future: asyncio.Future[None] | None = None
+        self._futures: list[asyncio.Future[None]] | None = None
 
     @property
     def durable(self) -> asyncio.Future[None]:
@@ -37,17 +38,26 @@ class Ticket:
         Made when it is first asked for, in the event loop.
         """
         if self._future is None:
-            self._future = asyncio.get_running_loop().create_future()
-            if self.is_done:
-                conclude(self._future, self.error)
+            self._future = self.written()
         return self._future
 
+    def written(self) -> asyncio.Future[None]:
+        """The same as `durable`, for one who waits alone and may give up."""
+        future = asyncio.get_running_loop().create_future()
+        if self.is_done:
+            conclude(future, self.error)
+        elif self._futures is None:
+            self._futures = [future]
+        else:
+            self._futures.append(future)
+        return future
+
     def conclude(self, error: JournalError | None) -> None:
-        """Tell the waiting one, if any, how it ended."""
+        """Tell those who wait how it ended."""
         self.is_done = True
         self.error = error
-        if self._future is not None:
-            conclude(self._future, error)
+        for future in self._futures or ():
+            conclude(future, error)
 
 
 def conclude(future: asyncio.Future[None], error: JournalError | None) -> None:

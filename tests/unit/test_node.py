@@ -304,7 +304,7 @@ async def test_reset_forgets_mocks_counters_and_records() -> None:
     node.record()
     node.mock(output=message(0))
     await node.handle(message(1))
-    node.tally.processed = 3
+    node.tally.add()
     node.reset_test()
     assert (node.last_input(), node.last_output(), node.processed) == (None, None, 0)
     assert (await node.handle(message(1))).payload == [1, 7]
