@@ -12,8 +12,8 @@ import msgspec
 
 from pichannels import codecs
 from pichannels.errors import CodecError
+from pichannels.exporting import write_lines
 from pichannels.message import Message
-from pichannels.testing.stored import write_lines
 from pichannels.values import Sample
 
 __all__ = ["UPDATE_VARIABLE", "assert_messages_match"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from pichannels.errors import CodecError, UsageError
+from pichannels.errors import UsageError
+from pichannels.exporting import line_of, read_entries, write_lines
 from pichannels.journal.query import Query
 from pichannels.journal.reader import Reader
 from pichannels.journal.search import search
@@ -33,15 +34,14 @@ def export_messages(
 ) -> int:
     """Write messages into a file, one line of JSON each; how many.
 
-    The file is complete or not there; folders are made.
+    The file is complete or not there, compressed if its name ends in `.gz`; folders
+    are made. `pichannels.exporting.export` writes all of a store.
 
     Raises:
         CodecError: a message holds a type without codec.
         OSError: the file cannot be written.
     """
-    lines = [message_of(entry).to_json() for entry in entries]
-    write_lines(Path(path), lines)
-    return len(lines)
+    return write_lines(path, (line_of(entry) for entry in entries))
 
 
 async def read_messages(
@@ -77,14 +77,6 @@ async def read_messages(
 def message_of(entry: Message | Entry) -> Message:
     """The message, or the one in the entry."""
     return entry if isinstance(entry, Message) else entry["message"]
-
-
-def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write a text file so that it is complete or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".new")
-    draft.write_text("".join(f"{line}\n" for line in lines), "utf-8", newline="\n")
-    draft.replace(path)
 
 
 def _refuse(filters: dict[str, Any], source: object) -> None:
@@ -123,14 +115,4 @@ async def _from_journal(
 
 
 def _from_file(path: Path) -> list[Message]:
-    return list(_parsed(path, path.read_text("utf-8").splitlines()))
-
-
-def _parsed(path: Path, lines: list[str]) -> Iterator[Message]:
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            yield Message.from_json(line)
-        except CodecError as exc:
-            raise CodecError(f"{path}, line {number}: {exc}") from exc
+    return [entry["message"] for entry in read_entries(path)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,8 +63,8 @@ async def restart(journal: Journal, hands: Hands, hours: float) -> None:
     await journal.open()
 
 
-async def reopened(path: Path, **options: float) -> Journal:
-    journal = Journal(path, **options)  # type: ignore[arg-type]
+async def reopened(path: Path, **options: Any) -> Journal:
+    journal = Journal(path, **options)
     await journal.open()
     return journal
 
@@ -157,3 +158,21 @@ async def test_numbers_go_on_when_everything_was_deleted(
     await journal.close()
     await journal.open()
     assert journal.append("a", Message()).seq == last + 1
+
+
+async def test_a_state_can_have_an_age_of_its_own(tmp_path: Path, hands: Hands) -> None:
+    journal = await reopened(tmp_path / "j", state_ages={"dropped": DAY, "error": None})
+    dropped = await fill(journal, 3, State.DROPPED)
+    kept = [
+        *await fill(journal, 2, State.PROCESSED),
+        *await fill(journal, 2, State.ERROR),
+    ]
+    await restart(journal, hands, 2)
+    hands.seconds += DAY + 60
+    await until(lambda: journal.statistics().used_bytes < 5_000)
+    assert [record.seq for record in await journal.search("a", count=99)] == kept
+    hands.seconds += 100 * DAY
+    await until(lambda: journal.statistics().used_bytes < 3_000)
+    assert [r.state for r in await journal.search("a", count=99)] == ["error"] * 2
+    assert (await journal.verify(), len(dropped)) == ([], 3)
+    await journal.close()

@@ -7,6 +7,8 @@ import pytest
 from msgstore.memory import MemoryMessageStore, MemoryMessageStoreFactory
 from pichannels.errors import MessageNotFound, UsageError
 from pichannels.message import Message
+from pichannels.retention import Retention
+from pichannels.testing import ManualClock
 
 
 async def keep(store: MemoryMessageStore, count: int) -> list[str]:
@@ -46,3 +48,34 @@ async def test_what_is_taken_up_again_is_not_forgotten() -> None:
 def test_a_limit_below_one_is_refused() -> None:
     with pytest.raises(UsageError):
         MemoryMessageStoreFactory(limit=0)
+
+
+async def test_the_size_of_the_retention_bounds_memory() -> None:
+    retention = Retention(size=1000)
+    store = MemoryMessageStoreFactory(retention=retention).get_store("a")
+    for _ in range(10):
+        id = await store.store(Message(payload="x" * 300))
+        assert id is not None
+        await store.change_message_state(id, "processed")
+    assert await store.total() == 3
+
+
+async def test_what_is_too_old_goes_while_messages_come() -> None:
+    with ManualClock() as clock:
+        store = MemoryMessageStoreFactory(retention=Retention(age=60)).get_store("a")
+        for id in await keep(store, 3):
+            await store.change_message_state(id, "processed")
+        clock.advance(120)
+        await keep(store, 1)
+        assert await store.total() == 1
+
+
+async def test_pruning_deletes_what_is_not_to_be_kept() -> None:
+    with ManualClock() as clock:
+        store = MemoryMessageStoreFactory().get_store("a")
+        first, second = await keep(store, 2)
+        await store.change_message_state(first, "processed")
+        clock.advance(120)
+        assert await store.prune(Retention(age=60), dry_run=True) == 1
+        assert await store.prune(Retention(age=60)) == 1
+        assert [entry["id"] for entry in await store.search()] == [second]

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from msgstore.sqlite import SQLiteMessageStoreFactory
-from pichannels.errors import CodecError, UsageError
+from pichannels.errors import CodecError, SettingsError, UsageError
 from pichannels.journal import Journal
 from pichannels.message import Message
+from pichannels.retention import Retention
 from pichannels.states import State
 
 
@@ -102,3 +103,24 @@ def spoil(path: Path) -> None:
     conn.execute("UPDATE body SET data = x'c1' WHERE seq = 1")
     conn.commit()
     conn.close()
+
+
+async def test_pruning_deletes_by_age_size_and_state(tmp_path: Path) -> None:
+    store = SQLiteMessageStoreFactory(tmp_path / "h.db").get_store("a")
+    await store.start()
+    for number, state in enumerate(["processed", "dropped", "error", "processed"]):
+        msg = Message(payload="x" * 1000)
+        msg.ticks = number
+        id = await store.store(msg)
+        assert id is not None
+        await store.change_message_state(id, state)
+    retention = Retention(age=None, size=2500, states={"dropped": 1, "error": None})
+    assert await store.prune(retention, dry_run=True) == 2
+    assert await store.prune(retention) == 2
+    assert [entry["state"] for entry in await store.search()] == ["error", "processed"]
+    await store.stop()
+
+
+def test_a_shared_journal_has_a_retention_of_its_own() -> None:
+    with pytest.raises(SettingsError, match="path of its own"):
+        SQLiteMessageStoreFactory(retention=Retention())
