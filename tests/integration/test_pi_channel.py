@@ -18,7 +18,7 @@ from pichannels.events import Event
 from pichannels.journal import Journal
 from pichannels.manifest import decode_manifest
 from pichannels.message import Message
-from pichannels.node import BaseNode
+from pichannels.node import BaseNode, Pending
 from pichannels.retry import RetryPolicy
 from pichannels.simulator import Plant, Simulator
 from pichannels.values import DigitalState, Sample
@@ -297,3 +297,49 @@ def test_a_url_that_is_none_is_told(url: str) -> None:
 def test_tags_that_are_none_are_told(tags: list[Any]) -> None:
     with pytest.raises(UsageError, match="tags"):
         PIWebChannel("plant", url="https://pi/piwebapi", tags=tags)
+
+
+class Gate(BaseNode):
+    """A sink that acknowledges nothing until it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__(name="gate")
+        self.open = asyncio.Event()
+
+    def process(self, msg: Message) -> Pending:
+        return Pending(msg, self.open.wait())
+
+
+async def test_intake_without_room_closes_the_channel_and_comes_back(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path / "journal.sqlite", budget=20_000)
+    await journal.open()
+    channel = PIWebChannel(
+        "plant",
+        url=simulator.url,
+        tags=[QUIET],
+        initial_values=False,
+        buffer_bytes=2_000,
+        max_block=0.2,
+        reconnect=SOON,
+    )
+    gate, sink = Gate(), Sink()
+    channel.add(decode.PI(), sink, gate)
+    channel.attach(journal=journal)
+    watched = Watched(channel, sink, journal)
+    await channel.start()
+    await watched.event("pi.connected")
+    closed = asyncio.create_task(simulator.disconnected())
+    while not closed.done():
+        simulator.push(QUIET, 1.0)
+        simulator.tick()
+        await asyncio.sleep(0)
+    gate.open.set()
+    lost = await watched.event("pi.lost")
+    await watched.event("pi.connected", 2)
+    simulator.push(QUIET, 2.0)
+    await sink.until(lambda: 2.0 in sink.values)
+    await channel.stop()
+    await journal.close()
+    assert lost.facts["reason"] == "backpressure"
