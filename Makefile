@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: start test faults bench clean
+.PHONY: start test bench clean
 
 start: $(VENV)/.installed
 	$(BIN)/pichannels start
