@@ -12,6 +12,7 @@ import msgspec
 from pichannels.errors import DecodeError
 from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.requests import APIRequest
+from pichannels.piwebasync.responses import HTTPResponse
 from pichannels.piwebasync.splitting import URL_LIMIT, Part, split
 from pichannels.piwebasync.timed_values import error_text
 
@@ -30,6 +31,8 @@ MULTIPLE_LIMIT: Final = 500
 T = TypeVar("T")
 R = TypeVar("R")
 
+_UNUSABLE: Final = 400
+_MOST_REFUSED: Final = 100
 _MISSING: Final = {"Errors": ["it is missing in PI's answer"]}
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -92,6 +95,9 @@ async def fetch_multiple(
 ) -> Found[T]:
     """The objects of many WebIDs or paths; one without costs no other.
 
+    A request that the server does not understand (400) is asked in halves, so that
+    the item that spoils it is found, as long as these are few.
+
     `build` makes the `multiple` request for some of `wanted`.
 
     Raises:
@@ -99,18 +105,51 @@ async def fetch_multiple(
         HTTPStatusError: a request as a whole was refused.
         DecodeError: an answer was not understood.
     """
-    limit = asyncio.Semaphore(concurrency)
-
-    async def ask(part: Part) -> Found[T]:
-        async with limit:
-            response = await client.get(part.request)
-        response.raise_for_status()
-        return parse_multiple(response.raw_response, part.items, kind)
-
     unique = list(dict.fromkeys(wanted))
     parts = split(build, unique, url_limit=url_limit, max_items=max_items)
+    asking = _Asking(client, build, kind, asyncio.Semaphore(concurrency))
+    return _joined(await all_of(asking.ask(part) for part in parts))
+
+
+class _Asking(Generic[T]):
+    """One call of `fetch_multiple`."""
+
+    def __init__(
+        self,
+        client: HTTPClient,
+        build: Callable[[Sequence[str]], APIRequest],
+        kind: type[T],
+        limit: asyncio.Semaphore,
+    ) -> None:
+        self._client = client
+        self._build = build
+        self._kind = kind
+        self._limit = limit
+        self._refused = 0
+
+    async def ask(self, part: Part) -> Found[T]:
+        """What the answer to one request holds."""
+        async with self._limit:
+            response = await self._client.get(part.request)
+        if response.status_code == _UNUSABLE and self._refused < _MOST_REFUSED:
+            self._refused += 1
+            return await self._ask_halves(part.items, response)
+        response.raise_for_status()
+        return parse_multiple(response.raw_response, part.items, self._kind)
+
+    async def _ask_halves(self, items: list[str], refused: HTTPResponse) -> Found[T]:
+        """What two smaller requests give, as one item may have spoilt the whole."""
+        half = len(items) // 2
+        if not half:
+            reason = "; ".join(refused.error_messages) or "PI refuses it"
+            return Found(failures={items[0]: reason})
+        parts = (Part(some, self._build(some)) for some in (items[:half], items[half:]))
+        return _joined([await self.ask(part) for part in parts])
+
+
+def _joined(answers: Iterable[Found[T]]) -> Found[T]:
     found: Found[T] = Found()
-    for answer in await all_of(ask(part) for part in parts):
+    for answer in answers:
         found.objects |= answer.objects
         found.failures |= answer.failures
     return found

@@ -140,12 +140,13 @@ class _Search:
     ) -> dict[Tag, Any]:
         """The points or attributes of tags, by WebID where they have one."""
         known: dict[Tag, Any] = {}
-        for field in ("web_id", "path"):
-            wanted = {
-                tag: str(getattr(tag, field))
-                for tag in tags
-                if (field == "web_id") == bool(tag.web_id)
-            }
+        by_web_id = {tag: tag.web_id for tag in tags if tag.web_id}
+        rest = [tag for tag in tags if not tag.web_id]
+        by_path = {tag: tag.path for tag in rest if tag.path.startswith("\\\\")}
+        for tag in rest:
+            if tag not in by_path:
+                self.found.failures[tag] = "it has neither a WebID nor a path"
+        for wanted in (by_web_id, by_path):
             if not wanted:
                 continue
             answer = await fetch(
