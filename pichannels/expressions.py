@@ -22,6 +22,7 @@ from operator import attrgetter
 from typing import Any, Final, Literal, NoReturn
 
 from pichannels.errors import MessageError, SettingsError, nearest
+from pichannels.fingerprint import Defined
 from pichannels.values import DigitalState
 
 __all__ = ["Expression", "Subject", "names_of", "parse_expression"]
@@ -64,24 +65,29 @@ _WORDS: Final[dict[type[ast.AST], str]] = {
 }
 
 
-class Expression:
-    """A condition that was read from text; call it with its subject.
+class Expression(Defined):
+    """A condition in text; call it with its subject.
+
+    Args:
+        text: as it is written.
+        subject: what it is about: a `sample` or a `message`.
 
     Attributes:
-        text: as it was written.
-        subject: what it is about: a `sample` or a `message`.
         names: the names of the subject that it asks for.
         is_constant: whether its result depends on nothing.
+
+    Raises:
+        SettingsError: it is none, or uses something that is not allowed; tells
+            what, where, and the nearest name that is known.
     """
 
-    def __init__(
-        self, text: str, subject: Subject, evaluate: Getter, names: frozenset[str]
-    ) -> None:
+    def __init__(self, text: str, subject: Subject) -> None:
+        reader = _Reader(text, subject)
+        self._evaluate = reader.read(_parsed(text))
         self.text = self.__name__ = text
         self.subject = subject
-        self.names = names
-        self.is_constant = not names
-        self._evaluate = evaluate
+        self.names = frozenset(reader.names)
+        self.is_constant = not self.names
 
     def __call__(self, subject: Any) -> Any:
         """What it gives for a sample or message.
@@ -111,9 +117,12 @@ def parse_expression(text: str, subject: Subject) -> Expression:
     """Read an expression about a sample or a message.
 
     Raises:
-        SettingsError: it is none, or uses something that is not allowed; tells
-            what, where, and the nearest name that is known.
+        SettingsError: as for `Expression`.
     """
+    return Expression(text, subject)
+
+
+def _parsed(text: str) -> ast.expr:
     if len(text) > _LONGEST:
         raise SettingsError(
             f"this expression has {len(text)} characters; write a function in Python",
@@ -122,14 +131,11 @@ def parse_expression(text: str, subject: Subject) -> Expression:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(text.strip(), mode="eval")
+            return ast.parse(text.strip(), mode="eval").body
     except SyntaxError as exc:
         _refuse(text, f"this is no expression: {exc.msg}")
     except (ValueError, MemoryError, RecursionError) as exc:
         _refuse(text, "this is no expression", exc)
-    reader = _Reader(text, subject)
-    evaluate = reader.read(tree.body)
-    return Expression(text, subject, evaluate, frozenset(reader.names))
 
 
 def names_of(subject: Subject) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from pichannels.project import Project, load
+from pichannels.reload.definition import define
 from pichannels.testing import ProjectUnderTest, Replay
 
 ROOT = Path(__file__).parent.parent
@@ -61,3 +62,8 @@ def test_the_lines_of_all_parts_are_known(in_yaml: Project) -> None:
     text = file.read_text("utf-8").splitlines()
     place, line = in_yaml.origins["plant.bad.publish_bad"].rsplit(":", 1)
     assert (Path(place), "bad.jsonl" in text[int(line) - 1]) == (file, True)
+
+
+def test_a_reload_sees_no_change_where_there_is_none() -> None:
+    path = ROOT / "examples" / "yaml" / "settings.py"
+    assert define(load(path)) == define(load(path))

@@ -52,9 +52,10 @@ def _loaded(plugin: Plugin) -> click.Command:
     if isinstance(found, click.Command):
         return found
     raise SettingsError(
-        f"the plug-in {plugin.name!r} is a {type(found).__name__}, and no command",
+        f"the plug-in {plugin.name!r} is no command",
         file=f"{plugin.distribution} {plugin.version}",
         key=plugin.value,
+        found=type(found).__name__,
         allowed="a click command or group",
     )
 

@@ -208,9 +208,7 @@ def _always(condition: Any) -> bool | None:
 
 RULES: Final = (
     Rule("PC101", "unused branch", _unused_branches),
-    Rule(
-        "PC102", "numeric sink without a policy for system states", _states_as_numbers
-    ),
+    Rule("PC102", "numeric sink that may get system states", _states_as_numbers),
     Rule(CLEAR_SECRET, "secret in clear", find_clear_secrets),
     Rule("PC104", "unreachable node", _unreachable),
 )
