@@ -26,6 +26,7 @@ from pichannels.errors import (
     UsageError,
 )
 from pichannels.message import Message
+from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import Secret, reveal_in_thread
 from pichannels.values import TICKS_PER_SECOND, ticks_from_datetime
@@ -139,6 +140,23 @@ class HTTP(QueueingSink):
         """Counts of values, of requests and of those that failed."""
         return super().statistics() | {"requests": self.requests}
 
+    async def probe(self) -> list[Finding]:
+        """Look whether the server answers, by HEAD, which changes nothing there."""
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=self._timeout) as session,
+                session.head(
+                    self.url,
+                    headers=await self._credentials(),
+                    ssl=self._ssl,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                return [_answered(self.target, response.status)]
+        except (aiohttp.ClientError, OSError, RetryLater) as exc:
+            reason = str(exc) or type(exc).__name__
+            return [Finding(False, "server", f"{self.target}: {reason}")]
+
     async def stop(self) -> None:
         """Send what is queued and close the connections."""
         await super().stop()
@@ -247,6 +265,16 @@ class HTTP(QueueingSink):
         if 300 <= status < 400:
             answer = f"it has moved to {response.headers.get('Location', '?')}"
         raise RequestRefused(self.target, status, answer)
+
+
+def _answered(target: str, status: int) -> Finding:
+    # HEAD itself may be refused: only what concerns any request tells something.
+    text = f"{target} answers (HEAD: {status})"
+    if status in (401, 403):
+        return Finding(False, "server", f"{text}: it does not accept the login")
+    if status in (502, 503, 504):
+        return Finding(False, "server", f"{text}: what is behind it does not work")
+    return Finding(True, "server", text)
 
 
 def _target(url: Any) -> str:

@@ -39,6 +39,7 @@ __all__ = [
     "Engine",
     "StartError",
     "make_journal",
+    "make_simulator",
     "opened_stores",
     "tune_collector",
 ]
@@ -174,14 +175,7 @@ class Engine:
     async def _start_simulator(self, config: SimulatorConfig) -> None:
         # What is edited and deleted there belongs to one plant and its clock.
         kept = f"simulator-{config.seed}-{config.tags}-{config.speed:g}.jsonl"
-        simulator = Simulator(
-            Plant(config.seed, config.tags),
-            config.host,
-            config.port,
-            poll=config.poll,
-            speed=config.speed,
-            state=self.data_dir / kept,
-        )
+        simulator = make_simulator(config, self.data_dir / kept)
         self._parts.push_async_callback(simulator.close)
         try:
             await simulator.open()
@@ -414,6 +408,22 @@ async def _is_first(task: asyncio.Task[None], event: asyncio.Event) -> bool:
     await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     return task.done()
+
+
+def make_simulator(config: SimulatorConfig, state: Path | None = None) -> Simulator:
+    """The simulator that the settings describe, not open yet.
+
+    Args:
+        state: the file that keeps what is edited there.
+    """
+    return Simulator(
+        Plant(config.seed, config.tags),
+        config.host,
+        config.port,
+        poll=config.poll,
+        speed=config.speed,
+        state=state,
+    )
 
 
 def make_journal(

@@ -80,6 +80,8 @@ class Project:
         self.path = path
         self.files = declared.files if declared else []
         self.origins = declared.origins if declared else {}
+        self.given: Mapping[str, Any] = {}
+        """The settings as the file has them, before they were checked."""
         if message_store is not None:
             _give_stores(self.channels, message_store)
 
@@ -184,7 +186,9 @@ def _build(values: Mapping[str, Any], file: Path) -> Project:
         )
     if problems:
         raise SettingsProblems(problems)
-    return Project(list(channels or ()), config, file, store, declared)
+    project = Project(list(channels or ()), config, file, store, declared)
+    project.given = values
+    return project
 
 
 def _with_declared(channels: Any, file: Path) -> tuple[Any, list[str], Declared]:

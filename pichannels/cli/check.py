@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import click
 
 from pichannels.cli.common import ExitCode, common_options, json_option, load_project
-from pichannels.cli.output import complain, say, say_json
+from pichannels.cli.connecting import probe_project
+from pichannels.cli.output import complain, say, say_findings, say_json
 from pichannels.config import SettingsProblems
 from pichannels.errors import SettingsError
 from pichannels.lints import lint
@@ -23,13 +25,24 @@ __all__ = ["check"]
     metavar="CODE",
     help="With --strict: a rule that does not count, such as PC102.",
 )
+@click.option(
+    "--connect", is_flag=True, help="Also look whether sources and sinks are there."
+)
 @common_options
 @json_option
 @click.pass_context
 def check(
-    ctx: click.Context, strict: bool, ignore: tuple[str, ...], as_json: bool
+    ctx: click.Context,
+    /,
+    strict: bool,
+    ignore: tuple[str, ...],
+    connect: bool,
+    as_json: bool,
 ) -> None:
     """Load the project and tell all that is wrong with it; nothing is started.
+
+    With --connect servers are asked whether they take us, have the tags and show
+    the right time, and sinks whether they can be written to; nothing is written.
 
     Exit code 0 when all is well, 1 when there are problems, or with --strict
     findings.
@@ -44,17 +57,24 @@ def check(
         ctx.exit(ExitCode.FAILED)
     channels = [channel.name for channel in project.all_channels()]
     findings = lint(project, ignore) if strict else []
+    places = asyncio.run(probe_project(project)) if connect else []
+    is_connected = all(found.ok for place in places for found in place.findings)
     if as_json:
-        told = {"ok": not findings, "problems": [], "channels": channels}
-        say_json({**told, "findings": findings} if strict else told)
+        is_ok = not findings and is_connected
+        told = {"ok": is_ok, "problems": [], "channels": channels}
+        told |= {"findings": findings} if strict else {}
+        say_json(told | ({"connections": places} if connect else {}))
     elif findings:
         for finding in findings:
             complain(str(finding))
         complain(_counted(len(findings), "finding"))
-    else:
+    elif is_connected:
         number = _counted(len(channels), "channel")
         say(f"{project.path}: all is well, {number}")
-    if findings:
+    for place in () if as_json else places:
+        say(f"{place.name} ({place.kind})")
+        say_findings(place.findings)
+    if findings or not is_connected:
         ctx.exit(ExitCode.FAILED)
 
 

@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from pichannels.probes import Finding
+from pichannels.values import DigitalState, Sample, ValueFailure
 
 __all__ = [
     "complain",
+    "readable",
     "say",
     "say_bytes",
     "say_csv",
@@ -24,6 +26,7 @@ __all__ = [
     "say_json",
     "say_line",
     "say_table",
+    "value_text",
 ]
 
 _WIDTH_OF_FILES: Final = 160
@@ -76,6 +79,24 @@ def say_findings(findings: Iterable[Finding]) -> None:
     for finding in findings:
         mark = "ok" if finding.ok else "!!"
         say(f"  {mark}  {finding.what:<12}  {finding.text}")
+
+
+def readable(sample: Sample) -> str:
+    """One line for a sample: time, tag, value, and what is unusual about it."""
+    units = "" if isinstance(sample.value, DigitalState) else sample.units
+    marks = [] if sample.good else ["bad"]
+    flags = ("questionable", "substituted", "annotated")
+    marks += [name for name in flags if getattr(sample, name)]
+    shown = f"{value_text(sample.value)} {units}".rstrip()
+    more = f"  ({', '.join(marks)})" if marks else ""
+    return f"{sample.iso:<28}  {sample.tag.name:<24}  {shown}{more}"
+
+
+def value_text(value: Any) -> Any:
+    """The value of a sample, and the name of a state or the words of a failure."""
+    if isinstance(value, DigitalState):
+        return value.name
+    return value.message if isinstance(value, ValueFailure) else value
 
 
 def complain(text: str) -> None:

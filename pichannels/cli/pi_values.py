@@ -11,7 +11,14 @@ import click
 
 from pichannels.channels.tags import WEB_ID_TYPE, Stream, checked_tags, find_tags
 from pichannels.cli.common import json_option
-from pichannels.cli.output import complain, say, say_csv, say_line
+from pichannels.cli.output import (
+    complain,
+    readable,
+    say,
+    say_csv,
+    say_line,
+    value_text,
+)
 from pichannels.cli.pi import Connection, connected, pi, server_options
 from pichannels.errors import PichannelsError, UsageError
 from pichannels.piwebasync.exceptions import ChannelClosed, HTTPStatusError
@@ -26,9 +33,9 @@ from pichannels.piwebasync.parsing import (
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.splitting import URL_LIMIT, RecordedPager, split
 from pichannels.piwebasync.websocket import WebsocketClient
-from pichannels.values import DigitalState, Sample, Tag, ValueFailure
+from pichannels.values import Sample, Tag, ValueFailure
 
-__all__ = ["listen", "read"]
+__all__ = ["listen", "pi", "read"]
 
 Show = Callable[[Sequence[Sample]], None]
 
@@ -303,7 +310,7 @@ def _show_json(samples: Sequence[Sample]) -> None:
 
 def _show_text(samples: Sequence[Sample]) -> None:
     for sample in samples:
-        say(_line(sample))
+        say(readable(sample))
 
 
 def _facts(sample: Sample) -> dict[str, Any]:
@@ -318,29 +325,10 @@ def _cells(sample: Sample) -> list[Any]:
     return [
         sample.tag.name,
         sample.iso,
-        _text(sample.value),
+        value_text(sample.value),
         sample.units or sample.tag.units,
         sample.good,
         sample.questionable,
         sample.substituted,
         sample.annotated,
     ]
-
-
-def _text(value: Any) -> Any:
-    if isinstance(value, DigitalState):
-        return value.name
-    return value.message if isinstance(value, ValueFailure) else value
-
-
-def _line(sample: Sample) -> str:
-    value: Any = _text(sample.value)
-    units = "" if isinstance(sample.value, DigitalState) else sample.units
-    flags = [
-        name
-        for name in ("questionable", "substituted", "annotated")
-        if getattr(sample, name)
-    ]
-    marks = ([] if sample.good else ["bad"]) + flags
-    shown = f"{value} {units}".strip() + (f"  ({', '.join(marks)})" if marks else "")
-    return f"{sample.iso:<28}  {sample.tag.name:<24}  {shown}"

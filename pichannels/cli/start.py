@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from pichannels.cli.common import common_options, load_project, settings_folder
+from pichannels.cli.dry_run import rehearsed
 from pichannels.cli.logs import (
     change_logging,
     configure_logging,
@@ -24,7 +25,7 @@ from pichannels.cli.terminal import Screen, is_terminal
 from pichannels.cli.watch import RESTART, Watcher, is_supervised, supervise
 from pichannels.control.signals import ABORTED
 from pichannels.engine import Engine
-from pichannels.errors import SettingsError
+from pichannels.errors import SettingsError, UsageError
 from pichannels.events import Event
 from pichannels.project import Project
 
@@ -51,8 +52,13 @@ Run = Callable[[], Coroutine[Any, Any, bool]]
     is_flag=True,
     help="For developers: reload when files of the project change, or restart.",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Live values, but sinks only show what they would get; nothing is kept.",
+)
 @common_options
-def start(wait: bool, plain: bool, reload: bool) -> None:
+def start(wait: bool, plain: bool, reload: bool, dry_run: bool) -> None:
     """Run the project until SIGTERM or Ctrl-C.
 
     On a terminal tables show what it does, and the log scrolls above them.
@@ -60,22 +66,39 @@ def start(wait: bool, plain: bool, reload: bool) -> None:
     Messages in flight are finished first, within DRAIN_TIMEOUT of the settings. A
     second signal stops at once; nothing accepted is lost, it runs at the next start.
     """
+    if reload and dry_run:
+        raise UsageError("--reload and --dry-run do not go together")
     if reload and not is_supervised():
         sys.exit(supervise(settings_folder()))
     project = load_project()
-    engine = Engine(project, wait=wait)
-    engine.events.subscribe(partial(_log_as_reloaded, engine))
-    watcher = Watcher(engine) if reload else None
-    run = _run_plain if plain or not is_terminal() else _run_with_tables
-    if run(project, engine, watcher.run if watcher else engine.run_until_stopped):
-        if watcher and watcher.wants_restart:
-            sys.exit(RESTART)
+    if dry_run:
+        with rehearsed(project) as engine:
+            has_drained = _run(project, engine, plain, engine.run_until_stopped)
+    else:
+        has_drained = _run_for_real(project, plain, wait, reload)
+    if has_drained:
         say("stopped")
         return
     # Threads of nodes and libraries may never end by themselves.
     logging.shutdown()
     sys.stdout.flush()
     os._exit(ABORTED)
+
+
+def _run_for_real(project: Project, plain: bool, wait: bool, reload: bool) -> bool:
+    engine = Engine(project, wait=wait)
+    engine.events.subscribe(partial(_log_as_reloaded, engine))
+    watcher = Watcher(engine) if reload else None
+    run = watcher.run if watcher else engine.run_until_stopped
+    has_drained = _run(project, engine, plain, run)
+    if has_drained and watcher and watcher.wants_restart:
+        sys.exit(RESTART)
+    return has_drained
+
+
+def _run(project: Project, engine: Engine, plain: bool, run: Run) -> bool:
+    show = _run_plain if plain or not is_terminal() else _run_with_tables
+    return show(project, engine, run)
 
 
 def _run_plain(project: Project, engine: Engine, run: Run) -> bool:

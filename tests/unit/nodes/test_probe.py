@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer, unused_port
 
 from nodes import log, publish
 from pichannels.probes import Finding
@@ -56,3 +58,34 @@ async def test_most_nodes_have_no_other_side() -> None:
 )
 def test_nodes_tell_whether_messages_leave_there(node: object, is_sink: bool) -> None:
     assert getattr(node, "is_sink", None) is is_sink
+
+
+@pytest.mark.parametrize(
+    ("status", "is_ok", "told"),
+    [
+        (200, True, "answers (HEAD: 200)"),
+        (405, True, "answers (HEAD: 405)"),
+        (401, False, "it does not accept the login"),
+        (503, False, "what is behind it does not work"),
+    ],
+)
+async def test_a_web_server_is_asked_without_a_change(
+    status: int, is_ok: bool, told: str
+) -> None:
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.method)
+        return web.Response(status=status)
+
+    app = web.Application()
+    app.router.add_route("*", "/in", answer)
+    async with TestServer(app) as server:
+        (found,) = await publish.HTTP(str(server.make_url("/in"))).probe()
+    assert (found.ok, told in found.text, asked) == (is_ok, True, ["HEAD"])
+
+
+async def test_a_web_server_that_is_away_is_told() -> None:
+    url = f"http://127.0.0.1:{unused_port()}/in"
+    (found,) = await publish.HTTP(url).probe()
+    assert (found.ok, "Cannot connect" in found.text) == (False, True)

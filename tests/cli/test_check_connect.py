@@ -1,0 +1,86 @@
+"""`pichannels check --connect`: whether sources and sinks are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from aiohttp.test_utils import unused_port
+
+from pichannels.simulator import Plant
+from pichannels.testing.simulators import RunningSimulator
+from tests.cli.folders import Folder
+
+SETTINGS = """\
+from nodes import publish
+from pichannels.channels.pi import PIWebChannel
+
+live = PIWebChannel("live", url={url!r}, tags={tags!r}, auth=("op", {password!r}))
+live.add(publish.File({path!r}, name="keep"))
+CHANNELS = [live]
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningSimulator]:
+    with RunningSimulator(Plant(tags=50), auth=("op", "secret")) as found:
+        yield found
+
+
+def write(
+    folder: Folder,
+    server: RunningSimulator,
+    *tags: str,
+    password: str = "secret",
+    path: str = "out.jsonl",
+) -> None:
+    text = SETTINGS.format(
+        url=server.url, tags=list(tags), password=password, path=path
+    )
+    folder.write("settings.py", text)
+
+
+def test_all_that_is_there_is_told(empty: Folder, server: RunningSimulator) -> None:
+    write(empty, server, "UNIT1.BOILER.*")
+    result = empty.run("check", "--connect")
+    assert result.code == 0, result.err
+    assert "live (PIWebChannel)\n  ok  reachable" in result.out
+    assert "live.keep (File)\n  ok  file" in result.out
+    assert not (empty.path / "out.jsonl").exists()
+
+
+def test_missing_tags_are_named(empty: Folder, server: RunningSimulator) -> None:
+    write(empty, server, "UNIT1.BOILER.TEMP", "NOSUCH")
+    result = empty.run("check", "--connect")
+    assert result.code == 1
+    assert "!!  tags          1 found, 1 not: NOSUCH (" in result.out
+
+
+def test_a_refused_login_is_told_to_programs(
+    empty: Folder, server: RunningSimulator
+) -> None:
+    write(empty, server, "*", password="wrong", path="/dev/null/out.jsonl")
+    result = empty.run("check", "--connect", "--json")
+    found = {each["name"]: each["findings"] for each in result.json["connections"]}
+    assert (result.code, result.json["ok"]) == (1, False)
+    assert [each["ok"] for each in found["live"] + found["live.keep"]] == [False] * 2
+
+
+def test_without_it_nothing_is_asked(empty: Folder, server: RunningSimulator) -> None:
+    write(empty, server, "*", password="wrong")
+    assert empty.run("check").code == 0
+
+
+def test_the_embedded_simulator_runs_meanwhile(empty: Folder, unused: int) -> None:
+    text = SETTINGS.format(
+        url=f"http://127.0.0.1:{unused}/piwebapi", tags=["*"], password="", path="x"
+    )
+    empty.write("settings.py", f"{text}\nSIMULATOR = {{'port': {unused}}}\n")
+    result = empty.run("check", "--connect")
+    assert (result.code, "all 1,000 found" in result.out) == (0, True)
+
+
+@pytest.fixture
+def unused() -> int:
+    """A port on which nothing listens."""
+    return unused_port()
