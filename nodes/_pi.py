@@ -69,7 +69,7 @@ class PI(BaseNode):
         headers: Headers | None = None,
         verify: Verify = True,
         cert: Cert = None,
-        point_attributes: Sequence[str] = (),
+        point_attributes: str | Sequence[str] = (),
         limits: bool = False,
         ttl: float = 3600.0,
         first_wait: float = 5.0,
@@ -84,6 +84,8 @@ class PI(BaseNode):
         self.ttl = ttl
         self.first_wait = first_wait
         self._to = place_of(to, is_batch=True)
+        if isinstance(point_attributes, str):
+            point_attributes = (point_attributes,)
         self._point_attributes = tuple(name.lower() for name in point_attributes)
         self._limits = limits
         self._server: PIServer | None = None

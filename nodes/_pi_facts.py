@@ -13,8 +13,8 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from zlib import crc32
 
-from pichannels import clock
-from pichannels.errors import DecodeError, TryAgain
+from pichannels import clock, codecs
+from pichannels.errors import CodecError, DecodeError, TryAgain
 from pichannels.message import isolate
 from pichannels.piwebasync.exceptions import PIWebAsyncException
 from pichannels.piwebasync.facts import Facts, TagFacts
@@ -110,11 +110,19 @@ class FactCache:
         ttl: seconds for which facts are good; they are renewed before, if their
             tag still comes.
         first_wait: seconds that a message waits for a tag never met before.
+        room: for how many tags; with more, those are forgotten that do not come,
+            and all when that is not enough.
     """
 
     def __init__(
-        self, owner: Owner, of: Sequence[Any], ttl: float, first_wait: float
+        self,
+        owner: Owner,
+        of: Sequence[Any],
+        ttl: float,
+        first_wait: float,
+        room: int = _KEPT,
     ) -> None:
+        self._room = room
         self._owner = owner
         self._of = repr(of)
         self._ttl = ttl
@@ -151,7 +159,7 @@ class FactCache:
         return found
 
     def _met(self, tag: Tag) -> Entry:
-        if len(self._by_tag) >= _KEPT:
+        if max(len(self._by_tag), len(self._entries)) >= self._room:
             self._make_room()
         key = f"{tag.server}\0{tag.key or tag.path or tag.web_id or tag.name}"
         entry = self._entries.get(key)
@@ -172,8 +180,8 @@ class FactCache:
     def _make_room(self) -> None:
         """Forget the tags that did not come lately, or else all."""
         kept = {key: entry for key, entry in self._entries.items() if entry.is_met}
-        self._entries = kept if len(kept) < _KEPT // 2 else {}
-        self._unanswered = {}
+        self._entries = kept if len(kept) < self._room // 2 else {}
+        self._unanswered = {k: e for k, e in self._entries.items() if not e.at}
         self._by_tag = {}
 
     def may_come(self, entries: Iterable[Entry]) -> bool:
@@ -303,20 +311,34 @@ class FactCache:
 
     async def _save(self) -> None:
         self._saved = clock.monotonic()
-        dirty, self._dirty = self._dirty, set()
-        if not dirty:
+        if not self._dirty:
             return
-        kept: dict[int, dict[str, Any]] = {bucket: {} for bucket in dirty}
+        kept: dict[int, dict[str, Any]] = {bucket: {} for bucket in self._dirty}
         for key, entry in self._entries.items():
             bucket = _bucket(key)
             if bucket in kept and entry.at:
                 kept[bucket][key] = [entry.facts, entry.version, entry.at]
         for bucket, tags in kept.items():
-            self._dirty.add(bucket)
-            await self._owner.save_data(
-                f"facts:{bucket}", {"of": self._of, "tags": tags}
-            )
+            await self._save_bucket(f"facts:{bucket}", tags)
+            # Only now, so that a stop on the way loses none.
             self._dirty.discard(bucket)
+
+    async def _save_bucket(self, key: str, tags: Mapping[str, Any]) -> None:
+        try:
+            await self._owner.save_data(key, {"of": self._of, "tags": tags})
+        except CodecError:
+            # PI has names that are broken; they cost no other.
+            whole = {name: one for name, one in tags.items() if _is_whole(name, one)}
+            await self._owner.save_data(key, {"of": self._of, "tags": whole})
+
+
+def _is_whole(*values: Any) -> bool:
+    """Whether these can be kept."""
+    try:
+        codecs.encode(values)
+    except CodecError:
+        return False
+    return True
 
 
 def _bucket(key: str) -> int:

@@ -168,6 +168,23 @@ async def test_attributes_found_serve_a_restart_without_http(
         assert watched.paths == before and len(before) == 5
 
 
+async def test_facts_serve_a_restart_without_http(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with running(simulator, tmp_path, Element(BOILER)) as watched:
+        await simulator.connected()
+        simulator.push(TEMP, 1.0)
+        await watched.value(1.0)
+    await simulator.disconnected()
+    simulator.faults.status(503, count=None, path="multiple")
+    async with running(simulator, tmp_path, Element(BOILER)) as watched:
+        await simulator.connected()
+        simulator.push(TEMP, 2.0)
+        msg = await watched.value(2.0)
+    facts = msg.meta["tags"][NAME]
+    assert (facts["categories"], facts["meta_version"]) == (["Measurement"], 1)
+
+
 @pytest.mark.parametrize(
     "tag",
     [
