@@ -73,7 +73,11 @@ class MessageFunction(BaseNode):
 
     changes: ClassVar = frozenset({"content_type", "ctx", "meta", "payload", "uuid"})
 
-    def __init__(self, function: Callable[[Message], Any], **options: Any) -> None:
+    def __init__(
+        self,
+        function: Callable[[Message], Message | Awaitable[Message | None] | None],
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self._function = _named(self, function)
 

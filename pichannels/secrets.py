@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
 from pichannels.errors import SettingsError, nearest
+from pichannels.fingerprint import Defined
 
 __all__ = ["Secret", "expand", "reveal", "reveal_in_thread"]
 
@@ -42,13 +43,11 @@ class _Reference(NamedTuple):
         return f"{self.kind}:{self.name}" + (f"/{self.user}" if self.user else "")
 
 
-class Secret:
+class Secret(Defined):
     """A text that is looked up when it is used, and never shown.
 
     Make it with `Secret.env`, `Secret.file` or `Secret.keyring`.
     """
-
-    __slots__ = ("_parts",)
 
     def __init__(self, *parts: str | _Reference) -> None:
         self._parts = parts

@@ -110,8 +110,10 @@ def _function(args: Sequence[Any]) -> Kind:
     if takes == [str]:
         return code.Converter()
     first = takes[0] if takes else None
-    is_plain = _is_hashable(first) and len(takes) == 1
-    return code.Function(_SUBJECTS.get(first) if is_plain else None)
+    # An expression gives values, and never a message.
+    gives = args[1] if len(args) == 2 else Any
+    is_expression = len(takes) == 1 and gives in (Any, bool, object)
+    return code.Function(_SUBJECTS.get(first) if is_expression else None)
 
 
 def _of_class(kind: Any, args: Sequence[Any]) -> Kind:

@@ -44,7 +44,12 @@ class PythonObject(Kind):
         return found
 
     def _check(self, found: Any, at: At) -> None:
-        if self._kind is not None and not isinstance(found, self._kind):
+        try:
+            is_right = self._kind is None or isinstance(found, self._kind)
+        except TypeError:
+            # Protocols cannot tell; the constructor will.
+            return
+        if not is_right and self._kind is not None:
             kind = type(found).__name__
             raise at.problem(f"{at.value} is a {kind}", allowed=self._kind.__name__)
 

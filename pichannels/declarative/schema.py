@@ -101,7 +101,8 @@ def _named(
 ) -> Schema:
     """A name alone, or one name with options."""
     classes = catalogue.names(family)
-    signatures = {n: Signature(kind, [*hidden]) for n, kind in classes.items()}
+    all_found = {n: Signature(kind, [*hidden]) for n, kind in classes.items()}
+    signatures = {n: each for n, each in all_found.items() if each.is_for_yaml}
     alone = [name for name, found in signatures.items() if not found.missing(())]
     options = {name: _options(found) for name, found in signatures.items()}
     return {

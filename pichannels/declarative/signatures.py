@@ -11,8 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from pichannels.declarative.annotations import arguments_in, kind_for
+from pichannels.declarative.code import PythonObject
 from pichannels.declarative.compound import Field, ListOf
-from pichannels.declarative.kinds import Context, Kind
+from pichannels.declarative.kinds import Context
 from pichannels.declarative.source import At, Problems
 from pichannels.errors import SettingsError, nearest
 
@@ -43,7 +44,7 @@ class Signature:
             if init is None or base is object:
                 continue
             parameters = list(inspect.signature(init).parameters.values())[1:]
-            self._add(base, init, parameters, without)
+            self._add(base, init, parameters, {*without, *self.fields})
             if not any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
                 break
 
@@ -57,9 +58,10 @@ class Signature:
         helps = arguments_in(base.__doc__ or "")
         hints = _hints(init)
         own: list[str] = []
+        is_above = bool(self.fields)
         for parameter in parameters:
             name = parameter.name
-            if name in without or name in self.fields or _is_passed_on(parameter):
+            if name in without or _is_passed_on(parameter):
                 continue
             kind = kind_for(hints.get(name, Any))
             if parameter.kind is Parameter.VAR_POSITIONAL:
@@ -68,7 +70,16 @@ class Signature:
                 kind = ListOf(kind)
             elif parameter.kind in _POSITIONAL:
                 own.append(name)
-            self.fields[name] = _field(parameter, kind, helps.get(name, ""))
+            if is_above and _is_needed(parameter):
+                # Either the class gives it by itself, or its constructor misses it.
+                if type(kind) is not PythonObject:
+                    self.fields[name] = Field(kind, False, helps.get(name, ""))
+                continue
+            default = (
+                None if parameter.default is Parameter.empty else parameter.default
+            )
+            is_needed = _is_needed(parameter)
+            self.fields[name] = Field(kind, is_needed, helps.get(name, ""), default)
 
     def read(self, options: Mapping[Any, At], context: Context) -> _Read:
         """The options as Python values, and what is wrong with them."""
@@ -91,6 +102,14 @@ class Signature:
             f"{self.made.__name__} has no option {key!r}{hint}",
             allowed=", ".join(self.fields) or "no options",
             at_key=True,
+        )
+
+    @property
+    def is_for_yaml(self) -> bool:
+        """Whether it needs nothing that only Python can make."""
+        return not any(
+            field.is_required and type(field.kind) is PythonObject
+            for field in self.fields.values()
         )
 
     def missing(self, options: Collection[Any]) -> list[str]:
@@ -119,10 +138,9 @@ class _Read(msgspec.Struct, frozen=True):
     problems: Problems
 
 
-def _field(parameter: Parameter, kind: Kind, help: str) -> Field:
+def _is_needed(parameter: Parameter) -> bool:
     is_empty = parameter.default is Parameter.empty
-    is_needed = is_empty and parameter.kind is not Parameter.VAR_POSITIONAL
-    return Field(kind, is_needed, help, None if is_empty else parameter.default)
+    return is_empty and parameter.kind is not Parameter.VAR_POSITIONAL
 
 
 def _is_passed_on(parameter: Parameter) -> bool:

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from pichannels.errors import SettingsError
+from pichannels.fingerprint import Fingerprinter
 from pichannels.secrets import Secret, expand, reveal, reveal_in_thread
 
 PASSWORD = "pa55w0rd"
@@ -189,3 +190,9 @@ def test_files_are_relative_to_the_folder(tmp_path: Path) -> None:
 def test_references_that_are_none_are_told(text: str, told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         expand(text)
+
+
+def test_a_reload_sees_where_a_secret_has_changed() -> None:
+    texts = ["${env:A}", "${env:B}", "x ${env:A}", "y ${env:A}"]
+    prints = {Fingerprinter("settings").text(expand(text)) for text in texts}
+    assert len(prints) == len(texts)

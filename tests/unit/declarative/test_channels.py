@@ -263,3 +263,33 @@ def test_lines_of_parts_are_known(folder: Folder) -> None:
     project = folder.declare("channels:\n- name: a\n  nodes:\n  - log.Log\n")
     file = Path(folder.path, "channels", "a.yaml")
     assert project.origins == {"a": f"{file}:2", "a.Log": f"{file}:4"}
+
+
+SOURCES = """\
+from pichannels.channels.base import BaseChannel
+
+class Every(BaseChannel):
+    def __init__(self, *args, seconds: float, unit: str, **options):
+        super().__init__(*args, **options)
+        self.seconds = seconds
+
+class Hourly(Every):
+    def __init__(self, *args, offset: float = 0.0, **options):
+        super().__init__(*args, seconds=3600.0, **options)
+        self.offset = offset
+"""
+
+
+def test_a_class_may_give_options_of_the_one_above(folder: Folder) -> None:
+    folder.write("own_sources.py", SOURCES)
+    project = folder.declare(
+        "channels: [{name: a, source: {own_sources.Hourly: {offset: 5, unit: s}}}]"
+    )
+    facts = vars(project.channels[0])
+    assert (facts["seconds"], facts["offset"]) == (3600.0, 5.0)
+
+
+def test_what_it_does_not_give_is_missed_by_its_constructor(folder: Folder) -> None:
+    folder.write("own_sources.py", SOURCES)
+    (problem,) = folder.problems("channels: [{name: a, source: own_sources.Hourly}]")
+    assert "missing 1 required keyword-only argument: 'unit'" in problem

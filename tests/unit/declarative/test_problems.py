@@ -129,6 +129,7 @@ def test_stores(folder: Folder, store: str, told: str) -> None:
         ("- python.Function: {function: {python: own.f}}", "no module of this project"),
         ("- python.Function: {function: {python: 3}}", "this is no dotted name"),
         ("- enrich.Table: {table: t.csv, types: {a: flot}}", "float, int, str, or"),
+        ("- python.MessageFunction: {function: payload}", "this is 'payload'; allowed"),
     ],
 )
 def test_nodes(folder: Folder, nodes: str, told: str) -> None:
