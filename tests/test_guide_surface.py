@@ -66,7 +66,6 @@ GUIDE = [
         "pichannels.channels.cron",
         "(*args, cron='', **kwargs)",
         {"start": "()"},
-        later=ISSUE_3,
     ),
     Printed(
         "HttpChannel",
@@ -176,16 +175,13 @@ GUIDE = [
         },
     ),
     Printed("NullMessageStoreFactory", "msgstore.null", "()", STORE_FACTORY),
-    Printed(
-        "FakeMessageStoreFactory", "msgstore.fake", "()", STORE_FACTORY, later=ISSUE_6
-    ),
+    Printed("FakeMessageStoreFactory", "msgstore.fake", "()", STORE_FACTORY),
     Printed("MemoryMessageStoreFactory", "msgstore.memory", "()", STORE_FACTORY),
     Printed(
         "FileMessageStoreFactory",
         "msgstore.file",
         "(path)",
         STORE_FACTORY,
-        later=ISSUE_6,
     ),
 ]
 HERE = [printed for printed in GUIDE if not printed.later]

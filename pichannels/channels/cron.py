@@ -1,0 +1,126 @@
+"""The channel whose source is a cron string: a message at the times that it names."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from typing import Any, Final
+
+from aiocron import CronSim  # type: ignore[import-untyped]
+
+from pichannels.channels.ticking import TickingChannel
+from pichannels.channels.timezones import timezone_of
+from pichannels.errors import SettingsError
+from pichannels.values import (
+    TICKS_PER_SECOND,
+    datetime_from_ticks,
+    ticks_from_datetime,
+)
+
+__all__ = ["CronChannel", "CronSchedule"]
+
+_FIELDS: Final = ("second", "minute", "hour", "day-of-month", "month", "day-of-week")
+_ALLOWED: Final = (
+    "5 fields (minute hour day-of-month month day-of-week), or 6 with the second first;"
+    " such as '*/5 * * * *' or '30 0 7 * * MON-FRI'"
+)
+# A clock that is set back by less repeats no instants, as for other crons.
+_REPEATED: Final = 3 * 3600 * TICKS_PER_SECOND
+
+
+class CronSchedule:
+    """The instants of a cron string in a time zone.
+
+    Raises:
+        SettingsError: the string is wrong, or its time never comes.
+    """
+
+    def __init__(self, cron: str, timezone: tzinfo) -> None:
+        self._cron = cron
+        self._timezone = timezone
+        try:
+            # Whatever the parser stumbles over, the string is what is wrong.
+            CronSim(cron, datetime_from_ticks(0))
+        except Exception as exc:
+            raise _wrong(cron, _reason(cron, str(exc))) from exc
+        if self.after(0) is None:
+            raise _wrong(cron, "its time never comes")
+
+    def begin(self, last: int | None, now: int) -> int | None:
+        return self.after(now if last is None or last > now else last)
+
+    def after(self, instant: int) -> int | None:
+        return self._next(instant, reverse=False)
+
+    def between(self, first: int, until: int, most: int) -> list[int]:
+        found: list[int] = []
+        # A moment later than a full second: the search begins before it.
+        instant = self._next(until // TICKS_PER_SECOND * TICKS_PER_SECOND + 10, True)
+        while instant is not None and instant >= first and len(found) < most:
+            found.append(instant)
+            instant = self._next(instant, reverse=True)
+        return found[::-1]
+
+    def set_back(self, now: int, due: int) -> int | None:
+        after = self.after(now)
+        if after is not None and due - after > _REPEATED:
+            return after
+        return due
+
+    def _next(self, instant: int, reverse: bool) -> int | None:
+        moment = datetime_from_ticks(instant).astimezone(self._timezone)
+        found = next(CronSim(self._cron, moment, reverse=reverse), None)
+        return None if found is None else ticks_from_datetime(found)
+
+
+class CronChannel(TickingChannel):
+    """Runs a message through its nodes at the times of a cron string.
+
+    See `TickingChannel` for the message, and for times that are missed.
+
+    Args:
+        args: the name, and what every channel takes.
+        cron: as aiocron reads it: minute, hour, day of month, month, day of week; with
+            six fields the second comes first.
+        timezone: in which the string is read, such as `Europe/Berlin`; by default
+            that of the machine.
+        kwargs: `overlap`, `catch_up`, `grace`, and the options of every channel.
+
+    Raises:
+        SettingsError: the string is wrong (it says what), or another option.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        cron: str = "",
+        timezone: str | tzinfo | None = None,
+        **kwargs: Any,
+    ) -> None:
+        zone = timezone_of(timezone)
+        schedule = CronSchedule(_text(cron), zone)
+        super().__init__(*args, schedule=schedule, timezone=zone, **kwargs)
+        self.cron = cron
+
+
+def _text(cron: Any) -> str:
+    if not isinstance(cron, str) or not cron.strip():
+        raise _wrong(cron, "there is none")
+    return cron
+
+
+def _reason(cron: str, told: str) -> str:
+    """What is wrong, with the text of the field that is."""
+    texts = cron.split()
+    if len(texts) not in (5, 6):
+        return f"it has {len(texts)} fields"
+    names = _FIELDS[-len(texts) :]
+    name = told.removeprefix("Bad ")
+    if name in names:
+        return f"the {name} cannot be {texts[names.index(name)]!r}"
+    return told or "it cannot be read"
+
+
+def _wrong(cron: Any, reason: str) -> SettingsError:
+    return SettingsError(
+        f"the cron string is wrong: {reason}", key="cron", found=cron, allowed=_ALLOWED
+    )
