@@ -112,7 +112,8 @@ def _function(args: Sequence[Any]) -> Kind:
     first = takes[0] if takes else None
     # An expression gives values, and never a message.
     gives = args[1] if len(args) == 2 else Any
-    is_expression = len(takes) == 1 and gives in (Any, bool, object)
+    is_value = any(gives is each for each in (Any, bool, object))
+    is_expression = len(takes) == 1 and _is_hashable(first) and is_value
     return code.Function(_SUBJECTS.get(first) if is_expression else None)
 
 
