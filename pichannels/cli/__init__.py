@@ -17,7 +17,7 @@ from pichannels.cli.schema import schema
 from pichannels.cli.start import start
 from pichannels.cli.startproject import startproject
 from pichannels.cli.status import status
-from pichannels.cli.store import store
+from pichannels.cli.store_files import store
 from pichannels.cli.version import version
 from pichannels.simulator.command import simulate
 

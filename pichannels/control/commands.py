@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from pichannels.control import history
+from pichannels.control import history, keeping
 from pichannels.control.history import Search, Selection
+from pichannels.control.keeping import Export, Import, Prune
 from pichannels.control.reports import ChannelReport, StatusReport
 from pichannels.errors import UsageError, nearest
 from pichannels.events import EventBus
@@ -126,12 +127,27 @@ async def _backup(instance: Instance, request: _Backup) -> Any:
     return await history.back_up(instance.journal, Path(request.path))
 
 
+async def _export(instance: Instance, request: Export) -> Any:
+    return await keeping.export_messages(instance.project, request)
+
+
+async def _import(instance: Instance, request: Import) -> Any:
+    return await keeping.import_messages(instance.project, request)
+
+
+async def _prune(instance: Instance, request: Prune) -> Any:
+    return await keeping.prune(instance.project, request)
+
+
 async def _verify(instance: Instance, request: _Nothing) -> Any:
     return {"problems": await instance.journal.verify()}
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "backup": Command(_Backup, _backup),
+    "export": Command(Export, _export),
+    "import": Command(Import, _import),
+    "prune": Command(Prune, _prune),
     "reload": Command(_Reload, _reload),
     "replay": Command(_Replay, _replay),
     "search": Command(Search, _search),

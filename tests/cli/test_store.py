@@ -128,7 +128,7 @@ def test_the_status_is_told(kept: Folder) -> None:
     result = kept.run("status")
     assert "plant is running, process" in result.out
     assert result.out.splitlines()[-1].split() == [
-        *("values", "waiting", "3", "2", "0", "1", "0", "0", "0")
+        *("values", "waiting", "3", "2", "0", "1", "0", "0")
     ]
 
 

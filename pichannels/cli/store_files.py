@@ -1,0 +1,178 @@
+"""`pichannels store export`, `import` and `prune`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+
+from pichannels.cli.common import ask, common_options, json_option
+from pichannels.cli.completion import complete_channels
+from pichannels.cli.output import say, say_json
+from pichannels.cli.store import store
+from pichannels.control import keeping
+from pichannels.control.client import ControlClient
+from pichannels.control.keeping import Export, Import, Prune
+from pichannels.engine import opened_stores
+from pichannels.project import Project
+from pichannels.store import State
+
+__all__ = ["store"]
+
+_FINAL: Final = [str(state) for state in State if state.is_final]
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_BYTES: Final = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
+_QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", re.IGNORECASE)
+
+
+class _Quantity(click.ParamType[float]):
+    """A number with a unit."""
+
+    def __init__(self, name: str, units: dict[str, int], example: str) -> None:
+        self.name = name
+        self._units = units
+        self._example = example
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The quantity in the smallest unit."""
+        if isinstance(value, int | float):
+            return value
+        match = _QUANTITY.fullmatch(value.strip())
+        if match is None or match[2].lower() not in self._units:
+            self.fail(f"{value!r} is none; write it as {self._example}", param, ctx)
+        return float(match[1]) * self._units[match[2].lower()]
+
+
+@store.command("export", short_help="Write the messages of a channel to a file.")
+@click.argument("channel", shell_complete=complete_channels)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--start", metavar="TIME", help="Made at this time or later (ISO 8601).")
+@click.option("--end", metavar="TIME", help="Made before this time.")
+@click.option(
+    "--state",
+    type=click.Choice([str(state) for state in State]),
+    help="Only messages in this state.",
+)
+@click.option("--text", help="Only where the payload contains this.")
+@click.option("--regex", help="Only where this is found in the payload.")
+@click.option("--replace", is_flag=True, help="Also where FILE exists.")
+@json_option
+@common_options
+def export_(channel: str, file: Path, as_json: bool, **conditions: Any) -> None:
+    """Write the messages of CHANNEL, oldest first, to FILE.
+
+    One line of JSON each (.jsonl), compressed where the name ends in .gz. Tests
+    replay such files, and `store import` takes them.
+    """
+    wanted = Export(channel=channel, path=str(file.absolute()), **conditions)
+
+    async def offline(project: Project) -> Any:
+        async with opened_stores(project):
+            return await keeping.export_messages(project, wanted)
+
+    found = _ask("export", wanted, offline)
+    if as_json:
+        say_json(found)
+    else:
+        say(f"{file}: {found['exported']:,} messages")
+
+
+@store.command("import", short_help="Store the messages of a file.")
+@click.argument("channel", shell_complete=complete_channels)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+@common_options
+def import_(channel: str, file: Path, as_json: bool) -> None:
+    """Keep the messages of FILE in the store of CHANNEL, settled as they were.
+
+    They are not processed; `replay` does that.
+    """
+    wanted = Import(channel=channel, path=str(file.absolute()))
+
+    async def offline(project: Project) -> Any:
+        async with opened_stores(project):
+            return await keeping.import_messages(project, wanted)
+
+    found = _ask("import", wanted, offline)
+    if as_json:
+        say_json(found)
+    else:
+        say(f"{channel}: {found['imported']:,} messages")
+
+
+@store.command(short_help="Delete settled messages.")
+@click.option(
+    "--channel",
+    "-c",
+    metavar="NAME",
+    shell_complete=complete_channels,
+    help="Only messages of this channel.",
+)
+@click.option(
+    "--age",
+    type=_Quantity("age", _SECONDS, "30d, 12h, 90m or 45s"),
+    help="Those older than this, such as 30d or 12h.",
+)
+@click.option(
+    "--size",
+    type=_Quantity("size", _BYTES, "500MB or 2GiB"),
+    help="The oldest of each store, until the rest takes no more, such as 2GiB.",
+)
+@click.option(
+    "--state", type=click.Choice(_FINAL), help="Only messages in this state, by age."
+)
+@click.option("--dry-run", is_flag=True, help="Only count the messages.")
+@json_option
+@common_options
+def prune(
+    channel: str | None,
+    age: float | None,
+    size: float | None,
+    state: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Delete settled messages by age, size and state; others always stay.
+
+    Retention does this by itself, all the time, as the settings say.
+    """
+    wanted = Prune(
+        channel=channel,
+        age=age,
+        size=None if size is None else int(size),
+        state=state,
+        dry_run=dry_run,
+    )
+
+    async def offline(project: Project) -> Any:
+        async with opened_stores(project):
+            return await keeping.prune(project, wanted)
+
+    found = _ask("prune", wanted, offline)
+    if as_json:
+        say_json(found)
+        return
+    done = "would be deleted" if dry_run else "deleted"
+    for row in found:
+        say(f"{row['channel']}: {row['messages']:,} messages {done}")
+
+
+def _ask(name: str, wanted: msgspec.Struct, offline: Any) -> Any:
+    async def online(client: ControlClient) -> Any:
+        return await client.command(name, **msgspec.structs.asdict(wanted))
+
+    return ask(online, offline)
