@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from math import inf
@@ -30,6 +31,8 @@ logger: Final = logging.getLogger("pichannels.nodes")
 
 _SLOT: Final = 256
 """How many tags are saved under one key."""
+_MOST: Final = 1000
+"""How many messages are kept unsettled, whatever `max_hold`: windows are finite."""
 
 
 class Source:
@@ -142,7 +145,11 @@ class Holding(Limited):
         self._unacked: dict[HeldState, list[Sample]] = {}
         self._again: dict[HeldState, list[Sample]] = {}
         self._overdue: list[HeldState] = []
+        self._ending: deque[tuple[Hold, BaseException | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_urgent = False
+        # How many messages may be unsettled since the last look.
+        self._unsettled = 0
 
     def send_held(self, state: Any, turn: HoldingTurn) -> None:
         """Let the held sample pass, and go on from it."""
@@ -151,6 +158,7 @@ class Holding(Limited):
     async def start(self) -> None:
         """Begin anew, and with what was held back when the last run ended."""
         await super().start()
+        self._unsettled = 0
         self._slots, self._dirty = [], set()
         self._unacked, self._again, self._overdue = {}, {}, []
         while (saved := await self.restore_data(self._key(), None)) is not None:
@@ -225,8 +233,9 @@ class Holding(Limited):
         """What is held came with another message than what was."""
         old, state.source = state.source, source
         if source is not None:
+            self._unsettled += not source.count
             source.add()
-            self._wake()
+            self._wake(0 if self._unsettled > _MOST else None)
         if old is not None:
             old.remove()
         elif state.saved_at is not None:
@@ -253,8 +262,32 @@ class Holding(Limited):
             turn.carried.append(held)
             if source not in turn.foreign:
                 turn.foreign.add(source)
-                source.delivery.hold().settle_with(turn.msg)
+                self._end_with(source.delivery.hold(), turn.msg.delivery)
         source.remove()
+
+    def _end_with(self, hold: Hold, delivery: Delivery) -> None:
+        """End a hold when what contains its sample is settled.
+
+        That is `Hold.settle_with`, for messages that each wait for the next one: of
+        thousands, all but the last, and then the stack would not do.
+        """
+
+        def follow(other: Delivery) -> None:
+            self._ending.append((hold, other.failure))
+            if len(self._ending) == 1:
+                self._end_all()
+
+        delivery.on_settled(follow)
+
+    def _end_all(self) -> None:
+        while self._ending:
+            hold, failure = self._ending[0]
+            # Another one may be appended by this, and it has to find this one there.
+            if failure is None:
+                hold.release()
+            else:
+                hold.fail(failure)
+            self._ending.popleft()
 
     def _pass_saved(self, state: HeldState, sample: Sample, turn: HoldingTurn) -> None:
         turn.out.append(sample)
@@ -291,7 +324,11 @@ class Holding(Limited):
     # Saving
 
     def _wake(self, delay: float | None = None) -> None:
+        if self._timer is not None and delay == 0 and not self._is_urgent:
+            self._timer.cancel()
+            self._timer = None
         if self._timer is None:
+            self._is_urgent = delay == 0
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(
                 self.max_hold if delay is None else delay, self._look
@@ -300,6 +337,7 @@ class Holding(Limited):
     def _look(self) -> None:
         """Save what is held, and find what has been held for too long."""
         self._timer = None
+        self._unsettled = 0
         if not self._save():
             self._wake()
             return

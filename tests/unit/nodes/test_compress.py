@@ -297,6 +297,19 @@ async def test_a_held_value_is_settled_with_what_it_goes_out_with(
     await rig.channel.stop()
 
 
+async def test_thousands_of_messages_may_wait_for_each_other(
+    journal: Journal,
+) -> None:
+    rig = Rig(door(), journal)
+    await rig.channel.start()
+    for second in range(3000):
+        await rig.channel._way_in().hand_over(batch(sample(second, second % 3 * 50)))
+    await rig.give(sample(3000, "end"))
+    await rig.until_unsettled(0)
+    assert len(rig.sent) > 2000
+    await rig.channel.stop()
+
+
 async def test_a_silent_tag_does_not_keep_its_message_unsettled(
     journal: Journal,
 ) -> None:
