@@ -11,9 +11,11 @@ from pichannels.cli.completion import completion
 from pichannels.cli.graph import graph
 from pichannels.cli.pi_values import pi
 from pichannels.cli.plugins import PluggedCommands, plugins
+from pichannels.cli.print_settings import print_settings
 from pichannels.cli.reload import reload
 from pichannels.cli.replay import replay
 from pichannels.cli.schema import schema
+from pichannels.cli.shell import shell
 from pichannels.cli.start import start
 from pichannels.cli.startproject import startproject
 from pichannels.cli.status import status
@@ -43,9 +45,11 @@ for command in (
     graph,
     pi,
     plugins,
+    print_settings,
     reload,
     replay,
     schema,
+    shell,
     simulate,
     start,
     startproject,
