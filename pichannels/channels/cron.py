@@ -97,9 +97,13 @@ class CronChannel(TickingChannel):
         **kwargs: Any,
     ) -> None:
         zone = timezone_of(timezone)
-        schedule = CronSchedule(_text(cron), zone)
-        super().__init__(*args, schedule=schedule, timezone=zone, **kwargs)
+        super().__init__(*args, timezone=zone, **kwargs)
         self.cron = cron
+        self._schedule = CronSchedule(_text(cron), zone)
+
+    @property
+    def schedule(self) -> CronSchedule:
+        return self._schedule
 
 
 def _text(cron: Any) -> str:

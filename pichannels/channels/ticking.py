@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from datetime import UTC, tzinfo
 from typing import Any, Final, Protocol
@@ -47,7 +48,7 @@ class Schedule(Protocol):
         """The next instant after somebody has set the clock back."""
 
 
-class TickingChannel(BaseChannel):
+class TickingChannel(BaseChannel, ABC):
     """Runs a message through its nodes at each instant of a schedule.
 
     The payload is the instant as the schedule has it, an aware datetime;
@@ -57,7 +58,6 @@ class TickingChannel(BaseChannel):
 
     Args:
         args: the name.
-        schedule: which instants.
         timezone: of the payload.
         overlap: run also while a message before is not settled yet; otherwise such
             instants are left out and counted.
@@ -65,8 +65,10 @@ class TickingChannel(BaseChannel):
             or the project was stopped: `none` leaves them out, `last` runs the last
             of them, `all` runs each (the newest 1000).
         grace: seconds by which an instant may be late without being missed.
-        sleep: what waits; for tests.
         options: those of every channel.
+
+    Attributes:
+        sleep: what waits for an instant; tests may set another one.
 
     Raises:
         SettingsError: an option is not usable.
@@ -75,12 +77,10 @@ class TickingChannel(BaseChannel):
     def __init__(
         self,
         *args: Any,
-        schedule: Schedule,
         timezone: tzinfo = UTC,
         overlap: bool = False,
         catch_up: str = "none",
         grace: float = 60.0,
-        sleep: Sleep = asyncio.sleep,
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
@@ -91,7 +91,6 @@ class TickingChannel(BaseChannel):
                 found=catch_up,
                 allowed=", ".join(_CATCH_UP),
             )
-        self.schedule = schedule
         self.timezone = timezone
         self.overlap = overlap
         self.catch_up = catch_up
@@ -100,7 +99,7 @@ class TickingChannel(BaseChannel):
         self.overlapped = 0
         self.next_tick: int | None = None
         self._grace = int(seconds("grace", grace) * TICKS_PER_SECOND)
-        self._sleep = sleep
+        self.sleep: Sleep = asyncio.sleep
         self._skipped = 0
         self._ticker: asyncio.Task[None] | None = None
         self._deliveries: set[asyncio.Task[None]] = set()
@@ -109,6 +108,11 @@ class TickingChannel(BaseChannel):
         self._settling: dict[Delivery, str] = {}
         self._none_unsettled = asyncio.Event()
         self._none_unsettled.set()
+
+    @property
+    @abstractmethod
+    def schedule(self) -> Schedule:
+        """Which instants there are."""
 
     def statistics(self) -> dict[str, Any]:
         """How many instants ran, how many did not and why, and when the next is."""
@@ -165,7 +169,7 @@ class TickingChannel(BaseChannel):
         now = clock.now()
         while now < due:
             # Not too long at once: the clock may be set, and the machine may sleep.
-            await self._sleep(min((due - now) / TICKS_PER_SECOND, _LONGEST_SLEEP))
+            await self.sleep(min((due - now) / TICKS_PER_SECOND, _LONGEST_SLEEP))
             before, now = now, clock.now()
             if now < before - TICKS_PER_SECOND:
                 return False

@@ -91,8 +91,10 @@ class TimerChannel(TickingChannel):
                 found=interval,
                 allowed="0.001 or more",
             )
-        schedule = IntervalSchedule(interval, aligned=aligned, at_once=at_once)
-        super().__init__(
-            name, *args, schedule=schedule, timezone=timezone_of(timezone), **options
-        )
+        super().__init__(name, *args, timezone=timezone_of(timezone), **options)
         self.interval = interval
+        self._schedule = IntervalSchedule(interval, aligned=aligned, at_once=at_once)
+
+    @property
+    def schedule(self) -> IntervalSchedule:
+        return self._schedule

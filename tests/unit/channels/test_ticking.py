@@ -78,14 +78,15 @@ class Gate(BaseNode):
 
 
 def every(interval: float, hands: Hands, **options: Any) -> TimerChannel:
-    channel = TimerChannel("timer", interval=interval, sleep=hands.sleep, **options)
+    channel = TimerChannel("timer", interval=interval, **options)
+    channel.sleep = hands.sleep
     channel.add(RecordingNode(name="sink"))
     return channel
 
 
 def at(cron: str, hands: Hands, **options: Any) -> CronChannel:
-    options = {"timezone": "UTC", "sleep": hands.sleep, **options}
-    channel = CronChannel("cron", cron=cron, **options)
+    channel = CronChannel("cron", cron=cron, **{"timezone": "UTC", **options})
+    channel.sleep = hands.sleep
     channel.add(RecordingNode(name="sink"))
     return channel
 
@@ -294,7 +295,8 @@ async def test_a_failure_does_not_end_the_schedule(hands: Hands) -> None:
             super().process(msg)
             raise ValueError("no")
 
-    channel = TimerChannel("timer", interval=10, sleep=hands.sleep)
+    channel = TimerChannel("timer", interval=10)
+    channel.sleep = hands.sleep
     channel.add(Failing(name="sink"))
     await channel.start()
     await hands.pass_by(30, step=10)
