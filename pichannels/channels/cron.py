@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from datetime import tzinfo
 from typing import Any, Final
 
@@ -49,15 +51,13 @@ class CronSchedule:
         return self.after(now if last is None or last > now else last)
 
     def after(self, instant: int) -> int | None:
-        return self._next(instant, reverse=False)
+        return next(self._from(instant), None)
 
     def between(self, first: int, until: int, most: int) -> list[int]:
-        found: list[int] = []
-        # A moment later than a full second: the search begins before it.
-        instant = self._next(until // TICKS_PER_SECOND * TICKS_PER_SECOND + 10, True)
-        while instant is not None and instant >= first and len(found) < most:
-            found.append(instant)
-            instant = self._next(instant, reverse=True)
+        # A moment later than a full second: going back begins before it.
+        begin = until // TICKS_PER_SECOND * TICKS_PER_SECOND + 10
+        back = itertools.islice(self._from(begin, reverse=True), most)
+        found = list(itertools.takewhile(lambda instant: instant >= first, back))
         return found[::-1]
 
     def set_back(self, now: int, due: int) -> int | None:
@@ -66,10 +66,11 @@ class CronSchedule:
             return after
         return due
 
-    def _next(self, instant: int, reverse: bool) -> int | None:
+    def _from(self, instant: int, reverse: bool = False) -> Iterator[int]:
+        """The instants after this one, or before it, the nearest first."""
         moment = datetime_from_ticks(instant).astimezone(self._timezone)
-        found = next(CronSim(self._cron, moment, reverse=reverse), None)
-        return None if found is None else ticks_from_datetime(found)
+        sim = CronSim(self._cron, moment, reverse=reverse)
+        return map(ticks_from_datetime, sim)
 
 
 class CronChannel(TickingChannel):
