@@ -30,7 +30,7 @@ class Backend(NamedTuple):
     async def started(self, store_id: str) -> MessageStore:
         store = self.factory.get_store(store_id)
         if self.journal is not None:
-            store.attach(self.journal)  # type: ignore[attr-defined]
+            store.attach(self.journal)
         await store.start()
         return store
 
