@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pichannels.errors import SettingsError
 from pichannels.retention import DAY, Outline, Retention
@@ -59,6 +59,7 @@ def test_a_state_with_an_age_of_its_own_does_not_go_for_the_size() -> None:
     assert expired(Retention(size=9), *found) == [2]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 100), st.sampled_from(list(State)), st.integers(0, 50))

@@ -195,6 +195,7 @@ def test_going_back_gives_the_instants_of_going_on(
     assert schedule.between(first, until, 50) == found[-50:]
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 10**10),
     st.integers(0, 10**17),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from msgstore._folders import folder_name
 from msgstore.file import FileMessageStore, FileMessageStoreFactory
@@ -19,6 +20,7 @@ from pichannels.errors import CodecError, SettingsError
 from pichannels.message import Message
 from pichannels.retention import Retention
 
+PROCESS = Path(__file__).with_name("storing_process.py")
 MOMENT = datetime(2026, 3, 1, 17, 4, 5, 250_000, tzinfo=UTC)
 
 
@@ -83,6 +85,29 @@ async def test_what_a_crash_left_unfinished_is_gone_after_a_start(
     await again.start()
     assert (await again.total(), await asyncio.to_thread(draft.exists)) == (1, False)
     await again.stop()
+
+
+@pytest.mark.parametrize("after", [1, 7, 40])
+async def test_a_killed_process_leaves_whole_messages(
+    tmp_path: Path, after: int
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(PROCESS), str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    told = [(await process.stdout.readline()).decode().split() for _ in range(after)]
+    process.kill()
+    rest = (await process.stdout.read()).decode()
+    await process.wait()
+    told += [line.split() for line in rest.splitlines(keepends=True) if "\n" in line]
+    store = FileMessageStoreFactory(tmp_path).get_store("boiler")
+    await store.start()
+    found = {entry["id"]: entry for entry in await store.search(count=10_000)}
+    assert all(len(e["message"].payload) == 100_000 for e in found.values())
+    for id, state in told:
+        assert found[id]["state"] in (state, "processed")
+    await store.stop()
 
 
 async def test_a_message_that_cannot_be_written_leaves_nothing(
@@ -197,12 +222,14 @@ def test_a_folder_has_a_name_that_every_system_takes(store_id: str, name: str) -
     assert folder_name(store_id).partition("~")[0] == name
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200), st.text(max_size=200))
 def test_each_store_has_a_folder_of_its_own(first: str, second: str) -> None:
     same = folder_name(first).casefold() == folder_name(second).casefold()
     assert same is (first == second)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_names_of_folders_are_plain(store_id: str) -> None:
     name = folder_name(store_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from nodes.reduce import Change, RateLimit, Sampling
 from pichannels.errors import Dropped, SettingsError
@@ -64,6 +64,7 @@ def test_changes_of_other_lanes_are_counted_apart() -> None:
     assert passed(node, sample(1, 2)) == []
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([1, 2, 2.0, "x", OPEN, None]), max_size=30))
 def test_a_reader_who_holds_values_sees_exactly_what_came(stream: list[Any]) -> None:
     sent = {at: value for value, at in passed(Change(), *_timed(stream))}
