@@ -40,7 +40,16 @@ Rows = Iterator[tuple[str, ...]]
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put the parts of the reference where a page asks for them."""
     text = re.sub(r"<!-- example: .*? -->\n", "", markdown, flags=re.S)
-    return re.sub(r"<!-- generated: (\w+) -->", _part, text)
+    text = re.sub(r"<!-- generated: (\w+) -->", _part, text)
+    return re.sub(r"^\|.*$", _with_bars, text, flags=re.M)
+
+
+def _with_bars(row: re.Match[str]) -> str:
+    """A row of a table whose code has bars.
+
+    GitHub wants them escaped there; the site would show the backslashes.
+    """
+    return re.sub(r"`[^`]+`", lambda code: code[0].replace("\\|", "|"), row[0])
 
 
 def _part(found: re.Match[str]) -> str:
