@@ -7,12 +7,20 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import quote
 
 from pichannels.piwebasync.exceptions import APIException, SerializationError
 
-__all__ = ["HTTP", "WEBSOCKET", "APIRequest", "Param", "Request", "with_safe_chars"]
+__all__ = [
+    "HTTP",
+    "WEBSOCKET",
+    "APIRequest",
+    "Param",
+    "Request",
+    "encoded",
+    "with_safe_chars",
+]
 
 HTTP: Final = "HTTP"
 WEBSOCKET: Final = "Websocket"
@@ -56,6 +64,7 @@ class APIRequest:
 
     `params` are given in snake case and kept as PI spells them, with values as
     text (or lists of texts). None leaves a parameter out; False and 0 are sent.
+    `json` is the body of a write: anything that msgspec encodes.
 
     Raises:
         APIException: the method, the protocol or a part of the path is none.
@@ -67,6 +76,7 @@ class APIRequest:
         "add_path",
         "controller",
         "host",
+        "json",
         "method",
         "params",
         "port",
@@ -88,6 +98,7 @@ class APIRequest:
         action: str | None = None,
         webid: str | None = None,
         add_path: Sequence[str] | None = None,
+        json: Any = None,
         **params: Param,
     ) -> None:
         self.method = _one_of("method", method, _METHODS)
@@ -100,12 +111,13 @@ class APIRequest:
         self.action = action
         self.webid = webid
         self.add_path = list(add_path or ())
+        self.json = json
         self.params = _texts(params)
 
     @property
     def path(self) -> str:
         """The percent-encoded path, with the root."""
-        parts = [self.controller, self.webid, self.action, *self.add_path]
+        parts = [self.controller or None, self.webid, self.action, *self.add_path]
         given = [_segment(part) for part in parts if part is not None]
         return quote(self.root) + "/".join(given)
 
@@ -113,7 +125,7 @@ class APIRequest:
     def query(self) -> str:
         """The percent-encoded query without `?`, in the order of the arguments."""
         return "&".join(
-            f"{quote(key)}={quote(value, safe=_QUERY_SAFE)}"
+            f"{quote(key)}={encoded(value)}"
             for key, values in self.params.items()
             for value in ([values] if isinstance(values, str) else values)
         )
@@ -133,14 +145,19 @@ class APIRequest:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, APIRequest):
             return NotImplemented
-        mine = (self.method, self.protocol, self.absolute_url)
-        return mine == (other.method, other.protocol, other.absolute_url)
+        mine = (self.method, self.protocol, self.absolute_url, self.json)
+        return mine == (other.method, other.protocol, other.absolute_url, other.json)
 
     def __hash__(self) -> int:
         return hash((self.method, self.protocol, self.absolute_url))
 
     def __repr__(self) -> str:
         return f"<APIRequest {self.protocol} {self.method} {self.absolute_url}>"
+
+
+def encoded(value: str) -> str:
+    """A value as it stands in a query, percent-encoded."""
+    return quote(value, safe=_QUERY_SAFE)
 
 
 def with_safe_chars(url: str, safe_chars: str | None) -> str:

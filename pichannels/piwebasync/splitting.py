@@ -15,7 +15,7 @@ import msgspec
 from pichannels.errors import DecodeError
 from pichannels.piwebasync.exceptions import APIException
 from pichannels.piwebasync.parsing import ChannelMessage
-from pichannels.piwebasync.requests import APIRequest
+from pichannels.piwebasync.requests import APIRequest, encoded
 from pichannels.piwebasync.timed_values import StreamEvents, TimedValue
 
 __all__ = ["ITEM_LIMIT", "URL_LIMIT", "ListPager", "Part", "RecordedPager", "split"]
@@ -42,21 +42,31 @@ def split(
 ) -> Iterator[Part]:
     """Requests for all `items`, each within `url_limit` characters of URL.
 
-    `build` makes the request for some of them. An item whose own URL is too long
-    is asked for alone. `max_items` limits the items of one request.
+    `build` makes the request for some of them, whose query has each of them once. An
+    item whose own URL is too long is asked for alone. `max_items` limits the items
+    of one request.
     """
     part: list[str] = []
     length = 0
+    if items:
+        none, key = _lengths(build, items[0])
     for item in items:
-        alone = len(build([item]).absolute_url)
-        more = len(build([item, item]).absolute_url) - alone
+        more = key + len(encoded(item))
         if part and (length + more > url_limit or len(part) == max_items):
             yield Part(part, build(part))
             part = []
-        length = length + more if part else alone
+        length = length + more if part else none + more
         part.append(item)
     if part:
         yield Part(part, build(part))
+
+
+def _lengths(
+    build: Callable[[Sequence[str]], APIRequest], item: str
+) -> tuple[int, int]:
+    """Characters of a URL without items, and of each item beside its own text."""
+    one, two = (len(build([item] * times).absolute_url) for times in (1, 2))
+    return 2 * one - two, two - one - len(encoded(item))
 
 
 class ListPager:
