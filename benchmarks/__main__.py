@@ -14,7 +14,7 @@ from typing import Final
 import click
 from rich.console import Console
 
-from benchmarks import chain, durable, endtoend
+from benchmarks import chain, durable, endtoend, filters, startup
 from benchmarks.measure import COLLECT_AT, Result, measure
 from benchmarks.options import Options
 from benchmarks.processes import ProcessFailed
@@ -24,6 +24,8 @@ ALL: Final = {
     "chain": chain.prepare,
     "durable": durable.prepare,
     "endtoend": endtoend.prepare,
+    "startup": startup.prepare,
+    "filters": filters.prepare,
 }
 
 

@@ -23,13 +23,15 @@ TAGS: Final = 100
 _COMMAND: Final = "from pichannels.simulator.command import simulate; simulate()"
 _QUIET: Final = ("--port", "0", "--activity", "0", "--rate-limit", "0")
 _LOOK_AGAIN: Final = 0.01
+_USUAL: Final = 1000
 
 
 @asynccontextmanager
-async def simulator() -> AsyncIterator[str]:
-    """The URL of a simulator whose plant does nothing by itself."""
+async def simulator(tags: int = _USUAL) -> AsyncIterator[str]:
+    """The URL of a simulator whose plant has so many tags and does nothing."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _COMMAND, *_QUIET, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", _COMMAND, *_QUIET, "--tags", str(tags)),
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         assert process.stdout is not None

@@ -31,11 +31,15 @@ Basis = Literal["wall", "cpu"]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What one run of one case took; seconds, `cpu` of the whole process."""
+    """What one run of one case took; seconds, `cpu` of the whole process.
+
+    `memory` is the most that the process had, in bytes, where it was looked at.
+    """
 
     count: int
     wall: float
     cpu: float
+    memory: int = 0
 
     def each(self, basis: Basis) -> float:
         """Seconds for one."""
@@ -93,7 +97,8 @@ class Case:
 class Benchmark:
     """Cases that are measured together.
 
-    `bases` are what ratios are made of; aims are held against the first.
+    `bases` are what ratios are made of; aims are held against the first. What it
+    `shows` is how many there are in a second, or the seconds and memory of each.
     """
 
     name: str
@@ -102,6 +107,7 @@ class Benchmark:
     bases: tuple[Basis, ...]
     cases: Sequence[Case]
     notes: Sequence[str] = ()
+    shows: Literal["rate", "each"] = "rate"
 
 
 @dataclass(slots=True)
@@ -113,9 +119,18 @@ class Row:
     floor: Row | None = None
     peer: Row | None = None
 
+    def each(self, basis: Basis) -> float:
+        """The median, in seconds for one."""
+        return median(run.each(basis) for run in self.runs)
+
     def rate(self, basis: Basis) -> float:
         """The median, in units per second."""
-        return 1 / median(run.each(basis) for run in self.runs)
+        return 1 / self.each(basis)
+
+    @property
+    def memory(self) -> float:
+        """The median, in bytes; 0 where it was not looked at."""
+        return median(run.memory for run in self.runs)
 
     def ratio(self, other: Row | None, basis: Basis) -> float | None:
         """How many times as fast as `other`: the median over the runs."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from benchmarks.measure import Aim, Basis, Result, Row
+from benchmarks.measure import Aim, Basis, Benchmark, Result, Row
 
 __all__ = ["as_data", "as_table", "missed"]
 
@@ -25,24 +25,37 @@ def as_table(result: Result) -> Table:
     )
     table.add_column("case")
     for heading in (
-        *(f"{benchmark.unit}/s {per}" for per in _PER.values()),
+        *_headings(benchmark),
         *(f"x floor, {_PER[basis]}" for basis in benchmark.bases),
         f"x peer, {_PER[benchmark.bases[0]]}",
     ):
         table.add_column(heading, justify="right")
     for row in result.rows:
-        table.add_row(*_cells(row, benchmark.bases))
+        table.add_row(*_cells(row, benchmark))
     if not any(row.peer for row in result.rows):
         table.columns.pop()
     return table
 
 
-def _cells(row: Row, bases: tuple[Basis, ...]) -> list[str]:
+def _headings(benchmark: Benchmark) -> list[str]:
+    if benchmark.shows == "each":
+        return [*(f"s {per}" for per in _PER.values()), "MiB"]
+    return [f"{benchmark.unit}/s {per}" for per in _PER.values()]
+
+
+def _numbers(row: Row, benchmark: Benchmark) -> list[str]:
+    if benchmark.shows == "each":
+        memory = f"{row.memory / 2**20:,.0f}" if row.memory else ""
+        return [*(f"{row.each(basis):.2f}" for basis in _PER), memory]
+    return [f"{row.rate(basis):,.0f}" for basis in _PER]
+
+
+def _cells(row: Row, benchmark: Benchmark) -> list[str]:
     case = row.case
-    first, *others = bases
+    first, *others = benchmark.bases
     return [
         case.name,
-        *(f"{row.rate(basis):,.0f}" for basis in _PER),
+        *_numbers(row, benchmark),
         _compared(row.ratio(row.floor, first), case.floor),
         *(_number(row.ratio(row.floor, basis)) for basis in others),
         _compared(row.ratio(row.peer, first), case.peer),
@@ -100,6 +113,7 @@ def _row_data(row: Row) -> dict[str, Any]:
         "count": case.count,
         "wall": [run.wall for run in row.runs],
         "cpu": [run.cpu for run in row.runs],
+        "memory": [run.memory for run in row.runs],
         "per_second": row.rate("wall"),
         "per_core": row.rate("cpu"),
         "floor": _aim_data(row, row.floor, case.floor),
