@@ -39,7 +39,7 @@ Rows = Iterator[tuple[str, ...]]
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put the parts of the reference where a page asks for them."""
-    text = re.sub(r"<!-- example: .*? -->\n", "", markdown, flags=re.S)
+    text = re.sub(r"^<!-- example: .*?-->\n", "", markdown, flags=re.S | re.M)
     text = re.sub(r"<!-- generated: (\w+) -->", _part, text)
     return re.sub(r"^\|.*$", _with_bars, text, flags=re.M)
 
