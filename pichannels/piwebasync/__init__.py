@@ -10,6 +10,7 @@ from __future__ import annotations
 from pichannels.piwebasync import exceptions
 from pichannels.piwebasync.controllers import Controller
 from pichannels.piwebasync.http import HTTPClient
+from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.responses import APIResponse, HTTPResponse, WebsocketMessage
 from pichannels.piwebasync.websocket import WebsocketClient
@@ -20,6 +21,7 @@ __all__ = [
     "Controller",
     "HTTPClient",
     "HTTPResponse",
+    "Limiter",
     "WebsocketClient",
     "WebsocketMessage",
     "exceptions",

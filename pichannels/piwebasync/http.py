@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -12,7 +12,9 @@ import msgspec
 from yarl import URL
 
 from pichannels.errors import UsageError
+from pichannels.limiter import Priority
 from pichannels.piwebasync.exceptions import APIException, HTTPClientError, shown
+from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.requests import HTTP, Request, with_safe_chars
 from pichannels.piwebasync.responses import HTTPResponse
 from pichannels.piwebasync.transport import (
@@ -57,6 +59,8 @@ class HTTPClient:
         max_connections: connections open at once.
         max_redirects: redirections followed for one request.
         trust_env: whether proxies and netrc of the environment are used.
+        limiter: what all clients of one server share, to protect it.
+        priority: what the limiter takes the requests for, unless they say otherwise.
     """
 
     def __init__(
@@ -74,6 +78,8 @@ class HTTPClient:
         max_connections: int = 50,
         max_redirects: int = 20,
         trust_env: bool = True,
+        limiter: Limiter | None = None,
+        priority: Priority = "live",
         **unknown: Any,
     ) -> None:
         for name in unknown:
@@ -91,6 +97,8 @@ class HTTPClient:
         self._max_connections = max_connections
         self._max_redirects = max_redirects
         self._trust_env = trust_env
+        self._limiter = limiter
+        self._priority = priority
         self._session: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
         self._closed = False
@@ -104,18 +112,35 @@ class HTTPClient:
         auth: Auth = None,
         follow_redirects: bool | None = None,
         timeout: float | None = None,
+        priority: Priority | None = None,
     ) -> HTTPResponse:
         """Send one request and return the answer; the arguments are for it alone.
 
         Raises:
             APIException: this is no HTTP request.
             HTTPClientError: there was no answer; its cause tells why.
+            Backpressure: too many requests wait at the limiter.
         """
-        method, url = request.method, request.absolute_url
         if request.protocol != HTTP:
             raise APIException(
-                f"{shown(url)} is no HTTP request; use WebsocketClient for it"
+                f"{shown(request.absolute_url)} is no HTTP request;"
+                " use WebsocketClient for it"
             )
+        sending = self._send(request, headers, json, auth, follow_redirects, timeout)
+        if self._limiter is None:
+            return await sending
+        return await _limited(self._limiter, priority or self._priority, sending)
+
+    async def _send(
+        self,
+        request: Request,
+        headers: Mapping[str, str] | None,
+        json: Any,
+        auth: Auth,
+        follow_redirects: bool | None,
+        timeout: float | None,
+    ) -> HTTPResponse:
+        method, url = request.method, request.absolute_url
         seconds = self._timeout if timeout is None else timeout
         redirects = (
             self._follow_redirects if follow_redirects is None else (follow_redirects)
@@ -218,6 +243,19 @@ class HTTPClient:
                     trust_env=self._trust_env,
                 )
             return self._session
+
+
+async def _limited(
+    limiter: Limiter, priority: Priority, sending: Coroutine[Any, Any, HTTPResponse]
+) -> HTTPResponse:
+    try:
+        async with limiter.turn(priority) as turn:
+            response = await sending
+            turn.answered(response.http_status, response.headers)
+            return response
+    finally:
+        # Where it never got its turn.
+        sending.close()
 
 
 async def _response(answer: aiohttp.ClientResponse, method: str) -> HTTPResponse:

@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pichannels.errors import UsageError
+from pichannels.limiter import Priority
 from pichannels.piwebasync.controllers import Controller
 from pichannels.piwebasync.http import HTTPClient
+from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
 
 __all__ = ["PIServer"]
@@ -45,8 +47,18 @@ class PIServer(msgspec.Struct, frozen=True, kw_only=True):
         scheme = parts.scheme.replace("http", "ws") if websocket else parts.scheme
         return Controller(scheme, parts.hostname, parts.port, parts.path or _ROOT)
 
-    def client(self) -> HTTPClient:
-        """A new client for this server; the caller closes it."""
+    def client(
+        self, limiter: Limiter | None = None, priority: Priority = "live"
+    ) -> HTTPClient:
+        """A new client for this server; the caller closes it.
+
+        `limiter` is the one that all clients of the server share.
+        """
         return HTTPClient(
-            auth=self.auth, headers=self.headers, verify=self.verify, cert=self.cert
+            auth=self.auth,
+            headers=self.headers,
+            verify=self.verify,
+            cert=self.cert,
+            limiter=limiter,
+            priority=priority,
         )

@@ -1,0 +1,229 @@
+"""How many requests a server gets, as plain rules; nothing here waits.
+
+`Throttle` says which of those that wait may go, and when: live requests before
+history, of which a tenth is kept for history. What the server answers makes it
+faster (by addition) or slower (by multiplication). Times are seconds of the
+monotonic clock and are given, never asked for.
+"""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from math import inf, isfinite
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from pichannels.errors import UsageError
+from pichannels.values import TICKS_PER_SECOND, ticks_from_datetime
+
+__all__ = ["Limits", "Priority", "Throttle", "retry_after_seconds"]
+
+Priority: TypeAlias = Literal["live", "history"]
+"""What a request is for: what happens now, or repair and reading of the past."""
+
+# A request that goes a little late (s) does not delay those behind it; the spacing is
+# wider than that, so that no second ever sees more than `rate` requests.
+_SLACK: Final = 0.01
+_WIDER: Final = 1.011
+_TOO_MANY: Final = 429
+# Weights of the newest answer in the averages that tell a slow server.
+_RECENT: Final = 0.3
+_USUAL: Final = 0.02
+# Answers within so many seconds are never slow, whatever is usual.
+_QUICK: Final = 0.25
+_ENOUGH_ANSWERS: Final = 10
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What one server may be asked for.
+
+    Attributes:
+        rate: requests in any one second, at most.
+        concurrency: requests under way at once, at most.
+        history_share: the part of the requests that history gets while live
+            requests wait, too.
+        fall: what remains of the pace after an answer that asks for less.
+        rise: the part of the full pace that comes back in a second of good answers.
+        slowest: the part of the full pace that is always left.
+        settle: seconds in which the pace falls once at most; what was sent before
+            the fall says nothing new.
+        latency_factor: how many times the usual latency counts as a sign of
+            overload; 0 for never.
+        longest_pause: seconds that a `Retry-After` may hold up all requests.
+    """
+
+    rate: float = 50.0
+    concurrency: int = 8
+    history_share: float = 0.1
+    fall: float = 0.5
+    rise: float = 0.05
+    slowest: float = 0.02
+    settle: float = 1.0
+    latency_factor: float = 4.0
+    longest_pause: float = 300.0
+
+    def __post_init__(self) -> None:
+        for name in ("history_share", "fall", "slowest"):
+            if not 0 < getattr(self, name) < 1:
+                raise UsageError(f"{name} lies between 0 and 1, not {self!r}")
+        if not 0 < self.rate < inf or self.concurrency < 1 or self.rise <= 0:
+            raise UsageError(f"rate, concurrency and rise are above 0, not {self!r}")
+
+
+class _Latency:
+    """The latency of one class: what is usual, and what it is of late."""
+
+    def __init__(self) -> None:
+        self._answers = 0
+        self._usual = 0.0
+        self._recent = 0.0
+
+    def note(self, seconds: float) -> None:
+        self._answers += 1
+        if self._answers <= _ENOUGH_ANSWERS:
+            self._usual += (seconds - self._usual) / self._answers
+            self._recent = self._usual
+            return
+        self._usual += (seconds - self._usual) * _USUAL
+        self._recent += (seconds - self._recent) * _RECENT
+
+    def has_risen(self, factor: float) -> bool:
+        """Whether it is so many times the usual."""
+        return factor > 0 and self._recent > max(_QUICK, factor * self._usual)
+
+
+class Throttle:
+    """The state of one server: its pace, and what is under way."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.pace = 1.0
+        """The part of the full rate and concurrency that is allowed just now."""
+        self.history_paused = False
+        self.running: dict[Priority, int] = {"live": 0, "history": 0}
+        self.counts = {"live": 0, "history": 0, "slowed": 0, "too_many": 0}
+        self._next = -inf
+        self._paused_until = -inf
+        self._changed = -inf
+        self._fallen = -inf
+        self._owed = 0.0
+        self._latency: dict[Priority, _Latency] = {
+            "live": _Latency(),
+            "history": _Latency(),
+        }
+
+    @property
+    def rate(self) -> float:
+        """Requests in a second, just now."""
+        return self.limits.rate * self.pace
+
+    @property
+    def concurrency(self) -> int:
+        """Requests under way at once, just now."""
+        return max(1, int(self.limits.concurrency * self.pace))
+
+    def next(self, now: float, live: int, history: int) -> Priority | None:
+        """Who goes now, of so many that wait; None while nobody may."""
+        if now < max(self._next, self._paused_until):
+            return None
+        if sum(self.running.values()) >= self.concurrency:
+            return None
+        history = history if self._history_has_room else 0
+        if history and (not live or self._owed >= 1.0):
+            return "history"
+        return "live" if live else None
+
+    @property
+    def _history_has_room(self) -> bool:
+        """Whether history may go; the last place under way is for live requests."""
+        places = max(1, self.concurrency - 1)
+        return not self.history_paused and self.running["history"] < places
+
+    def wait(self, now: float) -> float:
+        """Seconds until time alone lets somebody go."""
+        return max(self._next - now, self._paused_until - now, 0.0)
+
+    def started(self, now: float, priority: Priority, history_waits: bool) -> None:
+        """A request goes out."""
+        spacing = _WIDER / self.rate
+        self._next = max(self._next, now - _SLACK) + spacing
+        self.running[priority] += 1
+        self.counts[priority] += 1
+        share = self.limits.history_share
+        if priority == "history":
+            self._owed = max(0.0, self._owed - 1.0)
+        elif history_waits and not self.history_paused:
+            # After so many live ones that one of all is the share of history.
+            self._owed = min(1.0, self._owed + share / (1 - share) + 1e-9)
+
+    def given_back(self, priority: Priority) -> None:
+        """A request is over of which nothing can be learned."""
+        self.running[priority] -= 1
+
+    def answered(
+        self,
+        now: float,
+        priority: Priority,
+        seconds: float,
+        status: int | None,
+        retry_after: float | None = None,
+    ) -> None:
+        """A request is over.
+
+        Args:
+            now: when.
+            priority: as it was started with.
+            seconds: how long it took.
+            status: the answer's; None where there was none.
+            retry_after: seconds for which the server wants to be left alone.
+        """
+        self.running[priority] -= 1
+        latency = self._latency[priority]
+        if retry_after is not None and retry_after > 0:
+            pause = min(retry_after, self.limits.longest_pause)
+            self._paused_until = max(self._paused_until, now + pause)
+        self.counts["too_many"] += status == _TOO_MANY
+        if status is None or status == _TOO_MANY or status >= 500:
+            self._slow_down(now, now - seconds, self.limits.fall)
+            return
+        latency.note(seconds)
+        if latency.has_risen(self.limits.latency_factor):
+            # Slowness is a weaker sign than a refusal.
+            self._slow_down(now, now - seconds, (1 + self.limits.fall) / 2)
+        else:
+            self._speed_up(now)
+
+    def _slow_down(self, now: float, sent: float, factor: float) -> None:
+        if sent < self._fallen or now < self._fallen + self.limits.settle:
+            return
+        self._fallen = self._changed = now
+        self.pace = max(self.limits.slowest, self.pace * factor)
+        self.counts["slowed"] += 1
+
+    def _speed_up(self, now: float) -> None:
+        passed = min(now - self._changed, 1.0)
+        self._changed = now
+        self.pace = min(1.0, self.pace + self.limits.rise * passed)
+
+
+def retry_after_seconds(text: str | None, now: int) -> float | None:
+    """What a `Retry-After` header says, in seconds from `now` (ticks).
+
+    It is a number of seconds or a date; None for anything else.
+    """
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        return _seconds_to_date(text, now)
+    return seconds if isfinite(seconds) and seconds >= 0 else None
+
+
+def _seconds_to_date(text: str, now: int) -> float | None:
+    try:
+        ticks = ticks_from_datetime(parsedate_to_datetime(text))
+    except ValueError:
+        return None
+    return max(0.0, (ticks - now) / TICKS_PER_SECOND)

@@ -1,0 +1,140 @@
+"""The limiter of one server, which all clients of it share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from pichannels import clock
+from pichannels.errors import Backpressure
+from pichannels.limiter import Limits, Priority, Throttle, retry_after_seconds
+
+__all__ = ["Limiter", "Turn"]
+
+_Waiting = deque[asyncio.Future[None]]
+
+
+class Turn:
+    """One request that may go out now; tell it what the server answered."""
+
+    def __init__(self) -> None:
+        self.status: int | None = None
+        self.retry_after: float | None = None
+
+    def answered(self, status: int, headers: Mapping[str, str]) -> None:
+        """Note the answer; a turn without one counts as a failure of the server."""
+        self.status = status
+        after = headers.get("Retry-After")
+        self.retry_after = retry_after_seconds(after, clock.now())
+
+
+class Limiter:
+    """Holds requests back until the server may be asked.
+
+    One for each server: give it to all clients of it (`HTTPClient(limiter=...)`).
+    All of them run in one event loop.
+
+    Args:
+        limits: what the server may be asked for.
+        max_waiting: requests that wait, at most.
+    """
+
+    def __init__(self, limits: Limits | None = None, max_waiting: int = 10_000) -> None:
+        self._throttle = Throttle(limits or Limits())
+        self._max_waiting: Final = max_waiting
+        self._waiting: dict[Priority, _Waiting] = {"live": deque(), "history": deque()}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def pause_history(self) -> None:
+        """Hold back all requests for history, until `resume_history`."""
+        self._throttle.history_paused = True
+
+    def resume_history(self) -> None:
+        """Let requests for history go again."""
+        self._throttle.history_paused = False
+        self._dispatch()
+
+    def statistics(self) -> dict[str, Any]:
+        """What is allowed just now, under way, waiting, and counts since the start."""
+        throttle, waiting = self._throttle, self._waiting
+        return {
+            "rate": throttle.rate,
+            "concurrency": throttle.concurrency,
+            "pause": throttle.wait(clock.monotonic()),
+            "history_paused": throttle.history_paused,
+            "running_live": throttle.running["live"],
+            "running_history": throttle.running["history"],
+            "waiting_live": len(waiting["live"]),
+            "waiting_history": len(waiting["history"]),
+            **throttle.counts,
+        }
+
+    @asynccontextmanager
+    async def turn(self, priority: Priority = "live") -> AsyncIterator[Turn]:
+        """Wait until a request may go out; it is over when the block is left.
+
+        Raises:
+            Backpressure: too many requests wait already.
+        """
+        await self._admitted(priority)
+        began = clock.monotonic()
+        turn = Turn()
+        try:
+            yield turn
+        except asyncio.CancelledError:
+            self._throttle.given_back(priority)
+            raise
+        except BaseException:
+            self._over(priority, began, turn)
+            raise
+        else:
+            self._over(priority, began, turn)
+        finally:
+            self._dispatch()
+
+    def _over(self, priority: Priority, began: float, turn: Turn) -> None:
+        now = clock.monotonic()
+        took = now - began
+        self._throttle.answered(now, priority, took, turn.status, turn.retry_after)
+
+    async def _admitted(self, priority: Priority) -> None:
+        waiting = self._waiting[priority]
+        if len(waiting) >= self._max_waiting:
+            raise Backpressure(f"the limiter with {len(waiting)} waiting requests", 0.0)
+        admission: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting.append(admission)
+        self._dispatch()
+        try:
+            await admission
+        except asyncio.CancelledError:
+            if admission.done() and not admission.cancelled():
+                self._throttle.given_back(priority)
+            elif admission in waiting:
+                waiting.remove(admission)
+            self._dispatch()
+            raise
+
+    def _dispatch(self) -> None:
+        """Let go who may, and come back when time lets another."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiting = self._waiting
+        now = clock.monotonic()
+        while chosen := self._throttle.next(now, *self._lengths()):
+            waiting[chosen].popleft().set_result(None)
+            self._throttle.started(now, chosen, bool(waiting["history"]))
+        wait = self._throttle.wait(now)
+        if wait > 0 and any(waiting.values()):
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(wait, self._dispatch)
+
+    def _lengths(self) -> tuple[int, int]:
+        """How many wait; those in front have not been cancelled."""
+        for waiting in self._waiting.values():
+            while waiting and waiting[0].done():
+                waiting.popleft()
+        return len(self._waiting["live"]), len(self._waiting["history"])

@@ -1,0 +1,148 @@
+"""One limiter for all clients of a server keeps it from being overrun."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from yarl import URL
+
+from pichannels import clock
+from pichannels.errors import Backpressure
+from pichannels.limiter import Limits, Priority
+from pichannels.piwebasync import APIRequest, Controller, HTTPClient, Limiter
+from pichannels.piwebasync.exceptions import HTTPClientError
+from pichannels.simulator import Plant, Simulator
+
+FAST = Limits(rate=1000, concurrency=1)
+
+
+@asynccontextmanager
+async def a_server() -> AsyncIterator[tuple[Simulator, APIRequest]]:
+    async with Simulator(Plant(tags=10, activity=0), poll=60) as sim:
+        url = URL(sim.url)
+        pi = Controller(url.scheme, str(url.host), url.port, url.path)
+        yield sim, pi.dataservers.list()
+
+
+def busiest(times: list[float], window: float) -> int:
+    return max(sum(start <= t < start + window for t in times) for start in times)
+
+
+async def test_a_storm_of_429_keeps_the_rate_of_all_clients_under_the_limit() -> None:
+    limiter = Limiter(Limits(rate=80, settle=0.1))
+    times: list[float] = []
+
+    async def ask(client: HTTPClient) -> None:
+        response = await client.get(request)
+        times.append(clock.monotonic())
+        assert response.status_code == 429
+
+    async with (
+        a_server() as (sim, request),
+        HTTPClient(limiter=limiter) as one,
+        HTTPClient(limiter=limiter, priority="history") as other,
+    ):
+        sim.faults.status(429, count=None)
+        await asyncio.gather(*(ask(client) for client in (one, other) * 8))
+    # 80 in a second would be 16 in a fifth; the storm has slowed us far below it.
+    assert busiest(times, 0.2) <= 16
+    assert limiter.statistics()["rate"] <= 20
+
+
+async def test_the_servers_own_limit_is_never_reached() -> None:
+    limiter = Limiter(Limits(rate=40))
+    async with Simulator(Plant(tags=5), poll=60, rate_limit=41) as sim:
+        url = URL(sim.url)
+        request = Controller("http", str(url.host), url.port, url.path).system.status()
+        async with HTTPClient(limiter=limiter) as client:
+            await asyncio.gather(*(client.get(request) for _ in range(60)))
+    assert limiter.statistics()["too_many"] == 0
+
+
+async def test_retry_after_is_kept() -> None:
+    async with a_server() as (sim, request):
+        limiter = Limiter(Limits(rate=1000))
+        sim.faults.status(503, retry_after=0.3)
+        async with HTTPClient(limiter=limiter) as client:
+            await client.get(request)
+            began = clock.monotonic()
+            await client.get(request)
+    assert clock.monotonic() - began >= 0.29
+
+
+async def test_live_requests_go_before_history() -> None:
+    order: list[Priority] = []
+
+    async def ask(priority: Priority) -> None:
+        async with limiter.turn(priority) as turn:
+            order.append(priority)
+            await asyncio.sleep(0)
+            turn.answered(200, {})
+
+    limiter = Limiter(FAST)
+    priorities: tuple[Priority, ...] = ("history", "history", "live", "live")
+    async with limiter.turn():
+        asked = [asyncio.create_task(ask(priority)) for priority in priorities]
+        await asyncio.sleep(0)
+    await asyncio.gather(*asked)
+    assert order == ["live", "live", "history", "history"]
+
+
+async def test_paused_history_waits_until_it_is_resumed() -> None:
+    limiter = Limiter(FAST)
+    limiter.pause_history()
+
+    async def ask() -> None:
+        async with limiter.turn("history"):
+            pass
+
+    task = asyncio.create_task(ask())
+    await asyncio.sleep(0.01)
+    assert limiter.statistics()["waiting_history"] == 1
+    limiter.resume_history()
+    await task
+
+
+async def test_cancelled_requests_leave_their_place_to_others() -> None:
+    limiter = Limiter(FAST)
+
+    async def ask() -> None:
+        async with limiter.turn():
+            await asyncio.sleep(60)
+
+    tasks = [asyncio.create_task(ask()) for _ in range(5)]
+    await asyncio.sleep(0.01)
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    async with asyncio.timeout(1), limiter.turn() as turn:
+        turn.answered(200, {})
+    assert limiter.statistics()["running_live"] == 0
+    assert limiter.statistics()["rate"] == 1000
+
+
+async def test_a_server_that_does_not_answer_is_asked_less(unused_port: int) -> None:
+    limiter = Limiter(Limits(rate=100))
+    request = Controller("http", "127.0.0.1", unused_port).dataservers.list()
+    async with HTTPClient(limiter=limiter) as client:
+        with pytest.raises(HTTPClientError):
+            await client.get(request)
+    assert limiter.statistics()["rate"] == 50
+
+
+async def test_too_many_waiting_requests_are_told() -> None:
+    limiter = Limiter(FAST, max_waiting=1)
+
+    async def ask() -> None:
+        async with limiter.turn():
+            pass
+
+    async with limiter.turn():
+        waiting = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        with pytest.raises(Backpressure, match="1 waiting request"):
+            await ask()
+    await waiting

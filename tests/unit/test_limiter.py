@@ -1,0 +1,157 @@
+"""The rules that protect a server: rate, places, shares, and what makes it slower."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies as st
+
+from pichannels.errors import UsageError
+from pichannels.limiter import Limits, Priority, Throttle, retry_after_seconds
+
+FAST = Limits(rate=1000.0, concurrency=1000)
+
+
+def admitted(
+    throttle: Throttle, until: float, live: int, history: int, took: float = 0.0
+) -> list[tuple[float, Priority]]:
+    """Who goes when, while so many of each always wait and answers are good."""
+    gone: list[tuple[float, Priority]] = []
+    now = 0.0
+    while now < until:
+        chosen = throttle.next(now, live, history)
+        if chosen is None:
+            now += max(throttle.wait(now), 1e-6)
+            continue
+        throttle.started(now, chosen, history > 0)
+        throttle.given_back(chosen)
+        gone.append((now, chosen))
+        now += took
+    return gone
+
+
+def busiest_second(times: list[float]) -> int:
+    return max(sum(start <= t < start + 1.0 for t in times) for start in times)
+
+
+@given(st.integers(1, 40), st.floats(0.0, 0.2))
+def test_no_second_sees_more_than_the_rate(rate: int, took: float) -> None:
+    throttle = Throttle(Limits(rate=rate))
+    times = [at for at, _ in admitted(throttle, 3.0, 1, 0, took)]
+    assert busiest_second(times) <= rate
+
+
+def test_nearly_the_whole_rate_is_given() -> None:
+    assert len(admitted(Throttle(Limits(rate=50)), 10.0, 1, 0)) >= 490
+
+
+def test_history_keeps_a_tenth_while_live_requests_wait() -> None:
+    gone = [who for _, who in admitted(Throttle(FAST), 1.0, 5, 5)]
+    assert gone.count("history") == pytest.approx(len(gone) / 10, abs=1)
+
+
+def test_history_gets_all_that_live_requests_leave() -> None:
+    gone = admitted(Throttle(Limits(rate=50)), 2.0, 0, 1)
+    assert {who for _, who in gone} == {"history"}
+    assert len(gone) > 95
+
+
+def test_paused_history_gets_nothing() -> None:
+    throttle = Throttle(FAST)
+    throttle.history_paused = True
+    assert throttle.next(0.0, 0, 1) is None
+    assert {who for _, who in admitted(throttle, 0.1, 1, 1)} == {"live"}
+
+
+def test_only_so_many_are_under_way_and_history_leaves_a_place_free() -> None:
+    throttle = Throttle(Limits(rate=1000, concurrency=3))
+    for number in range(2):
+        assert throttle.next(float(number), 0, 1) == "history"
+        throttle.started(float(number), "history", False)
+    assert throttle.next(5.0, 0, 1) is None
+    assert throttle.next(5.0, 1, 1) == "live"
+    throttle.started(5.0, "live", True)
+    assert throttle.next(6.0, 1, 1) is None
+
+
+def refused(throttle: Throttle, now: float, status: int | None = 429) -> None:
+    throttle.started(now, "live", False)
+    throttle.answered(now, "live", 0.0, status)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, None])
+def test_a_failing_server_is_asked_half_as_often(status: int | None) -> None:
+    throttle = Throttle(Limits(rate=50, concurrency=8))
+    refused(throttle, 0.0, status)
+    assert (throttle.rate, throttle.concurrency) == (25, 4)
+
+
+def test_answers_to_what_was_sent_before_say_nothing_new() -> None:
+    throttle = Throttle(Limits(settle=0.5))
+    refused(throttle, 10.0)
+    throttle.started(9.9, "live", False)
+    throttle.answered(12.0, "live", 2.1, 429)
+    assert throttle.pace == 0.5
+
+
+def test_the_pace_falls_to_a_floor_and_comes_back_by_and_by() -> None:
+    throttle = Throttle(Limits(slowest=0.1, rise=0.05))
+    for second in range(10):
+        refused(throttle, float(second) * 2)
+    assert throttle.pace == 0.1
+    paces = []
+    for second in range(40):
+        throttle.started(20.0 + second, "live", False)
+        throttle.answered(20.0 + second, "live", 0.01, 200)
+        paces.append(throttle.pace)
+    assert paces[-1] == 1.0
+    assert max(b - a for a, b in zip(paces, paces[1:], strict=False)) < 0.051
+
+
+def test_a_refusal_of_one_request_slows_nothing() -> None:
+    throttle = Throttle(Limits())
+    refused(throttle, 0.0, 404)
+    assert throttle.pace == 1.0
+
+
+def test_rising_latency_slows_down_and_steady_slowness_does_not() -> None:
+    steady, rising = Throttle(Limits()), Throttle(Limits())
+    for second in range(60):
+        for throttle, took in ((steady, 2.0), (rising, 0.1 if second < 30 else 3.0)):
+            throttle.started(float(second), "history", False)
+            throttle.answered(second + took, "history", took, 200)
+    assert steady.pace == 1.0
+    assert rising.counts["slowed"] > 1
+
+
+def test_retry_after_holds_everything_up_to_a_limit() -> None:
+    throttle = Throttle(Limits(longest_pause=60))
+    throttle.started(0.0, "live", False)
+    throttle.answered(0.0, "live", 0.0, 503, retry_after=3600)
+    assert throttle.next(59.0, 1, 1) is None
+    assert throttle.wait(0.0) == 60
+    assert throttle.next(60.0, 1, 1) == "live"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", 120.0),
+        ("0.5", 0.5),
+        ("Thu, 01 Jan 1970 00:01:00 GMT", 30.0),
+        ("Thu, 01 Jan 1970 00:00:01 GMT", 0.0),
+        ("soon", None),
+        ("-1", None),
+        ("nan", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(
+    text: str | None, seconds: float | None
+) -> None:
+    assert retry_after_seconds(text, 30 * 10_000_000) == seconds
+
+
+@pytest.mark.parametrize("name", ["rate", "concurrency", "fall", "history_share"])
+def test_limits_that_stop_everything_are_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        Limits(**{name: 0})
