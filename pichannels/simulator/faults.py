@@ -29,6 +29,7 @@ FAULT_NAMES: Final = (
     "truncate",
     "web_exception",
     "tag",
+    "expire",
     "clear",
 )
 """What `inject` takes; each is a method of `Faults`."""
@@ -114,13 +115,18 @@ class Faults:
         self.flowing.set()
         self._timer: asyncio.TimerHandle | None = None
         self._on_drop: Callable[[str, int], None] | None = None
+        self._on_expire: Callable[[str | None], None] | None = None
         self._paths: Callable[[str], str] = str
 
     def attach(
-        self, on_drop: Callable[[str, int], None], paths: Callable[[str], str]
+        self,
+        on_drop: Callable[[str, int], None],
+        paths: Callable[[str], str],
+        on_expire: Callable[[str | None], None],
     ) -> None:
-        """Have `drop` done by the server and tag names checked by `paths`."""
+        """Have `drop` and `expire` done by the server, and names made paths."""
         self._on_drop = on_drop
+        self._on_expire = on_expire
         self._paths = paths
 
     def drop(
@@ -258,6 +264,12 @@ class Faults:
             return
         sentence = _TAG_SENTENCES.get(status, "The object '{path}' failed.")
         self.tags[path.upper()] = TagFault(status, sentence.format(path=path))
+
+    def expire(self, name: str | None = None) -> None:
+        """Forget the signups for stream updates: all, or those of a tag."""
+        self.counts["expire"] += 1
+        if self._on_expire is not None:
+            self._on_expire(self._paths(name) if name else None)
 
     def of_tag(self, path: str) -> TagFault | None:
         """The fault of the tag with this path."""

@@ -26,6 +26,7 @@ from pichannels.simulator.simtime import SimClock
 from pichannels.simulator.streams import StreamRoutes
 from pichannels.simulator.system import SystemRoutes
 from pichannels.simulator.truth import Origin, Truth
+from pichannels.simulator.update_routes import UpdateRoutes
 from pichannels.simulator.world import World
 
 __all__ = ["Simulator"]
@@ -91,6 +92,7 @@ class Simulator(Controls):
         self.faults.attach(
             lambda how, code: self._world.hub.drop(how, code),
             self._path_of,
+            lambda path: self._world.signups.forget(path),
         )
 
     def _make_world(self) -> World:
@@ -158,6 +160,7 @@ class Simulator(Controls):
             AssetRoutes(world),
             ChannelRoutes(world),
             StreamRoutes(world),
+            UpdateRoutes(world),
             self._admin,
         ):
             app.add_routes(routes.routes())

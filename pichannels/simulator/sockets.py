@@ -7,7 +7,7 @@ import uuid
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -34,6 +34,15 @@ __all__ = ["Channel", "Hub", "Subject"]
 
 Subject: TypeAlias = Tag | Attribute
 """What has a stream of values: a point, or an attribute."""
+
+
+class Listener(Protocol):
+    """What takes events of tags: a channel, or a signup for stream updates."""
+
+    @property
+    def tags(self) -> list[Tag]: ...
+    def add(self, tag: Tag, event: Event) -> None: ...
+
 
 MOST_RAW = 1_000
 """Raw messages that may wait on one channel."""
@@ -239,21 +248,21 @@ class Hub:
         self._archive = archive
         self._feed = feed
         self._faults = faults
-        self._listeners: dict[int, list[Channel]] = defaultdict(list)
+        self._listeners: dict[int, list[Listener]] = defaultdict(list)
         self._closing: set[asyncio.Task[Any]] = set()
         self._changed = asyncio.Condition()
 
-    def subscribe(self, channel: Channel, now: int) -> None:
-        """Feed the channel what comes for its tags after `now`."""
-        for tag in channel.tags:
+    def subscribe(self, listener: Listener, now: int) -> None:
+        """Feed the listener what comes for its tags after `now`."""
+        for tag in listener.tags:
             self._feed.listen(tag, now)
-            self._listeners[tag.index].append(channel)
+            self._listeners[tag.index].append(listener)
 
-    def unsubscribe(self, channel: Channel) -> None:
-        """Feed the channel no longer."""
-        for tag in channel.tags:
+    def unsubscribe(self, listener: Listener) -> None:
+        """Feed the listener no longer."""
+        for tag in listener.tags:
             listeners = self._listeners[tag.index]
-            listeners.remove(channel)
+            listeners.remove(listener)
             if not listeners:
                 del self._listeners[tag.index]
                 self._feed.forget(tag)
@@ -313,12 +322,12 @@ class Hub:
             )
 
     def poll(self, now: int) -> None:
-        """Give every channel what has come by `now`."""
+        """Give every channel and signup what has come by `now`."""
         for tag, event in self._feed.collect(now):
             if self._faults.of_tag(tag.path) is not None:
                 continue
-            for channel in self._listeners.get(tag.index, ()):
-                channel.add(tag, event)
+            for listener in self._listeners.get(tag.index, ()):
+                listener.add(tag, event)
 
     def tick(self, now: int) -> None:
         """A poll of all channels, after which each sends or counts silence."""

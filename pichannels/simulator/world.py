@@ -15,6 +15,7 @@ from pichannels.simulator.feed import Feed
 from pichannels.simulator.plant import Plant
 from pichannels.simulator.query import Query, Refused
 from pichannels.simulator.render import encode, select
+from pichannels.simulator.signups import Signups
 from pichannels.simulator.simtime import SimClock
 from pichannels.simulator.sockets import Hub, Subject
 from pichannels.simulator.tags import Tag
@@ -50,6 +51,7 @@ class World:
         self.archive = Archive(plant, truth)
         self.feed = Feed(plant, truth)
         self.hub = Hub(self.archive, self.feed, faults)
+        self.signups = Signups(self.hub, overflow)
         self.started = clock.now()
         self.url = ""
         self._last_push = 0
