@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import PathFinder
+from itertools import filterfalse
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
@@ -344,14 +345,15 @@ def _modules_in(package: str) -> list[str]:
 
 def _settings_of(module: ModuleType, file: Path) -> dict[str, Any]:
     """The upper-case names, without those that were only imported."""
-    imported = _imported_names(file)
-    return {
+    found = {
         name: value
         for name, value in vars(module).items()
-        if name.isupper()
-        and not name.startswith("_")
-        and (name not in imported or _is_setting(name))
+        if name.isupper() and not name.startswith("_")
     }
+    if not all(map(_is_setting, found)):
+        for name in filterfalse(_is_setting, _imported_names(file)):
+            found.pop(name, None)
+    return found
 
 
 def _is_setting(name: str) -> bool:

@@ -36,6 +36,8 @@ _HTTP_SCHEMES: Final = {"ws": "http", "wss": "https"}
 # PI reads these two as one text; all other lists repeat their key.
 _JOINED: Final = frozenset({"selectedFields", "associations"})
 _QUERY_SAFE: Final = "*:;,/"
+# WebIDs and most else; this is much cheaper than to quote them.
+_PLAIN: Final = re.compile(r"[\w.~*:;,/-]*", re.ASCII)
 _NO_PART: Final = ("", ".", "..")
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _ESCAPE: Final = re.compile("%([0-7][0-9A-Fa-f])")
@@ -125,8 +127,9 @@ class APIRequest:
     def query(self) -> str:
         """The percent-encoded query without `?`, in the order of the arguments."""
         return "&".join(
-            f"{quote(key)}={encoded(value)}"
-            for key, values in self.params.items()
+            f"{key}={encoded(value)}"
+            for name, values in self.params.items()
+            for key in [quote(name)]
             for value in ([values] if isinstance(values, str) else values)
         )
 
@@ -157,7 +160,7 @@ class APIRequest:
 
 def encoded(value: str) -> str:
     """A value as it stands in a query, percent-encoded."""
-    return quote(value, safe=_QUERY_SAFE)
+    return value if _PLAIN.fullmatch(value) else quote(value, safe=_QUERY_SAFE)
 
 
 def with_safe_chars(url: str, safe_chars: str | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -29,6 +30,8 @@ FORMATS: Final = {
 """PI's `webIdType` and the letter that stands for it."""
 
 _FORMAT_OF: Final = {letter: name for name, letter in FORMATS.items()}
+_WITH_PATH: Final = ("Full", "PathOnly")
+_UNUSUAL: Final = "its parts are written in an unusual way"
 _GUID_CHARS: Final = 22
 _INT_CHARS: Final = 6
 # .NET's invariant upper case keeps what has no single capital, and these.
@@ -102,7 +105,7 @@ def point_web_id(
     Raises:
         APIException: these do not make a WebID of this format.
     """
-    path = path if format in ("Full", "PathOnly") else ""
+    path = path if format in _WITH_PATH else ""
     ids: tuple[UUID | int, ...] = (UUID(str(server)), point)
     if format == "PathOnly":
         ids = ()
@@ -126,12 +129,9 @@ def decode(web_id: str) -> WebId:
     if kind.owners and (not owner or owner not in kind.owners):
         raise DecodeError("a WebID", f"no {kind.name} is owned by {owner!r}", web_id)
     try:
-        found = _parts(web_id[start:], format, kind, owner)
-        if found.encode() == web_id:
-            return found
+        return _parts(web_id[start:], format, kind, owner)
     except (ValueError, struct.error) as exc:
         raise DecodeError("a WebID", str(exc), web_id) from exc
-    raise DecodeError("a WebID", "its parts are written in an unusual way", web_id)
 
 
 def upper(path: str) -> str:
@@ -162,7 +162,7 @@ def _check(web_id: WebId) -> Kind:
             f"a {web_id.format} WebID of a {kind.name} takes {count} ids"
             f" ({', '.join(kind.ids)}), not {len(web_id.ids)}"
         )
-    if bool(web_id.path) != (web_id.format in ("Full", "PathOnly")):
+    if bool(web_id.path) != (web_id.format in _WITH_PATH):
         raise APIException(
             f"a path belongs into Full and PathOnly WebIDs only, not {web_id.format}"
         )
@@ -189,8 +189,18 @@ def _parts(text: str, format: str, kind: Kind, owner: str) -> WebId:
             ids += struct.unpack("<i", _unbase64(part))
         else:
             part, text = text[:_GUID_CHARS], text[_GUID_CHARS:]
-            ids.append(UUID(bytes_le=_unbase64(part)))
-    return WebId(format, kind.marker, tuple(ids), _unbase64(text).decode(), owner)
+            ids.append(_guid(part))
+    path = _unbase64(text).decode()
+    has_path = format in _WITH_PATH
+    if bool(path) != has_path or path != upper(path.removeprefix("\\\\")):
+        raise ValueError(_UNUSUAL)
+    return WebId(format, kind.marker, tuple(ids), path, owner)
+
+
+@lru_cache(maxsize=4096)
+def _guid(text: str) -> UUID:
+    # All points of a server share one, all elements of a template others.
+    return UUID(bytes_le=_unbase64(text))
 
 
 def _base64(data: bytes) -> str:
@@ -198,4 +208,7 @@ def _base64(data: bytes) -> str:
 
 
 def _unbase64(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if _base64(data) != text:
+        raise ValueError(_UNUSUAL)
+    return data
