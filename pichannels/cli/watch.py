@@ -53,6 +53,7 @@ class Watcher:
         self._engine = engine
         self._folder = engine.project.folder
         self._stamps = _stamps(self._folder)
+        self._supervisor = os.getppid()
         self.wants_restart = False
 
     async def run(self) -> bool:
@@ -67,6 +68,10 @@ class Watcher:
     async def _look(self) -> None:
         while not self.wants_restart:
             await asyncio.sleep(_EVERY)
+            if os.getppid() != self._supervisor:
+                # It was killed; nobody could stop this process any more.
+                self._engine.request_stop()
+                return
             stamps = await asyncio.to_thread(_stamps, self._folder)
             if stamps != self._stamps and self._engine.status().state == "running":
                 self._stamps = stamps

@@ -14,8 +14,11 @@ from pichannels.project import SETTINGS_MODULE
 __all__ = ["CodeFiles", "loaded_files"]
 
 _SITE: Final = {"site-packages", "dist-packages"}
-_OURS: Final = ("pichannels", "nodes", "msgstore")
 _HOME: Final = Path(__file__).resolve().parents[2]
+_NOT_OF_PROJECTS: Final = (
+    *(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")),
+    *(_HOME / name for name in ("pichannels", "nodes", "msgstore")),
+)
 
 
 class _Version(NamedTuple):
@@ -61,10 +64,7 @@ def _files() -> Iterator[Path]:
 def _is_of_project(file: Path) -> bool:
     if not file.is_absolute() or _SITE.intersection(file.parts):
         return False
-    library = sysconfig.get_paths()
-    if any(file.is_relative_to(library[name]) for name in ("stdlib", "platstdlib")):
-        return False
-    return not any(file.is_relative_to(_HOME / name) for name in _OURS)
+    return not any(file.is_relative_to(folder) for folder in _NOT_OF_PROJECTS)
 
 
 def _version(file: Path) -> _Version | None:
