@@ -18,7 +18,7 @@ from pichannels.journal.schema import connect_reader
 from pichannels.journal.search import search
 from pichannels.project import Project, load
 
-__all__ = ["complete_channels", "complete_ids", "complete_nodes", "completion"]
+__all__ = ["complete_channels", "complete_ids", "completion"]
 
 _SHELLS: Final = ("bash", "zsh", "fish", "powershell")
 _VARIABLE: Final = "_PICHANNELS_COMPLETE"
@@ -37,8 +37,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     fish        pichannels completion fish | source    in config.fish
     powershell  pichannels completion powershell | Out-String | Invoke-Expression
 
-    Channels, nodes and ids of messages are those of the project in the current
-    folder.
+    Channels and ids of messages are those of the project in the current folder.
     """
     kind = get_completion_class(shell)
     if kind is None:
@@ -55,16 +54,6 @@ def complete_channels(
     project = _project(ctx)
     channels = project.all_channels() if project else []
     found = ((each.name, type(each).__name__) for each in channels)
-    return _fitting(found, incomplete)
-
-
-def complete_nodes(
-    ctx: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """The full names of nodes."""
-    project = _project(ctx)
-    nodes = [n for each in project.channels for n in each.nodes()] if project else []
-    found = ((node.fullpath(), type(node).__name__) for node in nodes)
     return _fitting(found, incomplete)
 
 

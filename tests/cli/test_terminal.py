@@ -64,6 +64,29 @@ def test_ctrl_c_drains(plant: Folder) -> None:
         assert terminal.read_to_end() == 0
 
 
+NOISY = """\
+import logging
+class Noisy(Sink):
+    async def process(self, msg):
+        logging.getLogger('plant').warning('noise: %s', 'abcdefg ' * 50)
+        return await super().process(msg)
+CHANNELS = [Counted('values').add(Noisy())]
+"""
+
+
+def test_a_terminal_that_stands_still_holds_up_nothing(make_plant: MakePlant) -> None:
+    folder = make_plant(count=600)
+    text = (folder.path / "settings.py").read_text()
+    folder.write("settings.py", text + NOISY)
+    with in_terminal(folder.path, "start") as terminal:
+        terminal.read_until("running")
+        # Nobody reads from here on, and there is far more than a terminal takes.
+        folder.wait_for_settled(600)
+        terminal.process.send_signal(signal.SIGTERM)
+        assert terminal.read_to_end() == 0
+    assert len(folder.lines()) == 599
+
+
 def test_plain_writes_lines_only(plant: Folder) -> None:
     with in_terminal(plant.path, "start", "--plain") as terminal:
         terminal.read_until("Ctrl-C drains and stops; a second one stops at once")
