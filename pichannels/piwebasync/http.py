@@ -15,7 +15,12 @@ from pichannels.errors import UsageError
 from pichannels.limiter import Priority
 from pichannels.piwebasync.exceptions import APIException, HTTPClientError, shown
 from pichannels.piwebasync.limiting import Limiter
-from pichannels.piwebasync.requests import HTTP, Request, with_safe_chars
+from pichannels.piwebasync.requests import (
+    HTTP,
+    APIRequest,
+    Request,
+    with_safe_chars,
+)
 from pichannels.piwebasync.responses import HTTPResponse
 from pichannels.piwebasync.transport import (
     FAILURES,
@@ -116,6 +121,8 @@ class HTTPClient:
     ) -> HTTPResponse:
         """Send one request and return the answer; the arguments are for it alone.
 
+        `json` is sent in place of the body that the request itself may have.
+
         Raises:
             APIException: this is no HTTP request.
             HTTPClientError: there was no answer; its cause tells why.
@@ -145,6 +152,8 @@ class HTTPClient:
         redirects = (
             self._follow_redirects if follow_redirects is None else (follow_redirects)
         )
+        if json is None and isinstance(request, APIRequest):
+            json = request.json
         body = None if json is None else msgspec.json.encode(json)
         session = await self._open(method, url)
         try:
