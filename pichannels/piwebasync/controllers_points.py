@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pichannels.piwebasync.controllers_base import Count, Flag, Many, Resource, Text
+from pichannels.piwebasync.controllers_base import Body, Count, Flag, Many, Text
+from pichannels.piwebasync.controllers_common import Editable, Item
 from pichannels.piwebasync.requests import APIRequest
 
 __all__ = ["DataServers", "Points"]
 
 
-class DataServers(Resource):
+class DataServers(Item):
     """`dataservers`: PI Data Archives and what is on them."""
 
     _name = "dataservers"
@@ -17,18 +18,6 @@ class DataServers(Resource):
         self, selected_fields: Many = None, web_id_type: Text = None
     ) -> APIRequest:
         """All data servers that the PI Web API knows."""
-        return self._get("", locals())
-
-    def get(
-        self, webid: str, selected_fields: Many = None, web_id_type: Text = None
-    ) -> APIRequest:
-        """One data server."""
-        return self._get("{webid}", locals())
-
-    def get_by_path(
-        self, path: str, selected_fields: Many = None, web_id_type: Text = None
-    ) -> APIRequest:
-        r"""One data server by its path, such as `\\PIServers[SRV]`."""
         return self._get("", locals())
 
     def get_by_name(
@@ -66,23 +55,23 @@ class DataServers(Resource):
         """The points whose names match; PI gives 1000 unless `max_count` says more."""
         return self._get("{webid}/points", locals())
 
+    def create_enumeration_set(
+        self, webid: str, body: Body, web_id_type: Text = None
+    ) -> APIRequest:
+        """Add a digital state set."""
+        return self._post("{webid}/enumerationsets", locals())
 
-class Points(Resource):
+    def create_point(
+        self, webid: str, body: Body, web_id_type: Text = None
+    ) -> APIRequest:
+        """Add a PI point (`bodies.Point`)."""
+        return self._post("{webid}/points", locals())
+
+
+class Points(Item, Editable):
     """`points`: PI points."""
 
     _name = "points"
-
-    def get(
-        self, webid: str, selected_fields: Many = None, web_id_type: Text = None
-    ) -> APIRequest:
-        """One point."""
-        return self._get("{webid}", locals())
-
-    def get_by_path(
-        self, path: str, selected_fields: Many = None, web_id_type: Text = None
-    ) -> APIRequest:
-        r"""One point by its path, such as `\\SRV\TAG`."""
-        return self._get("", locals())
 
     def get_multiple(
         self,
@@ -111,3 +100,13 @@ class Points(Resource):
     ) -> APIRequest:
         """The point attributes (`excdev`, `compdev`, ...), all or those named."""
         return self._get("{webid}/attributes", locals())
+
+    def get_attribute_by_name(
+        self,
+        webid: str,
+        name: str,
+        selected_fields: Many = None,
+        web_id_type: Text = None,
+    ) -> APIRequest:
+        """One point attribute."""
+        return self._get("{webid}/attributes/{name}", locals())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from pichannels.piwebasync.controllers_base import (
+    Bodies,
+    Body,
     Count,
     Flag,
     Many,
+    Moment,
     Resource,
     Text,
     Time,
@@ -70,6 +71,19 @@ class Streams(Resource):
         """Interpolated values at the given times."""
         return self._get("{webid}/interpolatedattimes", locals())
 
+    def get_plot(
+        self,
+        webid: str,
+        start_time: Time = None,
+        end_time: Time = None,
+        time_zone: Text = None,
+        intervals: Count = None,
+        desired_units: Text = None,
+        selected_fields: Many = None,
+    ) -> APIRequest:
+        """The values that draw a range: at most five for each of `intervals`."""
+        return self._get("{webid}/plot", locals())
+
     def get_recorded(
         self,
         webid: str,
@@ -90,7 +104,7 @@ class Streams(Resource):
     def get_recorded_at_time(
         self,
         webid: str,
-        time: str | datetime,
+        time: Moment,
         time_zone: Text = None,
         retrieval_mode: Text = None,
         desired_units: Text = None,
@@ -142,3 +156,41 @@ class Streams(Resource):
     ) -> APIRequest:
         """The value at one time (`*` is now)."""
         return self._get("{webid}/value", locals())
+
+    def register_stream_update(
+        self, webid: str, selected_fields: Many = None, web_id_type: Text = None
+    ) -> APIRequest:
+        """Ask for updates of one stream; the answer has a marker."""
+        return self._post("{webid}/updates", locals())
+
+    def retrieve_stream_update(
+        self,
+        marker: str,
+        desired_units: Text = None,
+        selected_fields: Many = None,
+        web_id_type: Text = None,
+    ) -> APIRequest:
+        """What has happened since the marker; the answer has the next one."""
+        return self._get("updates/{marker}", locals())
+
+    def update_value(
+        self,
+        webid: str,
+        body: Body,
+        update_option: Text = None,
+        buffer_option: Text = None,
+        web_id_type: Text = None,
+    ) -> APIRequest:
+        """Write one value (`bodies.timed_value`)."""
+        return self._post("{webid}/value", locals())
+
+    def update_values(
+        self,
+        webid: str,
+        body: Bodies,
+        update_option: Text = None,
+        buffer_option: Text = None,
+        web_id_type: Text = None,
+    ) -> APIRequest:
+        """Write several values (a list of `bodies.timed_value`)."""
+        return self._post("{webid}/recorded", locals())

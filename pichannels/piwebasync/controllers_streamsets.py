@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-
 from pichannels.piwebasync.controllers_base import (
+    Bodies,
     Count,
     Flag,
     Many,
+    Moment,
     Resource,
+    Several,
     Text,
     Time,
     Times,
@@ -42,7 +42,7 @@ class StreamSets(Resource):
 
     def get_channel_adhoc(
         self,
-        webid: str | Sequence[str],
+        webid: Several,
         include_initial_values: Flag = None,
         heartbeat_rate: Count = None,
         web_id_type: Text = None,
@@ -70,7 +70,7 @@ class StreamSets(Resource):
 
     def get_end_adhoc(
         self,
-        webid: str | Sequence[str],
+        webid: Several,
         sort_field: Text = None,
         sort_order: Text = None,
         selected_fields: Many = None,
@@ -107,7 +107,7 @@ class StreamSets(Resource):
 
     def get_interpolated_adhoc(
         self,
-        webid: str | Sequence[str],
+        webid: Several,
         start_time: Time = None,
         end_time: Time = None,
         time_zone: Text = None,
@@ -147,7 +147,7 @@ class StreamSets(Resource):
 
     def get_interpolated_at_times_adhoc(
         self,
-        webid: str | Sequence[str],
+        webid: Several,
         time: Times,
         time_zone: Text = None,
         filter_expression: Text = None,
@@ -163,7 +163,7 @@ class StreamSets(Resource):
     def get_joined(
         self,
         base_web_id: str,
-        subordinate_web_id: str | Sequence[str],
+        subordinate_web_id: Several,
         start_time: Time = None,
         end_time: Time = None,
         time_zone: Text = None,
@@ -176,6 +176,43 @@ class StreamSets(Resource):
     ) -> APIRequest:
         """Values of the base stream, and of others at the same times."""
         return self._get("joined", locals())
+
+    def get_plot(
+        self,
+        webid: str,
+        start_time: Time = None,
+        end_time: Time = None,
+        time_zone: Text = None,
+        intervals: Count = None,
+        name_filter: Text = None,
+        category_name: Text = None,
+        template_name: Text = None,
+        search_full_hierarchy: Flag = None,
+        show_excluded: Flag = None,
+        show_hidden: Flag = None,
+        sort_field: Text = None,
+        sort_order: Text = None,
+        selected_fields: Many = None,
+        web_id_type: Text = None,
+    ) -> APIRequest:
+        """The values that draw a range, of an object's attributes."""
+        return self._get("{webid}/plot", locals())
+
+    def get_plot_adhoc(
+        self,
+        webid: Several,
+        start_time: Time = None,
+        end_time: Time = None,
+        time_zone: Text = None,
+        intervals: Count = None,
+        sort_field: Text = None,
+        sort_order: Text = None,
+        selected_fields: Many = None,
+        web_id_type: Text = None,
+    ) -> APIRequest:
+        """The values that draw a range, of each given stream."""
+        self._need(webid=webid)
+        return self._get("plot", locals())
 
     def get_recorded(
         self,
@@ -203,7 +240,7 @@ class StreamSets(Resource):
 
     def get_recorded_adhoc(
         self,
-        webid: str | Sequence[str],
+        webid: Several,
         start_time: Time = None,
         end_time: Time = None,
         time_zone: Text = None,
@@ -223,7 +260,7 @@ class StreamSets(Resource):
     def get_recorded_at_time(
         self,
         webid: str,
-        time: str | datetime,
+        time: Moment,
         time_zone: Text = None,
         retrieval_mode: Text = None,
         name_filter: Text = None,
@@ -240,8 +277,8 @@ class StreamSets(Resource):
 
     def get_recorded_at_time_adhoc(
         self,
-        webid: str | Sequence[str],
-        time: str | datetime,
+        webid: Several,
+        time: Moment,
         time_zone: Text = None,
         retrieval_mode: Text = None,
         selected_fields: Many = None,
@@ -272,7 +309,7 @@ class StreamSets(Resource):
 
     def get_recorded_at_times_adhoc(
         self,
-        webid: str | Sequence[str],
+        webid: Several,
         time: Times,
         time_zone: Text = None,
         retrieval_mode: Text = None,
@@ -311,7 +348,7 @@ class StreamSets(Resource):
 
     def get_summary_adhoc(
         self,
-        webid: str | Sequence[str],
+        webid: Several,
         start_time: Time = None,
         end_time: Time = None,
         time_zone: Text = None,
@@ -350,7 +387,7 @@ class StreamSets(Resource):
 
     def get_value_adhoc(
         self,
-        webid: str | Sequence[str],
+        webid: Several,
         time: Time = "*",
         time_zone: Text = None,
         sort_field: Text = None,
@@ -361,3 +398,55 @@ class StreamSets(Resource):
         """The value at one time (`*` is now), of each given stream."""
         self._need(webid=webid)
         return self._get("value", locals())
+
+    def register_stream_set_updates(
+        self, webid: Several, selected_fields: Many = None, web_id_type: Text = None
+    ) -> APIRequest:
+        """Ask for updates of each given stream; the answer has a marker for each."""
+        self._need(webid=webid)
+        return self._post("updates", locals())
+
+    def retrieve_stream_set_updates(
+        self, marker: Several, selected_fields: Many = None, web_id_type: Text = None
+    ) -> APIRequest:
+        """What has happened since the markers; the answer has the next ones."""
+        self._need(marker=marker)
+        return self._get("updates", locals())
+
+    def update_value(
+        self,
+        webid: str,
+        body: Bodies,
+        update_option: Text = None,
+        buffer_option: Text = None,
+    ) -> APIRequest:
+        """Write one value for each of some attributes of an object.
+
+        `body` is a list of `bodies.stream_value`.
+        """
+        return self._post("{webid}/value", locals())
+
+    def update_value_adhoc(
+        self, body: Bodies, update_option: Text = None, buffer_option: Text = None
+    ) -> APIRequest:
+        """Write one value for each of several streams (`bodies.stream_value`)."""
+        return self._post("value", locals())
+
+    def update_values(
+        self,
+        webid: str,
+        body: Bodies,
+        update_option: Text = None,
+        buffer_option: Text = None,
+    ) -> APIRequest:
+        """Write values of some attributes of an object.
+
+        `body` is a list of `bodies.stream_values`.
+        """
+        return self._post("{webid}/recorded", locals())
+
+    def update_values_adhoc(
+        self, body: Bodies, update_option: Text = None, buffer_option: Text = None
+    ) -> APIRequest:
+        """Write values of several streams (`bodies.stream_values`)."""
+        return self._post("recorded", locals())
