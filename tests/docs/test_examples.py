@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.docs.pages import PAGES, ROOT, blocks, run_by, title_of
+from tests.docs.processes import in_process
 
 WITH_PYTHON = [p for p in PAGES if any(b.language == "python" for b in blocks(p))]
-
-
-def in_process(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    """What Python says in a folder, with nothing of these tests in its way."""
-    env = {k: v for k, v in os.environ.items() if not k.startswith("PICHANNELS")}
-    return subprocess.run(
-        [sys.executable, "-W", "error", *args],
-        cwd=folder,
-        env={**env, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.mark.parametrize(
@@ -33,7 +19,7 @@ def in_process(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     ids=title_of,
 )
 def test_python_of_a_page_runs(page: Path, tmp_path: Path) -> None:
-    done = in_process(tmp_path, "-m", "tests.docs.run_page", str(page))
+    done = in_process(tmp_path, "-W", "error", "-m", "tests.docs.run_page", str(page))
     assert done.returncode == 0, done.stderr
 
 
