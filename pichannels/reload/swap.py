@@ -99,8 +99,10 @@ class Swap:
         if change.kind == "removed":
             await old.stop()
             self._channels.remove(old)
-        elif change.kind == "changed" or not await self._update_tags(old, fresh[name]):
-            await self._replace(old, fresh[name])
+        elif change.kind == "changed":
+            await self._replace(old, fresh[name], await self._keeps_source(old, fresh))
+        elif not await self._update_tags(old, fresh[name]):
+            await self._replace(old, fresh[name], keeps_source=False)
 
     async def _add(self, channel: BaseChannel) -> None:
         self._host.attach(channel)
@@ -124,12 +126,24 @@ class Swap:
             return False
         return True
 
-    async def _replace(self, old: BaseChannel, new: BaseChannel) -> None:
+    async def _keeps_source(
+        self, old: BaseChannel, fresh: Mapping[str, BaseChannel]
+    ) -> bool:
+        """Whether the source that runs is as the new channel wants it."""
+        before, after = self._old[old.name], self._new[old.name]
+        if old.is_stopped() or not _same_source(before, after):
+            return False
+        return before.tags == after.tags or await self._update_tags(
+            old, fresh[old.name]
+        )
+
+    async def _replace(
+        self, old: BaseChannel, new: BaseChannel, keeps_source: bool
+    ) -> None:
         """Let `new` take the place of `old`, which comes back where that fails."""
         was_stopped = old.is_stopped()
         if not was_stopped:
-            if self._same_source(old.name):
-                await self._update_tags(old, new)
+            if keeps_source:
                 await new.take_source_from(old)
             await old.stop()
         try:
@@ -157,14 +171,6 @@ class Swap:
         if old in self._channels:
             self._channels[self._channels.index(old)] = new
 
-    def _same_source(self, name: str) -> bool:
-        before, after = self._old[name].facts, self._new[name].facts
-        return all(
-            before.get(place) == after.get(place)
-            for place in before.keys() | after.keys()
-            if "." not in place and place not in _OF_THE_CHAIN
-        )
-
     def _left(self, names: set[str]) -> dict[str, int]:
         """Unsettled messages of channels that are no longer there."""
         gone = sorted(names.difference(_names(self._channels)))
@@ -173,6 +179,14 @@ class Swap:
         except JournalError:
             return {}
         return {name: count for name, count in counts.items() if count}
+
+
+def _same_source(before: ChannelDefinition, after: ChannelDefinition) -> bool:
+    return all(
+        before.facts.get(place) == after.facts.get(place)
+        for place in before.facts.keys() | after.facts.keys()
+        if "." not in place and place not in _OF_THE_CHAIN
+    )
 
 
 def _note(

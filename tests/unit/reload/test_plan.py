@@ -170,3 +170,21 @@ def test_changed_code_needs_a_restart(plan: Plan, tmp_path: Path) -> None:
     report = compare(same, same, ["nodes/boiler.py"])
     assert report.restart == ["nodes/boiler.py has changed"]
     assert not report.is_empty
+
+
+YAML = """\
+channels:
+  - name: boiler
+    nodes:
+      - when: {if: payload > 80, name: hot, nodes: [log.Log]}
+"""
+
+
+def test_channels_in_yaml_are_compared_too(tmp_path: Path) -> None:
+    (tmp_path / "settings.py").write_text("CHANNELS = ['boiler.yaml']\n")
+    (tmp_path / "boiler.yaml").write_text(YAML)
+    old = define(load(tmp_path / "settings.py"))
+    assert compare(old, define(load(tmp_path / "settings.py"))).is_empty
+    (tmp_path / "boiler.yaml").write_text(YAML.replace("80", "90"))
+    report = compare(old, define(load(tmp_path / "settings.py")))
+    assert report.channels[0].differences == ["hot.condition: a Expression has changed"]
