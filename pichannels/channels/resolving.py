@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -31,10 +32,14 @@ class Found(NamedTuple):
 class _Cached(msgspec.Struct):
     """Resolved points and attributes as they are kept between two runs."""
 
-    wanted: list[str]
+    wanted: str
     at: int
-    points: list[dict[str, Any]]
-    attributes: list[dict[str, Any]] = []
+    points: list[Point]
+    attributes: list[Attribute]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Cached).decode
 
 
 class Resolver:
@@ -82,13 +87,12 @@ class Resolver:
         if journal is None:
             return None
         data = await journal.restore(f"channel:{channel}", "points", None)
-        if data is None:
-            return None
-        cached = msgspec.convert(data, _Cached)
-        if cached.wanted != self._wanted(tags):
+        cached = _read(data)
+        if cached is None or cached.wanted != self._wanted(tags):
             return None
         fresh = clock.now() - int(self._ttl * TICKS_PER_SECOND)
-        return Found(_streams(cached), {}, cached.at >= fresh)
+        streams: list[Stream] = [*cached.points, *cached.attributes]
+        return Found(streams, {}, cached.at >= fresh)
 
     async def keep(
         self,
@@ -103,17 +107,20 @@ class Resolver:
         cached = _Cached(
             self._wanted(tags),
             clock.now(),
-            [msgspec.to_builtins(p) for p in found if isinstance(p, Point)],
-            [msgspec.to_builtins(a) for a in found if isinstance(a, Attribute)],
+            [one for one in found if isinstance(one, Point)],
+            [one for one in found if isinstance(one, Attribute)],
         )
-        await journal.save(f"channel:{channel}", "points", msgspec.to_builtins(cached))
+        await journal.save(f"channel:{channel}", "points", _encode(cached))
 
-    def _wanted(self, tags: Sequence[TagSpec]) -> list[str]:
-        return [self._server.url, self._data_server or "", *map(str, tags)]
+    def _wanted(self, tags: Sequence[TagSpec]) -> str:
+        """Stands for what is asked, which may be long."""
+        asked = [self._server.url, self._data_server or "", *map(str, tags)]
+        return sha256(_encode(asked)).hexdigest()
 
 
-def _streams(cached: _Cached) -> list[Stream]:
-    return [
-        *(msgspec.convert(point, Point) for point in cached.points),
-        *(msgspec.convert(one, Attribute) for one in cached.attributes),
-    ]
+def _read(data: Any) -> _Cached | None:
+    """What was kept; None where another version of this code has kept it."""
+    try:
+        return _decode(data) if isinstance(data, bytes) else None
+    except msgspec.DecodeError:
+        return None
