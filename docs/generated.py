@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import textwrap
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,8 @@ SETTINGS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "CONTROL": ControlConfig,
     "SIMULATOR": SimulatorConfig,
 }
+# What loading a project puts in the place of a default.
+LOADED: Final = {"PROJECT_NAME": "the folder's name"}
 SECTIONS: Final = ("Args:", "Attributes:", "Raises:", "Returns:", "Yields:")
 FOLDER: Final = Path(__file__).parent
 
@@ -80,8 +83,7 @@ def _channels() -> Iterator[str]:
     common = Signature(BaseChannel).fields
     for name, kind in public_classes(CHANNELS).items():
         if kind is not BaseChannel:
-            title = f"pichannels.channels.{name}"
-            yield from _class(title, kind, leave_out=common, level="##")
+            yield from _class(name, kind, leave_out=common, level="##")
 
 
 def _common_channel_options() -> Iterator[str]:
@@ -94,7 +96,7 @@ def _common_node_options() -> Iterator[str]:
 
 def _stores() -> Iterator[str]:
     for name, kind in public_classes(STORES).items():
-        yield from _class(f"msgstore.{name}", kind, level="##")
+        yield from _class(name, kind, level="##")
 
 
 def _class(
@@ -106,9 +108,15 @@ def _class(
     shown = {n: f for n, f in fields.items() if n in own or n not in leave_out}
     yield f"{level} {title}\n"
     yield _description(kind) + "\n"
+    yield f"Import it with `from {_module(title, kind)} import {kind.__name__}`.\n"
     yield from _options(kind, shown)
     raised = arguments_in(kind.__doc__ or "", "Raises:")
     yield from (f"Raises `{error}`: {when}\n" for error, when in raised.items())
+
+
+def _module(title: str, kind: type) -> str:
+    """Where users import a class from; it may be defined in a private module."""
+    return f"{kind.__module__.rpartition('.')[0]}.{title.partition('.')[0]}"
 
 
 def _own_parameters(kind: type) -> set[str]:
@@ -169,13 +177,18 @@ def _shown(value: Any) -> str:
         changed = [
             f"{field.name}={getattr(value, field.name)!r}"
             for field in msgspec.structs.fields(value)
-            if getattr(value, field.name) != field.default
+            if getattr(value, field.name) != _field_default(field)
         ]
         return f"{type(value).__name__}({', '.join(changed)})"
     if isinstance(value, float):
         return f"{value:g}"
     name = getattr(value, "__qualname__", None)
     return name if isinstance(name, str) else repr(value)
+
+
+def _field_default(field: msgspec.structs.FieldInfo) -> Any:
+    factory = field.default_factory
+    return field.default if factory is msgspec.NODEFAULT else factory()
 
 
 def _settings() -> Iterator[str]:
@@ -189,7 +202,7 @@ def _settings() -> Iterator[str]:
                 (
                     f"`{field.encode_name}`",
                     _allowed(field.type),
-                    _setting_default(field.default),
+                    LOADED.get(field.encode_name) or _setting_default(field.default),
                     meaning[field.name],
                 )
                 for field in msgspec.structs.fields(kind)
@@ -224,14 +237,31 @@ def _commands() -> Iterator[str]:
 
 def _command(call: str, command: click.Command, level: str) -> Iterator[str]:
     yield f"{level} pichannels {call}\n"
-    yield inspect.cleandoc(command.help or "").replace("\b\n", "") + "\n"
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        yield _paragraph(paragraph) + "\n"
     with click.Context(command, info_name=f"pichannels {call}") as context:
         usage = command.get_usage(context).removeprefix("Usage: ")
         yield f"    {usage}\n"
         options = [param.get_help_record(context) for param in command.params]
-    shown = [(_code(record[0]), record[1]) for record in options if record]
+    shown = [
+        (_code(head), _plain(told)) for head, told in filter(None, options) if told
+    ]
     if shown:
         yield _table(("option", "meaning"), iter(shown))
+
+
+def _paragraph(text: str) -> str:
+    """A paragraph of a help text; click marks with \\b what keeps its lines."""
+    if text.startswith("\b\n"):
+        return textwrap.indent(text.removeprefix("\b\n"), "    ")
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    """Text for a terminal as Markdown: only backticks mean something."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([\\*_<>\[\]])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
 
 
 def _table(heads: tuple[str, ...], rows: Rows) -> str:
