@@ -149,7 +149,7 @@ class Resource:
             action=parts.pop(0) if parts else None,
             webid=web_id,
             add_path=parts,
-            json=body,
+            json=_json(body),
             **params,
         )
 
@@ -167,6 +167,13 @@ class Resource:
         """Refuse a request that names nothing."""
         if not any(given.values()):
             raise APIException(f"{self._name} needs {' or '.join(given)}")
+
+
+def _json(body: Body | Bodies | None) -> Any:
+    """The body as types that are written as JSON, whatever mapping it is."""
+    if isinstance(body, Mapping):
+        return dict(body)
+    return [_json(one) for one in body] if isinstance(body, Sequence) else body
 
 
 def _checked(method: _Method) -> _Method:

@@ -89,7 +89,7 @@ class Batch(Resource):
     _name = "batch"
 
     def execute(self, body: Body) -> APIRequest:
-        """Run a PI batch (`bodies.batch`); the answer has each part's own status."""
+        """Run a PI batch (`batches.batch`); the answer has each part's own status."""
         return self._post("", locals())
 
 
