@@ -244,10 +244,16 @@ def _command(call: str, command: click.Command, level: str) -> Iterator[str]:
         yield f"    {usage}\n"
         options = [param.get_help_record(context) for param in command.params]
     shown = [
-        (_code(head), _plain(told)) for head, told in filter(None, options) if told
+        (_head(head), _plain(told)) for head, told in filter(None, options) if told
     ]
     if shown:
         yield _table(("option", "meaning"), iter(shown))
+
+
+def _head(text: str) -> str:
+    """An option, and apart from it what it takes, which may be long."""
+    found = re.fullmatch(r"(-.*?)(?: ([^-].*))?", text)
+    return " ".join(_code(part) for part in found.groups("")) if found else _code(text)
 
 
 def _paragraph(text: str) -> str:
