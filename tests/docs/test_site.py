@@ -72,8 +72,8 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     ("page", "anchor"),
     [
         ("reference/nodes", "compressdeadband"),
-        ("reference/channels", "pichannelschannelspipiwebchannel"),
-        ("reference/stores", "msgstoresqlitesqlitemessagestorefactory"),
+        ("reference/channels", "pipiwebchannel"),
+        ("reference/stores", "sqlitesqlitemessagestorefactory"),
         ("reference/commands", "pichannels-store-search"),
         ("reference/settings", "journal"),
         ("reference/api/nodes", "pichannels.node.BaseNode.process"),
