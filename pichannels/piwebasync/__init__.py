@@ -13,6 +13,7 @@ from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.responses import APIResponse, HTTPResponse, WebsocketMessage
+from pichannels.piwebasync.stream import Stream, StreamUpdates
 from pichannels.piwebasync.websocket import WebsocketClient
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "HTTPClient",
     "HTTPResponse",
     "Limiter",
+    "Stream",
+    "StreamUpdates",
     "WebsocketClient",
     "WebsocketMessage",
     "exceptions",

@@ -33,7 +33,7 @@ from pichannels.piwebasync.transport import (
 )
 from pichannels.values import ticks_from_datetime
 
-__all__ = ["Connection", "Ending", "Options", "connect"]
+__all__ = ["Connection", "Ending", "Options", "connect", "ticks_of_date"]
 
 _TEXT: Final = aiohttp.WSMsgType.TEXT
 _BINARY: Final = aiohttp.WSMsgType.BINARY
@@ -217,7 +217,7 @@ class _Handshake:
         self.server_date: int | None = None
 
     async def check(self, answer: aiohttp.ClientResponse) -> None:
-        self.server_date = _ticks_of_date(answer.headers.get("Date", ""))
+        self.server_date = ticks_of_date(answer.headers.get("Date", ""))
         if answer.status == 101:
             return
         body = b""
@@ -233,7 +233,8 @@ class _Handshake:
         )
 
 
-def _ticks_of_date(text: str) -> int | None:
+def ticks_of_date(text: str) -> int | None:
+    """The ticks of a `Date` header; None where it is none."""
     try:
         return ticks_from_datetime(parsedate_to_datetime(text))
     except ValueError:

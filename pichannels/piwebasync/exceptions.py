@@ -11,6 +11,7 @@
          |- ChannelRefused        the server declined the handshake
          |- ChannelOpenTimeout    no handshake within the time allowed
          |- ChannelInUse          two receivers on one channel
+         |- StreamStateError      a stream that runs already, or does not run
          |- ChannelClosed
          |   |- ChannelClosedOK     closed by us, or by PI in good order
          |   |- ChannelClosedError  lost; the cause tells why
@@ -40,6 +41,7 @@ __all__ = [
     "HTTPStatusError",
     "PIWebAsyncException",
     "SerializationError",
+    "StreamStateError",
     "WatchdogTimeout",
     "WebsocketClientError",
     "shown",
@@ -134,6 +136,10 @@ class ChannelInUse(WebsocketClientError, UsageError, RuntimeError):
 
     def __init__(self) -> None:
         super().__init__("another task is receiving from this channel; use one only")
+
+
+class StreamStateError(WebsocketClientError, UsageError, RuntimeError):
+    """The stream is running already, or is not running."""
 
 
 class ChannelClosed(WebsocketClientError):

@@ -42,7 +42,8 @@ class Lost(msgspec.Struct, frozen=True):
     url: str
     at: int
     reason: str
-    """`closed`, `network`, `silence`, `backpressure` or `update`."""
+    """`closed`, `network`, `silence`, `backpressure` or `update`; of stream updates
+    `marker`: the server has lost our place."""
     detail: str = ""
     code: int | None = None
     """The close code, where the server sent one."""
