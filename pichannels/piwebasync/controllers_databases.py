@@ -124,7 +124,10 @@ class AssetDatabases(
         return self._get("{webid}/export", locals())
 
     def import_data(self, webid: str, import_mode: Many = None) -> APIRequest:
-        """Read XML into a database; the XML is the body of the request."""
+        """Read XML into a database.
+
+        The XML goes as the body, which `HTTPClient` does not send: it writes JSON.
+        """
         return self._post("{webid}/import", locals())
 
     def create_analysis_category(
