@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from pichannels import __version__
-from pichannels.cli.check import check
 from pichannels.cli.common import common_options
-from pichannels.cli.completion import completion
-from pichannels.cli.graph import graph
-from pichannels.cli.pi_values import pi
-from pichannels.cli.plugins import PluggedCommands, plugins
-from pichannels.cli.print_settings import print_settings
-from pichannels.cli.reload import reload
-from pichannels.cli.replay import replay
-from pichannels.cli.schema import schema
-from pichannels.cli.shell import shell
-from pichannels.cli.start import start
-from pichannels.cli.startproject import startproject
-from pichannels.cli.status import status
-from pichannels.cli.store_files import store
-from pichannels.cli.version import version
-from pichannels.simulator.command import simulate
+from pichannels.cli.lazy import LazyCommands
+from pichannels.cli.plugins import PluggedCommands
 
 __all__ = ["cli", "main"]
 
+_COMMANDS: Final = {
+    "check": "pichannels.cli.check:check",
+    "completion": "pichannels.cli.completion:completion",
+    "graph": "pichannels.cli.graph:graph",
+    "pi": "pichannels.cli.pi_values:pi",
+    "plugins": "pichannels.cli.plugins:plugins",
+    "print-settings": "pichannels.cli.print_settings:print_settings",
+    "reload": "pichannels.cli.reload:reload",
+    "replay": "pichannels.cli.replay:replay",
+    "schema": "pichannels.cli.schema:schema",
+    "shell": "pichannels.cli.shell:shell",
+    "simulate": "pichannels.simulator.command:simulate",
+    "start": "pichannels.cli.start:start",
+    "startproject": "pichannels.cli.startproject:startproject",
+    "status": "pichannels.cli.status:status",
+    "store": "pichannels.cli.store_files:store",
+    "version": "pichannels.cli.version:version",
+}
+
 
 @click.group(
-    cls=PluggedCommands, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=PluggedCommands,
+    commands=LazyCommands(_COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, message="pichannels %(version)s")
 @common_options
@@ -37,27 +46,6 @@ def cli() -> None:
     Exit codes: 0 all is well; 1 it failed, or problems were found; 2 wrong usage;
     3 the settings are invalid; 4 no instance runs; 5 another instance runs.
     """
-
-
-for command in (
-    check,
-    completion,
-    graph,
-    pi,
-    plugins,
-    print_settings,
-    reload,
-    replay,
-    schema,
-    shell,
-    simulate,
-    start,
-    startproject,
-    status,
-    store,
-    version,
-):
-    cli.add_command(command)
 
 
 def main() -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from pichannels.cli.common import ExitCode, common_options, json_option, load_project
-from pichannels.cli.connecting import probe_project
+from pichannels.cli.lazy import load_name
 from pichannels.cli.output import complain, say, say_findings, say_json
 from pichannels.config import SettingsProblems
 from pichannels.errors import SettingsError
 from pichannels.lints import lint
+from pichannels.project import Project
 
 __all__ = ["check"]
 
@@ -57,7 +58,7 @@ def check(
         ctx.exit(ExitCode.FAILED)
     channels = [channel.name for channel in project.all_channels()]
     findings = lint(project, ignore) if strict else []
-    places = asyncio.run(probe_project(project)) if connect else []
+    places = _probe(project) if connect else []
     is_connected = all(found.ok for place in places for found in place.findings)
     if as_json:
         is_ok = not findings and is_connected
@@ -76,6 +77,13 @@ def check(
         say_findings(place.findings)
     if findings or not is_connected:
         ctx.exit(ExitCode.FAILED)
+
+
+def _probe(project: Project) -> list[Any]:
+    # Imports the engine and the simulator, which nothing else needs here.
+    probe = load_name("pichannels.cli.connecting:probe_project")
+    places: list[Any] = asyncio.run(probe(project))
+    return places
 
 
 def _counted(number: int, what: str) -> str:

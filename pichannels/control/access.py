@@ -15,6 +15,7 @@ import msgspec
 from pichannels.config import is_loopback
 
 __all__ = [
+    "SERVER_NAME",
     "Address",
     "has_token",
     "is_known_host",
@@ -23,6 +24,9 @@ __all__ = [
     "remove_address",
     "write_address",
 ]
+
+SERVER_NAME: Final = "pichannels"
+"""What the header `Server` says; tells ours from another program at this port."""
 
 _FILE: Final = "control.json"
 

@@ -11,8 +11,7 @@ from typing import Any, Final, Self
 import aiohttp
 import msgspec
 
-from pichannels.control.access import Address, read_address
-from pichannels.control.server import SERVER_NAME
+from pichannels.control.access import SERVER_NAME, Address, read_address
 from pichannels.errors import NotConnected, PichannelsError, TryAgain
 
 __all__ = ["CommandFailed", "ControlClient", "NoInstance", "connect"]

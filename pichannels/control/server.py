@@ -18,6 +18,7 @@ from aiohttp import web
 
 from pichannels.config import ControlConfig
 from pichannels.control.access import (
+    SERVER_NAME,
     Address,
     has_token,
     is_known_host,
@@ -41,12 +42,9 @@ from pichannels.metrics import render
 from pichannels.secrets import Secret, reveal_in_thread
 from pichannels.values import format_ticks
 
-__all__ = ["SERVER_NAME", "ControlServer"]
+__all__ = ["ControlServer"]
 
 logger: Final = logging.getLogger("pichannels.control")
-
-SERVER_NAME: Final = "pichannels"
-"""What the header `Server` says; tells ours from another program at this port."""
 
 _OPEN: Final = ("/live", "/ready")
 _LARGEST_BODY: Final = 2**20
