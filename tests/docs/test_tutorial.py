@@ -34,10 +34,13 @@ def run_until(folder: Path, file: str) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    while process.poll() is None and not (folder / file).is_file():
-        time.sleep(0.02)
-    process.send_signal(signal.SIGTERM)
-    told, _ = process.communicate()
+    try:
+        while process.poll() is None and not (folder / file).is_file():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        told, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 0, told
 
 
