@@ -47,8 +47,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if isinstance(error, RetryLater) and error.delay is not None:
             return error.delay
-        # The exponent is bounded: endless policies get to numbers that overflow.
-        wait = min(self.initial * self.factor ** min(attempt - 1, 64), self.maximum)
+        try:
+            wait = min(self.initial * self.factor ** (attempt - 1), self.maximum)
+        except OverflowError:
+            wait = self.maximum
         return wait * (1 - self.jitter * rng())
 
     def delays(self, rng: Random = random.random) -> Iterator[float]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
 from types import FrameType
@@ -144,20 +145,28 @@ async def _run(
     simulator: Simulator, faults: Sequence[tuple[str, dict[str, Any]]]
 ) -> None:
     stopped = asyncio.Event()
-    _on_signals(asyncio.get_running_loop(), stopped.set)
-    async with simulator:
-        for name, settings in faults:
-            simulator.faults.inject(name, **settings)
-        click.echo(simulator.url)
-        await stopped.wait()
+    with _signals(asyncio.get_running_loop(), stopped.set):
+        async with simulator:
+            for name, settings in faults:
+                simulator.faults.inject(name, **settings)
+            click.echo(simulator.url)
+            await stopped.wait()
 
 
-def _on_signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], Any]) -> None:
-    """Call `stop` in the loop at Ctrl-C, Ctrl-Break or SIGTERM."""
+@contextmanager
+def _signals(
+    loop: asyncio.AbstractEventLoop, stop: Callable[[], Any]
+) -> Iterator[None]:
+    """Call `stop` in the loop at Ctrl-C, Ctrl-Break or SIGTERM, inside the block."""
 
     def caught(number: int, frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(stop)
 
-    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), caught)
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = [(number, signal.signal(number, caught)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
