@@ -69,6 +69,8 @@ class JournalConfig(msgspec.Struct, frozen=True, kw_only=True):
         retention_days: how long settled messages are kept.
         retention_bytes: how much of them is kept.
         dead_letter_days: how long messages that failed are kept.
+        state_days: how long messages of other final states are kept, where that is
+            not `retention_days`, such as `{"dropped": 1}`.
     """
 
     durability: Annotated[Literal["full", "normal"], _says("'full' or 'normal'")] = (
@@ -78,6 +80,10 @@ class JournalConfig(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: _Days = 7.0
     retention_bytes: _Bytes = 10 * 2**30
     dead_letter_days: _Days = 30.0
+    state_days: Annotated[
+        dict[Literal["processed", "dropped", "rejected"], _Days] | None,
+        _says("days above 0 for 'processed', 'dropped' or 'rejected'"),
+    ] = None
 
 
 class ControlConfig(msgspec.Struct, frozen=True, kw_only=True):

@@ -430,13 +430,14 @@ def make_journal(
     data_dir: Path, config: JournalConfig, *, wait: bool = False
 ) -> Journal:
     """The journal in this folder, not open yet."""
+    days = {"error": config.dead_letter_days} | dict(config.state_days or {})
     return Journal(
         data_dir / "journal.sqlite",
         durability=config.durability,
         budget=config.budget_bytes,
         retention_age=config.retention_days * _DAY,
         retention_bytes=config.retention_bytes,
-        dead_letter_age=config.dead_letter_days * _DAY,
+        state_ages={state: number * _DAY for state, number in days.items()},
         wait=wait,
     )
 

@@ -158,3 +158,9 @@ def test_problems_come_together_in_one_error() -> None:
 )
 def test_loopback_hosts_are_known(host: str, expected: bool) -> None:
     assert is_loopback(host) is expected
+
+
+def test_days_are_kept_by_state() -> None:
+    values = {"JOURNAL": {"state_days": {"dropped": 0.5}}}
+    config, problems = read_config(values, "settings.py")
+    assert (config.journal.state_days, problems) == ({"dropped": 0.5}, [])
