@@ -308,6 +308,27 @@ async def test_a_running_stream_changes_its_tags(
     await stream.stop()
 
 
+async def test_twenty_drops_during_updates_are_told_and_survived(
+    sim: Simulator, queue: asyncio.Queue[Any]
+) -> None:
+    events: list[StreamEvent] = []
+    stream = Stream(queue, on_event=events.append, backoff=AT_ONCE)
+    await begin(stream, sim)
+    for number in range(20):
+        names = (TEMP, FLOW) if number % 2 else (TEMP,)
+        updating = asyncio.create_task(stream.update(request_of(sim, *names)))
+        await asyncio.sleep(0.001 * (number % 4))
+        sim.faults.drop("reset")
+        await updating
+    while queue.empty():
+        send(sim, 1.0)
+        await asyncio.sleep(0.01)
+    assert stream.is_running
+    lost = [event for event in events if isinstance(event, Lost)]
+    assert len(lost) >= 20
+    await stream.stop()
+
+
 async def test_a_failed_update_rolls_back_and_the_stream_goes_on(
     sim: Simulator, queue: asyncio.Queue[Any]
 ) -> None:

@@ -190,6 +190,20 @@ async def test_a_server_that_stays_away_ends_the_stream(sim: Simulator) -> None:
         await watched.stream.stop()
 
 
+async def test_what_the_server_could_not_keep_is_told() -> None:
+    async with Simulator(Plant(tags=100, activity=0), poll=60, overflow=5) as sim:
+        watched = Watched(poll=0.1)
+        await watched.start(request_of(sim, TEMP))
+        for number in range(10):
+            sim.push(TEMP, float(number))
+        sim.tick()
+        await watched.until(Connected, 2)
+        assert len(watched.lost()) == 1
+        sim.push(TEMP, 99.0)
+        assert await watched.take() == [99.0]
+        await watched.stream.stop()
+
+
 async def test_an_update_keeps_the_place_of_streams_that_stay(
     sim: Simulator, watched: Watched
 ) -> None:
