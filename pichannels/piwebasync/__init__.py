@@ -2,7 +2,7 @@
 
 Its names and behaviour are piwebasync's, which is not on the package index.
 `requests`, `controllers`, `parsing`, `webids` and `splitting` do no input or
-output; `HTTPClient` and `WebsocketClient` do.
+output; `HTTPClient`, `WebsocketClient` and `Stream` do.
 """
 
 from __future__ import annotations

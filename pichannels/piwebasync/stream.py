@@ -280,7 +280,11 @@ class Stream:
             raise error from error.__cause__
         url = request.absolute_url
         logger.warning("%s is polled, as it opens no websocket: %s", shown(url), error)
-        self._on_event(FellBack(url, clock.now(), error))
+        try:
+            self._on_event(FellBack(url, clock.now(), error))
+        except BaseException:
+            await source.close()
+            raise
         return source
 
     async def _open_updates(self, request: Request) -> UpdatesClient:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pichannels.errors import UsageError
 from pichannels.limiter import Limits, Priority, Throttle, retry_after_seconds
@@ -33,6 +33,7 @@ def busiest_second(times: list[float]) -> int:
     return max(sum(start <= t < start + 1.0 for t in times) for start in times)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.floats(0.0, 0.2))
 def test_no_second_sees_more_than_the_rate(rate: int, took: float) -> None:
     throttle = Throttle(Limits(rate=rate))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pichannels.piwebasync import Controller
 from pichannels.piwebasync.exceptions import APIException
@@ -161,6 +161,7 @@ def test_a_marker_without_a_successor_is_lost(document: Any, reason: str) -> Non
     assert read_updates(document, [f"{MARKER}_0"]).lost == {f"{MARKER}_0": reason}
 
 
+@settings(deadline=None)
 @given(ANY_JSON)
 def test_any_document_gives_an_answer(document: Any) -> None:
     found = read_updates(document, ["M"])
