@@ -32,7 +32,14 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "cases"), [("chain", 8), ("durable", 3), ("endtoend", 6), ("filters", 12)]
+    ("name", "cases"),
+    [
+        ("chain", 8),
+        ("durable", 3),
+        ("endtoend", 6),
+        ("filters", 12),
+        ("startup", 13),
+    ],
 )
 async def test_each_benchmark_measures_all_its_cases(
     name: str, cases: int, tmp_path: Path
