@@ -8,14 +8,19 @@ held message adds one; when nothing is owed any more, the delivery is settled.
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pichannels.errors import Stopped, UsageError
 from pichannels.message import Message
 from pichannels.states import State
 
 __all__ = ["Delivery", "Hold", "Outcome"]
+
+logger: Final = logging.getLogger("pichannels.channels")
 
 SAMPLE_ERRORS_KEPT = 100
 """How many failed samples of one message are described; all are counted."""
@@ -106,6 +111,38 @@ class Hold:
             self.release()
 
 
+class _Telling(threading.local):
+    """The settled deliveries whose listeners have still to be told, in a thread."""
+
+    deliveries: deque[tuple[Delivery, list[Callable[[Delivery], None]]]] | None = None
+
+
+_telling = _Telling()
+
+
+def _tell(delivery: Delivery, listeners: list[Callable[[Delivery], None]]) -> None:
+    """Call the listeners of a settled delivery, and of all that settles thereby.
+
+    In a loop: thousands of held messages may wait each for the next one.
+    """
+    waiting = _telling.deliveries
+    if waiting is not None:
+        waiting.append((delivery, listeners))
+        return
+    waiting = _telling.deliveries = deque([(delivery, listeners)])
+    try:
+        while waiting:
+            settled, listeners = waiting.popleft()
+            for listener in listeners:
+                try:
+                    listener(settled)
+                except Exception:
+                    # The others have to hear of it all the same.
+                    logger.exception("a listener to a settlement failed")
+    finally:
+        _telling.deliveries = None
+
+
 class Delivery:
     """The settlement of one entry message.
 
@@ -161,8 +198,7 @@ class Delivery:
         """One reason less; the last one settles."""
         self.owed -= 1
         if self.owed == 0 and self._listeners:
-            for listener in self._listeners:
-                listener(self)
+            _tell(self, self._listeners)
 
     def fail(self, error: BaseException, node: Named | None = None) -> None:
         """Remember a failure; the first one is the one that is told."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, strategies as st
@@ -237,3 +238,31 @@ def test_an_outcome_without_error_names_no_node() -> None:
     outcome = Outcome(State.PROCESSED, Message(), None, "boiler.filter")
     assert (outcome.error, outcome.node, outcome.sample_errors) == (None, "", 0)
     assert repr(outcome) == "<Outcome processed None>"
+
+
+def test_thousands_may_wait_each_for_the_next() -> None:
+    deliveries = [Delivery() for _ in range(5000)]
+    told: list[Delivery] = []
+    for delivery, following in pairwise(deliveries):
+        msg = Message()
+        msg.delivery = following
+        delivery.hold().settle_with(msg)
+        delivery.release()
+    deliveries[0].on_settled(told.append)
+    deliveries[-1].release()
+    assert told == [deliveries[0]]
+
+
+def test_a_listener_that_fails_does_not_stop_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    delivery = Delivery()
+    told: list[Delivery] = []
+
+    def fail(_: Delivery) -> None:
+        raise ValueError("not this one")
+
+    delivery.on_settled(fail)
+    delivery.on_settled(told.append)
+    delivery.release()
+    assert (told, "not this one" in caplog.text) == ([delivery], True)
