@@ -7,6 +7,7 @@ gathers them (text exposition format 0.0.4).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Literal
 
 import msgspec
@@ -53,4 +54,8 @@ def _escape(value: str) -> str:
 
 
 def _number(value: float) -> str:
+    if value != value:
+        return "NaN"
+    if value in (inf, -inf):
+        return "+Inf" if value > 0 else "-Inf"
     return str(int(value)) if value == int(value) else repr(value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf, nan
+
 import pytest
 
 from pichannels.metrics import Family, Point, render
@@ -51,3 +53,11 @@ def test_numbers_are_exact(value: float, written: str) -> None:
 def test_several_families_follow_each_other() -> None:
     families = [Family("a", "gauge", "A.", []), Family("b", "gauge", "B.", [Point(1)])]
     assert render(families).count("# TYPE") == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(inf, "+Inf"), (-inf, "-Inf"), (nan, "NaN")]
+)
+def test_what_is_no_finite_number_has_its_word(value: float, text: str) -> None:
+    family = Family("lag", "gauge", "How late.", [Point(value)])
+    assert render([family]).splitlines()[-1] == f"pichannels_lag {text}"
