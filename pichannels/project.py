@@ -14,10 +14,10 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.machinery import PathFinder
+from importlib.machinery import PathFinder, SourceFileLoader
 from itertools import filterfalse
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any, Final
 
 from pichannels.channels import BaseChannel
@@ -287,9 +287,11 @@ def _distribution_of(name: str, origin: Path) -> str:
 
 
 def _run(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(SETTINGS_MODULE, file)
-    if spec is None or spec.loader is None:
+    if file.suffix != ".py":
         raise SettingsError("no Python file; its name ends in .py", file=str(file))
+    loader = _SettingsLoader(SETTINGS_MODULE, str(file))
+    spec = importlib.util.spec_from_file_location(SETTINGS_MODULE, file, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     # Classes that are defined in the file have to be found by their module; those
     # of an earlier run too, when this one fails.
@@ -297,7 +299,7 @@ def _run(file: Path) -> ModuleType:
     sys.modules[SETTINGS_MODULE] = module
     importlib.invalidate_caches()
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except BaseException as exc:
         if before is not None:
             sys.modules[SETTINGS_MODULE] = before
@@ -305,6 +307,18 @@ def _run(file: Path) -> ModuleType:
             raise
         raise _explain(exc, file) from exc
     return module
+
+
+class _SettingsLoader(SourceFileLoader):
+    """Always reads the file itself.
+
+    Compiled code of an earlier state would pass for the present one where the file
+    has the same size and was changed within the same second.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        return code
 
 
 def _explain(exc: BaseException, file: Path) -> SettingsError:

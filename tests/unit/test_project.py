@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -231,3 +232,19 @@ def test_the_default_store_is_for_channels_without_one(write: Write) -> None:
     )
     factories = {channel.message_store_factory for channel in project.channels}
     assert (None in factories, len(factories)) == (False, 2)
+
+
+def test_a_change_of_the_same_size_in_the_same_second_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "settings.py"
+    timeouts = []
+    for seconds in (5, 6):
+        file.write_text(
+            "from pichannels.channels import BaseChannel\n"
+            f'CHANNELS = [BaseChannel("a")]\nDRAIN_TIMEOUT = {seconds}\n'
+        )
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+        timeouts.append(load(file).config.drain_timeout)
+    assert timeouts == [5, 6]
