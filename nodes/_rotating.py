@@ -171,7 +171,9 @@ class RotatingFile:
         try:
             file.truncate(self._size)
         except OSError as exc:
-            logger.warning("%s: half a line stays for now: %s", self.path, exc)
+            logger.warning(
+                "%s: half a line stays until the next open: %s", self.path, exc
+            )
         finally:
             self.close()
 

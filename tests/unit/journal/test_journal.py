@@ -250,6 +250,8 @@ async def test_closing_commits_what_waits(journal: Journal) -> None:
 async def test_closing_twice_is_fine(journal: Journal) -> None:
     await asyncio.gather(journal.close(), journal.close())
     await journal.close()
+    with pytest.raises(JournalError, match="not open"):
+        journal.append("a", Message())
 
 
 async def test_a_closed_journal_says_so(journal: Journal) -> None:

@@ -54,13 +54,14 @@ def test_a_factory_works_in_one_event_loop_after_another(tmp_path: Path) -> None
     factory = SQLiteMessageStoreFactory(tmp_path / "h.db")
     stores = [factory.get_store(name) for name in "abc"]
 
-    async def use() -> None:
+    async def use() -> int:
         await asyncio.gather(*(store.start() for store in stores))
         await stores[0].store(Message())
+        total = await stores[0].total()
         await asyncio.gather(*(store.stop() for store in stores))
+        return total
 
-    asyncio.run(use())
-    asyncio.run(use())
+    assert [asyncio.run(use()), asyncio.run(use())] == [1, 2]
 
 
 async def test_a_store_starts_while_the_last_one_is_stopping(tmp_path: Path) -> None:
