@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pichannels.simulator.events import SYSTEM_STATES, Event, State
 from pichannels.simulator.faults import Faults
+from pichannels.simulator.members import Member
 from pichannels.simulator.plant import Plant
 from pichannels.simulator.server import Simulator
 from pichannels.simulator.sockets import Channel
@@ -18,6 +19,7 @@ __all__ = [
     "Channel",
     "Event",
     "Faults",
+    "Member",
     "Plant",
     "Server",
     "Simulator",

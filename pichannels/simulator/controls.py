@@ -133,7 +133,8 @@ class Controls:
         Raises:
             UsageError: there is no such object or fact, or the name is taken.
         """
-        describe(self.plant, self.assets, subject, facts)
+        for world in self._world.group:
+            describe(world.plant, world.assets, subject, facts)
         self._world.truth.describe(subject, facts)
 
     def rename(self, subject: str, name: str) -> None:

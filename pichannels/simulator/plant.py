@@ -132,7 +132,7 @@ class Plant:
 
     def point(self, point_id: int) -> Tag | None:
         """The tag with this point id, or None."""
-        index = point_id - 1
+        index = point_id - self.server.first_point
         return self.tags[index] if 0 <= index < len(self.tags) else None
 
     def search(self, name_filter: str) -> Iterator[Tag]:

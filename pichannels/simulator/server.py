@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -51,6 +52,7 @@ class Simulator(Controls):
         max_items: the largest `maxCount`.
         rate_limit: requests of one client in a second; 0 for any number.
         url_limit: longest request line in bytes.
+        tls: certificate and key with which it serves `https`.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Simulator(Controls):
         max_items: int = 150_000,
         rate_limit: int = 1000,
         url_limit: int = _LONGEST_LINE,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         if poll < 0.01:
             raise UsageError(f"poll is at least 0.01 s, not {poll}")
@@ -85,6 +88,9 @@ class Simulator(Controls):
         self._auth = auth
         self._rate_limit = rate_limit
         self._url_limit = url_limit
+        self._tls = tls
+        # The servers of this plant, this one and its members.
+        self._group: list[World] = []
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._world = self._make_world()
@@ -96,14 +102,18 @@ class Simulator(Controls):
         )
 
     def _make_world(self) -> World:
-        return World(
+        world = World(
             self.plant,
             self._truth,
             self.clock,
             self.faults,
             self.assets,
+            self._group,
             **self._limits,
         )
+        others = [one for one in self._group if one.plant is not self.plant]
+        self._group[:] = [*others, world]
+        return world
 
     def _path_of(self, name: str) -> str:
         """The path of a tag or attribute that a fault is set for."""
@@ -140,7 +150,7 @@ class Simulator(Controls):
             max_field_size=self._url_limit,
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, self.port)
+        site = web.TCPSite(self._runner, self.host, self.port, ssl_context=self._tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
         self._world.url = self.url
@@ -237,4 +247,5 @@ class Simulator(Controls):
     def url(self) -> str:
         """The base URL of the PI Web API."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/piwebapi"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{host}:{self.port}/piwebapi"

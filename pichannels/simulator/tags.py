@@ -44,6 +44,8 @@ class Server(msgspec.Struct, frozen=True):
     name: str = "SIMSRV"
     id: uuid.UUID = uuid.UUID("0f3c9a52-6f0d-4f3e-9a41-2a7d5c1b8e60")
     version: str = "3.4.440.477"
+    first_point: int = 1
+    """The point id of the first tag."""
 
     @property
     def path(self) -> str:
@@ -127,7 +129,7 @@ class Tag(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def point_id(self) -> int:
-        return self.index + 1
+        return self.index + self.server.first_point
 
     @property
     def web_id(self) -> str:

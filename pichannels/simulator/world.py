@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -28,7 +28,10 @@ JSON: Final = "application/json"
 
 
 class World:
-    """The plant, its archive and channels, as the routes see them."""
+    """The plant, its archive and channels, as the routes see them.
+
+    `group` are the servers of the plant, this one among them.
+    """
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class World:
         clock: SimClock,
         faults: Faults,
         assets: Assets,
+        group: Sequence[World],
         *,
         max_items: int,
         overflow: int,
@@ -46,6 +50,7 @@ class World:
         self.clock = clock
         self.faults = faults
         self.assets = assets
+        self.group = group
         self.max_items = max_items
         self.overflow = overflow
         self.archive = Archive(plant, truth)
@@ -198,7 +203,13 @@ class World:
         """Have an event arrive now: on the channels and in the archive."""
         if not event.error:
             self.truth.put(tag.made, event)
-        self.feed.inject(tag, event, self.clock.now())
+        self._arrive(tag, event)
+
+    def _arrive(self, tag: Tag, event: Event) -> None:
+        """Have the event come on the channels of all servers of the plant."""
+        now = self.clock.now()
+        for world in self.group:
+            world.feed.inject(world.plant.tags[tag.index], event, now)
 
     def next_ticks(self) -> int:
         """The present, and never the same twice."""
@@ -226,7 +237,7 @@ class World:
         for event, nth, number in gone:
             self.truth.remove(tag.made, event.ticks, nth, number)
             marker = Event(event.ticks, DELETED, good=False, substituted=True)
-            self.feed.inject(tag, marker, now)
+            self._arrive(tag, marker)
         return len(gone)
 
     def outage(self, tags: Iterable[Tag], start: int, end: int, arrive: int) -> None:
