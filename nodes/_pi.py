@@ -16,6 +16,7 @@ from pichannels.node import BaseNode
 from pichannels.piwebasync.controllers import Controller
 from pichannels.piwebasync.facts import TagFacts, fetch_facts
 from pichannels.piwebasync.http import HTTPClient
+from pichannels.piwebasync.limiting import limiter_for
 from pichannels.piwebasync.server import PIServer
 from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
 from pichannels.values import Tag
@@ -113,7 +114,8 @@ class PI(BaseNode):
                 " server it asks",
                 key="url",
             )
-        self._controller, self._client = server.controller(), server.client()
+        self._controller = server.controller()
+        self._client = server.client(limiter_for(self.channel, server.url))
         of = (server.url, self._point_attributes, self._limits)
         self._cache = FactCache(self, of, self.ttl, self.first_wait)
         await self._cache.start()

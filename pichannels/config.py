@@ -16,12 +16,15 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 import msgspec
 
 from pichannels.errors import SettingsError, nearest
+from pichannels.limiter import Limits
 from pichannels.secrets import Secret
 
 __all__ = [
     "Config",
     "ControlConfig",
     "JournalConfig",
+    "PILimitsConfig",
+    "ServerLimitsConfig",
     "SettingsProblems",
     "SimulatorConfig",
     "is_loopback",
@@ -123,6 +126,58 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     poll: Annotated[float, _says("seconds, 0.01 or more", ge=0.01)] = 1.0
 
 
+_Rate = Annotated[float, _says("requests in a second, above 0", gt=0, le=1e5)]
+_Concurrency = Annotated[int, _says("a number of requests, 1 or more", ge=1)]
+_Share = Annotated[float, _says("a part between 0 and 1", gt=0, lt=1)]
+
+
+class ServerLimitsConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """What one PI Web API server may be asked for, where that differs.
+
+    Attributes:
+        rate, concurrency, history_share: as in `PILimitsConfig`.
+    """
+
+    rate: _Rate | None = None
+    concurrency: _Concurrency | None = None
+    history_share: _Share | None = None
+
+
+class PILimitsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What each PI Web API server may be asked for by all of the project together.
+
+    Attributes:
+        rate: requests in a second, at most; handshakes of PI channels count, too.
+        concurrency: requests under way at once, at most.
+        history_share: the part of the requests that history gets while live ones wait.
+        servers: what differs for some servers, by host or `host:port`.
+    """
+
+    rate: _Rate = 200.0
+    concurrency: _Concurrency = 8
+    history_share: _Share = 0.1
+    servers: Annotated[
+        dict[str, ServerLimitsConfig],
+        _says("by host, dictionaries with rate, concurrency, history_share"),
+    ] = {}
+
+    def limits(self, host: str = "") -> Limits:
+        """The limits of the server at this host, or `host:port`."""
+        own = self.servers.get(host, ServerLimitsConfig())
+        return Limits(
+            rate=own.rate or self.rate,
+            concurrency=own.concurrency or self.concurrency,
+            history_share=own.history_share or self.history_share,
+        )
+
+    @property
+    def special(self) -> dict[str, Limits]:
+        """The limits of the servers that differ."""
+        return {host: self.limits(host) for host in self.servers}
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """All settings but those that hold objects (`CHANNELS`, `MESSAGE_STORE`).
 
@@ -135,6 +190,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         drain_timeout: seconds that all channels together may take to finish at a
             stop; what is left runs again at the next start.
         logging: a level, or a dictionary for `logging.config.dictConfig`.
+        pi_limits: what each PI Web API server may be asked for.
         simulator: the embedded PI Web API server, or None.
     """
 
@@ -147,6 +203,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         str | dict[str, Any],
         _says(f"one of {', '.join(LEVELS)}, or a dictConfig dictionary"),
     ] = "INFO"
+    pi_limits: PILimitsConfig = PILimitsConfig()
     simulator: SimulatorConfig | None = None
 
 

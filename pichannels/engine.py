@@ -21,6 +21,7 @@ from pichannels.control.reports import (
     StatusReport,
     channel_report,
     metrics,
+    server_reports,
     sink_reports,
 )
 from pichannels.control.server import ControlServer
@@ -29,6 +30,7 @@ from pichannels.errors import JournalError, PichannelsError, UsageError
 from pichannels.events import EventBus
 from pichannels.journal import Journal, JournalStatistics
 from pichannels.metrics import Family
+from pichannels.piwebasync.limiting import Limiters
 from pichannels.project import Project
 from pichannels.reload import ReloadReport
 from pichannels.reload.reloader import Reloader
@@ -93,6 +95,8 @@ class Engine:
         self.project = project
         self.data_dir = data_dir or project.data_dir
         self.events = EventBus()
+        limits = config.pi_limits
+        self.limiters = Limiters(limits.limits(), limits.special)
         self.journal = make_journal(self.data_dir, config.journal, wait=wait)
         self.simulator: Simulator | None = None
         self._wants_control = config.control.enabled if control is None else control
@@ -161,7 +165,7 @@ class Engine:
 
     def attach(self, channel: BaseChannel) -> None:
         """Let a channel join the instance, before its start."""
-        channel.attach(journal=self.journal, events=self.events)
+        channel.attach(journal=self.journal, events=self.events, limiters=self.limiters)
         if not self._has_sources:
             channel.has_source_enabled = False
 
@@ -381,6 +385,7 @@ class Engine:
             simulator=self.simulator.url if self.simulator else None,
             channels=[self._report(channel) for channel in project.all_channels()],
             sinks=sink_reports(project.channels),
+            pi_servers=server_reports(self.limiters.statistics()),
             journal=self._journal_statistics(),
         )
 

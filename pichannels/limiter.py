@@ -53,7 +53,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         longest_pause: seconds that a `Retry-After` may hold up all requests.
     """
 
-    rate: float = 50.0
+    rate: float = 200.0
     concurrency: int = 8
     history_share: float = 0.1
     fall: float = 0.5

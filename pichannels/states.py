@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 from pichannels.message import Message
 
-__all__ = ["Entry", "State"]
+__all__ = ["Entry", "State", "replayed"]
 
 
 class State(enum.StrEnum):
@@ -37,3 +37,12 @@ class Entry(TypedDict):
     state: str
     message: Message
     meta: dict[str, Any]
+
+
+def replayed(entry: Entry) -> Message:
+    """A stored message as a new one that says what it repeats."""
+    original = entry["message"]
+    msg = original.renew()
+    msg.meta["replay_of"] = original.meta.get("replay_of", original.uuid)
+    msg.meta["lane"] = "replay"
+    return msg

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pichannels import clock
 from pichannels.channels.branches import Branch
@@ -24,11 +24,14 @@ from pichannels.node import BaseNode
 from pichannels.persistence import Persistence
 from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
-from pichannels.states import Entry
+from pichannels.states import Entry, replayed
 from pichannels.store import MessageStore, MessageStoreFactory
 from pichannels.values import TICKS_PER_SECOND
 
-__all__ = ["BaseChannel", "replayed"]
+if TYPE_CHECKING:
+    from pichannels.piwebasync.limiting import Limiters
+
+__all__ = ["BaseChannel"]
 
 logger: Final = logging.getLogger("pichannels.channels")
 
@@ -99,6 +102,7 @@ class BaseChannel(Processing):
             else None
         )
         self.journal: Journal | None = None
+        self.limiters: Limiters | None = None
         self.steps: list[BaseNode | Branch] = []
         self._inlet_options = {"window": window, "window_bytes": window_bytes}
         self._retry = retry or RetryPolicy(attempts=0)
@@ -165,16 +169,23 @@ class BaseChannel(Processing):
         journal: Journal | None = None,
         events: EventBus | None = None,
         persistence: Persistence | None = None,
+        limiters: Limiters | None = None,
     ) -> None:
-        """Join an instance: its journal, events and node data. Before `start`."""
+        """Join an instance: take what its channels share. Before `start`."""
         self.journal = journal
+        self.limiters = limiters or self.limiters
         self.events = events or self.events
         kept = persistence or journal
         for node in self.nodes():
             if kept is not None:
                 node.persistence = kept
         for channel in self.subchannels():
-            channel.attach(journal=journal, events=events, persistence=persistence)
+            channel.attach(
+                journal=journal,
+                events=events,
+                persistence=persistence,
+                limiters=limiters,
+            )
 
     async def start(self) -> None:
         """Start store, nodes and sub-channels, and take messages from now on.
@@ -478,23 +489,8 @@ class BaseChannel(Processing):
         return f"<{type(self).__name__} {self.name} {self.status.label}>"
 
 
-_OPTIONS = (
+_OPTIONS: Final = (
     "name",
     "message_store_factory",
-    "lanes",
-    "key",
-    "window",
-    "window_bytes",
-    "retry",
-    "drain_timeout",
-    "raise_dropped",
+    *(BaseChannel.__init__.__kwdefaults__ or ()),
 )
-
-
-def replayed(entry: Entry) -> Message:
-    """A stored message as a new one that says what it repeats."""
-    original = entry["message"]
-    msg = original.renew()
-    msg.meta["replay_of"] = original.meta.get("replay_of", original.uuid)
-    msg.meta["lane"] = "replay"
-    return msg

@@ -13,6 +13,7 @@ from pichannels.channels.tags import Stream, TagSpec, checked_tags, find_tags
 from pichannels.errors import DecodeError, NotConnected
 from pichannels.piwebasync.exceptions import PIWebAsyncException
 from pichannels.piwebasync.health import examine, findings
+from pichannels.piwebasync.limiting import Limiters, limiter_for
 from pichannels.piwebasync.server import PIServer
 from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
 from pichannels.piwebasync.websocket import BACKOFF
@@ -54,7 +55,8 @@ class PIWebChannel(BaseChannel):
         poll_interval: seconds between those polls (`ChannelPollingInterval`).
         initial_values: begin with the current value of each tag.
         tags_per_channel: tags in one PI channel, at most.
-        url_length: bytes of one URL, at most.
+        url_length: bytes of one URL, at most. PI takes 16 KiB with all headers; the
+            default leaves room for a Kerberos ticket and fits common proxies.
         batch_bytes: bytes of frames that become one message, at most.
         buffer_bytes: bytes of frames that wait in memory, at most.
         max_block: seconds that intake may stand still before the connection is
@@ -83,7 +85,7 @@ class PIWebChannel(BaseChannel):
         poll_interval: float = 1.0,
         initial_values: bool = True,
         tags_per_channel: int = 1000,
-        url_length: int = 4096,
+        url_length: int = 8000,
         batch_bytes: int = 2**20,
         buffer_bytes: int = 8 * 2**20,
         max_block: float = 10.0,
@@ -93,6 +95,8 @@ class PIWebChannel(BaseChannel):
     ) -> None:
         super().__init__(name, *args, **options)
         self.url = url
+        # Of the instance as soon as it joins one.
+        self.limiters = Limiters()
         self.pi_server = PIServer(
             url=url, auth=auth, headers=headers, verify=verify, cert=cert
         )
@@ -166,7 +170,7 @@ class PIWebChannel(BaseChannel):
         controller = self.pi_server.controller()
         found: list[Finding] = []
         try:
-            async with self.pi_server.client() as client:
+            async with self.pi_server.client(limiter_for(self, self.url)) as client:
                 found += findings(await examine(client, controller))
                 streams, unresolved = await find_tags(
                     client,

@@ -13,6 +13,7 @@ from pichannels.channels.tags import Stream, TagSpec, find_tags
 from pichannels.errors import NotConnected
 from pichannels.journal import Journal
 from pichannels.piwebasync.assets import Attribute
+from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.resolve import Point
 from pichannels.piwebasync.server import PIServer
 from pichannels.values import TICKS_PER_SECOND
@@ -60,15 +61,17 @@ class Resolver:
         self._url_length = url_length
         self._ttl = ttl
 
-    async def find(self, tags: Sequence[TagSpec]) -> Found:
-        """Ask the server.
+    async def find(
+        self, tags: Sequence[TagSpec], limiter: Limiter | None = None
+    ) -> Found:
+        """Ask the server, through its limiter.
 
         Raises:
             NotConnected: none of the tags was found.
             PIWebAsyncException: a request got no answer, or was refused.
             DecodeError: an answer was not understood.
         """
-        async with self._server.client() as client:
+        async with self._server.client(limiter) as client:
             streams, unresolved = await find_tags(
                 client,
                 self._server.controller(),

@@ -34,6 +34,7 @@ from pichannels.piwebasync.exceptions import (
     PIWebAsyncException,
 )
 from pichannels.piwebasync.frames import ChannelEvent, Connected, Lost, NotOpened
+from pichannels.piwebasync.limiting import limiter_for
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.server import PIServer
 from pichannels.piwebasync.splitting import Part, split
@@ -233,6 +234,7 @@ class PISource:
         beat = options.heartbeat * options.poll_interval
         client = WebsocketClient(
             part.request,
+            limiter=limiter_for(self.owner, server.url),
             reconnect=True,
             dead_channel_timeout=None,
             on_event=lambda event: self._noted(subscription, event),
@@ -342,7 +344,8 @@ class PISource:
         )
 
     async def _find(self, tags: Sequence[TagSpec]) -> Found:
-        found = await self._resolver.find(tags)
+        limiter = limiter_for(self.owner, self._server.url)
+        found = await self._resolver.find(tags, limiter)
         for tag, reason in found.unresolved.items():
             logger.warning("%s: no tag %s: %s", self.owner.name, tag, reason)
         return found

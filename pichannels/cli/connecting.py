@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from pichannels.engine import make_simulator
+from pichannels.piwebasync.limiting import Limiters
 from pichannels.probes import Finding
 from pichannels.project import Project
 
@@ -41,6 +42,10 @@ async def probe_project(project: Project) -> list[Place]:
         async with limit:
             return Place(name, kind, await _probed(probe))
 
+    limits = project.config.pi_limits
+    limiters = Limiters(limits.limits(), limits.special)
+    for channel in project.channels:
+        channel.attach(limiters=limiters)
     async with contextlib.AsyncExitStack() as stack:
         if project.config.simulator is not None:
             with contextlib.suppress(OSError):

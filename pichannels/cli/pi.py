@@ -13,11 +13,13 @@ import msgspec
 from pichannels.cli.common import ExitCode, common_options, json_option, load_project
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.output import say, say_findings, say_json, say_table
+from pichannels.config import PILimitsConfig
 from pichannels.errors import PichannelsError, SettingsError, UsageError
 from pichannels.piwebasync.controllers import Controller
 from pichannels.piwebasync.exceptions import HTTPClientError
 from pichannels.piwebasync.health import NotUsable, advice, ask, examine, findings
 from pichannels.piwebasync.http import HTTPClient
+from pichannels.piwebasync.limiting import Limiters
 from pichannels.piwebasync.resolve import Point, parse_points
 from pichannels.piwebasync.server import PIServer
 from pichannels.piwebasync.splitting import ListPager
@@ -102,14 +104,15 @@ def connected(
         NotUsable: the server cannot be used; says what to do.
         UsageError: the options name no server.
     """
-    server = _server(url, channel)
+    server, limits = _server(url, channel)
     if auth is not None:
         server = msgspec.structs.replace(server, auth=_login(auth))
     if insecure or ca is not None:
         server = msgspec.structs.replace(server, verify=False if insecure else str(ca))
 
     async def run() -> T:
-        async with server.client() as client:
+        limiter = Limiters(limits.limits(), limits.special).of(server.url)
+        async with server.client(limiter) as client:
             connection = Connection(server, client, server.controller())
             return await _explained(work(connection))
 
@@ -123,11 +126,12 @@ async def _explained(work: Awaitable[T]) -> T:
         raise NotUsable(f"{exc}; {advice(exc)}") from exc
 
 
-def _server(url: str | None, channel: str | None) -> PIServer:
+def _server(url: str | None, channel: str | None) -> tuple[PIServer, PILimitsConfig]:
+    """The server that the options name, and what it may be asked for."""
     if url is not None and channel is not None:
         raise UsageError("--url and --channel name two servers; take one of them")
     if url is not None:
-        return PIServer(url=url)
+        return PIServer(url=url), PILimitsConfig()
     try:
         project = load_project()
     except SettingsError as exc:
@@ -141,7 +145,7 @@ def _server(url: str | None, channel: str | None) -> PIServer:
         raise UsageError(f"{channel or 'the project'} reads from no PI Web API; --url")
     if any(server != found[0] for server in found):
         raise UsageError("the project reads from several servers; name a --channel")
-    return found[0]
+    return found[0], project.config.pi_limits
 
 
 def _login(text: str) -> Auth:

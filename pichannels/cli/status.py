@@ -30,6 +30,7 @@ _COLUMNS: Final = {
     "failed": "failed",
     "unsettled": "unsettled",
 }
+_SERVER: Final = ("PI server", "asked", "waiting", "at most", "slowed", "429")
 _EVERY: Final = 1.0
 
 
@@ -86,3 +87,11 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
             say(f"{part}: {found[part]}")
     rows = ([c[name] for name in _COLUMNS] for c in found["channels"])
     say_table(list(_COLUMNS.values()), rows)
+    if found["pi_servers"]:
+        say_table(_SERVER, (_server_row(each) for each in found["pi_servers"]))
+
+
+def _server_row(server: dict[str, Any]) -> list[Any]:
+    sent, waiting = (sum(server[name].values()) for name in ("sent", "waiting"))
+    rate = f"{server['rate']:.0f}/s"
+    return [server["name"], sent, waiting, rate, server["slowed"], server["too_many"]]

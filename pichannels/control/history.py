@@ -12,11 +12,11 @@ import msgspec
 
 from pichannels import clock, codecs
 from pichannels.channels import BaseChannel
-from pichannels.channels.base import replayed
 from pichannels.delivery import Outcome
 from pichannels.errors import CodecError, MessageNotFound, UsageError
 from pichannels.journal import Journal, payload_text
 from pichannels.project import Project
+from pichannels.states import replayed
 from pichannels.store import Entry, MessageStore, State
 from pichannels.values import format_ticks
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -14,10 +14,12 @@ from pichannels.metrics import Family, Point
 
 __all__ = [
     "ChannelReport",
+    "ServerReport",
     "SinkReport",
     "StatusReport",
     "channel_report",
     "metrics",
+    "server_reports",
     "sink_reports",
 ]
 
@@ -69,6 +71,33 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
     statistics: dict[str, int]
 
 
+class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One PI Web API server that the instance asks, as its limiter sees it.
+
+    Attributes:
+        name: host and port.
+        rate: requests in a second that are allowed just now.
+        concurrency: requests under way at once that are allowed just now.
+        pause: seconds until the next one may go.
+        running, waiting: requests by priority (`live`, `history`), just now.
+        sent: requests by priority.
+        slowed: how often the pace was taken back.
+        too_many: how often the server has answered 429.
+        history_paused: whether requests for history are held back.
+    """
+
+    name: str
+    rate: float
+    concurrency: int
+    pause: float
+    running: dict[str, int]
+    waiting: dict[str, int]
+    sent: dict[str, int]
+    slowed: int
+    too_many: int
+    history_paused: bool
+
+
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """An instance at this moment.
 
@@ -84,6 +113,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         control, simulator: their addresses, or None.
         channels: each followed by its sub-channels.
         sinks: where messages leave the project.
+        pi_servers: the PI Web API servers that are asked.
         journal: what it does at this moment, or None while it is not open.
     """
 
@@ -100,6 +130,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     simulator: str | None
     channels: list[ChannelReport]
     sinks: list[SinkReport]
+    pi_servers: list[ServerReport]
     journal: JournalStatistics | None
 
 
@@ -137,11 +168,35 @@ def sink_reports(channels: Iterable[BaseChannel]) -> list[SinkReport]:
     ]
 
 
+def server_reports(limiters: Mapping[str, Mapping[str, Any]]) -> list[ServerReport]:
+    """The servers, from the statistics of their limiters by name."""
+    return [
+        ServerReport(
+            name=name,
+            rate=facts["rate"],
+            concurrency=facts["concurrency"],
+            pause=facts["pause"],
+            running=_by_priority(facts, "running_"),
+            waiting=_by_priority(facts, "waiting_"),
+            sent=_by_priority(facts, ""),
+            slowed=facts["slowed"],
+            too_many=facts["too_many"],
+            history_paused=facts["history_paused"],
+        )
+        for name, facts in limiters.items()
+    ]
+
+
+def _by_priority(facts: Mapping[str, Any], prefix: str) -> dict[str, int]:
+    return {name: facts[prefix + name] for name in ("live", "history")}
+
+
 def metrics(status: StatusReport) -> list[Family]:
     """The numbers of a status under the names that `docs/metrics.md` explains."""
     return [
         *_instance_families(status),
         *_channel_families(status.channels),
+        *_server_families(status.pi_servers),
         *(_journal_families(status.journal) if status.journal else ()),
     ]
 
@@ -220,6 +275,65 @@ def _settled_family(channels: Iterable[ChannelReport]) -> Family:
     ]
     help = "Messages that are settled, by what became of them."
     return Family("channel_settled_total", "counter", help, points)
+
+
+def _server_families(servers: Iterable[ServerReport]) -> list[Family]:
+    reports = list(servers)
+
+    def family(
+        name: str,
+        kind: Literal["counter", "gauge"],
+        help: str,
+        value: Callable[[ServerReport], float],
+    ) -> Family:
+        points = [Point(value(each), {"server": each.name}) for each in reports]
+        return Family(f"pi_{name}", kind, help, points)
+
+    def by_priority(
+        name: str,
+        kind: Literal["counter", "gauge"],
+        help: str,
+        value: Callable[[ServerReport], dict[str, int]],
+    ) -> Family:
+        points = [
+            Point(count, {"server": each.name, "priority": priority})
+            for each in reports
+            for priority, count in value(each).items()
+        ]
+        return Family(f"pi_{name}", kind, help, points)
+
+    return [
+        by_priority(
+            "requests_total",
+            "counter",
+            "Requests and handshakes sent to the server.",
+            lambda each: each.sent,
+        ),
+        by_priority(
+            "waiting",
+            "gauge",
+            "Requests that wait for their turn.",
+            lambda each: each.waiting,
+        ),
+        family(
+            "rate",
+            "gauge",
+            "Requests in a second that are allowed just now.",
+            lambda each: each.rate,
+        ),
+        family(
+            "slowed_total",
+            "counter",
+            "How often the pace was taken back.",
+            lambda each: each.slowed,
+        ),
+        family(
+            "too_many_total",
+            "counter",
+            "Answers of the server that there were too many requests.",
+            lambda each: each.too_many,
+        ),
+    ]
 
 
 def _journal_families(journal: JournalStatistics) -> list[Family]:

@@ -1,4 +1,4 @@
-"""The limiter of one server, which all clients of it share."""
+"""The limiter of one server, which all clients of it share; the limiters of all."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from pichannels import clock
 from pichannels.errors import Backpressure
 from pichannels.limiter import Limits, Priority, Throttle, retry_after_seconds
 
-__all__ = ["Limiter", "Turn"]
+__all__ = ["Limiter", "Limiters", "Turn", "limiter_for"]
 
 _Waiting = deque[asyncio.Future[None]]
 
@@ -138,3 +139,67 @@ class Limiter:
             while waiting and waiting[0].done():
                 waiting.popleft()
         return len(self._waiting["live"]), len(self._waiting["history"])
+
+
+class Limiters:
+    """The limiters of an instance: one for each server, shared by all that asks it.
+
+    Args:
+        limits: what a server may be asked for.
+        special: what those may be asked for that differ, by host or `host:port`.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        special: Mapping[str, Limits] | None = None,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._special = {name.lower(): own for name, own in (special or {}).items()}
+        self._limiters: dict[str, Limiter] = {}
+
+    def of(self, url: str, *others: str) -> Limiter:
+        """The limiter of the server at this URL.
+
+        Args:
+            others: further addresses of the same logical server.
+        """
+        places = [_place(each) for each in (url, *others)]
+        known = [self._limiters[place] for place in places if place in self._limiters]
+        limiter = known[0] if known else Limiter(self._limits_of(places[0]))
+        for place in places:
+            self._limiters.setdefault(place, limiter)
+        return limiter
+
+    def _limits_of(self, place: str) -> Limits:
+        host = place.rpartition(":")[0] or place
+        return self._special.get(place) or self._special.get(host) or self._limits
+
+    def statistics(self) -> dict[str, dict[str, Any]]:
+        """What each limiter says, by the first address that its server is known by."""
+        found: dict[int, tuple[str, Limiter]] = {}
+        for place, limiter in self._limiters.items():
+            found.setdefault(id(limiter), (place, limiter))
+        return {place: limiter.statistics() for place, limiter in found.values()}
+
+
+def limiter_for(channel: Any, url: str, *others: str) -> Limiter:
+    """The limiter of the server at this URL, for what is in a channel.
+
+    It is that of the instance, or, in a channel that runs alone, that of the channel
+    itself or of one above it; without any it is a new one.
+    """
+    while channel is not None:
+        limiters = getattr(channel, "limiters", None)
+        if isinstance(limiters, Limiters):
+            return limiters.of(url, *others)
+        channel = getattr(channel, "parent", None)
+    return Limiters().of(url, *others)
+
+
+def _place(url: str) -> str:
+    """Host and port, by which a server is known."""
+    parts = urlsplit(url)
+    host = parts.hostname or url
+    port = parts.port or {"http": 80, "ws": 80}.get(parts.scheme, 443)
+    return f"{host}:{port}"

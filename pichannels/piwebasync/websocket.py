@@ -19,6 +19,7 @@ from pichannels.piwebasync.exceptions import (
     ChannelClosedError,
     ChannelClosedOK,
     ChannelInUse,
+    ChannelRefused,
     ChannelRollback,
     ChannelUpdateError,
     WatchdogTimeout,
@@ -34,6 +35,7 @@ from pichannels.piwebasync.frames import (
     OnEvent,
     Undecodable,
 )
+from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.requests import Request
 from pichannels.piwebasync.responses import WebsocketMessage
 from pichannels.piwebasync.silence import Silence
@@ -48,6 +50,7 @@ BACKOFF: Final = RetryPolicy(attempts=0, initial=0.5, maximum=60.0, jitter=1.0)
 """Waits between attempts to connect: doubled up to a minute, random in full."""
 
 _NORMAL: Final = (1000, 1001)
+_SWITCHING: Final = 101
 # A connection that lived so long (s) was a real one: the waits start anew.
 _STEADY: Final = 5.0
 
@@ -80,6 +83,7 @@ class WebsocketClient:
         backoff: the waits between attempts to connect.
         on_event: called with each event of the connection.
         verify, cert, proxy, trust_env, safe_chars: as for `HTTPClient`.
+        limiter: what all clients of the server share; handshakes go through it.
     """
 
     def __init__(
@@ -104,6 +108,7 @@ class WebsocketClient:
         proxy: str | None = None,
         trust_env: bool = True,
         safe_chars: str | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         # Pongs are not read while a full buffer holds up the reader.
         pings = None if ping_interval is None else max(ping_interval, 3 * max_block)
@@ -119,6 +124,7 @@ class WebsocketClient:
             trust_env=trust_env,
             safe_chars=safe_chars,
         )
+        self._limiter = limiter
         self._request = request
         self._reconnect = reconnect
         self._dead_after = dead_channel_timeout
@@ -181,7 +187,7 @@ class WebsocketClient:
             WebsocketClientError: the server was not reached.
         """
         self._check_new()
-        self._run(await connect(self._request, self._options))
+        self._run(await self._connect(self._request))
         return self
 
     def start(self) -> Self:
@@ -237,7 +243,7 @@ class WebsocketClient:
         async with self._changing:
             self._check_open()
             try:
-                connection = await connect(request, self._options)
+                connection = await self._connect(request)
             except (WebsocketClientError, APIException) as exc:
                 url, reason = request.absolute_url, str(exc)
                 if rollback and not self.is_closed:
@@ -296,6 +302,18 @@ class WebsocketClient:
             self._receiving = False
 
     # Reading, in a task of its own
+
+    async def _connect(self, request: Request) -> Connection:
+        if self._limiter is None:
+            return await connect(request, self._options)
+        async with self._limiter.turn() as turn:
+            try:
+                connection = await connect(request, self._options)
+            except ChannelRefused as exc:
+                turn.answered(exc.status_code, {})
+                raise
+            turn.answered(_SWITCHING, {})
+            return connection
 
     def _run(self, connection: Connection | None) -> None:
         if connection is not None:
@@ -363,7 +381,7 @@ class WebsocketClient:
             left = self._time_left(since)
             await asyncio.sleep(min(delay, left))
             try:
-                connection = await connect(self._request, self._options)
+                connection = await self._connect(self._request)
             except WebsocketClientError as exc:
                 logger.info("%s", exc)
                 self._buffer.tell(NotOpened(self.url, clock.now(), exc))

@@ -164,3 +164,16 @@ def test_days_are_kept_by_state() -> None:
     values = {"JOURNAL": {"state_days": {"dropped": 0.5}}}
     config, problems = read_config(values, "settings.py")
     assert (config.journal.state_days, problems) == ({"dropped": 0.5}, [])
+
+
+def test_limits_of_a_server_add_to_those_of_all() -> None:
+    given = {"rate": 100, "servers": {"old.test": {"concurrency": 2}}}
+    config, problems = read_config({"PI_LIMITS": given}, FILE)
+    of_old = config.pi_limits.special["old.test"]
+    assert (of_old.rate, of_old.concurrency, problems) == (100, 2, [])
+
+
+@pytest.mark.parametrize("own", [{"rate": 0}, {"rates": 1}, 5])
+def test_limits_of_a_server_are_checked(own: Any) -> None:
+    (problem,) = problems_of(PI_LIMITS={"servers": {"pi.test": own}})
+    assert "PI_LIMITS['servers']" in problem

@@ -12,10 +12,12 @@ from aiohttp import web
 from yarl import URL
 
 from pichannels import clock
+from pichannels.channels import BaseChannel
 from pichannels.errors import Backpressure
 from pichannels.limiter import Limits, Priority
 from pichannels.piwebasync import APIRequest, Controller, HTTPClient, Limiter
 from pichannels.piwebasync.exceptions import HTTPClientError
+from pichannels.piwebasync.limiting import Limiters, limiter_for
 from pichannels.simulator import Plant, Simulator
 
 if TYPE_CHECKING:
@@ -159,3 +161,34 @@ async def test_too_many_waiting_requests_are_told() -> None:
         with pytest.raises(Backpressure, match="1 waiting request"):
             await ask()
     await waiting
+
+
+async def test_whoever_asks_a_server_shares_its_limiter() -> None:
+    limiters = Limiters()
+    one = limiters.of("https://PI.test/piwebapi")
+    assert limiters.of("wss://pi.test:443/piwebapi/streams/W/channel") is one
+    assert limiters.of("http://pi.test/piwebapi") is not one
+
+
+async def test_members_of_a_logical_server_share_one_limiter() -> None:
+    limiters = Limiters()
+    one = limiters.of("https://pi1.test", "https://pi2.test")
+    assert limiters.of("https://pi2.test") is one
+    assert list(limiters.statistics()) == ["pi1.test:443"]
+
+
+async def test_a_server_may_have_limits_of_its_own() -> None:
+    special = {"pi.test": Limits(rate=5), "pi.test:8443": Limits(rate=7)}
+    limiters = Limiters(Limits(rate=99), special)
+    urls = ("https://pi.test", "https://pi.test:8443", "https://other.test")
+    rates = [limiters.of(url).statistics()["rate"] for url in urls]
+    assert rates == [5, 7, 99]
+
+
+async def test_what_is_in_a_channel_uses_the_limiters_above_it() -> None:
+    channel = BaseChannel("above")
+    below = channel.fork(name="below")
+    channel.limiters = Limiters()
+    limiter = limiter_for(below, "https://pi.test")
+    assert limiter is channel.limiters.of("https://pi.test")
+    assert limiter_for(None, "https://pi.test") is not limiter
