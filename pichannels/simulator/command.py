@@ -92,6 +92,13 @@ __all__ = ["simulate"]
     help="Requests of one client in a second before 429; 0 for any number.",
 )
 @click.option(
+    "--batch-limit",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Parts of one batch, at most; 0 refuses batches.",
+)
+@click.option(
     "--fault",
     "faults",
     multiple=True,

@@ -15,6 +15,7 @@ from pichannels.errors import SettingsError, UsageError
 from pichannels.simulator.admin import AdminRoutes
 from pichannels.simulator.asset_routes import AssetRoutes
 from pichannels.simulator.assets import Assets
+from pichannels.simulator.batch import BatchRoutes
 from pichannels.simulator.changelog import ChangeLog
 from pichannels.simulator.channel_routes import ChannelRoutes
 from pichannels.simulator.controls import Controls
@@ -52,6 +53,7 @@ class Simulator(Controls):
         max_items: the largest `maxCount`.
         rate_limit: requests of one client in a second; 0 for any number.
         url_limit: longest request line in bytes.
+        batch_limit: parts of one batch, at most; 0 refuses batches with 403.
         tls: certificate and key with which it serves `https`.
     """
 
@@ -70,6 +72,7 @@ class Simulator(Controls):
         max_items: int = 150_000,
         rate_limit: int = 1000,
         url_limit: int = _LONGEST_LINE,
+        batch_limit: int = 1000,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         if poll < 0.01:
@@ -88,6 +91,8 @@ class Simulator(Controls):
         self._auth = auth
         self._rate_limit = rate_limit
         self._url_limit = url_limit
+        self._batch_limit = batch_limit
+        self._gate: Gate | None = None
         self._tls = tls
         # The servers of this plant, this one and its members.
         self._group: list[World] = []
@@ -161,6 +166,7 @@ class Simulator(Controls):
 
     def _make_app(self) -> web.Application:
         gate = Gate(self.faults, self.clock.now, self._auth, self._rate_limit)
+        self._gate = gate
         app = web.Application(middlewares=[gate.middleware])
         app.on_response_prepare.append(gate.stamp)
         world = self._world
@@ -171,10 +177,16 @@ class Simulator(Controls):
             ChannelRoutes(world),
             StreamRoutes(world),
             UpdateRoutes(world),
+            BatchRoutes(world, self._serve, self._batch_limit),
             self._admin,
         ):
             app.add_routes(routes.routes())
         return app
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        """The answer to a part of a batch."""
+        assert self._runner is not None and self._runner.server is not None
+        return await self._runner.server.request_handler(request)
 
     async def _restore(self) -> None:
         """Take up the clock and the changes where the state file left them."""
@@ -242,6 +254,11 @@ class Simulator(Controls):
         while True:
             await self.save()
             await asyncio.sleep(0.2)
+
+    @property
+    def requests(self) -> int:
+        """Requests that have come, handshakes among them; a batch is one."""
+        return self._gate.requests if self._gate is not None else 0
 
     @property
     def url(self) -> str:
