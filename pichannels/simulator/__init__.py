@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pichannels.simulator.events import SYSTEM_STATES, Event, State
 from pichannels.simulator.faults import Faults
+from pichannels.simulator.guard import Rules
 from pichannels.simulator.members import Member
 from pichannels.simulator.plant import Plant
 from pichannels.simulator.server import Simulator
@@ -21,6 +22,7 @@ __all__ = [
     "Faults",
     "Member",
     "Plant",
+    "Rules",
     "Server",
     "Simulator",
     "State",

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from pichannels.simulator.assets import Assets
-from pichannels.simulator.describing import describe
 from pichannels.simulator.events import Event
 from pichannels.simulator.faults import Faults
 from pichannels.simulator.flood import Flood
@@ -133,9 +132,7 @@ class Controls:
         Raises:
             UsageError: there is no such object or fact, or the name is taken.
         """
-        for world in self._world.group:
-            describe(world.plant, world.assets, subject, facts)
-        self._world.truth.describe(subject, facts)
+        self._world.describe(subject, facts)
 
     def rename(self, subject: str, name: str) -> None:
         """Give a point, an element or an attribute another name.

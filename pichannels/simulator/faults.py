@@ -29,6 +29,7 @@ FAULT_NAMES: Final = (
     "truncate",
     "web_exception",
     "tag",
+    "refuse",
     "expire",
     "clear",
 )
@@ -39,7 +40,10 @@ _TAG_SENTENCES: Final = {
     404: "PI Point not found '{path}'.",
     409: "The object '{path}' does not support this operation.",
 }
-
+_VALUE_SENTENCES: Final = {
+    403: "[-10401] No Write Access - Secure Object",
+    409: "The value could not be written.",
+}
 
 _MessageFault = Literal["half", "duplicate", "disorder", "fragment", "oversize"]
 
@@ -47,8 +51,9 @@ _MessageFault = Literal["half", "duplicate", "disorder", "fragment", "oversize"]
 class HttpFault(msgspec.Struct):
     """Something that happens to HTTP requests whose path contains `path`.
 
-    Channel handshakes are requests too. The first `after` of them pass; then it
-    happens `count` times (None: always), at most until `until` (monotonic s).
+    With a `method` such as POST only to those. Channel handshakes are requests too.
+    The first `after` of them pass; then it happens `count` times (None: always), at
+    most until `until` (monotonic s).
     """
 
     kind: Literal["status", "slow", "truncate", "web_exception"]
@@ -57,6 +62,7 @@ class HttpFault(msgspec.Struct):
     retry_after: float | None = None
     abort: bool = False
     path: str = ""
+    method: str = ""
     after: int = 0
     count: int | None = 1
     until: float | None = None
@@ -67,9 +73,11 @@ class HttpFault(msgspec.Struct):
         late = self.until is not None and clock.monotonic() > self.until
         return late or self.count == 0
 
-    def strikes(self, path: str) -> bool:
+    def strikes(self, path: str, method: str) -> bool:
         """Whether this request is hit; counts it."""
         if self.spent or self.path.lower() not in path.lower():
+            return False
+        if self.method not in ("", method):
             return False
         if self.after:
             self.after -= 1
@@ -84,6 +92,29 @@ class TagFault(msgspec.Struct, frozen=True):
 
     status: int
     sentence: str
+
+
+class ValueFault(msgspec.Struct):
+    """Written values that the server refuses: of one tag, or of any.
+
+    The first `after` of them are taken; then `count` are refused (None: all).
+    """
+
+    refusal: TagFault
+    path: str = ""
+    after: int = 0
+    count: int | None = None
+
+    def strikes(self, path: str) -> bool:
+        """Whether a value of this tag is refused; counts it."""
+        if self.count == 0 or self.path not in ("", path.upper()):
+            return False
+        if self.after:
+            self.after -= 1
+            return False
+        if self.count is not None:
+            self.count -= 1
+        return True
 
 
 class MessageFaults(msgspec.Struct):
@@ -109,6 +140,7 @@ class Faults:
     def __init__(self) -> None:
         self.http: list[HttpFault] = []
         self.tags: dict[str, TagFault] = {}
+        self.values: list[ValueFault] = []
         self.messages = MessageFaults()
         self.counts: Counter[str] = Counter()
         self.flowing = asyncio.Event()
@@ -190,16 +222,18 @@ class Faults:
         *,
         seconds: float | None = None,
         path: str = "",
+        method: str = "",
         after: int = 0,
         retry_after: float | None = None,
     ) -> None:
         """Answer `code` to the next `count` requests, or all for `seconds`.
 
         With `seconds` and no count given the number does not matter. Only paths
-        that contain `path` are meant; the first `after` of them pass.
+        that contain `path` are meant, and requests of this `method`; the first
+        `after` of them pass.
         """
         fault = HttpFault("status", status=code, retry_after=retry_after)
-        self._add(fault, count, seconds, path, after)
+        self._add(fault, count, seconds, (path, method, after))
 
     def slow(
         self,
@@ -208,10 +242,12 @@ class Faults:
         *,
         seconds: float | None = None,
         path: str = "",
+        method: str = "",
         after: int = 0,
     ) -> None:
         """Answer after `delay` seconds."""
-        self._add(HttpFault("slow", seconds=delay), count, seconds, path, after)
+        fault = HttpFault("slow", seconds=delay)
+        self._add(fault, count, seconds, (path, method, after))
 
     def truncate(
         self,
@@ -220,13 +256,15 @@ class Faults:
         abort: bool = False,
         seconds: float | None = None,
         path: str = "",
+        method: str = "",
         after: int = 0,
     ) -> None:
         """Send half of the JSON body; with `abort` the connection ends there.
 
         Without `abort` the answer is complete as HTTP, and not as JSON.
         """
-        self._add(HttpFault("truncate", abort=abort), count, seconds, path, after)
+        fault = HttpFault("truncate", abort=abort)
+        self._add(fault, count, seconds, (path, method, after))
 
     def web_exception(
         self,
@@ -235,21 +273,22 @@ class Faults:
         code: int = 502,
         seconds: float | None = None,
         path: str = "",
+        method: str = "",
         after: int = 0,
     ) -> None:
         """Answer 200 with a `WebException` in the body."""
         fault = HttpFault("web_exception", status=code)
-        self._add(fault, count, seconds, path, after)
+        self._add(fault, count, seconds, (path, method, after))
 
     def _add(
         self,
         fault: HttpFault,
         count: int | None,
         seconds: float | None,
-        path: str,
-        after: int,
+        which: tuple[str, str, int],
     ) -> None:
-        fault.path, fault.after, fault.count = path, after, count
+        fault.count = count
+        fault.path, fault.method, fault.after = which
         if seconds is not None:
             fault.until = clock.monotonic() + seconds
             fault.count = None if count == 1 else count
@@ -265,6 +304,34 @@ class Faults:
         sentence = _TAG_SENTENCES.get(status, "The object '{path}' failed.")
         self.tags[path.upper()] = TagFault(status, sentence.format(path=path))
 
+    def refuse(
+        self,
+        name: str | None = None,
+        status: int | None = 403,
+        count: int | None = None,
+        *,
+        after: int = 0,
+    ) -> None:
+        """Refuse written values with this status: of a tag, or of any.
+
+        The first `after` of them are taken, then `count` refused, all by default.
+        None in place of the status ends it.
+        """
+        path = self._paths(name).upper() if name else ""
+        self.values = [old for old in self.values if old.path != path]
+        if status is not None:
+            sentence = _VALUE_SENTENCES.get(status, "An error has occurred.")
+            fault = ValueFault(TagFault(status, sentence), path, after, count)
+            self.values.append(fault)
+
+    def of_value(self, path: str) -> TagFault | None:
+        """Why a value of the tag with this path is refused; counts it."""
+        for fault in self.values:
+            if fault.strikes(path):
+                self.counts["refuse"] += 1
+                return fault.refusal
+        return None
+
     def expire(self, name: str | None = None) -> None:
         """Forget the signups for stream updates: all, or those of a tag."""
         self.counts["expire"] += 1
@@ -275,12 +342,12 @@ class Faults:
         """The fault of the tag with this path."""
         return self.tags.get(path.upper()) if self.tags else None
 
-    def strikes(self, path: str) -> list[HttpFault]:
+    def strikes(self, path: str, method: str = "GET") -> list[HttpFault]:
         """What happens to this request: delays, and the oldest other fault."""
         found: list[HttpFault] = []
         for fault in self.http:
             taken = fault.kind != "slow" and any(f.kind != "slow" for f in found)
-            if not taken and fault.strikes(path):
+            if not taken and fault.strikes(path, method):
                 self.counts[fault.kind] += 1
                 found.append(fault)
         return found
@@ -298,6 +365,7 @@ class Faults:
         """End all faults."""
         self.http.clear()
         self.tags.clear()
+        self.values.clear()
         self.messages = MessageFaults()
         self.resume()
 
@@ -322,6 +390,7 @@ class Faults:
         return {
             "http": [msgspec.to_builtins(f) for f in self.http if not f.spent],
             "tags": {path: fault.status for path, fault in self.tags.items()},
+            "values": msgspec.to_builtins(self.values),
             "messages": msgspec.to_builtins(self.messages),
             "stalled": not self.flowing.is_set(),
             "counts": dict(self.counts),

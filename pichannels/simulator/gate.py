@@ -70,7 +70,7 @@ class Gate:
     async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self.requests += not isinstance(request, Subrequest)
         later: HttpFault | None = None
-        for fault in self.faults.strikes(request.path):
+        for fault in self.faults.strikes(request.path, request.method):
             if fault.kind == "slow":
                 await asyncio.sleep(fault.seconds)
             elif fault.kind == "status":
@@ -158,12 +158,14 @@ async def _spoilt(
     request: web.Request, response: web.StreamResponse, fault: HttpFault
 ) -> web.StreamResponse:
     """The answer cut in half, or an exception in place of the body."""
-    if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
+    if not isinstance(response, web.Response):
         return response
     if fault.kind == "web_exception":
         sentence = "The connection to the PI Data Archive was lost."
         body = {"WebException": {"Errors": [sentence], "StatusCode": fault.status}}
         return json_answer(body)
+    if not isinstance(response.body, bytes):
+        return response
     half = response.body[: len(response.body) // 2]
     if not fault.abort or isinstance(request, Subrequest):
         response.body = half

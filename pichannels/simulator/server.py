@@ -22,6 +22,7 @@ from pichannels.simulator.controls import Controls
 from pichannels.simulator.describing import describe
 from pichannels.simulator.faults import Faults
 from pichannels.simulator.gate import Auth, Gate
+from pichannels.simulator.guard import Guard, Rules
 from pichannels.simulator.plant import Plant
 from pichannels.simulator.points import PointRoutes
 from pichannels.simulator.simtime import SimClock
@@ -30,11 +31,15 @@ from pichannels.simulator.system import SystemRoutes
 from pichannels.simulator.truth import Origin, Truth
 from pichannels.simulator.update_routes import UpdateRoutes
 from pichannels.simulator.world import World
+from pichannels.simulator.write_routes import WriteRoutes
+from pichannels.simulator.writes import Writer
 
 __all__ = ["Simulator"]
 
 # HTTP.SYS takes 16 KiB for the request line and all headers.
 _LONGEST_LINE = 16 * 1024
+# And no more than this of a body.
+_LARGEST_BODY = 30_000_000
 
 
 class Simulator(Controls):
@@ -55,6 +60,7 @@ class Simulator(Controls):
         url_limit: longest request line in bytes.
         batch_limit: parts of one batch, at most; 0 refuses batches with 403.
         tls: certificate and key with which it serves `https`.
+        rules: how it is configured for writes.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Simulator(Controls):
         url_limit: int = _LONGEST_LINE,
         batch_limit: int = 1000,
         tls: ssl.SSLContext | None = None,
+        rules: Rules | None = None,
     ) -> None:
         if poll < 0.01:
             raise UsageError(f"poll is at least 0.01 s, not {poll}")
@@ -94,6 +101,7 @@ class Simulator(Controls):
         self._batch_limit = batch_limit
         self._gate: Gate | None = None
         self._tls = tls
+        self.rules = rules or Rules()
         # The servers of this plant, this one and its members.
         self._group: list[World] = []
         self._runner: web.AppRunner | None = None
@@ -167,15 +175,19 @@ class Simulator(Controls):
     def _make_app(self) -> web.Application:
         gate = Gate(self.faults, self.clock.now, self._auth, self._rate_limit)
         self._gate = gate
-        app = web.Application(middlewares=[gate.middleware])
+        app = web.Application(
+            middlewares=[gate.middleware, Guard(self.rules).middleware],
+            client_max_size=_LARGEST_BODY,
+        )
         app.on_response_prepare.append(gate.stamp)
         world = self._world
         for routes in (
-            SystemRoutes(world, self.poll, self._rate_limit),
+            SystemRoutes(world, self.poll, self._rate_limit, self.rules),
             PointRoutes(world),
             AssetRoutes(world),
             ChannelRoutes(world),
             StreamRoutes(world),
+            WriteRoutes(world, Writer(world, buffering=self.rules.buffering)),
             UpdateRoutes(world),
             BatchRoutes(world, self._serve, self._batch_limit),
             self._admin,

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from pichannels.simulator.guard import Rules
 from pichannels.simulator.query import Query
 from pichannels.simulator.simtime import SECOND, time_text
 from pichannels.simulator.world import World
@@ -16,10 +17,13 @@ __all__ = ["SystemRoutes"]
 class SystemRoutes:
     """The landing page, `system` and `channels`."""
 
-    def __init__(self, world: World, poll: float, rate_limit: int) -> None:
+    def __init__(
+        self, world: World, poll: float, rate_limit: int, rules: Rules
+    ) -> None:
         self.world = world
         self.poll = poll
         self.rate_limit = rate_limit
+        self.rules = rules
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """What to add to the application."""
@@ -89,8 +93,8 @@ class SystemRoutes:
             "CorsMethods": "GET,OPTIONS",
             "DataArchiveQueryLimit": 200,
             "DebugMode": False,
-            "DisableWrites": True,
-            "EnableCSRFDefense": True,
+            "DisableWrites": not self.rules.writes,
+            "EnableCSRFDefense": self.rules.csrf,
             "MaxReturnedItemsPerCall": self.world.max_items,
             "RateLimitDuration": 1,
             "RateLimitMaxRequests": self.rate_limit,

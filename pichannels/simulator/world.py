@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from pichannels.simulator.archive import Archive
+from pichannels.simulator.archive import Archive, Entry
 from pichannels.simulator.assets import Assets, Attribute, Element
+from pichannels.simulator.describing import describe
 from pichannels.simulator.events import DELETED, SYSTEM_STATES, Event, Value
 from pichannels.simulator.faults import Faults, TagFault
 from pichannels.simulator.feed import Feed
@@ -234,11 +235,22 @@ class World:
         now = self.clock.now()
         start = max(start, self.plant.created + 1)
         gone = list(self.archive.entries(tag, start, end, now))
-        for event, nth, number in gone:
-            self.truth.remove(tag.made, event.ticks, nth, number)
-            marker = Event(event.ticks, DELETED, good=False, substituted=True)
-            self._arrive(tag, marker)
+        for entry in gone:
+            self.take_away(tag, entry)
         return len(gone)
+
+    def take_away(self, tag: Tag, entry: Entry) -> None:
+        """Delete one archived event."""
+        event, nth, number = entry
+        self.truth.remove(tag.made, event.ticks, nth, number)
+        marker = Event(event.ticks, DELETED, good=False, substituted=True)
+        self._arrive(tag, marker)
+
+    def describe(self, subject: str, facts: dict[str, Any]) -> None:
+        """Change metadata; see `describing.describe`."""
+        for world in self.group:
+            describe(world.plant, world.assets, subject, facts)
+        self.truth.describe(subject, facts)
 
     def outage(self, tags: Iterable[Tag], start: int, end: int, arrive: int) -> None:
         """Hold back what the source of these tags measures in `[start, end)`."""

@@ -12,6 +12,7 @@ import pytest
 from pichannels.simulator import Plant, Simulator
 
 LONG = 3600.0
+CSRF = {"X-Requested-With": "test"}
 
 
 class Client:
@@ -25,6 +26,19 @@ class Client:
         """Status and JSON of a GET below the base URL."""
         async with self.session.get(self.sim.url + path, params=params) as answer:
             return answer.status, await answer.json(content_type=None)
+
+    async def send(
+        self, method: str, path: str, body: Any = None, *params: tuple[str, str]
+    ) -> tuple[int, Any, Any]:
+        """Status, JSON and headers of the answer to a request with a JSON body."""
+        url = self.sim.url + path
+        async with self.session.request(
+            method, url, json=body, params=params
+        ) as answer:
+            raw = await answer.read()
+            is_json = raw and answer.content_type == "application/json"
+            found = await answer.json() if is_json else None
+            return answer.status, found, answer.headers
 
     async def admin(self, action: str, **body: Any) -> tuple[int, Any]:
         """Status and JSON of a POST to an admin route."""
@@ -53,12 +67,12 @@ async def sim() -> AsyncIterator[Simulator]:
 @pytest.fixture
 async def client(sim: Simulator) -> AsyncIterator[Client]:
     """A client of `sim`."""
-    async with aiohttp.ClientSession() as session:
+    async with aiohttp.ClientSession(headers=CSRF) as session:
         yield Client(sim, session)
 
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     """For tests that open a simulator of their own."""
-    async with aiohttp.ClientSession() as opened:
+    async with aiohttp.ClientSession(headers=CSRF) as opened:
         yield opened
