@@ -51,7 +51,8 @@ class PIWebChannel(BaseChannel):
         verify: False, or the path of a CA file, for certificates of one's own.
         cert: client certificate.
         heartbeat: server polls without change after which the server says that it
-            is alive; after three without a word the connection counts as lost.
+            is alive; one that is silent for 1.75 times as long counts as lost. 0
+            leaves it to pings, which find it after half a minute or more.
         poll_interval: seconds between those polls (`ChannelPollingInterval`).
         initial_values: begin with the current value of each tag.
         tags_per_channel: tags in one PI channel, at most.

@@ -75,8 +75,8 @@ class WebsocketClient:
             all the same; None tries without end.
         ping_interval: seconds of silence after which the server is pinged.
         close_timeout: seconds for saying goodbye.
-        heartbeat: seconds between the heartbeats that the request asks for; after
-            three without any message the connection counts as lost.
+        heartbeat: seconds between the heartbeats that the request asks for; a
+            connection that is silent for 1.75 of them counts as lost.
         max_queue: frames that wait, at most.
         buffer_bytes: their size, at most (one frame more may wait).
         max_block: seconds that a full buffer may hold up the reader.

@@ -366,7 +366,7 @@ async def test_the_watchdog_ends_a_channel_without_connection(server: Server) ->
     assert isinstance(caught.value.__cause__, WatchdogTimeout)
 
 
-async def test_silence_for_three_heartbeats_counts_as_lost(server: Server) -> None:
+async def test_silence_for_two_heartbeats_counts_as_lost(server: Server) -> None:
     server.handler = channel(sends("{}"))
     events: list[ChannelEvent] = []
     client = WebsocketClient(a_request(server), heartbeat=0.02, on_event=events.append)
