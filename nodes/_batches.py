@@ -74,8 +74,9 @@ def set_aside(
         named = {
             name_of(msg.payload[index], index): cause for index, cause in causes.items()
         }
+        aside = msg.derive([msg.payload[index] for index in causes])
         msg.payload = kept
-        return SampleErrors(named, msg)
+        return SampleErrors(named, msg, aside)
     # Nothing goes on: the message fails, with what failed as its payload.
     failed = [msg.payload[index] for index in causes]
     error = SampleErrors(dict(enumerate(causes.values())))

@@ -11,14 +11,22 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
-from pichannels.errors import Stopped, UsageError
+from pichannels.errors import SampleErrors, Stopped, UsageError
 from pichannels.message import Message
 from pichannels.states import State
+from pichannels.values import Sample
 
-__all__ = ["Delivery", "Hold", "Outcome"]
+__all__ = [
+    "SAMPLE_ERRORS_KEPT",
+    "Aside",
+    "Delivery",
+    "Hold",
+    "Outcome",
+    "described",
+]
 
 logger: Final = logging.getLogger("pichannels.channels")
 
@@ -32,6 +40,20 @@ class Named(Protocol):
     def fullpath(self) -> str: ...
 
 
+class Aside(NamedTuple):
+    """Samples of a message that failed at one node, while the others went on.
+
+    Attributes:
+        node: the full path of the node.
+        message: what has these samples as its payload.
+        causes: what identifies each sample -> why it failed.
+    """
+
+    node: str
+    message: Message
+    causes: dict[str, str]
+
+
 class Outcome:
     """What became of a message.
 
@@ -42,11 +64,13 @@ class Outcome:
         error: what was raised, or None.
         node: the full path of the node that raised, or "".
         sample_errors: how many samples were set aside.
+        aside: these samples, as far as they are known.
     """
 
     error: BaseException | None = None
     node = ""
     sample_errors = 0
+    aside: Sequence[Aside] = ()
 
     def __init__(
         self,
@@ -85,6 +109,12 @@ class Hold:
         if self._delivery is not None:
             self._delivery.fail(error, node)
         self.release()
+
+    def set_aside(self, aside: Sequence[Aside]) -> None:
+        """These samples have failed; the delivery goes on without them."""
+        if self._delivery is not None:
+            for node, message, causes in aside:
+                self._delivery.set_aside(node, causes, len(causes), message)
 
     def settle_with(self, msg: Message) -> None:
         """This reason is gone when `msg`, which contains it, is settled.
@@ -165,6 +195,8 @@ class Delivery:
     meta: dict[str, Any] | None = None
     sample_errors: list[dict[str, Any]] | None = None
     sample_error_count = 0
+    aside: list[Aside] | None = None
+    """The samples that failed, as far as they are known."""
     _listeners: list[Callable[[Delivery], None]] | None = None
 
     def __init__(self) -> None:
@@ -217,7 +249,10 @@ class Delivery:
             self._listeners.append(listener)
 
     def wait_for(self, ack: Awaitable[Any], node: Named) -> None:
-        """Stay unsettled until `ack` is done; its exception is a failure."""
+        """Stay unsettled until `ack` is done; its exception is a failure.
+
+        `SampleErrors` with the samples that failed sets only these aside.
+        """
         future = asyncio.ensure_future(ack)
         if future is not ack and isinstance(future, asyncio.Task):
             future.set_name(f"{node.fullpath()}: acknowledgement")
@@ -226,17 +261,35 @@ class Delivery:
         def acknowledged(done: asyncio.Future[Any]) -> None:
             if done.cancelled():
                 hold.fail(Stopped("the acknowledgement was cancelled"), node)
-            elif (error := done.exception()) is not None:
-                hold.fail(error, node)
-            else:
+            elif (error := done.exception()) is None:
                 hold.release()
+            elif isinstance(error, SampleErrors) and error.failed is not None:
+                causes = described(error)
+                hold.set_aside([Aside(node.fullpath(), error.failed, causes)])
+                hold.release()
+            else:
+                hold.fail(error, node)
 
         future.add_done_callback(acknowledged)
 
-    def set_aside(self, node: str, causes: dict[str, str], count: int) -> None:
-        """Remember samples that failed: what identifies each -> its cause."""
+    def set_aside(
+        self,
+        node: str,
+        causes: dict[str, str],
+        count: int,
+        failed: Message | None = None,
+    ) -> None:
+        """Remember samples that failed: what identifies each -> its cause.
+
+        `failed` has the samples as its payload; it is kept as a dead letter.
+        """
         self.is_plain = False
         self.sample_error_count += count
+        if failed is not None:
+            failed.delivery = None
+            if self.aside is None:
+                self.aside = []
+            self.aside.append(Aside(node, failed, causes))
         if self.sample_errors is None:
             self.sample_errors = []
         for sample, cause in causes.items():
@@ -244,3 +297,20 @@ class Delivery:
                 self.sample_errors.append(
                     {"sample": sample, "cause": cause, "node": node}
                 )
+
+
+def described(error: SampleErrors) -> dict[str, str]:
+    """What identifies each failed sample -> its cause, in words."""
+    failed = getattr(error.failed, "payload", None)
+    samples = failed if isinstance(failed, list) else []
+    names = dict(zip(error.causes, samples, strict=False))
+    return {
+        _name_of(index, names.get(index)): str(cause) or type(cause).__name__
+        for index, cause in error.causes.items()
+    }
+
+
+def _name_of(index: Any, sample: Any) -> str:
+    if isinstance(index, int) and isinstance(sample, Sample):
+        return f"[{index}] {sample.tag.name} {sample.iso}"
+    return str(index)

@@ -157,15 +157,21 @@ class SampleErrors(MessageError):
 
     Only those samples are set aside. The others go on: `message` where the node made
     one of them, else the payload without those at the failed indexes.
+
+    `failed` is a message with the samples that failed, in the order of the causes.
+    It is needed where the causes name no indexes, and where an acknowledgement fails
+    for some samples: the others are settled then.
     """
 
     def __init__(
         self,
         causes: Mapping[int, BaseException | str] | Mapping[str, BaseException | str],
         message: Any = None,
+        failed: Any = None,
     ) -> None:
         self.causes: dict[Any, BaseException | str] = dict(causes)
         self.message = message
+        self.failed = failed
         first = next(iter(self.causes.items()), None)
         shown = f"; the first at {first[0]}: {first[1]}" if first else ""
         super().__init__(f"{len(self.causes)} samples failed{shown}")

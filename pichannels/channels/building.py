@@ -27,6 +27,8 @@ class ChainBuilder(Defined):
     short_name: str
     parent: ChainBuilder | None
     steps: list[BaseNode | Branch]
+    branch: Branch | None = None
+    """What of the parent's chain leads here."""
 
     def make_sub_channel(
         self, name: str, factory: MessageStoreFactory | None
@@ -172,6 +174,8 @@ class ChainBuilder(Defined):
 
     def _branch(self, branch: Branch) -> list[BaseChannel]:
         self.steps.append(branch)
+        for channel in branch.channels:
+            channel.branch = branch
         self.chain_changed()
         return branch.channels
 

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Final, NamedTuple, Protocol, cast
 
-from pichannels.delivery import Delivery
+from pichannels.delivery import Delivery, described
 from pichannels.errors import (
     Dropped,
     EndOfChain,
@@ -25,7 +25,6 @@ from pichannels.errors import (
 )
 from pichannels.message import Message
 from pichannels.node import Passes, Pending, Step, Tally
-from pichannels.values import Sample
 
 __all__ = ["Chain", "ChainStep", "Replaced", "Stopped"]
 
@@ -328,18 +327,20 @@ def _without_failed(
 def _set_aside(
     msg: Message, exc: SampleErrors, delivery: Delivery, step: ChainStep
 ) -> None:
-    delivery.set_aside(step.fullpath(), _described(msg, exc), len(exc.causes))
+    if exc.failed is None:
+        exc.failed = _failed(msg, exc)
+    delivery.set_aside(step.fullpath(), described(exc), len(exc.causes), _whole(exc))
     delivery.noted = exc
 
 
-def _described(msg: Message, exc: SampleErrors) -> dict[str, str]:
+def _failed(msg: Message, exc: SampleErrors) -> Message | None:
+    """A message with the samples that failed, where their indexes tell them."""
     samples = msg.payload if isinstance(msg.payload, list) else []
-    found = {}
-    for index, cause in exc.causes.items():
-        key = str(index)
-        if isinstance(index, int) and 0 <= index < len(samples):
-            sample = samples[index]
-            if isinstance(sample, Sample):
-                key = f"{sample.tag.name} {sample.iso}"
-        found[key] = str(cause) or type(cause).__name__
-    return found
+    known = range(len(samples))
+    if not all(isinstance(index, int) and index in known for index in exc.causes):
+        return None
+    return msg.derive([samples[index] for index in exc.causes])
+
+
+def _whole(exc: SampleErrors) -> Message | None:
+    return exc.failed if isinstance(exc.failed, Message) else None

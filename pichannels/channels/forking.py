@@ -111,6 +111,8 @@ class ForkQueue:
             if hold is not None:
                 hold.fail(outcome.error, self._channel)
         elif hold is not None:
+            if self._channel.history is None and not self._channel.keeps:
+                hold.set_aside(outcome.aside)
             hold.release()
 
     async def drain(self) -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from pichannels.channels.recording import StoreRecorder, facts_of
+from pichannels.channels.recording import StoreRecorder, facts_of, settle
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import ChannelStopped, CodecError, JournalError, TryAgain
 from pichannels.journal import Journal, Record, Ticket
@@ -357,7 +357,7 @@ class Inlet:
 
     def _record(self, item: _Item, delivery: Delivery, outcome: Outcome) -> None:
         try:
-            self._journal.settle(item.seq, outcome.state, facts_of(delivery, outcome))
+            settle(self._journal, self._channel.name, delivery, outcome)
         except JournalError as exc:
             logger.warning("%s: message %d: %s", self._channel.name, item.seq, exc)
         self._forget(item)

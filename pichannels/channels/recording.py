@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Awaitable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from pichannels.delivery import Delivery, Outcome
-from pichannels.errors import Dropped, Rejected
+from pichannels.delivery import SAMPLE_ERRORS_KEPT, Aside, Delivery, Outcome
+from pichannels.errors import CodecError, Dropped, Rejected
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.states import State
 from pichannels.store import MessageStore
 
-__all__ = ["JournalRecorder", "Recorder", "StoreRecorder", "facts_of"]
+__all__ = ["JournalRecorder", "Recorder", "StoreRecorder", "facts_of", "settle"]
+
+logger: Final = logging.getLogger("pichannels.channels")
 
 
 class Recorder(Protocol):
@@ -57,7 +60,7 @@ class JournalRecorder:
         msg.store_chan_name = self._channel
 
     def settle(self, delivery: Delivery, outcome: Outcome) -> None:
-        self._journal.settle(delivery.seq, outcome.state, facts_of(delivery, outcome))
+        settle(self._journal, self._channel, delivery, outcome)
 
     def leave(self, delivery: Delivery) -> None:
         self.in_progress.discard(delivery.seq)
@@ -86,6 +89,45 @@ class StoreRecorder:
 
     def leave(self, delivery: Delivery) -> None:
         return
+
+
+def settle(
+    journal: Journal, channel: str, delivery: Delivery, outcome: Outcome
+) -> None:
+    """Write to the journal what became of a message.
+
+    Samples that were set aside become dead letters of their own, in the same commit.
+    Where the message as a whole is one they are in it.
+
+    Raises:
+        JournalError: the journal is not open.
+    """
+    if delivery.aside and outcome.state is not State.ERROR:
+        for aside in delivery.aside:
+            _bury(journal, channel, delivery, aside)
+    journal.settle(delivery.seq, outcome.state, facts_of(delivery, outcome))
+
+
+def _bury(journal: Journal, channel: str, delivery: Delivery, aside: Aside) -> None:
+    lane = aside.message.meta.get("lane")
+    try:
+        ticket = journal.append(
+            channel, aside.message, lane=lane if isinstance(lane, str) else "live"
+        )
+    except CodecError as exc:
+        logger.error("%s: failed samples cannot be kept: %s", aside.node, exc)
+        return
+    first, cause = next(iter(aside.causes.items()), ("", ""))
+    facts = {
+        "err_msg": f"{first}: {cause}",
+        "error": "SampleErrors",
+        "node": aside.node,
+        "attempts": delivery.attempts,
+        "part_of": delivery.seq,
+        "sample_error_count": len(aside.causes),
+        "causes": list(aside.causes.values())[:SAMPLE_ERRORS_KEPT],
+    }
+    journal.settle(ticket.seq, State.ERROR, _storable(facts))
 
 
 def facts_of(delivery: Delivery, outcome: Outcome) -> dict[str, Any] | None:

@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from pichannels.control import history, keeping
+from pichannels.control import deadletters, history, keeping
+from pichannels.control.deadletters import Chosen, Listed
 from pichannels.control.history import Search, Selection
 from pichannels.control.keeping import Export, Import, Prune
 from pichannels.control.reports import ChannelReport, StatusReport
@@ -80,6 +81,32 @@ class _Backup(msgspec.Struct, forbid_unknown_fields=True):
     path: str
 
 
+class _Redrive(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`dry_run`: only count the dead letters."""
+
+    dry_run: bool = False
+
+
+class _Discard(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`reason` is kept with each; `dry_run`: only count them."""
+
+    reason: str = ""
+    dry_run: bool = False
+
+
+class _Letter(msgspec.Struct, forbid_unknown_fields=True):
+    """One dead letter."""
+
+    id: str
+
+
+class _Edit(msgspec.Struct, forbid_unknown_fields=True):
+    """`changes`: of its `payload`, `meta`, `ctx` or `content_type`."""
+
+    id: str
+    changes: dict[str, Any]
+
+
 class Command(NamedTuple):
     """What a command takes, and what it does."""
 
@@ -143,8 +170,45 @@ async def _verify(instance: Instance, request: _Nothing) -> Any:
     return {"problems": await instance.journal.verify()}
 
 
+async def _dead_list(instance: Instance, request: Listed) -> Any:
+    return await deadletters.list_letters(instance.journal, request)
+
+
+async def _dead_show(instance: Instance, request: _Letter) -> Any:
+    return await deadletters.show_letter(instance.journal, request.id)
+
+
+async def _dead_redrive(instance: Instance, request: _Redrive) -> Any:
+    return await deadletters.redrive(
+        instance.project, instance.journal, _chosen(request), dry_run=request.dry_run
+    )
+
+
+async def _dead_edit(instance: Instance, request: _Edit) -> Any:
+    return await deadletters.edit(instance.journal, request.id, request.changes)
+
+
+async def _dead_discard(instance: Instance, request: _Discard) -> Any:
+    return await deadletters.discard(
+        instance.journal,
+        _chosen(request),
+        reason=request.reason,
+        dry_run=request.dry_run,
+    )
+
+
+def _chosen(request: Chosen) -> Chosen:
+    values = {name: getattr(request, name) for name in Chosen.__struct_fields__}
+    return Chosen(**values)
+
+
 COMMANDS: Final[Mapping[str, Command]] = {
     "backup": Command(_Backup, _backup),
+    "dead-discard": Command(_Discard, _dead_discard),
+    "dead-edit": Command(_Edit, _dead_edit),
+    "dead-list": Command(Listed, _dead_list),
+    "dead-redrive": Command(_Redrive, _dead_redrive),
+    "dead-show": Command(_Letter, _dead_show),
     "export": Command(Export, _export),
     "import": Command(Import, _import),
     "prune": Command(Prune, _prune),

@@ -740,7 +740,7 @@ async def test_the_store_describes_samples_that_were_set_aside() -> None:
         found = await entry(channel, "processed")
     assert found["meta"]["sample_error_count"] == 1
     assert found["meta"]["sample_errors"] == [
-        {"sample": "T 1970-01-01T00:00:00Z", "cause": "bad", "node": "boiler.check"}
+        {"sample": "[0] T 1970-01-01T00:00:00Z", "cause": "bad", "node": "boiler.check"}
     ]
 
 

@@ -1,0 +1,352 @@
+"""Dead letters: what was given up, why, and how it gets on its way again.
+
+A dead letter is a message of the journal in state `error`: a whole message, which
+runs again from its start, or the samples of one that failed at a node while the
+others went on, which run again from that node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from pichannels import clock, codecs
+from pichannels.channels import BaseChannel
+from pichannels.channels.recording import settle
+from pichannels.delivery import Delivery, Outcome
+from pichannels.errors import (
+    ChannelStopped,
+    CodecError,
+    MessageNotFound,
+    PichannelsError,
+    UsageError,
+)
+from pichannels.journal import Journal, Record, payload_text
+from pichannels.message import Message
+from pichannels.project import Project
+from pichannels.states import State
+from pichannels.values import format_ticks
+
+__all__ = [
+    "Chosen",
+    "Listed",
+    "RedriveReport",
+    "discard",
+    "edit",
+    "list_letters",
+    "redrive",
+    "show_letter",
+]
+
+_PAGE: Final = 100
+_PREVIEW: Final = 200
+_FAILURES_SHOWN: Final = 20
+
+
+class Chosen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead letters are meant.
+
+    Attributes:
+        channel: of this one; of all channels when empty.
+        ids: only these; nothing else goes with them.
+        node: only what failed there (full path, or the end of it).
+        error: only where the cause contains this.
+        start, end: of messages made at or after, and before (ISO 8601).
+    """
+
+    channel: str | None = None
+    ids: list[str] | None = None
+    node: str | None = None
+    error: str | None = None
+    start: str | None = None
+    end: str | None = None
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing but a channel is asked for."""
+        return not (self.ids or self.node or self.error or self.start or self.end)
+
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        """Whether the facts of a dead letter are those that are meant."""
+        at = str(facts.get("node", ""))
+        if self.node and at != self.node and not at.endswith(f".{self.node}"):
+            return False
+        return not self.error or self.error in str(facts.get("err_msg", ""))
+
+
+class Listed(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of dead letters, the newest first."""
+
+    skip: int = 0
+    count: int = 20
+
+
+class RedriveReport(msgspec.Struct, kw_only=True):
+    """What became of dead letters that ran again.
+
+    Attributes:
+        selected: how many are meant.
+        settled: how many are none any more.
+        failed: how many failed again.
+        failures: the first of these, each with its cause.
+    """
+
+    selected: int = 0
+    settled: int = 0
+    failed: int = 0
+    failures: list[dict[str, str]] = msgspec.field(default_factory=list)
+
+    def fail(self, id: str, error: object) -> None:
+        """One failed again."""
+        self.failed += 1
+        if len(self.failures) < _FAILURES_SHOWN:
+            self.failures.append({"id": id, "error": str(error)})
+
+
+# Looking
+
+
+async def list_letters(journal: Journal, wanted: Listed) -> list[dict[str, Any]]:
+    """A page of dead letters, each in short.
+
+    Raises:
+        MessageNotFound: one of the ids is no dead letter.
+        UsageError: a condition is not of its kind.
+    """
+    found: list[dict[str, Any]] = []
+    skip = wanted.skip
+    async for page in _pages(journal, wanted, newest_first=True):
+        for record in page:
+            if skip:
+                skip -= 1
+            else:
+                found.append(_in_short(record))
+            if len(found) == wanted.count:
+                return found
+    return found
+
+
+async def show_letter(journal: Journal, id: str) -> dict[str, Any]:
+    """One dead letter, whole.
+
+    Raises:
+        MessageNotFound: there is none with this id.
+    """
+    record = await _letter(journal, id)
+    try:
+        content = msgspec.json.decode(record.message().to_json())
+    except CodecError as exc:
+        content = {"uuid": record.uuid, "unreadable": str(exc)}
+    return {
+        "id": id,
+        "channel": record.channel,
+        "lane": record.lane,
+        "outcome": msgspec.json.decode(codecs.encode_json(record.meta)),
+        "message": content,
+    }
+
+
+def _in_short(record: Record) -> dict[str, Any]:
+    facts = record.meta
+    try:
+        text = payload_text(record.message().payload)
+    except CodecError as exc:
+        text = f"unreadable: {exc}"
+    return {
+        "id": str(record.seq),
+        "channel": record.channel,
+        "timestamp": format_ticks(record.ticks),
+        "uuid": record.uuid,
+        "lane": record.lane,
+        "node": facts.get("node", ""),
+        "error": facts.get("err_msg", ""),
+        "attempts": record.attempts,
+        "samples": facts.get("sample_error_count", 0) if "part_of" in facts else None,
+        "payload": text if len(text) <= _PREVIEW else f"{text[:_PREVIEW]}...",
+    }
+
+
+async def _letter(journal: Journal, id: str) -> Record:
+    record = await journal.get(None, int(id)) if id.isascii() and id.isdigit() else None
+    if record is None or record.state is not State.ERROR:
+        raise MessageNotFound("of dead letters", id)
+    return record
+
+
+async def _pages(
+    journal: Journal, wanted: Chosen, *, newest_first: bool = False
+) -> AsyncIterator[list[Record]]:
+    """The dead letters that are meant, page after page; those there are now."""
+    if wanted.ids:
+        if wanted != Chosen(channel=wanted.channel, ids=wanted.ids) and (
+            wanted.node or wanted.error or wanted.start or wanted.end
+        ):
+            raise UsageError("with ids no other condition is possible")
+        yield [await _letter(journal, id) for id in wanted.ids]
+        return
+    newest, after = journal.last_seq, None
+    while True:
+        page = await journal.search(
+            wanted.channel,
+            count=_PAGE,
+            order_by="-timestamp" if newest_first else "timestamp",
+            start_dt=wanted.start,
+            end_dt=wanted.end,
+            state="error",
+            after=after,
+        )
+        if not page:
+            return
+        after = page[-1].position
+        yield [one for one in page if one.seq <= newest and wanted.fits(one.meta)]
+
+
+# On their way again
+
+
+async def redrive(
+    project: Project, journal: Journal, wanted: Chosen, *, dry_run: bool = False
+) -> RedriveReport:
+    """Run dead letters again, the oldest first; those that settle are none any more.
+
+    They run in order, and as many at a time as sinks take together. What fails
+    again stays a dead letter, with its new cause and one attempt more.
+
+    Args:
+        dry_run: only count them.
+
+    Raises:
+        MessageNotFound: one of the ids is no dead letter; nothing ran then.
+        UsageError: nothing is selected, or a condition is not of its kind.
+    """
+    if wanted.is_all and not wanted.channel:
+        raise UsageError("say which dead letters: a channel, ids, a node, an error")
+    report = RedriveReport()
+    async for page in _pages(journal, wanted):
+        report.selected += len(page)
+        if not dry_run:
+            again = [_redrive_one(project, journal, one, report) for one in page]
+            await asyncio.gather(*again)
+    return report
+
+
+async def _redrive_one(
+    project: Project, journal: Journal, record: Record, report: RedriveReport
+) -> None:
+    id = str(record.seq)
+    try:
+        channel, node = _place(project, record)
+        msg = record.message()
+        delivery = Delivery()
+        delivery.seq, delivery.attempts = record.seq, record.attempts + 1
+        outcome = await channel.run_from(msg, delivery, node, to_the_end=True)
+    except PichannelsError as exc:
+        report.fail(id, exc)
+        return
+    if outcome.state is State.ERROR and isinstance(outcome.error, ChannelStopped):
+        # It has not failed again, it has not run.
+        report.fail(id, outcome.error)
+        return
+    _settle(journal, record, delivery, outcome)
+    if outcome.state is State.ERROR:
+        report.fail(id, outcome.error)
+    else:
+        report.settled += 1
+
+
+def _place(project: Project, record: Record) -> tuple[BaseChannel, str | None]:
+    """Where a dead letter goes on: a channel, and a node of it or its start.
+
+    Raises:
+        UsageError: the channel is no more, or has no such node any more.
+    """
+    facts = record.meta
+    if "part_of" not in facts:
+        return project.channel(record.channel), None
+    name, _, node = str(facts.get("node", "")).rpartition(".")
+    return project.channel(name), node
+
+
+def _settle(
+    journal: Journal, record: Record, delivery: Delivery, outcome: Outcome
+) -> None:
+    before = record.meta
+    kept: dict[str, Any] = {
+        name: before[name] for name in ("part_of", "causes") if name in before
+    }
+    if "part_of" in before and outcome.state is State.ERROR:
+        # It goes on where it was set aside, wherever it has failed now.
+        kept |= {name: before[name] for name in ("node", "sample_error_count")}
+        outcome = Outcome(outcome.state, outcome.message, outcome.error, before["node"])
+    delivery.meta = {**(delivery.meta or {}), **kept, "redriven": clock.now()}
+    settle(journal, record.channel, delivery, outcome)
+
+
+async def edit(journal: Journal, id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Put a changed message in the place of a dead letter; it does not run yet.
+
+    Args:
+        changes: `payload`, `meta`, `ctx` or `content_type`, in the typed JSON that
+            `show_letter` gives.
+
+    Returns:
+        The `id` of the new dead letter.
+
+    Raises:
+        CodecError: the changes describe no message.
+        MessageNotFound: there is no dead letter with this id.
+        UsageError: something else is to be changed.
+    """
+    allowed = ("payload", "meta", "ctx", "content_type")
+    for name in changes:
+        if name not in allowed:
+            raise UsageError(f"of a message {', '.join(allowed)} change, not {name!r}")
+    if not isinstance(changes.get("content_type", ""), str):
+        raise UsageError("content_type is a text, such as application/json")
+    record = await _letter(journal, id)
+    content = msgspec.json.decode(record.message().to_json())
+    text = msgspec.json.encode({**content, **changes}).decode()
+    msg = Message.from_json(text)
+    ticket = journal.append(
+        record.channel, msg, lane=record.lane, manifest=record.manifest
+    )
+    facts = {**record.meta, "attempts": record.attempts, "edited_from": record.seq}
+    journal.settle(ticket.seq, State.ERROR, facts)
+    journal.settle(record.seq, State.DROPPED, {"replaced_by": ticket.seq})
+    await ticket.written()
+    return {"id": str(ticket.seq)}
+
+
+async def discard(
+    journal: Journal, wanted: Chosen, *, reason: str = "", dry_run: bool = False
+) -> dict[str, int]:
+    """Give dead letters up for good: they count as dropped from now on.
+
+    Args:
+        reason: kept with each.
+        dry_run: only count them.
+
+    Raises:
+        MessageNotFound: one of the ids is no dead letter; nothing changes then.
+        UsageError: nothing is selected, or a condition is not of its kind.
+    """
+    if wanted.is_all and not wanted.channel:
+        raise UsageError("say which dead letters: a channel, ids, a node, an error")
+    count = 0
+    async for page in _pages(journal, wanted):
+        count += len(page)
+        if not dry_run:
+            _drop(journal, page, reason)
+            await journal.flush()
+    return {"selected": count, "discarded": 0 if dry_run else count}
+
+
+def _drop(journal: Journal, page: Iterable[Record], reason: str) -> None:
+    for record in page:
+        facts = {**record.meta, "discarded": clock.now()}
+        if reason:
+            facts["discarded_because"] = reason
+        journal.settle(record.seq, State.DROPPED, facts)
