@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -19,9 +19,11 @@ from pichannels.piwebasync.timed_values import error_text
 __all__ = [
     "MULTIPLE_LIMIT",
     "Found",
+    "Getter",
     "all_of",
     "fetch_multiple",
     "parse_multiple",
+    "parse_page",
     "read_list",
 ]
 
@@ -35,6 +37,13 @@ _UNUSABLE: Final = 400
 _MOST_REFUSED: Final = 100
 _MISSING: Final = {"Errors": ["it is missing in PI's answer"]}
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+class Getter(Protocol):
+    """What sends requests: an `HTTPClient`, or something in front of one."""
+
+    async def get(self, request: APIRequest) -> HTTPResponse:
+        """The answer to a GET request."""
 
 
 class Found(msgspec.Struct, Generic[T]):
@@ -84,7 +93,7 @@ def _answers(raw: bytes) -> list[dict[str, Any]]:
 
 
 async def fetch_multiple(
-    client: HTTPClient,
+    client: Getter,
     build: Callable[[Sequence[str]], APIRequest],
     wanted: Sequence[str],
     kind: type[T],
@@ -116,7 +125,7 @@ class _Asking(Generic[T]):
 
     def __init__(
         self,
-        client: HTTPClient,
+        client: Getter,
         build: Callable[[Sequence[str]], APIRequest],
         kind: type[T],
         limit: asyncio.Semaphore,
@@ -183,11 +192,8 @@ async def read_list(
     while start is not None:
         response = await client.get(build(start))
         response.raise_for_status()
-        items, following = _page(response.raw_response, kind)
+        items, start = parse_page(response.raw_response, kind, start)
         found += items
-        if following is not None and following <= start:
-            raise DecodeError("a page", f"it is followed by {following}, not a later")
-        start = following
     return found
 
 
@@ -196,8 +202,19 @@ class _Page(msgspec.Struct, rename="pascal"):
     links: dict[str, str] = {}
 
 
+def parse_page(raw: bytes, kind: type[T], start: int) -> tuple[list[T], int | None]:
+    """The objects of the page that begins at `start`, and where the next one begins.
+
+    Raises:
+        DecodeError: this is no page, or it is followed by an earlier one.
+    """
+    items, following = _page(raw, kind)
+    if following is not None and following <= start:
+        raise DecodeError("a page", f"it is followed by {following}, not a later")
+    return items, following
+
+
 def _page(raw: bytes, kind: type[T]) -> tuple[list[T], int | None]:
-    """The objects of a page, and where the next one begins."""
     try:
         page = msgspec.json.decode(raw, type=_Page)
         items = [

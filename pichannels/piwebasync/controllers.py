@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
+from typing import Final, Self
+from urllib.parse import urlsplit
 
+from pichannels.errors import UsageError
 from pichannels.piwebasync.controllers_analyses import (
     Analyses,
     AnalysisRulePlugIns,
@@ -58,6 +61,8 @@ from pichannels.piwebasync.controllers_templates import (
 
 __all__ = ["Controller"]
 
+_ROOT: Final = "/piwebapi"
+
 
 class Controller:
     """The controllers of one PI Web API.
@@ -77,6 +82,29 @@ class Controller:
         self, scheme: str, host: str, port: int | str | None = None, root: str = "/"
     ) -> None:
         self._server = Server(scheme, host, port, root)
+
+    @classmethod
+    def from_url(cls, url: str, *, websocket: bool = False) -> Self:
+        """The controllers at a base URL such as `https://pi.example.com/piwebapi`.
+
+        Without a path `/piwebapi` is meant.
+
+        Raises:
+            UsageError: the URL is no address of a PI Web API.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(
+                f"url={url!r} is no address of a PI Web API server; it looks like"
+                " https://pi.example.com/piwebapi"
+            )
+        scheme = parts.scheme.replace("http", "ws") if websocket else parts.scheme
+        return cls(scheme, parts.hostname, parts.port, parts.path or _ROOT)
+
+    @property
+    def base_url(self) -> str:
+        """The URL below which all requests are."""
+        return self.home.get().absolute_url.rstrip("/")
 
     # Servers and points
 

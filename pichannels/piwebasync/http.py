@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from pichannels.errors import UsageError
+from pichannels.errors import UsageError, nearest
 from pichannels.limiter import Priority
 from pichannels.piwebasync.exceptions import APIException, HTTPClientError, shown
 from pichannels.piwebasync.limiting import Limiter
@@ -22,6 +22,7 @@ from pichannels.piwebasync.requests import (
     with_safe_chars,
 )
 from pichannels.piwebasync.responses import HTTPResponse
+from pichannels.piwebasync.retrying import READS, repeated
 from pichannels.piwebasync.transport import (
     FAILURES,
     Auth,
@@ -33,16 +34,26 @@ from pichannels.piwebasync.transport import (
     reason_of,
     tls_context,
 )
+from pichannels.retry import RetryPolicy
 
 __all__ = ["HTTPClient"]
 
 _REPLACED: Final = {
-    "proxies": "proxy='http://host:port', or trust_env=True",
-    "mounts": "proxy='http://host:port', or one client for each server",
-    "event_hooks": "a wrapper around request()",
-    "transport": "one client for each way to the server",
+    "app": "use the PI server of pichannels.simulator",
+    "base_url": "use Controller, which makes whole URLs",
+    "default_encoding": "use response.raw_response; PI answers in UTF-8",
+    "event_hooks": "use a wrapper around request()",
+    "extensions": "use timeout= of the request",
+    "http1": "leave it out, HTTP/1.1 is what is spoken",
+    "http2": "leave it out, the logins of PI Web API want HTTP/1.1",
+    "limits": "use max_connections=, and limiter= for requests in a second",
+    "loop": "leave it out, the loop is the one that runs",
+    "mounts": "use proxy='http://host:port', or one client for each server",
+    "params": "use the arguments of the controllers",
+    "proxies": "use proxy='http://host:port', or trust_env=True",
+    "transport": "use one client for each way to the server",
 }
-_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Parameters that only httpx knows, and what is there in their place."""
 
 
 class HTTPClient:
@@ -66,6 +77,12 @@ class HTTPClient:
         trust_env: whether proxies and netrc of the environment are used.
         limiter: what all clients of one server share, to protect it.
         priority: what the limiter takes the requests for, unless they say otherwise.
+        retry: how often and how soon a read (GET, HEAD, OPTIONS) is tried again
+            after 429, 502, 503 and 504, and where there was no answer; a
+            `Retry-After` up to `retry.maximum` is waited for. None: never.
+
+    Raises:
+        UsageError: there is no such parameter; what to use in its place is told.
     """
 
     def __init__(
@@ -85,11 +102,10 @@ class HTTPClient:
         trust_env: bool = True,
         limiter: Limiter | None = None,
         priority: Priority = "live",
+        retry: RetryPolicy | None = None,
         **unknown: Any,
     ) -> None:
-        for name in unknown:
-            hint = f"; use {_REPLACED[name]}" if name in _REPLACED else ""
-            raise UsageError(f"HTTPClient has no parameter {name!r}{hint}")
+        _refuse(unknown, "HTTPClient", HTTPClient.__init__)
         self._auth = auth
         self._headers: Headers = {"Accept": "application/json", **(headers or {})}
         self._cookies = dict(cookies or {})
@@ -104,6 +120,7 @@ class HTTPClient:
         self._trust_env = trust_env
         self._limiter = limiter
         self._priority = priority
+        self._retry = retry
         self._session: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
         self._closed = False
@@ -118,6 +135,7 @@ class HTTPClient:
         follow_redirects: bool | None = None,
         timeout: float | None = None,
         priority: Priority | None = None,
+        **unknown: Any,
     ) -> HTTPResponse:
         """Send one request and return the answer; the arguments are for it alone.
 
@@ -127,16 +145,26 @@ class HTTPClient:
             APIException: this is no HTTP request.
             HTTPClientError: there was no answer; its cause tells why.
             Backpressure: too many requests wait at the limiter.
+            UsageError: there is no such parameter.
         """
+        _refuse(unknown, "request()", HTTPClient.request)
         if request.protocol != HTTP:
             raise APIException(
                 f"{shown(request.absolute_url)} is no HTTP request;"
                 " use WebsocketClient for it"
             )
-        sending = self._send(request, headers, json, auth, follow_redirects, timeout)
-        if self._limiter is None:
-            return await sending
-        return await _limited(self._limiter, priority or self._priority, sending)
+
+        async def attempt() -> HTTPResponse:
+            sending = self._send(
+                request, headers, json, auth, follow_redirects, timeout
+            )
+            if self._limiter is None:
+                return await sending
+            return await _limited(self._limiter, priority or self._priority, sending)
+
+        if self._retry is None or request.method not in READS:
+            return await attempt()
+        return await repeated(attempt, self._retry, lambda: self._closed)
 
     async def _send(
         self,
@@ -194,6 +222,11 @@ class HTTPClient:
         """Send a DELETE request; `options` as for `request`."""
         return await self._verb("DELETE", request, options)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it sends nothing more."""
+        return self._closed
+
     async def close(self) -> None:
         """Close all connections; a closed client sends nothing more."""
         self._closed = True
@@ -228,7 +261,7 @@ class HTTPClient:
         auth: Auth,
     ) -> dict[str, str]:
         sent = await given_headers(self._headers)
-        if method not in _READS:
+        if method not in READS:
             # PI refuses writes without it, against forged requests of browsers.
             sent["X-Requested-With"] = "pichannels"
         if body is not None:
@@ -252,6 +285,15 @@ class HTTPClient:
                     trust_env=self._trust_env,
                 )
             return self._session
+
+
+def _refuse(unknown: Mapping[str, Any], what: str, known: Callable[..., Any]) -> None:
+    """Refuse parameters that are none, with what to use in their place."""
+    for name in unknown:
+        hint = nearest(name, known.__annotations__)
+        if name in _REPLACED:
+            hint = f"; {_REPLACED[name]}"
+        raise UsageError(f"{what} has no parameter {name!r}{hint}")
 
 
 async def _limited(

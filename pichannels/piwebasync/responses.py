@@ -126,7 +126,7 @@ class HTTPResponse(APIResponse):
     @cached_property
     def status_code(self) -> int:
         """The status; of a 200 that turned into a failure, that failure's."""
-        status = self._web_exception.get("StatusCode")
+        status = self.web_exception.get("StatusCode")
         return status if isinstance(status, int) else self.http_status
 
     @cached_property
@@ -135,8 +135,8 @@ class HTTPResponse(APIResponse):
         if self._is_unreadable:
             return ["the body is no JSON: " + self.text[:200]]
         body = self.data if isinstance(self.data, dict) else {}
-        reports = [self._web_exception, body]
-        if self.http_status < 400 and not self._web_exception:
+        reports = [self.web_exception, body]
+        if self.http_status < 400 and not self.web_exception:
             return []
         return [text for report in reports if (text := error_text(report))]
 
@@ -154,7 +154,7 @@ class HTTPResponse(APIResponse):
         Raises:
             HTTPStatusError: with the status and PI's reasons.
         """
-        succeeded = 200 <= self.http_status < 300 and not self._web_exception
+        succeeded = 200 <= self.http_status < 300 and not self.web_exception
         if succeeded and not self._is_unreadable:
             return
         raise HTTPStatusError(
@@ -162,7 +162,8 @@ class HTTPResponse(APIResponse):
         )
 
     @property
-    def _web_exception(self) -> Object:
+    def web_exception(self) -> Object:
+        """What broke the answer off after PI had begun it with a 200, or `{}`."""
         body = self.data if isinstance(self.data, dict) else {}
         found = body.get("WebException")
         return found if isinstance(found, dict) else {}

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Any
 
 import msgspec
 
-from pichannels.errors import UsageError
 from pichannels.limiter import Priority
 from pichannels.piwebasync.controllers import Controller
+from pichannels.piwebasync.failover import FailoverClient
 from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.limiting import Limiter
+from pichannels.piwebasync.members import Members
 from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
+from pichannels.retry import RetryPolicy
 
 __all__ = ["PIServer"]
-
-_ROOT: Final = "/piwebapi"
 
 
 class PIServer(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +23,12 @@ class PIServer(msgspec.Struct, frozen=True, kw_only=True):
 
     A channel that receives from one offers it as its attribute `pi_server`, and
     nodes behind it ask the same server unless they are told another.
+
+    Attributes:
+        url: base URL; without a path `/piwebapi` is meant.
+        others: base URLs of further members of the same logical server, which
+            have the same paths and values, and take the same login.
+        auth, headers, verify, cert: as of `HTTPClient`.
     """
 
     url: str
@@ -31,34 +36,64 @@ class PIServer(msgspec.Struct, frozen=True, kw_only=True):
     headers: Headers | None = None
     verify: Verify = True
     cert: Cert = None
+    others: tuple[str, ...] = ()
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The base URLs of all members, the preferred one first."""
+        return (self.url, *self.others)
+
+    def at(self, url: str) -> PIServer:
+        """The one member at this base URL."""
+        return msgspec.structs.replace(self, url=url, others=())
+
+    def members(self) -> Members:
+        """A new state of which member is used; all clients should share one.
+
+        Raises:
+            UsageError: a URL is no address of a PI Web API, or is there twice.
+        """
+        return Members(self.urls)
 
     def controller(self, *, websocket: bool = False) -> Controller:
-        """What makes requests to this server.
+        """What makes requests to this server, by the URL of the first member.
+
+        It serves both protocols; with `websocket` its own URL says so, too.
 
         Raises:
             UsageError: the URL is no address of a PI Web API.
         """
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(
-                f"url={self.url!r} is no address of a PI Web API server; it looks like"
-                " https://pi.example.com/piwebapi"
-            )
-        scheme = parts.scheme.replace("http", "ws") if websocket else parts.scheme
-        return Controller(scheme, parts.hostname, parts.port, parts.path or _ROOT)
+        return Controller.from_url(self.url, websocket=websocket)
 
     def client(
-        self, limiter: Limiter | None = None, priority: Priority = "live"
+        self,
+        limiter: Limiter | None = None,
+        priority: Priority = "live",
+        *,
+        members: Members | None = None,
+        retry: RetryPolicy | None = None,
     ) -> HTTPClient:
         """A new client for this server; the caller closes it.
 
-        `limiter` is the one that all clients of the server share.
+        With several members, or where `members` is given, it is a `FailoverClient`.
+
+        Args:
+            limiter: the one that all clients of the server share.
+            priority: what the limiter takes its requests for.
+            members: the state that all clients of the server share.
+            retry: as of `HTTPClient`.
         """
-        return HTTPClient(
-            auth=self.auth,
-            headers=self.headers,
-            verify=self.verify,
-            cert=self.cert,
-            limiter=limiter,
-            priority=priority,
-        )
+        if members is None and self.others:
+            members = self.members()
+        options: dict[str, Any] = {
+            "auth": self.auth,
+            "headers": self.headers,
+            "verify": self.verify,
+            "cert": self.cert,
+            "limiter": limiter,
+            "priority": priority,
+            "retry": retry,
+        }
+        if members is not None:
+            return FailoverClient(members, **options)
+        return HTTPClient(**options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
@@ -206,3 +206,48 @@ async def test_the_body_of_a_large_answer_is_whole(server: Server) -> None:
     async with HTTPClient() as client:
         response = await client.get(server.controller.dataservers.list())
     assert response.dict() == document
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("http2", "leave it out"),
+        ("limits", "use max_connections="),
+        ("base_url", "use Controller"),
+        ("tiemout", "did you mean 'timeout'"),
+    ],
+)
+def test_parameters_that_are_none_are_told_with_what_to_use(
+    name: str, said: str
+) -> None:
+    unknown: dict[str, Any] = {name: None}
+    with pytest.raises(UsageError, match=f"no parameter '{name}'; {said}"):
+        HTTPClient(**unknown)
+
+
+async def test_a_request_refuses_parameters_of_httpx_too(server: Server) -> None:
+    async with HTTPClient() as client:
+        with pytest.raises(UsageError, match=r"request\(\) has no parameter 'params'"):
+            await client.get(server.controller.dataservers.list(), params={})
+
+
+async def test_a_connection_that_idled_too_long_fails_no_read() -> None:
+    served: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for count in range(2):
+            await reader.readuntil(b"\r\n\r\n")
+            served.append(count)
+            if count:
+                break
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    request = Controller("http", "127.0.0.1", port).dataservers.list()
+    async with listening, HTTPClient() as client:
+        for _ in range(2):
+            (await client.get(request)).raise_for_status()
+    # The second read went to the idle connection first, then to a new one.
+    assert served == [0, 1, 0]

@@ -1,0 +1,127 @@
+"""Which of several servers is used follows from who answered and who failed."""
+
+from __future__ import annotations
+
+import pytest
+
+from pichannels.errors import UsageError
+from pichannels.piwebasync.members import Members, Switched, WebIds
+
+A, B, C = (f"https://{name}/piwebapi" for name in "abc")
+
+
+def a_group(first_rest: float = 60.0) -> tuple[Members, list[Switched]]:
+    members = Members([A, B, C], first_rest=first_rest)
+    told: list[Switched] = []
+    members.listen(told.append)
+    return members, told
+
+
+def test_the_first_is_used_and_asked_first() -> None:
+    members, told = a_group()
+    assert (members.current, members.order(), told) == (A, [A, B, C], [])
+
+
+def test_another_is_used_once_it_has_answered() -> None:
+    members, told = a_group()
+    members.failed(A, "refused")
+    assert (members.current, members.order()) == (A, [B, C])
+    members.answered(B)
+    assert (members.current, members.order()) == (B, [B, C])
+    assert [(s.before, s.after, s.reason) for s in told] == [(A, B, "refused")]
+
+
+def test_a_late_answer_of_the_one_in_use_keeps_it() -> None:
+    members, told = a_group()
+    members.failed(A, "refused")
+    members.answered(A)
+    members.answered(B)
+    assert (members.current, told) == (A, [])
+
+
+def test_one_that_has_rested_is_asked_when_the_one_in_use_fails() -> None:
+    members, _ = a_group(first_rest=0.0)
+    members.failed(A, "refused")
+    members.answered(B)
+    assert members.order() == [B, A, C]
+
+
+def test_where_all_rest_the_first_to_wake_is_asked() -> None:
+    members, told = a_group()
+    for url in (A, B, C):
+        members.failed(url, "refused")
+    assert (members.order(), told) == ([A], [])
+
+
+def test_who_keeps_a_connection_is_sent_to_another_at_once() -> None:
+    members, told = a_group()
+    assert members.leave(A, "lost") == B
+    assert members.leave(B, "lost") == C
+    assert members.leave(C, "lost") == C
+    assert [switch.after for switch in told] == [B, C]
+
+
+def test_who_left_long_ago_moves_nobody() -> None:
+    members, told = a_group()
+    members.leave(A, "lost")
+    assert (members.leave(A, "lost"), len(told)) == (B, 1)
+
+
+def test_a_rest_doubles_and_ends_with_an_answer() -> None:
+    members = Members([A, B], first_rest=0.0, longest_rest=10.0)
+    members.failed(A, "one")
+    members.failed(A, "two")
+    assert members.statistics()[A]["failures"] == 2
+    members.answered(A)
+    assert members.statistics()[A] == {
+        "in_use": True,
+        "failures": 0,
+        "rests": 0.0,
+        "reason": "",
+    }
+
+
+def test_one_is_chosen_by_hand() -> None:
+    members, told = a_group()
+    members.failed(C, "refused")
+    members.use(f"{C}/")
+    assert (members.current, told[0].reason) == (C, "chosen")
+
+
+def test_who_listens_no_more_is_told_nothing() -> None:
+    members, _ = a_group()
+    told: list[Switched] = []
+    stop = members.listen(told.append)
+    stop()
+    members.use(B)
+    assert told == []
+
+
+@pytest.mark.parametrize("urls", [[], [A, A], [A, "https://a"], ["pi.example.com"]])
+def test_members_are_different_urls(urls: list[str]) -> None:
+    with pytest.raises(UsageError):
+        Members(urls)
+
+
+def test_an_unknown_member_is_told_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'https://b/piwebapi'"):
+        a_group()[0].use("https://b/piwebap")
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [(f"{B}/points?path=x", B), (B, B), ("https://b/piwebapi2/x", None)],
+)
+def test_a_url_belongs_to_the_member_below_which_it_is(
+    url: str, base: str | None
+) -> None:
+    assert a_group()[0].base_of(url) == base
+
+
+def test_an_object_is_found_at_each_member_by_its_path() -> None:
+    table = WebIds()
+    table.learn_all(A, {r"\\S\Tag": "WA"})
+    table.learn(B, r"\\s\TAG", "WB")
+    path = table.path("WA")
+    assert path is not None and table.at(B, path) == "WB"
+    assert table.missing(C, [r"\\S\tag"]) == [r"\\S\tag"]
