@@ -180,7 +180,8 @@ class Assets:
         self._plant = plant
         self._templates = equipment_templates()
         self._models = templates()
-        self._units = -(-len(plant.tags) // len(self._models))
+        self._made: dict[uuid.UUID, Element] = {}
+        self._units = -(-plant.size // len(self._models))
 
     @property
     def templates(self) -> Mapping[str, ElementTemplate]:
@@ -216,7 +217,8 @@ class Assets:
     def _tags_of(self, unit: int) -> dict[tuple[str, str], Tag]:
         """The tags of a unit by their equipment and their name there."""
         first = (unit - 1) * len(self._models)
-        tags = self._plant.tags[first : first + len(self._models)]
+        last = min(first + len(self._models), self._plant.size)
+        tags = self._plant.tags[first:last]
         return {group_of(tag.template.name): tag for tag in tags}
 
     def attributes_of(self, element: Element) -> Iterator[Attribute]:
@@ -267,6 +269,8 @@ class Assets:
 
     def element_by_id(self, id: uuid.UUID) -> Element | None:
         """The element with this GUID."""
+        if id in self._made:
+            return self._made[id]
         if id.bytes[:8] != _ELEMENT:
             return None
         place = tuple(filter(None, struct.unpack(">4H", id.bytes[8:])))
@@ -279,9 +283,48 @@ class Assets:
                 return None
         return found
 
+    def add_element(
+        self,
+        above: Element | None,
+        id: uuid.UUID,
+        name: str,
+        template: ElementTemplate,
+    ) -> Element:
+        """Make another element below one, or at the top of the database."""
+        made = Element(self, above, (), name, template)
+        made.id = id
+        self._made[id] = made
+        (above.children if above else self.roots).append(made)
+        return made
+
+    def add_attribute(
+        self,
+        owner: Element | Attribute,
+        id: uuid.UUID,
+        template: AttributeTemplate,
+        source: Tag | None,
+    ) -> Attribute:
+        """Make another attribute of an element, or below one."""
+        above = owner if isinstance(owner, Attribute) else None
+        element = owner.element if isinstance(owner, Attribute) else owner
+        made = Attribute(element, above, (), template, source)
+        made.id = id
+        (above.children if above else element.attributes).append(made)
+        return made
+
+    def remove(self, found: Element | Attribute) -> None:
+        """Delete an element with all below it, or an attribute."""
+        if isinstance(found, Attribute):
+            owner = found.parent.children if found.parent else found.element.attributes
+            owner.remove(found)
+            return
+        (found.parent.children if found.parent else self.roots).remove(found)
+        for below in (found, *self.elements(found)):
+            self._made.pop(below.id, None)
+
 
 def _guid(kind: bytes, place: Place) -> uuid.UUID:
-    padded = (*place, 0, 0, 0)[:4]
+    padded = (*place, 0, 0, 0, 0)[:4]
     return uuid.UUID(bytes=kind + struct.pack(">4H", *padded))
 
 

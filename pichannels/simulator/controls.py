@@ -13,6 +13,7 @@ from pichannels.simulator.plant import Plant
 from pichannels.simulator.simtime import SECOND, SimClock
 from pichannels.simulator.sockets import Channel
 from pichannels.simulator.tags import Tag
+from pichannels.simulator.truth import Described
 from pichannels.simulator.world import World
 
 __all__ = ["Controls"]
@@ -132,7 +133,7 @@ class Controls:
         Raises:
             UsageError: there is no such object or fact, or the name is taken.
         """
-        self._world.describe(subject, facts)
+        self._world.restructure(Described(subject, facts))
 
     def rename(self, subject: str, name: str) -> None:
         """Give a point, an element or an attribute another name.

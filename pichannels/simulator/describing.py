@@ -10,7 +10,7 @@ from pichannels.simulator.assets import Assets, Attribute, Element, UnknownAsset
 from pichannels.simulator.plant import Plant
 from pichannels.simulator.tags import Tag
 
-__all__ = ["describe"]
+__all__ = ["describe", "subject_of"]
 
 _POINT: Final = ("name", "descriptor", "units", "zero", "span")
 _ELEMENT: Final = ("name", "description")
@@ -27,7 +27,7 @@ def describe(
     Raises:
         UsageError: there is no such object or fact, or the name cannot be.
     """
-    found = _find(plant, assets, subject)
+    found = subject_of(plant, assets, subject)
     _check(found, facts)
     changed = dict(facts)
     if isinstance(found, Tag):
@@ -42,7 +42,12 @@ def describe(
         setattr(target, name, value)
 
 
-def _find(plant: Plant, assets: Assets, subject: str) -> Tag | Element | Attribute:
+def subject_of(plant: Plant, assets: Assets, subject: str) -> Tag | Element | Attribute:
+    """The point, element or attribute with this path; points also by their name.
+
+    Raises:
+        UsageError: there is none.
+    """
     if "|" in subject:
         attribute = assets.attribute(subject)
         if attribute is None:

@@ -9,7 +9,7 @@ import msgspec
 
 from pichannels.errors import UsageError
 from pichannels.simulator.assets import Assets
-from pichannels.simulator.describing import describe
+from pichannels.simulator.making import restructure
 from pichannels.simulator.plant import Plant
 from pichannels.simulator.server import Simulator
 
@@ -41,7 +41,7 @@ class Member(Simulator):
         plant, server = first.plant, first.plant.server
         own = Plant(
             plant.seed,
-            len(plant.tags),
+            plant.size,
             activity=plant.activity,
             server=msgspec.structs.replace(
                 server,
@@ -68,6 +68,6 @@ class Member(Simulator):
         """
         self._truth, self.clock = self._first._truth, self._first.clock
         if self._world not in self._group:
-            for change in self._truth.described:
-                describe(self.plant, self.assets, change.subject, change.facts)
+            for change in self._truth.structure:
+                restructure(self.plant, self.assets, change)
         await super().open()

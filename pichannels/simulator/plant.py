@@ -68,7 +68,9 @@ class Plant:
         self.activity = activity
         self.server = server or Server()
         self.created = created
+        self.size = tags
         self.tags: tuple[Tag, ...] = tuple(self._make_tags(tags))
+        self._gone: set[int] = set()
         self._by_name = {tag.name.upper(): tag for tag in self.tags}
         self._cached = lru_cache(maxsize=2048)(self._make_block)
 
@@ -117,6 +119,40 @@ class Plant:
         server = f"\\\\{self.server.name.upper()}\\"
         return self._by_name.get(wanted.removeprefix(server))
 
+    def add(self, model: Template, facts: Facts) -> Tag:
+        """Make another point, which has no values of its own.
+
+        Raises:
+            UsageError: there is one of this name.
+        """
+        if self.find(facts.name) is not None:
+            raise UsageError(f"there is a tag {facts.name!r} already")
+        index = len(self.tags)
+        tag = Tag(
+            index=index,
+            made=f"{facts.name}#{index}",
+            facts=facts,
+            server=self.server,
+            template=model,
+            key=0,
+            period=SECOND,
+            latency=round(model.latency * SECOND),
+            jitter=0,
+            waves=(0.0, 0.0, 0.0, 0.0),
+        )
+        self.tags = (*self.tags, tag)
+        self._by_name[tag.name.upper()] = tag
+        return tag
+
+    def remove(self, tag: Tag) -> None:
+        """Delete a point; its place in `tags` stays, and its id is not used again."""
+        self._gone.add(tag.index)
+        del self._by_name[tag.name.upper()]
+
+    def is_gone(self, tag: Tag) -> bool:
+        """Whether the point has been deleted."""
+        return tag.index in self._gone
+
     def rename(self, tag: Tag, name: str) -> None:
         """Give the tag another name; its point id and WebID by id stay.
 
@@ -133,7 +169,8 @@ class Plant:
     def point(self, point_id: int) -> Tag | None:
         """The tag with this point id, or None."""
         index = point_id - self.server.first_point
-        return self.tags[index] if 0 <= index < len(self.tags) else None
+        is_there = 0 <= index < len(self.tags) and index not in self._gone
+        return self.tags[index] if is_there else None
 
     def search(self, name_filter: str) -> Iterator[Tag]:
         """The tags whose name matches a filter with `*` and `?`, in any case."""
@@ -141,11 +178,12 @@ class Plant:
             {"*": ".*", "?": "."}.get(char, re.escape(char)) for char in name_filter
         )
         fits = re.compile("".join(parts), re.I | re.S).fullmatch
-        return (tag for tag in self.tags if fits(tag.name))
+        return (tag for tag in self.tags if fits(tag.name) and not self.is_gone(tag))
 
     def is_live(self, tag: Tag) -> bool:
         """Whether the tag ever changes by itself."""
-        return self.activity > 0 and tag.template.shape != "none"
+        is_changing = self.activity > 0 and tag.template.shape != "none"
+        return is_changing and tag.index not in self._gone
 
     def first_slot(self, tag: Tag) -> int:
         """The first slot that begins after the tag was made."""

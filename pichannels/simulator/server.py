@@ -19,10 +19,11 @@ from pichannels.simulator.batch import BatchRoutes
 from pichannels.simulator.changelog import ChangeLog
 from pichannels.simulator.channel_routes import ChannelRoutes
 from pichannels.simulator.controls import Controls
-from pichannels.simulator.describing import describe
 from pichannels.simulator.faults import Faults
 from pichannels.simulator.gate import Auth, Gate
 from pichannels.simulator.guard import Guard, Rules
+from pichannels.simulator.making import restructure
+from pichannels.simulator.object_writes import ObjectRoutes
 from pichannels.simulator.plant import Plant
 from pichannels.simulator.points import PointRoutes
 from pichannels.simulator.simtime import SimClock
@@ -93,6 +94,7 @@ class Simulator(Controls):
         self.clock = SimClock(speed, start)
         self._speed, self._start = speed, start
         self._log = ChangeLog(state) if state is not None else None
+        self._is_restored = False
         self._truth = Truth(self._log.append if self._log else None)
         self._limits = {"overflow": overflow, "max_items": max_items}
         self._auth = auth
@@ -187,6 +189,7 @@ class Simulator(Controls):
             AssetRoutes(world),
             ChannelRoutes(world),
             StreamRoutes(world),
+            ObjectRoutes(world),
             WriteRoutes(world, Writer(world, buffering=self.rules.buffering)),
             UpdateRoutes(world),
             BatchRoutes(world, self._serve, self._batch_limit),
@@ -202,8 +205,9 @@ class Simulator(Controls):
 
     async def _restore(self) -> None:
         """Take up the clock and the changes where the state file left them."""
-        if self._log is None:
+        if self._log is None or self._is_restored:
             return
+        self._is_restored = True
         origin = await asyncio.to_thread(self._log.load, self._truth)
         plant = self.plant
         if origin is None:
@@ -211,7 +215,7 @@ class Simulator(Controls):
             return
         if (origin.seed, origin.tags, origin.activity) != (
             plant.seed,
-            len(plant.tags),
+            plant.size,
             plant.activity,
         ):
             raise SettingsError(
@@ -220,14 +224,14 @@ class Simulator(Controls):
                 found=f"seed {origin.seed}, {origin.tags} tags",
             )
         self.clock = SimClock(origin.speed, origin.start, origin.anchor)
-        for change in self._truth.described:
-            describe(plant, self.assets, change.subject, change.facts)
+        for change in self._truth.structure:
+            restructure(plant, self.assets, change)
 
     def _origin(self) -> Origin:
         clock, plant = self.clock, self.plant
         return Origin(
             plant.seed,
-            len(plant.tags),
+            plant.size,
             plant.activity,
             clock.start,
             clock.anchor,

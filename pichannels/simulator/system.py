@@ -31,7 +31,9 @@ class SystemRoutes:
         return [
             web.get(root, self.home),
             web.get(f"{root}/", self.home),
+            web.get(f"{root}/system", self.system),
             web.get(f"{root}/system/status", self.status),
+            web.get(f"{root}/system/cacheinstances", self.caches),
             web.get(f"{root}/system/userinfo", self.user),
             web.get(f"{root}/system/versions", self.versions),
             web.get(f"{root}/system/configuration", self.configuration),
@@ -45,24 +47,38 @@ class SystemRoutes:
         links = {"Self": f"{url}/"} | {name: f"{url}/{name.lower()}" for name in names}
         return self.world.answer({"Links": links}, Query(request))
 
+    async def system(self, request: web.Request) -> web.Response:
+        """Where the parts of `system` are."""
+        url = f"{self.world.url}/system"
+        names = ("CacheInstances", "Configuration", "Status", "UserInfo", "Versions")
+        links = {"Self": url} | {name: f"{url}/{name.lower()}" for name in names}
+        return self.world.answer({"Links": links}, Query(request))
+
     async def status(self, request: web.Request) -> web.Response:
         """How long the server has been up, and its time."""
         world = self.world
         now = world.clock.now()
-        cache = {
+        body = {
+            "UpTimeInMinutes": (now - world.started) / SECOND / 60,
+            "State": "Running",
+            "CacheInstances": [self._cache(now)],
+            "ServerTime": time_text(now),
+        }
+        return world.answer(body, Query(request))
+
+    def _cache(self, now: int) -> dict[str, Any]:
+        return {
             "Id": "AnonymousUser",
-            "LastRefreshTime": time_text(world.started),
+            "LastRefreshTime": time_text(self.world.started),
             "WillRefreshAfter": time_text(now + 300 * SECOND),
             "ScheduledExpirationTime": time_text(now + 900 * SECOND),
             "User": "SIM\\op1",
         }
-        body = {
-            "UpTimeInMinutes": (now - world.started) / SECOND / 60,
-            "State": "Running",
-            "CacheInstances": [cache],
-            "ServerTime": time_text(now),
-        }
-        return world.answer(body, Query(request))
+
+    async def caches(self, request: web.Request) -> web.Response:
+        """What the server keeps for users; here there is one."""
+        body = {"Items": [self._cache(self.world.clock.now())]}
+        return self.world.answer(body, Query(request))
 
     async def user(self, request: web.Request) -> web.Response:
         """Who is asking."""

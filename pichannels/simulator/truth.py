@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -18,10 +18,13 @@ __all__ = [
     "Added",
     "Change",
     "Described",
+    "Gone",
+    "Made",
     "Origin",
     "Outage",
     "Put",
     "Removed",
+    "Structural",
     "TagTruth",
     "Truth",
 ]
@@ -86,7 +89,28 @@ class Described(msgspec.Struct, frozen=True, tag="described"):
     facts: dict[str, Any]
 
 
-Change = Origin | Put | Removed | Outage | Described
+class Made(msgspec.Struct, frozen=True, tag="made"):
+    """A point, an element or an attribute was made.
+
+    `owner` is the path of the AF object above it, `id` its GUID; points and elements
+    at the top of the database have no owner.
+    """
+
+    kind: Literal["point", "element", "attribute"]
+    facts: dict[str, Any]
+    owner: str = ""
+    id: str = ""
+
+
+class Gone(msgspec.Struct, frozen=True, tag="gone"):
+    """A point, an element or an attribute was deleted; its path at that time."""
+
+    subject: str
+
+
+Structural: TypeAlias = Described | Made | Gone
+"""Changes of points and AF objects rather than of values."""
+Change = Origin | Put | Removed | Outage | Structural
 
 
 class Added(msgspec.Struct, frozen=True, order=True):
@@ -138,7 +162,7 @@ class Truth:
 
     def __init__(self, on_change: Callable[[Change], None] | None = None) -> None:
         self._tags: dict[str, TagTruth] = {}
-        self.described: list[Described] = []
+        self.structure: list[Structural] = []
         self._number = 0
         self._tell = on_change
 
@@ -165,9 +189,9 @@ class Truth:
         self._do(outage)
         return outage
 
-    def describe(self, subject: str, facts: dict[str, Any]) -> None:
-        """Note that the metadata of a point, element or attribute were changed."""
-        self._do(Described(subject, facts))
+    def note(self, change: Structural) -> None:
+        """Note that points or AF objects were changed, made or deleted."""
+        self._do(change)
 
     def _do(self, change: Change) -> None:
         self.apply(change)
@@ -178,8 +202,8 @@ class Truth:
         """Do a change of before again, without telling it."""
         if isinstance(change, Origin):
             return
-        if isinstance(change, Described):
-            self.described.append(change)
+        if isinstance(change, Described | Made | Gone):
+            self.structure.append(change)
             return
         truth = self._tags.setdefault(change.tag, TagTruth())
         if isinstance(change, Put):

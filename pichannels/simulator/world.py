@@ -9,10 +9,10 @@ from aiohttp import web
 
 from pichannels.simulator.archive import Archive, Entry
 from pichannels.simulator.assets import Assets, Attribute, Element
-from pichannels.simulator.describing import describe
 from pichannels.simulator.events import DELETED, SYSTEM_STATES, Event, Value
 from pichannels.simulator.faults import Faults, TagFault
 from pichannels.simulator.feed import Feed
+from pichannels.simulator.making import restructure
 from pichannels.simulator.plant import Plant
 from pichannels.simulator.query import Query, Refused
 from pichannels.simulator.render import encode, select
@@ -20,7 +20,7 @@ from pichannels.simulator.signups import Signups
 from pichannels.simulator.simtime import SimClock
 from pichannels.simulator.sockets import Hub, Subject
 from pichannels.simulator.tags import Tag
-from pichannels.simulator.truth import Truth
+from pichannels.simulator.truth import Structural, Truth
 from pichannels.simulator.webids import Reference, WebIdError, read_web_id
 
 __all__ = ["World", "json_answer"]
@@ -102,9 +102,12 @@ class World:
 
     def fault_of(self, subject: Subject) -> TagFault | None:
         """The fault of a stream: its own, or of the tag behind it."""
+        tag = subject.source
         fault = self.faults.of_tag(subject.path)
-        if fault is None and subject.source is not None:
-            fault = self.faults.of_tag(subject.source.path)
+        if fault is None and tag is not None:
+            fault = self.faults.of_tag(tag.path)
+            if fault is None and self.plant.is_gone(tag):
+                fault = TagFault(404, f"PI Point not found '{tag.path}'.")
         return fault
 
     def stream(self, web_id: str) -> Subject:
@@ -246,11 +249,15 @@ class World:
         marker = Event(event.ticks, DELETED, good=False, substituted=True)
         self._arrive(tag, marker)
 
-    def describe(self, subject: str, facts: dict[str, Any]) -> None:
-        """Change metadata; see `describing.describe`."""
+    def restructure(self, change: Structural) -> None:
+        """Change, make or delete a point or an AF object at all servers.
+
+        Raises:
+            UsageError: see `making.restructure`.
+        """
         for world in self.group:
-            describe(world.plant, world.assets, subject, facts)
-        self.truth.describe(subject, facts)
+            restructure(world.plant, world.assets, change)
+        self.truth.note(change)
 
     def outage(self, tags: Iterable[Tag], start: int, end: int, arrive: int) -> None:
         """Hold back what the source of these tags measures in `[start, end)`."""

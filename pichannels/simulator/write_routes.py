@@ -13,6 +13,7 @@ from pichannels.simulator.assets import Attribute, Element
 from pichannels.simulator.conversion import attribute_value
 from pichannels.simulator.query import Query, Refused
 from pichannels.simulator.sockets import Subject
+from pichannels.simulator.truth import Described
 from pichannels.simulator.world import World, json_answer
 from pichannels.simulator.writes import Manner, Writer, fields_of
 
@@ -95,7 +96,7 @@ class WriteRoutes:
         fields = fields_of(await body_of(request))
         now = world.clock.now()
         value = attribute_value(attribute, fields.get("value"), now)
-        world.describe(attribute.path, {"value": value})
+        world.restructure(Described(attribute.path, {"value": value}))
         return web.Response(status=204)
 
     def _finder(self, request: web.Request) -> Callable[[str], Subject]:
