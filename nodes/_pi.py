@@ -44,9 +44,9 @@ class PI(BaseNode):
         verify: False, or the path of a CA file, for certificates of one's own.
         cert: client certificate.
         point_attributes: of points also these (`excdev`, `compdev`, ...), under
-            their names in lower case; takes a request for each point.
+            their names in lower case; takes a part of a PI batch for each point.
         limits: of attributes also the values of their limit traits, as `limits`;
-            takes a request for each element.
+            takes a part of a PI batch for each element.
         ttl: seconds for which facts are good.
         first_wait: seconds, see above.
         missing: what happens without facts: `keep` goes on without, `drop` leaves

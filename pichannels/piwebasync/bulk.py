@@ -24,6 +24,7 @@ __all__ = [
     "fetch_multiple",
     "parse_multiple",
     "parse_page",
+    "parse_page",
     "read_list",
 ]
 

@@ -1,12 +1,12 @@
 """What PI knows of tags beside their values: units, ranges, elements, limits.
 
-Points and attributes are asked for in bulk. What comes back is plain data, the same
-names for both where they mean the same.
+Points and attributes are asked for in bulk, and what takes a request for each of them
+goes out in PI batches. What comes back is plain data, the same names for both where
+they mean the same.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -17,13 +17,14 @@ from pichannels.piwebasync.assets import (
     fetch_elements,
     is_attribute,
 )
-from pichannels.piwebasync.bulk import Found, all_of, read_list
+from pichannels.piwebasync.batched import BATCH_SIZE, OF_THIS_OBJECT, Reader
+from pichannels.piwebasync.bulk import Found
 from pichannels.piwebasync.controllers import Controller
-from pichannels.piwebasync.exceptions import HTTPStatusError
 from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.parsing import parse_stream_set, to_samples
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.resolve import Point, fetch_points
+from pichannels.piwebasync.responses import HTTPResponse
 from pichannels.piwebasync.splitting import URL_LIMIT, split
 from pichannels.values import Tag
 
@@ -42,11 +43,11 @@ LIMITS: Final = {
 }
 """PI's traits of attributes that are limits, and what they are called in facts."""
 
+_NAMES_AND_VALUES: Final = ("Items.Name", "Items.Value")
 _TRAIT_FIELDS: Final = (
     "Items.WebId Items.Name Items.Path Items.TraitName Links.Next".split()
 )
-_OF_THIS_OBJECT: Final = frozenset({403, 404, 409})
-"""Refusals that concern one object and not the server."""
+_TRAITS_OF_A_PAGE: Final = 1000
 
 
 class TagFacts:
@@ -65,25 +66,29 @@ async def fetch_facts(
     point_attributes: Sequence[str] = (),
     limits: bool = False,
     url_limit: int = URL_LIMIT,
+    batch_size: int = BATCH_SIZE,
 ) -> TagFacts:
     """What PI knows of these tags.
+
+    A server that runs no batches is asked one by one for what is otherwise in them.
 
     Args:
         client: sends the requests.
         controller: makes them.
         tags: points and attributes, with a WebID or a path.
         point_attributes: of each point also these (`excdev`, `compdev`, ...), which
-            takes a request for each point.
-        limits: of each attribute also its limits, which takes a request for each
-            element.
+            takes a part of a batch for each point.
+        limits: of each attribute also its limits, which takes a part of a batch for
+            each element.
         url_limit: characters of one URL, at most.
+        batch_size: parts of one batch, at most.
 
     Raises:
         HTTPClientError: a request got no answer.
         HTTPStatusError: a request as a whole was refused.
         DecodeError: an answer was not understood.
     """
-    search = _Search(client, controller, url_limit)
+    search = _Search(client, controller, url_limit, batch_size)
     wanted = list(tags)
     points = [tag for tag in wanted if not is_attribute(tag.path, tag.web_id)]
     attributes = [tag for tag in wanted if is_attribute(tag.path, tag.web_id)]
@@ -94,12 +99,16 @@ async def fetch_facts(
 
 class _Search:
     def __init__(
-        self, client: HTTPClient, controller: Controller, url_limit: int
+        self,
+        client: HTTPClient,
+        controller: Controller,
+        url_limit: int,
+        batch_size: int,
     ) -> None:
         self._client = client
         self._controller = controller
         self._url_limit = url_limit
-        self._limit = asyncio.Semaphore(4)
+        self._reader = Reader(client, controller, size=batch_size)
         self.found = TagFacts()
 
     async def points(self, tags: Sequence[Tag], names: Sequence[str]) -> None:
@@ -107,9 +116,8 @@ class _Search:
         known = await self._objects(tags, fetch_points)
         extra: Mapping[str, Facts] = {}
         if names:
-            web_ids = [point.web_id for point in known.values()]
-            answers = await all_of(self._point_attributes(w, names) for w in web_ids)
-            extra = dict(zip(web_ids, answers, strict=True))
+            web_ids = dict.fromkeys(point.web_id for point in known.values())
+            extra = await self._point_attributes(list(web_ids), names)
         for tag, point in known.items():
             self.found.facts[tag] = _of_point(point) | extra.get(point.web_id, {})
 
@@ -162,21 +170,23 @@ class _Search:
                     self.found.failures[tag] = answer.failures[key]
         return known
 
-    async def _point_attributes(self, web_id: str, names: Sequence[str]) -> Facts:
-        request = self._controller.points.get_attributes(
-            web_id, name=list(names), selected_fields=["Items.Name", "Items.Value"]
-        )
-        async with self._limit:
-            response = await self._client.get(request)
-        if response.status_code in _OF_THIS_OBJECT:
-            return {}
-        response.raise_for_status()
-        items = response.dict().get("Items") or []
-        return {str(i.get("Name", "")).lower(): i.get("Value") for i in items}
+    async def _point_attributes(
+        self, web_ids: Sequence[str], names: Sequence[str]
+    ) -> dict[str, Facts]:
+        """The point attributes of points by their WebIDs."""
+        requests = [
+            self._controller.points.get_attributes(
+                web_id, name=list(names), selected_fields=_NAMES_AND_VALUES
+            )
+            for web_id in web_ids
+        ]
+        answers = await self._reader.get(requests)
+        return dict(zip(web_ids, map(_point_attributes_of, answers), strict=True))
 
     async def _limits(self, elements: Iterable[Element]) -> dict[str, Facts]:
         """The limits of the attributes of elements, by the attribute's path."""
-        lists = await all_of(self._traits(element) for element in elements)
+        pages = [self._pages_of_traits(element) for element in elements]
+        lists = await self._reader.get_lists(pages, Attribute)
         traits = {one.web_id: one for some in lists for one in some}
         found: dict[str, Facts] = {}
         for web_id, value in (await self._values(list(traits))).items():
@@ -186,7 +196,7 @@ class _Search:
                 found.setdefault(trait.path.rpartition("|")[0], {})[name] = value
         return found
 
-    async def _traits(self, element: Element) -> list[Attribute]:
+    def _pages_of_traits(self, element: Element) -> Callable[[int], APIRequest]:
         def build(start: int) -> APIRequest:
             return self._controller.elements.get_attributes(
                 element.web_id,
@@ -194,17 +204,11 @@ class _Search:
                 trait=list(LIMITS),
                 show_hidden=True,
                 start_index=start,
-                max_count=1000,
+                max_count=_TRAITS_OF_A_PAGE,
                 selected_fields=_TRAIT_FIELDS,
             )
 
-        try:
-            async with self._limit:
-                return await read_list(self._client, build, Attribute)
-        except HTTPStatusError as exc:
-            if exc.status_code not in _OF_THIS_OBJECT:
-                raise
-            return []
+        return build
 
     async def _values(self, web_ids: Sequence[str]) -> dict[str, float]:
         """The present numbers of streams by their WebIDs."""
@@ -217,6 +221,14 @@ class _Search:
                 if type(sample.value) in (int, float) and sample.tag.web_id in part[0]:
                     found[sample.tag.web_id] = sample.value
         return found
+
+
+def _point_attributes_of(answer: HTTPResponse) -> Facts:
+    if answer.status_code in OF_THIS_OBJECT:
+        return {}
+    answer.raise_for_status()
+    items = answer.dict().get("Items") or []
+    return {str(i.get("Name", "")).lower(): i.get("Value") for i in items}
 
 
 def _of_point(point: Point) -> Facts:

@@ -28,6 +28,7 @@ Send: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _PLACE: Final = re.compile(r"\{(\d+)\}")
 _ROOT: Final = "/piwebapi/"
+_NO_ROUTE: Final = "No HTTP resource was found that matches the request URI '{}'."
 _AT_ONCE: Final = 16
 _UNTOLD: Final = frozenset({"Content-Length", "Date", "Server"})
 """Headers of an answer that those of a part leave out."""
@@ -183,13 +184,13 @@ class _Run:
 
     async def _one(self, part: _Part, resource: str, row: Sequence[Any]) -> _Answer:
         """The routes' answer to one request, its places filled."""
-        request = subrequest(
-            self._outer,
-            part.method,
-            _url(_filled(resource, row)),
-            part.headers or {},
-            _filled(part.content or "", row).encode(),
-        )
+        url = _url(_filled(resource, row))
+        # What stands beside the API (the simulator's own routes) is another server.
+        if not url.path.lower().startswith(_ROOT):
+            return _Answer(404, content={"Message": _NO_ROUTE.format(url)})
+        body = _filled(part.content or "", row).encode()
+        headers = part.headers or {}
+        request = subrequest(self._outer, part.method, url, headers, body)
         async with self._limit:
             try:
                 return _answer_of(await self._send(request))
@@ -239,9 +240,6 @@ def _url(text: str) -> URL:
         raise Refused(400, f"'{text}' is not a URL.") from exc
     if not url.absolute:
         raise Refused(400, f"'{text}' is not an absolute URL.")
-    # What stands beside the API (the simulator's own routes) is another application.
-    if not url.path.lower().startswith(_ROOT):
-        raise Refused(404, f"'{text}' is not a resource of this server.")
     return url
 
 

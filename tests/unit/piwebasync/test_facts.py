@@ -10,9 +10,10 @@ from aiohttp import web
 
 from pichannels.piwebasync import HTTPClient
 from pichannels.piwebasync.exceptions import HTTPStatusError
-from pichannels.piwebasync.facts import TagFacts, fetch_facts
+from pichannels.piwebasync.facts import LIMITS, TagFacts, fetch_facts
 from pichannels.piwebasync.server import PIServer
 from pichannels.simulator import Plant, Simulator
+from pichannels.simulator.assets import Attribute
 from pichannels.values import Tag
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ ATTRIBUTE = Tag("A", BOILER + "|Temperature")
 async def sim() -> AsyncIterator[Simulator]:
     async with Simulator(Plant(tags=50, activity=0), poll=60) as running:
         yield running
+
+
+def limits_of(attribute: Attribute) -> dict[str, Any] | None:
+    """The limits as the plant has them."""
+    found = {
+        LIMITS[child.template.trait]: child.value
+        for child in attribute.children
+        if child.template.trait in LIMITS
+    }
+    return found or None
 
 
 async def facts_of(sim: Simulator, *tags: Tag, **options: Any) -> TagFacts:
@@ -63,6 +74,50 @@ async def test_point_attributes_that_may_not_be_read_are_left_out(
     found = await facts_of(sim, POINT, point_attributes=["excdev"])
     assert found.facts[POINT]["units"] == "°C"
     assert "excdev" not in found.facts[POINT]
+
+
+@pytest.mark.parametrize(
+    ("batch_limit", "requests"), [(1000, 10 + 3), (0, 10 + 1 + 500)]
+)
+async def test_500_points_take_few_requests(batch_limit: int, requests: int) -> None:
+    plant = Plant(tags=500, activity=0)
+    tags = [Tag(tag.name, web_id=tag.web_id) for tag in plant.tags]
+    async with Simulator(
+        plant, poll=60, rate_limit=0, batch_limit=batch_limit
+    ) as running:
+        found = await facts_of(running, *tags, point_attributes=["excdev"])
+        assert running.requests == requests
+    assert {tag.name: found.facts[tag]["excdev"] for tag in tags} == {
+        tag.name: tag.excdev for tag in plant.tags
+    }
+
+
+async def test_one_point_whose_attributes_are_refused_costs_no_other(
+    sim: Simulator,
+) -> None:
+    sim.faults.status(404, path=sim.plant.tag(TEMP).web_id + "/attributes")
+    tags = [Tag(tag.name, web_id=tag.web_id) for tag in sim.plant.tags[:20]]
+    found = await facts_of(sim, *tags, point_attributes=["excdev"])
+    lacking = [tag.name for tag in tags if "excdev" not in found.facts[tag]]
+    assert lacking == [TEMP]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 200])
+async def test_limits_of_many_elements_are_asked_for_in_batches(
+    sim: Simulator, batch_size: int
+) -> None:
+    unit = sim.assets.element(BOILER.rpartition("\\")[0])
+    measured = [
+        attribute
+        for element in sim.assets.elements(unit)
+        for attribute in element.attributes
+        if attribute.source is not None
+    ]
+    tags = [Tag(one.path, one.path) for one in measured]
+    found = await facts_of(sim, *tags, limits=True, batch_size=batch_size)
+    assert {tag.name: found.facts[tag].get("limits") for tag in tags} == {
+        one.path: limits_of(one) for one in measured
+    }
 
 
 async def test_a_server_in_trouble_is_told(sim: Simulator) -> None:
