@@ -24,7 +24,6 @@ __all__ = [
     "fetch_multiple",
     "parse_multiple",
     "parse_page",
-    "parse_page",
     "read_list",
 ]
 
