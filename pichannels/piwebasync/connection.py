@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 import msgspec
@@ -19,15 +19,18 @@ from pichannels.piwebasync.exceptions import (
     WebsocketClientError,
     shown,
 )
+from pichannels.piwebasync.login import Answer, Asked, Bond, logged_in, offer
 from pichannels.piwebasync.requests import WEBSOCKET, Request, with_safe_chars
+from pichannels.piwebasync.sessions import BoundConnector, fetcher
 from pichannels.piwebasync.transport import (
     FAILURES,
     Auth,
+    AuthFailed,
     Cert,
     Headers,
     Verify,
-    auth_headers,
     given_headers,
+    login_of,
     reason_of,
     tls_context,
 )
@@ -35,9 +38,12 @@ from pichannels.values import ticks_from_datetime
 
 __all__ = ["Connection", "Ending", "Options", "connect", "ticks_of_date"]
 
+Socket: TypeAlias = aiohttp.ClientWebSocketResponse[Any]
+
 _TEXT: Final = aiohttp.WSMsgType.TEXT
 _BINARY: Final = aiohttp.WSMsgType.BINARY
 _BODY_SHOWN: Final = 4096
+_BODY_READ: Final = 2**16
 _BODY_PATIENCE: Final = 1.0
 # Frames come as bytes where aiohttp can leave them so; decoding them twice costs.
 _VERSION: Final = tuple(int(part) for part in aiohttp.__version__.split(".")[:2])
@@ -77,7 +83,7 @@ class Connection:
         self,
         request: Request,
         session: aiohttp.ClientSession,
-        socket: aiohttp.ClientWebSocketResponse[Any],
+        socket: Socket,
         server_date: int | None,
         close_timeout: float,
     ) -> None:
@@ -167,29 +173,29 @@ async def connect(request: Request, options: Options) -> Connection:
     url = request.absolute_url
     if request.protocol != WEBSOCKET:
         raise APIException(f"{shown(url)} is no channel request; use HTTPClient")
+    login = login_of(options.auth)
     handshake = _Handshake(url)
-    session = await _session(options, handshake)
+    session, bond = await _session(options, handshake)
     try:
         async with asyncio.timeout(options.open_timeout):
-            socket = await session.ws_connect(
-                URL(with_safe_chars(url, options.safe_chars), encoded=True),
-                headers={
-                    **await given_headers(options.headers),
-                    **await auth_headers(options.auth),
-                },
-                proxy=options.proxy,
-                heartbeat=options.ping_interval,
-                timeout=aiohttp.ClientWSTimeout(ws_close=options.close_timeout),
-                max_msg_size=0,
-                **_RAW_TEXT,
+            headers = await given_headers(options.headers)
+            fetch = fetcher(session, options.proxy)
+            asked = Asked("GET", _http_url(url), headers, b"", fetch, bond)
+            socket = await logged_in(
+                login,
+                asked,
+                lambda proof: handshake.attempt(session, options, headers | proof),
             )
+            if isinstance(socket, ChannelRefused):
+                raise socket
     except TimeoutError as exc:
         await session.close()
         raise ChannelOpenTimeout(url, options.open_timeout) from exc
     except FAILURES as exc:
         await session.close()
+        what = "opened" if isinstance(exc, AuthFailed) else "reached"
         raise WebsocketClientError(
-            f"{shown(url)} is not reached: {reason_of(exc)}"
+            f"{shown(url)} is not {what}: {reason_of(exc)}"
         ) from exc
     except BaseException:
         await session.close()
@@ -199,38 +205,79 @@ async def connect(request: Request, options: Options) -> Connection:
     )
 
 
-async def _session(options: Options, handshake: _Handshake) -> aiohttp.ClientSession:
+async def _session(
+    options: Options, handshake: _Handshake
+) -> tuple[aiohttp.ClientSession, Bond]:
     tls = await tls_context(options.verify, options.cert)
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=tls),
+    connector = BoundConnector(tls)
+    session = aiohttp.ClientSession(
+        connector=connector,
         timeout=aiohttp.ClientTimeout(total=None),
         trust_env=options.trust_env,
         raise_for_status=handshake.check,
     )
+    return session, connector.bond
+
+
+def _http_url(url: str) -> str:
+    """A handshake is a GET of HTTP, and logins know it as such."""
+    return f"http{url.removeprefix('ws')}"
 
 
 class _Handshake:
-    """Looks at the server's answer before aiohttp throws its body away."""
+    """Looks at the server's answers before aiohttp throws their bodies away."""
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._answer = Answer(101, ())
         self.server_date: int | None = None
+
+    async def attempt(
+        self, session: aiohttp.ClientSession, options: Options, headers: dict[str, str]
+    ) -> tuple[Answer, Socket | ChannelRefused]:
+        """One try: the socket, or the refusal that may be answered."""
+        try:
+            socket = await session.ws_connect(
+                URL(with_safe_chars(self._url, options.safe_chars), encoded=True),
+                headers=headers,
+                proxy=options.proxy,
+                heartbeat=options.ping_interval,
+                timeout=aiohttp.ClientWSTimeout(ws_close=options.close_timeout),
+                max_msg_size=0,
+                **_RAW_TEXT,
+            )
+        except ChannelRefused as refused:
+            return self._answer, refused
+        return self._answer, socket
 
     async def check(self, answer: aiohttp.ClientResponse) -> None:
         self.server_date = ticks_of_date(answer.headers.get("Date", ""))
+        headers = tuple(answer.headers.items())
+        body = b"" if answer.status == 101 else await _body(answer)
+        self._answer = Answer(answer.status, headers, body)
         if answer.status == 101:
             return
-        body = b""
-        # A body without a length ends with the connection, which may stay open.
-        with contextlib.suppress(TimeoutError, aiohttp.ClientError):
-            async with asyncio.timeout(_BODY_PATIENCE):
-                body = await answer.content.read(_BODY_SHOWN)
+        offered = offer(self._answer.all("WWW-Authenticate"))
         raise ChannelRefused(
             self._url,
             answer.status,
             answer.reason or "",
-            body.decode("utf-8", "replace"),
+            body[:_BODY_SHOWN].decode("utf-8", "replace"),
+            offered if answer.status == 401 else "",
         )
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    """The body, all of it where it comes soon: then its connection can go on."""
+    body = b""
+    # One without a length ends with the connection, which may stay open.
+    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(_BODY_PATIENCE):
+            while len(body) < _BODY_READ and (part := await answer.content.readany()):
+                body += part
+    if not answer.content.at_eof():
+        answer.close()
+    return body
 
 
 def ticks_of_date(text: str) -> int | None:

@@ -5,6 +5,7 @@
     PIWebAsyncException
      |- APIException              a request that cannot be sent as it is
      |   |- SerializationError    a parameter that has no form in a URL
+     |- AuthFailed                the login cannot be made, or the server not trusted
      |- HTTPClientError           no answer: not reached, cut off, too slow
      |   |- HTTPStatusError       an answer that says no
      |- WebsocketClientError
@@ -29,6 +30,7 @@ from pichannels.errors import PichannelsError, UsageError
 
 __all__ = [
     "APIException",
+    "AuthFailed",
     "ChannelClosed",
     "ChannelClosedError",
     "ChannelClosedOK",
@@ -76,6 +78,10 @@ class SerializationError(APIException):
         super().__init__(f"{name} cannot be {value!r}; allowed: {allowed}")
 
 
+class AuthFailed(PIWebAsyncException):
+    """The login cannot be made, or the server has not proved who it is."""
+
+
 class HTTPClientError(PIWebAsyncException):
     """There is no answer: the server was not reached, or the connection broke."""
 
@@ -87,7 +93,10 @@ class HTTPClientError(PIWebAsyncException):
 
 
 class HTTPStatusError(HTTPClientError):
-    """The server's answer says no: its status and what it gives as reasons."""
+    """The server's answer says no: its status and what it gives as reasons.
+
+    `offered` tells how the server wants us to log in.
+    """
 
     def __init__(
         self,
@@ -96,12 +105,14 @@ class HTTPStatusError(HTTPClientError):
         status_code: int,
         reason: str,
         errors: Sequence[str],
+        offered: str = "",
     ) -> None:
         super().__init__(method, url, reason)
         self.status_code = status_code
         self.errors = list(errors)
         said = f": {'; '.join(self.errors)}" if self.errors else ""
-        self.args = (f"{status_code} {reason} from {method} {shown(url)}{said}",)
+        hint = f"; {offered}" if offered else ""
+        self.args = (f"{status_code} {reason} from {method} {shown(url)}{said}{hint}",)
 
 
 class WebsocketClientError(PIWebAsyncException):
@@ -109,16 +120,22 @@ class WebsocketClientError(PIWebAsyncException):
 
 
 class ChannelRefused(WebsocketClientError):
-    """The server answered the handshake with something else than a channel."""
+    """The server answered the handshake with something else than a channel.
 
-    def __init__(self, url: str, status_code: int, reason: str, body: str) -> None:
+    `offered` tells how the server wants us to log in.
+    """
+
+    def __init__(
+        self, url: str, status_code: int, reason: str, body: str, offered: str = ""
+    ) -> None:
         self.url = url
         self.status_code = status_code
         self.reason = reason
         self.body = body
         said = f": {body[:300]}" if body else ""
+        hint = f"; {offered}" if offered else ""
         super().__init__(
-            f"{shown(url)} refused the channel, {status_code} {reason}{said}"
+            f"{shown(url)} refused the channel, {status_code} {reason}{said}{hint}"
         )
 
 

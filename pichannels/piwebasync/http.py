@@ -15,6 +15,7 @@ from pichannels.errors import UsageError, nearest
 from pichannels.limiter import Priority
 from pichannels.piwebasync.exceptions import APIException, HTTPClientError, shown
 from pichannels.piwebasync.limiting import Limiter
+from pichannels.piwebasync.login import Answer, Asked, logged_in
 from pichannels.piwebasync.requests import (
     HTTP,
     APIRequest,
@@ -23,16 +24,22 @@ from pichannels.piwebasync.requests import (
 )
 from pichannels.piwebasync.responses import HTTPResponse
 from pichannels.piwebasync.retrying import READS, repeated
+from pichannels.piwebasync.sessions import (
+    Lane,
+    SessionOptions,
+    Sessions,
+    answer_of,
+    fetcher,
+)
 from pichannels.piwebasync.transport import (
     FAILURES,
     Auth,
     Cert,
     Headers,
     Verify,
-    auth_headers,
     given_headers,
+    login_of,
     reason_of,
-    tls_context,
 )
 from pichannels.retry import RetryPolicy
 
@@ -54,6 +61,8 @@ _REPLACED: Final = {
     "transport": "use one client for each way to the server",
 }
 """Parameters that only httpx knows, and what is there in their place."""
+# The whole request has its limit, with all tries of a login.
+_NO_LIMIT: Final = aiohttp.ClientTimeout(total=None)
 
 
 class HTTPClient:
@@ -63,7 +72,8 @@ class HTTPClient:
     answer at all raises `HTTPClientError`. Cancellation stays cancellation.
 
     Args:
-        auth: `(user, password)`, headers, or a function that gives headers.
+        auth: `(user, password)`, a login of `auth` such as `Negotiate()`, an
+            `httpx.Auth`, headers, or a function that gives headers.
         headers: sent with each request.
         cookies: sent with each request, beside those that the server sets.
         verify: True, False (any certificate) or the path of a CA file.
@@ -72,7 +82,8 @@ class HTTPClient:
         proxy: URL of an HTTP proxy.
         timeout: seconds for a whole request; None waits without end.
         follow_redirects: whether a redirection is followed.
-        max_connections: connections open at once.
+        max_connections: connections open at once; as many again for logins that
+            belong to a connection (NTLM, Kerberos), when others are used beside them.
         max_redirects: redirections followed for one request.
         trust_env: whether proxies and netrc of the environment are used.
         limiter: what all clients of one server share, to protect it.
@@ -108,21 +119,23 @@ class HTTPClient:
         _refuse(unknown, "HTTPClient", HTTPClient.__init__)
         self._auth = auth
         self._headers: Headers = {"Accept": "application/json", **(headers or {})}
-        self._cookies = dict(cookies or {})
-        self._verify = verify
-        self._cert = cert
         self._safe_chars = safe_chars
         self._proxy = proxy
         self._timeout = timeout
         self._follow_redirects = follow_redirects
-        self._max_connections = max_connections
         self._max_redirects = max_redirects
-        self._trust_env = trust_env
         self._limiter = limiter
         self._priority = priority
         self._retry = retry
-        self._session: aiohttp.ClientSession | None = None
-        self._opening = asyncio.Lock()
+        self._sessions = Sessions(
+            SessionOptions(
+                cookies=dict(cookies or {}),
+                verify=verify,
+                cert=cert,
+                max_connections=max_connections,
+                trust_env=trust_env,
+            )
+        )
         self._closed = False
 
     async def request(
@@ -183,24 +196,44 @@ class HTTPClient:
         if json is None and isinstance(request, APIRequest):
             json = request.json
         body = None if json is None else msgspec.json.encode(json)
-        session = await self._open(method, url)
+        login = login_of(self._auth if auth is None else auth)
         try:
-            sent = await self._sent_headers(method, body, headers, auth)
-            async with session.request(
-                method,
-                URL(with_safe_chars(url, self._safe_chars), encoded=True),
-                headers=sent,
-                data=body,
-                allow_redirects=redirects,
-                max_redirects=self._max_redirects,
-                proxy=self._proxy,
-                timeout=aiohttp.ClientTimeout(total=seconds),
-            ) as answer:
-                return await _response(answer, method)
+            async with asyncio.timeout(seconds), self._sessions.take(login) as lane:
+                asked = Asked(
+                    method,
+                    url,
+                    await self._sent_headers(method, body) | dict(headers or {}),
+                    body or b"",
+                    fetcher(lane.session, self._proxy),
+                    lane.bond,
+                )
+
+                async def once(proof: dict[str, str]) -> tuple[Answer, HTTPResponse]:
+                    sent = {**asked.headers, **proof, **(headers or {})}
+                    return await self._once(lane, asked, sent, redirects)
+
+                return await logged_in(login, asked, once)
         except FAILURES as exc:
             late = isinstance(exc, TimeoutError) and seconds is not None
             reason = f"none within {seconds:g} s" if late else reason_of(exc)
             raise HTTPClientError(method, url, reason) from exc
+
+    async def _once(
+        self, lane: Lane, asked: Asked, headers: dict[str, str], redirects: bool
+    ) -> tuple[Answer, HTTPResponse]:
+        """One try; a login may need several."""
+        async with lane.session.request(
+            asked.method,
+            URL(with_safe_chars(asked.url, self._safe_chars), encoded=True),
+            headers=headers,
+            data=asked.body or None,
+            allow_redirects=redirects,
+            max_redirects=self._max_redirects,
+            proxy=self._proxy,
+            timeout=_NO_LIMIT,
+        ) as answer:
+            response = await _response(answer, asked.method)
+            return answer_of(answer, response.raw_response), response
 
     async def get(self, request: Request, **options: Any) -> HTTPResponse:
         """Send a GET request; `options` as for `request`."""
@@ -230,9 +263,7 @@ class HTTPClient:
     async def close(self) -> None:
         """Close all connections; a closed client sends nothing more."""
         self._closed = True
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
+        await self._sessions.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -257,8 +288,6 @@ class HTTPClient:
         self,
         method: str,
         body: bytes | None,
-        headers: Mapping[str, str] | None,
-        auth: Auth,
     ) -> dict[str, str]:
         sent = await given_headers(self._headers)
         if method not in READS:
@@ -266,25 +295,7 @@ class HTTPClient:
             sent["X-Requested-With"] = "pichannels"
         if body is not None:
             sent["Content-Type"] = "application/json"
-        sent |= await auth_headers(self._auth if auth is None else auth)
-        return sent | dict(headers or {})
-
-    async def _open(self, method: str, url: str) -> aiohttp.ClientSession:
-        async with self._opening:
-            if self._closed:
-                raise HTTPClientError(method, url, "the client is closed")
-            if self._session is None:
-                tls = await tls_context(self._verify, self._cert)
-                self._session = aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(
-                        limit=self._max_connections, ssl=tls
-                    ),
-                    cookies=self._cookies,
-                    # Servers that are known by address may set cookies, too.
-                    cookie_jar=aiohttp.CookieJar(unsafe=True),
-                    trust_env=self._trust_env,
-                )
-            return self._session
+        return sent
 
 
 def _refuse(unknown: Mapping[str, Any], what: str, known: Callable[..., Any]) -> None:

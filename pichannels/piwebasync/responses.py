@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from pichannels.piwebasync.exceptions import HTTPStatusError
+from pichannels.piwebasync.login import offer
 from pichannels.piwebasync.timed_values import error_text
 
 __all__ = ["APIResponse", "HTTPResponse", "WebsocketMessage", "snake_case"]
@@ -22,6 +23,7 @@ Columns: TypeAlias = dict[str, list[Any]]
 
 _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _READABLE: Final = re.compile(r"json|^text/|^$")
+_CHALLENGE: Final = "www-authenticate"
 
 
 def snake_case(key: str) -> str:
@@ -158,8 +160,19 @@ class HTTPResponse(APIResponse):
         if succeeded and not self._is_unreadable:
             return
         raise HTTPStatusError(
-            self.method, self.url, self.status_code, self.reason, self.error_messages
+            self.method,
+            self.url,
+            self.status_code,
+            self.reason,
+            self.error_messages,
+            self.offered_logins if self.http_status == 401 else "",
         )
+
+    @property
+    def offered_logins(self) -> str:
+        """How the server wants us to log in, and what to give; or ""."""
+        items = self.headers.items()
+        return offer(text for name, text in items if name.lower() == _CHALLENGE)
 
     @property
     def web_exception(self) -> Object:

@@ -1,20 +1,32 @@
-"""What HTTP and PI channels share towards the network: TLS, credentials, reasons."""
+"""What HTTP and PI channels share towards the network: logins, TLS, reasons."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import ssl
-from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
-from os import PathLike, fspath
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 import aiohttp
 
-from pichannels.errors import SettingsError, UsageError
-from pichannels.piwebasync.exceptions import PIWebAsyncException
-from pichannels.secrets import Secret, reveal_in_thread
+from pichannels.errors import UsageError
+from pichannels.piwebasync.auth import (
+    NTLM,
+    Basic,
+    Bearer,
+    ClientCredentials,
+    HttpxAuth,
+    Login,
+    Negotiate,
+)
+from pichannels.piwebasync.credentials import (
+    Given,
+    GivesHeaders,
+    Headers,
+    given_headers,
+)
+from pichannels.piwebasync.exceptions import AuthFailed
+from pichannels.piwebasync.httpx_flow import HttpxLogin, is_httpx_auth
+from pichannels.piwebasync.tls import Cert, Verify, reason_of, tls_context
+from pichannels.secrets import Secret
 
 __all__ = [
     "Auth",
@@ -23,34 +35,33 @@ __all__ = [
     "FAILURES",
     "Headers",
     "Verify",
-    "auth_headers",
     "given_headers",
+    "login_of",
     "reason_of",
     "tls_context",
 ]
 
-Headers: TypeAlias = Mapping[str, str | Secret]
 Auth: TypeAlias = (
     tuple[str | Secret, str | Secret]
-    | Callable[[], Headers | Awaitable[Headers]]
+    | Basic
+    | Bearer
+    | ClientCredentials
+    | Negotiate
+    | NTLM
+    | Login
+    | HttpxAuth
+    | GivesHeaders
     | Headers
     | None
 )
-"""User and password (Basic), headers, or a (coroutine) function that gives headers.
+"""How we prove who we are.
+
+User and password (Basic); a login of `auth` or one of the user's own; an
+`httpx.Auth`; headers; or a (coroutine) function that gives headers and is asked
+before each request and each handshake, so that what it gives may expire.
 
 Secrets are looked up before each request and each handshake.
-
-A function is asked before each request and each handshake, so that what it gives
-may expire.
 """
-Verify: TypeAlias = bool | str | PathLike[str] | ssl.SSLContext
-"""True: the system's authorities; a path: a CA file; False: any certificate."""
-Cert: TypeAlias = str | tuple[str, ...] | None
-"""Client certificate: one PEM file, or (certificate, key[, password])."""
-
-
-class AuthFailed(PIWebAsyncException):
-    """The credentials cannot be had: their function failed, or a secret is missing."""
 
 
 FAILURES: Final = (
@@ -63,80 +74,22 @@ FAILURES: Final = (
 """What the network, the libraries below and the user's credentials raise."""
 
 
-async def auth_headers(auth: Auth) -> dict[str, str]:
-    """The headers that prove who we are.
+def login_of(auth: Auth) -> Login | None:
+    """The login that `auth` means.
 
     Raises:
-        AuthFailed: the function that gives them has failed, or a secret is missing.
         UsageError: `auth` is of no known kind.
     """
-    if auth is None:
-        return {}
-    if isinstance(auth, tuple):
-        user, password = await _looked_up(auth)
-        token = b64encode(f"{user}:{password}".encode()).decode()
-        return {"Authorization": f"Basic {token}"}
-    if isinstance(auth, Mapping):
-        return await given_headers(auth)
-    if not callable(auth):
-        raise UsageError(
-            f"auth cannot be a {type(auth).__name__}; give (user, password), headers"
-            " or a function that returns headers"
-        )
-    try:
-        given = auth()
-        headers: Any = await given if inspect.isawaitable(given) else given
-        return dict(await reveal_in_thread(headers))
-    except Exception as exc:
-        # Only its type is told: its words may hold a secret.
-        name = type(exc).__name__
-        raise AuthFailed(f"the auth function raised {name}") from exc
-
-
-async def given_headers(headers: Headers | None) -> dict[str, str]:
-    """Headers with the secrets in them looked up.
-
-    Raises:
-        AuthFailed: a secret is missing.
-    """
-    return dict(await _looked_up(headers or {}))
-
-
-async def _looked_up(value: Any) -> Any:
-    try:
-        return await reveal_in_thread(value)
-    except SettingsError as exc:
-        raise AuthFailed(str(exc)) from exc
-
-
-async def tls_context(verify: Verify, cert: Cert) -> ssl.SSLContext | bool:
-    """What aiohttp takes as `ssl`.
-
-    Raises:
-        UsageError: a file is missing or holds no certificate.
-    """
-    if isinstance(verify, ssl.SSLContext):
-        return verify
-    if isinstance(verify, bool) and cert is None:
-        return verify
-    try:
-        # Certificates are read from files, which may be slow ones.
-        return await asyncio.to_thread(_context, verify, cert)
-    except OSError as exc:
-        raise UsageError(f"the certificates cannot be used: {reason_of(exc)}") from exc
-
-
-def _context(verify: bool | str | PathLike[str], cert: Cert) -> ssl.SSLContext:
-    file = None if isinstance(verify, bool) else fspath(verify)
-    context = ssl.create_default_context(cafile=file)
-    if verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if cert is not None:
-        context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
-    return context
-
-
-def reason_of(exc: BaseException) -> str:
-    """Why it failed, in words; some errors have none of their own."""
-    return str(exc) or type(exc).__name__
+    found: Any = auth
+    if found is None or isinstance(found, Login):
+        return found
+    if isinstance(found, tuple) and len(found) == 2:
+        return Basic(*found)
+    if is_httpx_auth(found):
+        return HttpxLogin(found)
+    if isinstance(found, Mapping) or callable(found):
+        return Given(found)
+    raise UsageError(
+        f"auth cannot be a {type(auth).__name__}; give (user, password), a login such"
+        " as Negotiate(), headers or a function that returns headers"
+    )
