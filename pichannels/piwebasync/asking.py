@@ -38,7 +38,7 @@ class Start(msgspec.Struct, frozen=True):
     signups: dict[str, Signup]
     refused: dict[str, str]
     frames: list[bytes]
-    """The messages with the current values, where they are asked for."""
+    """The message with the current values, where they are asked for."""
     server_date: int | None
 
 
@@ -64,7 +64,7 @@ class Asking:
             url = target.registration(web_ids[:1]).absolute_url
             reasons = sorted(set(found.refused.values()))
             raise HTTPStatusError("POST", url, 409, "no stream has updates", reasons)
-        frames = await self._initial(target, web_ids) if target.initial else []
+        frames = [await self._initial(target, web_ids)] if target.initial else []
         signups = {one.key: one for one in found.signups}
         return Start(request, target, signups, found.refused, frames, self.server_date)
 
@@ -96,11 +96,11 @@ class Asking:
         found: list[Any] = response.select("Items.WebId").get("Items.WebId", [])
         return [web_id for web_id in found if isinstance(web_id, str)]
 
-    async def _initial(self, target: Target, web_ids: Sequence[str]) -> list[bytes]:
-        return [
-            channel_message(initial_streams((await self._sent(part.request)).data))
-            for part in split(target.values, web_ids)
-        ]
+    async def _initial(self, target: Target, web_ids: Sequence[str]) -> bytes:
+        streams = []
+        for part in split(target.values, web_ids):
+            streams += initial_streams((await self._sent(part.request)).data)
+        return channel_message(streams)
 
     async def _sent(self, request: Request) -> HTTPResponse:
         response = await self._http.request(request)

@@ -105,12 +105,18 @@ class UpdatesClient:
         self._due = self._answered = self._ask_again = 0.0
         self._heard: int | None = None
         self._silent = 0
+        self._is_failing = False
         self._connections = self._polls = self._frames = self._bytes = self._lost = 0
 
     @property
     def url(self) -> str:
         """The URL of the channel that it stands for."""
         return self._request.absolute_url
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the server answers."""
+        return not (self.is_closed or self._is_failing)
 
     @property
     def is_closed(self) -> bool:
@@ -151,17 +157,42 @@ class UpdatesClient:
             ChannelClosedError: it is lost; the cause tells why.
             ChannelInUse: another task is receiving.
         """
+        (frame,) = await self._receive(1, 1)
+        return WebsocketMessage(frame, self.url)
+
+    async def recv_many(self, max_bytes: int = 2**20) -> list[bytes]:
+        """All messages that wait, up to `max_bytes` (or one); raises as `recv`.
+
+        Waits for the first one only. Messages from before and after a loss never
+        come together.
+        """
+        return await self._receive(max_bytes, 2**31)
+
+    async def _receive(self, max_bytes: int, max_frames: int) -> list[bytes]:
         with self._alone():
             while True:
-                while self._pending:
-                    item = self._pending.popleft()
-                    if isinstance(item, bytes):
-                        self._bytes += len(item)
-                        return WebsocketMessage(item, self.url)
-                    self._on_event(item)
+                frames = self._take_pending(max_bytes, max_frames)
+                if frames:
+                    self._bytes += sum(map(len, frames))
+                    return frames
                 if self._end is not None:
                     raise self._end.with_traceback(None)
                 await self._until_due()
+
+    def _take_pending(self, max_bytes: int, max_frames: int) -> list[bytes]:
+        """The messages up to the next event; events in front of them are told."""
+        pending = self._pending
+        while pending and not isinstance(event := pending[0], bytes):
+            pending.popleft()
+            self._on_event(event)
+        frames: list[bytes] = []
+        while pending and isinstance(frame := pending[0], bytes):
+            max_bytes -= len(frame)
+            if len(frames) == max_frames or (frames and max_bytes < 0):
+                break
+            frames.append(frame)
+            pending.popleft()
+        return frames
 
     async def update(self, request: Request, rollback: bool = False) -> None:
         """Change to another request; streams that stay keep their place.
@@ -186,6 +217,14 @@ class UpdatesClient:
                 raise error from exc
             self._tell_lost("update", "changed to another request")
             self._begin(start)
+
+    async def poll_now(self) -> bool:
+        """Ask at once, beside the usual times; whether the server has answered."""
+        async with self._changing:
+            if self._end is None:
+                await self._poll()
+            self._wake.set()
+            return not self._is_failing
 
     async def close(self) -> None:
         """Ask no more; what waits can still be received. Idempotent."""
@@ -219,6 +258,7 @@ class UpdatesClient:
             start.signups[key] = before[key]
         self._forgotten.clear()
         self._state, self._request = start, start.request
+        self._is_failing = False
         self._answered = clock.monotonic()
         self._due = self._answered + self._interval
         self._tell_connected(start.refused)
@@ -277,6 +317,7 @@ class UpdatesClient:
         except HTTPClientError as exc:
             await self._failed(exc)
             return
+        self._is_failing = False
         self._answered = clock.monotonic()
         self._due = self._answered + self._interval
         self._delays = self._backoff.delays()
@@ -313,6 +354,7 @@ class UpdatesClient:
         """Try again later, or give up."""
         if self._end is not None:
             return
+        self._is_failing = True
         now = clock.monotonic()
         self._due = now + next(self._delays)
         logger.info("%s", error)

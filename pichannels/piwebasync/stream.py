@@ -1,39 +1,47 @@
-"""Self-managed streams: messages of a PI channel, handled and put into a queue."""
+"""Self-managed streams: messages of a PI channel, handled as they come."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypedDict, Unpack
+from typing import Any, Final, TypeAlias, Unpack
 from uuid import uuid4
 
 import msgspec
 
 from pichannels import clock
-from pichannels.errors import UsageError, nearest
+from pichannels.errors import PichannelsError, UsageError, nearest
 from pichannels.piwebasync.exceptions import (
     ChannelClosed,
     ChannelClosedOK,
-    ChannelRefused,
     ChannelUpdateError,
     PIWebAsyncException,
     StreamStateError,
-    WebsocketClientError,
     shown,
 )
-from pichannels.piwebasync.http import HTTPClient
+from pichannels.piwebasync.frames import Connected, NotOpened
+from pichannels.piwebasync.handling import Handler, results_of
 from pichannels.piwebasync.limiting import Limiter
-from pichannels.piwebasync.polling import UpdateEvent, UpdatesClient
+from pichannels.piwebasync.opening import (
+    CameBack,
+    FellBack,
+    Opener,
+    Opening,
+    Source,
+    StreamOptions,
+    Transport,
+    is_not_the_path,
+)
+from pichannels.piwebasync.polling import UpdatesClient
 from pichannels.piwebasync.requests import Request
 from pichannels.piwebasync.responses import WebsocketMessage
-from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
-from pichannels.piwebasync.websocket import BACKOFF, WebsocketClient
+from pichannels.piwebasync.transport import Auth
 from pichannels.retry import RetryPolicy
 
 __all__ = [
+    "CameBack",
     "FellBack",
     "Handler",
     "HandlerFailed",
@@ -42,24 +50,21 @@ __all__ = [
     "StreamEvent",
     "StreamOptions",
     "StreamUpdates",
+    "Take",
     "Transport",
 ]
 
-Handler: TypeAlias = Callable[[WebsocketMessage], Any]
-"""Called with each message; what it returns goes into the queue.
-
-It may be a coroutine function. None puts nothing; of a list, an iterator or an
-asynchronous iterator each item is put; anything else is put as it is.
-"""
+Take: TypeAlias = Callable[[list[bytes]], Awaitable[object]]
+"""Called with messages as they came, in order; nothing more is taken meanwhile."""
 OnError: TypeAlias = Callable[[asyncio.Future[None]], object]
 """Called with a future that holds the error, after the stream has ended by it."""
-Transport: TypeAlias = Literal["auto", "channel", "updates"]
-"""A websocket, stream updates over HTTP, or these where the handshake fails."""
 
 logger: Final = logging.getLogger("pichannels.piwebasync")
 
-# These answers to a handshake say nothing about websockets.
-_NOT_THE_PATH: Final = (401, 429)
+_FAILURES: Final = 3
+"""Handshakes that fail one after the other before polling is tried instead."""
+RETURN: Final = RetryPolicy(attempts=0, initial=300.0, maximum=6 * 3600.0, jitter=0.2)
+"""When a stream that polls tries a websocket again: from minutes to hours."""
 
 
 class HandlerFailed(msgspec.Struct, frozen=True):
@@ -72,99 +77,76 @@ class HandlerFailed(msgspec.Struct, frozen=True):
     message: WebsocketMessage
 
 
-class FellBack(msgspec.Struct, frozen=True):
-    """The handshake failed where HTTP works: stream updates are polled instead."""
+StreamEvent: TypeAlias = Opening | HandlerFailed
 
-    url: str
-    at: int
-    """Our own time, ticks."""
-    error: Exception
-
-
-StreamEvent: TypeAlias = UpdateEvent | HandlerFailed | FellBack
-
-
-class StreamOptions(TypedDict, total=False):
-    """What `Stream` hands on; see `WebsocketClient` for the meaning."""
-
-    extra_headers: Headers | None
-    open_timeout: float
-    close_timeout: float
-    ping_interval: float | None
-    heartbeat: float | None
-    max_queue: int
-    buffer_bytes: int
-    max_block: float
-    backoff: RetryPolicy
-    verify: Verify
-    cert: Cert
-    proxy: str | None
-    trust_env: bool
-    safe_chars: str | None
-
-
-class Source(Protocol):
-    """Where the messages of a stream come from."""
-
-    @property
-    def is_closed(self) -> bool: ...
-    async def recv(self) -> WebsocketMessage: ...
-    async def update(self, request: Request, rollback: bool = False) -> None: ...
-    async def close(self) -> None: ...
-    def statistics(self) -> dict[str, int]: ...
+_Pump: TypeAlias = Callable[[Source], Awaitable[None]]
+"""Takes all that comes of a source, until it raises `ChannelClosed`."""
 
 
 class Stream:
-    """Keeps a PI channel open and puts what a handler makes of it into a queue.
+    """Keeps a PI channel open and gives what comes to a handler and a queue.
 
     A queue that is full holds the stream up; where that lasts, the connection is
     given up and the loss is told (`max_block`).
 
     Args:
-        queue: takes the results of the handler.
+        queue: takes the results of the handler; `receive` needs none.
         auth: as for `WebsocketClient`; also for stream updates.
         dead_channel_timeout: seconds without a connection that end the stream;
             None tries without end.
         transport: `channel` for the websocket only, `updates` for HTTP polling
-            only, `auto` for polling where no websocket can be opened at `start`.
+            only, `auto` for polling where no websocket can be opened, and as long.
         poll: seconds between two polls of stream updates.
-        limiter: what all clients of the server share; polls go through it.
-        stop_timeout: seconds in which `stop` lets received messages be handled.
+        limiter: what all clients of the server share; polls and handshakes go
+            through it.
+        stop_timeout: seconds in which `stop` lets received messages be handled;
+            None for as long as it takes.
         on_event: called with each `StreamEvent`: connections, losses, failures of
             the handler.
+        comeback: when a stream that polls tries a websocket again.
         options: see `StreamOptions`.
     """
 
     def __init__(
         self,
-        queue: asyncio.Queue[Any],
+        queue: asyncio.Queue[Any] | None = None,
         auth: Auth = None,
         dead_channel_timeout: float | None = 3600.0,
         *,
         transport: Transport = "auto",
         poll: float = 1.0,
         limiter: Limiter | None = None,
-        stop_timeout: float = 3.0,
+        stop_timeout: float | None = 3.0,
         on_event: Callable[[StreamEvent], None] | None = None,
+        comeback: RetryPolicy = RETURN,
         **options: Unpack[StreamOptions],
     ) -> None:
         known = StreamOptions.__annotations__
         for name in options.keys() - known.keys():
             raise UsageError(f"a stream has no option {name!r}{nearest(name, known)}")
         self._queue = queue
-        self._auth = auth
-        self._dead_after = dead_channel_timeout
-        self._transport = transport
-        self._poll = poll
-        self._limiter = limiter
+        self._opener = Opener(
+            auth=auth,
+            dead_after=dead_channel_timeout,
+            transport=transport,
+            poll=poll,
+            limiter=limiter,
+            on_event=self._note,
+            options=options,
+        )
         self._stop_timeout = stop_timeout
         self._on_event = on_event or _ignore
-        self._options = options
+        self._comeback = comeback
         self._changing = asyncio.Lock()
+        self._request: Request | None = None
         self._source: Source | None = None
         self._task: asyncio.Task[None] | None = None
+        self._chooser: asyncio.Task[None] | None = None
+        self._refusals = 0
+        self._refusal: Exception | None = None
+        self._refused = asyncio.Event()
         self._error: Exception | None = None
-        self._messages = self._results = self._failures = 0
+        self._messages = self._results = self._failures = self._switches = 0
 
     @property
     def is_running(self) -> bool:
@@ -175,6 +157,11 @@ class Stream:
     def is_closed(self) -> bool:
         """Whether the stream is not running: not yet, or no longer."""
         return not self.is_running
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection just now, or polls are answered."""
+        return self._source is not None and self._source.is_open
 
     @property
     def is_polling(self) -> bool:
@@ -188,6 +175,7 @@ class Stream:
             "messages": self._messages,
             "results": self._results,
             "handler_failures": self._failures,
+            "switches": self._switches,
         }
 
     async def start(
@@ -207,17 +195,63 @@ class Stream:
             WebsocketClientError: the server was not reached.
             HTTPClientError: stream updates, where only they are wanted, failed.
             APIException: this is no request for a channel.
+            UsageError: the stream has no queue.
         """
+        queue = self._queue
+        if queue is None:
+            raise UsageError("results of a handler need a queue: Stream(queue)")
+
+        async def pump(source: Source) -> None:
+            while True:
+                message = await source.recv()
+                self._messages += 1
+                await self._deliver(message, handler, queue)
+
+        return await self._begin(request, pump, on_error_callback)
+
+    async def receive(
+        self,
+        request: Request,
+        take: Take,
+        on_error_callback: OnError | None = None,
+        *,
+        max_bytes: int = 2**20,
+    ) -> str:
+        """Like `start`, without handler and queue: messages go to `take` as they came.
+
+        Those that wait together come together, up to `max_bytes` (or one), and
+        never from before and after an event. What `take` raises ends the stream.
+
+        Raises:
+            As `start`.
+        """
+
+        async def pump(source: Source) -> None:
+            while True:
+                frames = await source.recv_many(max_bytes)
+                self._messages += len(frames)
+                await take(frames)
+
+        return await self._begin(request, pump, on_error_callback)
+
+    async def _begin(
+        self, request: Request, pump: _Pump, on_error: OnError | None
+    ) -> str:
         async with self._changing:
             if self.is_running:
                 raise StreamStateError("the stream is running already; stop it first")
             await self._ended()
-            source = await self._opened(request)
-            self._source, self._error = source, None
+            self._refusals = 0
+            self._source = await self._opener.open(request)
+            self._request, self._error = request, None
             run = uuid4().hex
             self._task = asyncio.create_task(
-                self._run(source, handler, on_error_callback), name=f"pi-stream {run}"
+                self._run(pump, on_error), name=f"pi-stream {run}"
             )
+            if self._opener.transport == "auto":
+                self._chooser = asyncio.create_task(
+                    self._choose(), name=f"pi-stream way {run}"
+                )
             return run
 
     async def update(self, request: Request, rollback: bool = True) -> None:
@@ -236,6 +270,7 @@ class Stream:
             except ChannelUpdateError as exc:
                 self._error = exc
                 raise
+            self._request = request
 
     async def stop(self) -> None:
         """Close the connection and handle what was received. Idempotent.
@@ -252,93 +287,46 @@ class Stream:
         if error is not None:
             raise error
 
-    # Opening
-
-    async def _opened(self, request: Request) -> Source:
-        if self._transport == "updates":
-            return await self._open_updates(request)
-        client = WebsocketClient(
-            request,
-            auth=self._auth,
-            reconnect=True,
-            dead_channel_timeout=self._dead_after,
-            on_event=self._on_event,
-            **self._options,
-        )
-        try:
-            return await client.open()
-        except WebsocketClientError as exc:
-            if self._transport == "channel" or _is_not_the_path(exc):
-                raise
-            return await self._fall_back(request, exc)
-
-    async def _fall_back(self, request: Request, error: WebsocketClientError) -> Source:
-        try:
-            source = await self._open_updates(request)
-        except PIWebAsyncException as exc:
-            error.add_note(f"stream updates instead of a channel failed, too: {exc}")
-            raise error from error.__cause__
-        url = request.absolute_url
-        logger.warning("%s is polled, as it opens no websocket: %s", shown(url), error)
-        try:
-            self._on_event(FellBack(url, clock.now(), error))
-        except BaseException:
-            await source.close()
-            raise
-        return source
-
-    async def _open_updates(self, request: Request) -> UpdatesClient:
-        options = self._options
-        http = HTTPClient(
-            self._auth,
-            options.get("extra_headers"),
-            verify=options.get("verify", True),
-            safe_chars=options.get("safe_chars"),
-            cert=options.get("cert"),
-            proxy=options.get("proxy"),
-            timeout=options.get("open_timeout", 10.0),
-            trust_env=options.get("trust_env", True),
-            limiter=self._limiter,
-        )
-        try:
-            return await UpdatesClient(
-                request,
-                http,
-                poll=self._poll,
-                dead_channel_timeout=self._dead_after,
-                backoff=options.get("backoff", BACKOFF),
-                on_event=self._on_event,
-            ).open()
-        except BaseException:
-            await http.close()
-            raise
-
     # Running
 
-    async def _run(
-        self, source: Source, handler: Handler, on_error: OnError | None
-    ) -> None:
+    async def _run(self, pump: _Pump, on_error: OnError | None) -> None:
         error: Exception
         try:
-            while True:
-                message = await source.recv()
-                self._messages += 1
-                await self._deliver(message, handler)
-        except ChannelClosedOK:
+            await self._take_all(pump)
             return
         except ChannelClosed as exc:
             cause = exc.__cause__
             error = cause if isinstance(cause, PIWebAsyncException) else exc
         except Exception as exc:
-            logger.exception("a stream has failed")
+            if not isinstance(exc, PichannelsError):
+                logger.exception("a stream has failed")
             error = exc
-        await source.close()
+        if self._chooser is not None:
+            self._chooser.cancel()
+        if self._source is not None:
+            await self._source.close()
         self._error = error
         if on_error is not None:
             _call_back(on_error, error)
 
-    async def _deliver(self, message: WebsocketMessage, handler: Handler) -> None:
-        async with aclosing(_results(handler, message)) as results:
+    async def _take_all(self, pump: _Pump) -> None:
+        """Take from the source, and from those that take its place."""
+        while True:
+            source = self._source
+            assert source is not None
+            try:
+                await pump(source)
+            except ChannelClosed as end:
+                if source is not self._source:
+                    continue
+                if isinstance(end, ChannelClosedOK):
+                    return
+                raise
+
+    async def _deliver(
+        self, message: WebsocketMessage, handler: Handler, queue: asyncio.Queue[Any]
+    ) -> None:
+        async with aclosing(results_of(handler, message)) as results:
             while True:
                 try:
                     result = await anext(results)
@@ -347,7 +335,7 @@ class Stream:
                 except Exception as exc:
                     self._tell_failure(exc, message)
                     return
-                await self._queue.put(result)
+                await queue.put(result)
                 self._results += 1
 
     def _tell_failure(self, error: Exception, message: WebsocketMessage) -> None:
@@ -357,16 +345,87 @@ class Stream:
 
     async def _ended(self) -> None:
         """Wait until the closed stream has handled what it received."""
+        chooser, self._chooser = self._chooser, None
+        if chooser is not None:
+            chooser.cancel()
+            await asyncio.wait([chooser])
         task = self._task
         # A handler that stops its own stream is waited for by nobody.
         if task is None or task is asyncio.current_task():
             return
-        done, _ = await asyncio.wait([task], timeout=self._stop_timeout)
+        try:
+            done, _ = await asyncio.wait([task], timeout=self._stop_timeout)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
         if not done:
             logger.warning("a stream was stopped with messages that are not handled")
             task.cancel()
             await asyncio.wait([task])
         self._task = None
+
+    # The way: a websocket, or polling where none opens
+
+    def _note(self, event: Opening) -> None:
+        if isinstance(event, Connected):
+            self._refusals = 0
+        elif isinstance(event, NotOpened) and not self.is_polling:
+            if not is_not_the_path(event.error):
+                self._refusals += 1
+                self._refusal = event.error
+            if self._refusals >= _FAILURES:
+                self._refused.set()
+        self._on_event(event)
+
+    async def _choose(self) -> None:
+        """Poll when websockets fail for a while; try one again now and then."""
+        delays = self._comeback.delays()
+        while True:
+            if self.is_polling:
+                await asyncio.sleep(next(delays))
+            else:
+                self._refused.clear()
+                await self._refused.wait()
+            request = self._request
+            assert request is not None
+            try:
+                await (self._come_back if self.is_polling else self._poll)(request)
+            except PIWebAsyncException as exc:
+                logger.info("%s goes on as it was: %s", shown(_url(request)), exc)
+            except Exception:
+                logger.exception("a stream cannot change its way")
+
+    async def _poll(self, request: Request) -> None:
+        self._refusals, error = 0, self._refusal
+        assert error is not None
+        await self._replace(await self._opener.fall_back(request, error), request)
+
+    async def _come_back(self, request: Request) -> None:
+        if await self._replace(await self._opener.channel(request), request):
+            logger.info("%s opens a websocket again", shown(_url(request)))
+            self._on_event(CameBack(_url(request), clock.now()))
+
+    async def _replace(self, new: Source, request: Request) -> bool:
+        """Let `new` take the place of the present source, unless that is outdated."""
+        unused = new
+        try:
+            await self._changing.acquire()
+        except BaseException:
+            await new.close()
+            raise
+        try:
+            old = self._source
+            if old is None or old.is_closed or request is not self._request:
+                return False
+            # What came until now is still on its way.
+            if isinstance(old, UpdatesClient) and not await old.poll_now():
+                return False
+            self._source, unused = new, old
+            self._switches += 1
+            return True
+        finally:
+            await unused.close()
+            self._changing.release()
 
 
 class StreamUpdates(Stream):
@@ -401,24 +460,8 @@ class StreamUpdates(Stream):
         )
 
 
-async def _results(
-    handler: Handler, message: WebsocketMessage
-) -> AsyncGenerator[Any, None]:
-    result = handler(message)
-    if inspect.isawaitable(result):
-        result = await result
-    if isinstance(result, AsyncIterator):
-        async for one in result:
-            yield one
-    elif isinstance(result, (list, Iterator)):
-        for one in result:
-            yield one
-    elif result is not None:
-        yield result
-
-
-def _is_not_the_path(error: WebsocketClientError) -> bool:
-    return isinstance(error, ChannelRefused) and error.status_code in _NOT_THE_PATH
+def _url(request: Request) -> str:
+    return request.absolute_url
 
 
 def _call_back(on_error: OnError, error: Exception) -> None:
