@@ -8,7 +8,7 @@ ticks since 1970-01-01 UTC, so that nothing is lost and PI's last instant
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any, Final
@@ -46,10 +46,44 @@ _pack_double = Struct("<d").pack
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The digits after the seconds, not those of an offset.
 _FRACTION = re.compile(r".{7,10}[^.,+-]*[.,]([0-9]+)")
-# The whole seconds met last, with the point that follows them: PI repeats them, and
-# a look-up is far cheaper than parsing. Emptied when full, so that it stays small.
-_SECONDS: dict[str, int] = {}
-_SECONDS_KEPT = 8192
+# Slices of a loop are made once. Where a whole second with its point, the hour, what
+# follows the hour, four digits, and all that is left stand in a text:
+_SECOND, _HOUR, _AFTER = slice(20), slice(14), slice(14, 20)
+_FOUR, _REST = slice(20, 24), slice(24, None)
+# Instants are added up of pieces of their text, as look-ups are far cheaper than
+# parsing. What PI repeats is kept: days, hours, whole seconds with their point.
+_KEPT = 8192
+_DAYS: dict[str, int] = {}
+_OF_DAY: Final = {f"{n:02d}:": n * 36_000_000_000 for n in range(24)}
+_OF_HOUR: Final = {
+    f"{n // 60:02d}:{n % 60:02d}.": n * TICKS_PER_SECOND for n in range(3600)
+}
+
+
+def _keep(pieces: dict[str, int], text: str, ticks: int) -> int:
+    """Remember a piece; all are forgotten when they are too many."""
+    if len(pieces) >= _KEPT:
+        pieces.clear()
+    pieces[text] = ticks
+    return ticks
+
+
+class _Hours(dict[str, int]):
+    """Ticks by such as `2024-05-01T06:`; the day has to be known."""
+
+    def __missing__(self, text: str) -> int:
+        return _keep(self, text, _DAYS[text[:11]] + _OF_DAY[text[11:]])
+
+
+class _Seconds(dict[str, int]):
+    """Ticks by such as `2024-05-01T06:00:00.`; the day has to be known."""
+
+    def __missing__(self, text: str) -> int:
+        return _keep(self, text, _HOURS[text[:14]] + _OF_HOUR[text[14:]])
+
+
+_HOURS = _Hours()
+_SECONDS = _Seconds()
 
 
 def _endings(digits: int, worth: int, before: str = "") -> dict[str, int]:
@@ -81,33 +115,59 @@ def parse_ticks(text: str) -> int:
         DecodeError: the text is no instant.
     """
     try:
-        return _SECONDS[text[:20]] + _HIGH[text[20:24]] + _LOW[text[24:]]
+        return _SECONDS[text[_SECOND]] + _HIGH[text[_FOUR]] + _LOW[text[_REST]]
     except KeyError:
         return _parse_new(text)
 
 
-def parse_all_ticks(texts: Iterable[str]) -> list[int]:
+def parse_all_ticks(texts: Sequence[str]) -> list[int]:
     """`parse_ticks` of each text; faster than so many calls.
 
     Raises:
         DecodeError: one of the texts is no instant.
     """
+    if texts and texts[0][:17] == texts[-1][:17]:
+        return _dense(texts)
+    return _sparse(texts)
+
+
+def _dense(texts: Sequence[str]) -> list[int]:
+    """Ticks of instants of which many share their second."""
     seconds, high, low = _SECONDS, _HIGH, _LOW
+    second, four, rest = _SECOND, _FOUR, _REST
     result: list[int] = []
     append = result.append
     for text in texts:
         try:
-            append(seconds[text[:20]] + high[text[20:24]] + low[text[24:]])
+            append(seconds[text[second]] + high[text[four]] + low[text[rest]])
+        except KeyError:
+            append(_parse_new(text))
+    return result
+
+
+def _sparse(texts: Sequence[str]) -> list[int]:
+    """Ticks of instants most of which have a second of their own."""
+    hours, of_hour, high, low = _HOURS, _OF_HOUR, _HIGH, _LOW
+    hour, after, four, rest = _HOUR, _AFTER, _FOUR, _REST
+    result: list[int] = []
+    append = result.append
+    for text in texts:
+        try:
+            whole = hours[text[hour]] + of_hour[text[after]]
+            append(whole + high[text[four]] + low[text[rest]])
         except KeyError:
             append(_parse_new(text))
     return result
 
 
 def _parse_new(text: str) -> int:
-    """Ticks of a text that is unusual, or whose second has not been met lately."""
-    second, fraction = _SECONDS.get(text[:19] + "."), _SHORT.get(text[19:])
-    if second is not None and fraction is not None:
-        return second + fraction
+    """Ticks of a text that is unusual, or whose day has not been met lately."""
+    fraction = _SHORT.get(text[19:])
+    if fraction is not None and text[:11] in _DAYS:
+        try:
+            return _SECONDS[text[:19] + "."] + fraction
+        except KeyError:
+            pass  # The text is no instant, which the next lines tell better.
     try:
         return _parse_any(text)
     except (ValueError, OverflowError) as exc:
@@ -121,10 +181,9 @@ def _parse_any(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     whole = ticks_from_datetime(moment.replace(microsecond=0))
-    if text[-1:] == "Z" and text[16:17] == ":":
-        if len(_SECONDS) >= _SECONDS_KEPT:
-            _SECONDS.clear()
-        _SECONDS[text[:19] + "."] = whole
+    of_day, of_hour = _OF_DAY.get(text[11:14]), _OF_HOUR.get(text[14:19] + ".")
+    if text[-1:] == "Z" and of_day is not None and of_hour is not None:
+        _keep(_DAYS, text[:11], whole - of_day - of_hour)
     digits = _FRACTION.match(text)
     return whole + int(f"{digits[1]:0<7.7}") if digits else whole
 
@@ -264,6 +323,10 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
         return msgspec.structs.replace(self, **changes)
 
 
+def _whose(tag: Tag) -> tuple[str, str]:
+    return tag.server, tag.key or tag.path or tag.name
+
+
 def _checksum(value: Any) -> int:
     """Tells values of the same tag and instant apart, the same in each process."""
     kind = type(value)
@@ -280,7 +343,7 @@ def number_identical(samples: list[Sample]) -> list[Sample]:
 
     Returns the list itself where all differ, which is the usual case.
     """
-    if len({(s.tag, s.ticks) for s in samples}) == len(samples):
+    if len({(_whose(s.tag), s.ticks) for s in samples}) == len(samples):
         return samples
     seen: dict[str, int] = {}
     result = []

@@ -7,7 +7,7 @@ single event instead of the whole document.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -31,6 +31,7 @@ __all__ = [
     "ChannelMessage",
     "Samples",
     "TagLookup",
+    "channel_samples",
     "manifest",
     "parse_array",
     "parse_channel",
@@ -43,16 +44,13 @@ TagLookup: TypeAlias = Mapping[str, Tag] | Callable[[StreamEvents], Tag | None]
 """Tags by WebID and by path, or a function of the stream."""
 
 
-class ChannelMessage:
+class ChannelMessage(msgspec.Struct, eq=False):
     """The streams of one message, with their timestamps parsed at most once."""
 
-    __slots__ = ("_ticks", "is_listed", "streams")
-
-    def __init__(self, streams: list[StreamEvents], is_listed: bool = False) -> None:
-        self.streams = streams
-        # Whether it is known that every stream has a list of events.
-        self.is_listed = is_listed
-        self._ticks: list[int | None] | None = None
+    streams: list[StreamEvents]
+    is_listed: bool = False
+    """Whether it is known that every stream has a list of events."""
+    _ticks: list[int | None] | None = None
 
     @property
     def count(self) -> int:
@@ -67,9 +65,10 @@ class ChannelMessage:
     @property
     def ticks(self) -> list[int | None]:
         """Ticks of every event, stream by stream; None where there is no time."""
-        if self._ticks is None:
-            self._ticks = _all_ticks(self.streams)
-        return self._ticks
+        found = self._ticks
+        if found is None:
+            found = self._ticks = _all_ticks(self.streams)
+        return found
 
 
 class BadEvent(msgspec.Struct, frozen=True):
@@ -106,6 +105,9 @@ class _State(msgspec.Struct, gc=False, rename="pascal"):
         return DigitalState(self.name, self.value, self.is_system)
 
 
+# A call of a named tuple's class costs three times as much.
+_tuple = tuple.__new__
+_NOTHING: Sequence[TimedValue] = ()
 _REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode_document = msgspec.json.Decoder(_Document, strict=False).decode
 _decode_documents = msgspec.json.Decoder(list[_Document], strict=False).decode
@@ -120,10 +122,13 @@ def parse_channel(raw: bytes) -> ChannelMessage:
     Raises:
         DecodeError: the bytes are no such message.
     """
-    streams = _streams(raw)
-    if streams is None:
+    try:
+        streams = _decode_document(raw).items
+    except _REFUSED:
         return ChannelMessage(lenient.channel_streams(raw))
-    return ChannelMessage(streams, True)
+    if _are_listed(streams):
+        return ChannelMessage(streams, True)
+    return ChannelMessage(lenient.channel_streams(raw))
 
 
 def parse_array(raw: bytes, count: int | None = None) -> ChannelMessage | None:
@@ -200,6 +205,45 @@ def _lone_stream(raw: bytes) -> StreamEvents | None:
     return stream
 
 
+def channel_samples(raw: bytes, tag_of: TagLookup | None = None) -> Samples:
+    """`to_samples` of `parse_channel`: a third faster where an event comes alone.
+
+    Raises:
+        DecodeError: the bytes are no message of a PI channel.
+    """
+    try:
+        streams = _decode_document(raw).items
+    except _REFUSED:
+        return to_samples(parse_channel(raw), tag_of)
+    if len(streams) == 1 and type(tag_of) is dict:
+        stream = streams[0]
+        tag = tag_of.get(stream.web_id)
+        items = stream.items
+        if tag and tag.name and items and len(items) == 1:
+            event = items[0]
+            value = event.value
+            try:
+                at = parse_ticks(event.timestamp)
+            except DecodeError:
+                return to_samples(parse_channel(raw), tag_of)
+            if type(value) is not dict and not event.errors:
+                units = event.units_abbreviation or stream.units_abbreviation
+                sample = Sample(
+                    tag,
+                    at,
+                    value,
+                    event.good,
+                    event.questionable,
+                    event.substituted,
+                    event.annotated,
+                    units or tag.units,
+                )
+                return _tuple(Samples, ([sample], []))
+    if _are_listed(streams):
+        return to_samples(ChannelMessage(streams, True), tag_of)
+    return to_samples(parse_channel(raw), tag_of)
+
+
 def to_samples(message: ChannelMessage, tag_of: TagLookup | None = None) -> Samples:
     """The events of `message` as samples, in the order they came.
 
@@ -210,47 +254,62 @@ def to_samples(message: ChannelMessage, tag_of: TagLookup | None = None) -> Samp
     samples: list[Sample] = []
     failures: list[BadEvent] = []
     # Most streams are known by their WebID; only the others cost a call.
-    known = tag_of.get if isinstance(tag_of, dict) else _unknown
-    ticks = message.ticks
+    known = tag_of.get if type(tag_of) is dict else _unknown
+    ticks = message._ticks or message.ticks
     end = 0
     for stream in message.streams:
         tag = known(stream.web_id) or _find(tag_of, stream)
         units = stream.units_abbreviation or tag.units
-        items = stream.items or ()
+        items = stream.items or _NOTHING
         start, end = end, end + len(items)
         # Every value that the plant sends goes through here: no calls, and what is
         # unusual is left to another function.
-        if len(items) == 1:
-            (event,) = items
+        if end - start == 1:
+            event = items[0]
             at = ticks[start]
             value = event.value
             if at is None or type(value) is dict or event.errors or not tag.name:
                 samples += _one_by_one(items, ticks, start, tag, units, failures)
                 continue
-            flags = event.questionable, event.substituted, event.annotated
-            own = event.units_abbreviation or units
-            samples.append(Sample(tag, at, value, event.good, *flags, own))
-            continue
-        plain = [
-            Sample(
-                tag,
-                at,
-                event.value,
-                event.good,
-                event.questionable,
-                event.substituted,
-                event.annotated,
-                event.units_abbreviation or units,
+            samples.append(
+                Sample(
+                    tag,
+                    at,
+                    value,
+                    event.good,
+                    event.questionable,
+                    event.substituted,
+                    event.annotated,
+                    event.units_abbreviation or units,
+                )
             )
-            for at, event in zip(ticks[start:end], items, strict=True)
-            if at is not None and type(event.value) is not dict and not event.errors
-        ]
+            continue
+        own = ticks[start:end]
+        plain = _plain(items, own, tag, units)
         if len(plain) < len(items) or not tag.name:
             plain = _one_by_one(items, ticks, start, tag, units, failures)
-        if len(set(ticks[start:end])) < len(items):
-            plain = number_identical(plain)
-        samples += plain
-    return Samples(samples, failures)
+        samples += number_identical(plain) if len(set(own)) < len(own) else plain
+    return _tuple(Samples, (samples, failures))
+
+
+def _plain(
+    items: Iterable[TimedValue], ticks: list[int | None], tag: Tag, units: str
+) -> list[Sample]:
+    """The samples of those events in which nothing is unusual."""
+    return [
+        Sample(
+            tag,
+            at,
+            event.value,
+            event.good,
+            event.questionable,
+            event.substituted,
+            event.annotated,
+            event.units_abbreviation or units,
+        )
+        for at, event in zip(ticks, items, strict=True)
+        if at is not None and type(event.value) is not dict and not event.errors
+    ]
 
 
 def _one_by_one(
@@ -264,11 +323,13 @@ def _one_by_one(
     """The samples of a stream in which something is unusual."""
     samples = []
     for index, event in enumerate(items, start):
-        try:
-            at, value, good = _unusual(event, ticks[index], tag)
-        except DecodeError as exc:
-            failures.append(BadEvent(index, tag, event, exc))
-            continue
+        at, value, good = ticks[index], event.value, event.good
+        if at is None or type(value) is dict or event.errors or not tag.name:
+            try:
+                at, value, good = _unusual(event, at, tag)
+            except DecodeError as exc:
+                failures.append(BadEvent(index, tag, event, exc))
+                continue
         flags = event.questionable, event.substituted, event.annotated
         own = event.units_abbreviation or units
         samples.append(Sample(tag, at, value, good, *flags, own))
@@ -346,6 +407,9 @@ def _object_value(found: dict[str, Any]) -> Any:
 
 
 def _state(found: dict[str, Any]) -> DigitalState:
+    name, code, is_system = found["Name"], found["Value"], found.get("IsSystem", False)
+    if type(name) is str and type(code) is int and type(is_system) is bool:
+        return DigitalState(name, code, is_system)
     try:
         return msgspec.convert(found, _State, strict=False).state()
     except msgspec.ValidationError as exc:
@@ -373,11 +437,14 @@ def _own_tag(stream: StreamEvents) -> Tag:
 
 
 def _all_ticks(streams: list[StreamEvents]) -> list[int | None]:
-    texts = [e.timestamp for stream in streams for e in stream.items or ()]
     try:
-        return [*parse_all_ticks(texts)]
+        # Small messages are frequent, and a list for one instant is no gain.
+        if len(streams) == 1 and len(items := streams[0].items or _NOTHING) == 1:
+            return [parse_ticks(items[0].timestamp)]
+        texts = [e.timestamp for stream in streams for e in stream.items or ()]
+        return parse_all_ticks(texts)  # type: ignore[return-value]  # not added to
     except DecodeError:
-        return [_ticks_or_none(text) for text in texts]
+        return [_ticks_or_none(e.timestamp) for s in streams for e in s.items or ()]
 
 
 def _ticks_or_none(text: str) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import calendar
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, time, timedelta, timezone
 from fractions import Fraction
 
 import pytest
@@ -63,6 +63,16 @@ def test_the_second_reading_gives_the_same_as_the_first(
     text = f"{written(moment)}.{digits}Z"
     values._SECONDS.clear()
     assert parse_ticks(text) == parse_ticks(text)
+
+
+@given(DATES, st.lists(st.tuples(st.times(), st.text("0123456789", max_size=8))))
+def test_all_instants_of_a_day_that_was_met_are_exact(
+    day: datetime, found: list[tuple[time, str]]
+) -> None:
+    values._SECONDS.clear()
+    moments = [(datetime.combine(day, at, UTC), digits) for at, digits in found]
+    texts = [f"{written(m)}{'.' if n else ''}{n}Z" for m, n in moments]
+    assert [*map(parse_ticks, texts)] == [oracle(m, n[:7]) for m, n in moments]
 
 
 @given(st.lists(st.tuples(DATES, st.text("0123456789", max_size=9)), max_size=5))
@@ -155,9 +165,9 @@ def test_any_text_is_an_instant_or_a_decode_error(text: str) -> None:
 
 
 def test_the_cache_of_seconds_stays_bounded() -> None:
-    for second in range(values._SECONDS_KEPT + 10):
+    for second in range(values._KEPT + 10):
         parse_ticks(format_ticks(second * TICKS_PER_SECOND))
-    assert len(values._SECONDS) <= values._SECONDS_KEPT
+    assert len(values._SECONDS) <= values._KEPT
 
 
 def test_a_datetime_without_time_zone_is_refused() -> None:
@@ -273,6 +283,11 @@ def test_identical_events_of_one_message_get_ids_of_their_own(
     numbered = number_identical(samples)
     assert len({s.event_id for s in numbered}) == len(samples)
     assert [s.with_(nth=0, id="") for s in numbered] == samples
+
+
+def test_tags_of_one_key_are_numbered_together() -> None:
+    samples = [Sample(Tag(name, key="7"), 1, 2.0) for name in ("old", "new")]
+    assert [s.nth for s in number_identical(samples)] == [0, 1]
 
 
 def test_numbering_leaves_a_message_alone_whose_events_differ() -> None:

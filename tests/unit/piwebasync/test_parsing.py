@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 from pichannels.errors import DecodeError
 from pichannels.manifest import ManifestEntry
 from pichannels.piwebasync.parsing import (
+    channel_samples,
     manifest,
     parse_channel,
     parse_stream,
@@ -234,6 +235,36 @@ def test_an_error_report_is_never_an_empty_answer(name: str) -> None:
             parse(fixture(name))
 
 
+@pytest.mark.parametrize(
+    "events",
+    [
+        [event()],
+        [event(None)],
+        [event({"Name": "Shutdown", "Value": 254, "IsSystem": True}, Good=False)],
+        [event(None, Errors=["gone"])],
+        [event(2, "99Z")],
+        [event(1), event(1), event(2, "00.5Z", UnitsAbbreviation="m")],
+        [],
+    ],
+)
+@pytest.mark.parametrize("tags", [{"W1": Tag("T", units="s")}, {"W1": Tag("")}, {}])
+def test_samples_in_one_go_are_those_of_both_steps(
+    events: list[Any], tags: dict[str, Tag]
+) -> None:
+    raw = message(*events)
+    both = to_samples(parse_channel(raw), tags)
+    one = channel_samples(raw, tags)
+    assert one.samples == both.samples
+    assert [str(bad) for bad in one.failures] == [str(bad) for bad in both.failures]
+
+
+def test_a_system_state_costs_the_other_values_of_its_stream_nothing() -> None:
+    bad = {"Name": "Bad Input", "Value": 255, "IsSystem": True}
+    found = samples(message(event(1.5), event(bad, "01Z", Good=False), event(2, "02Z")))
+    assert [s.value for s in found] == [1.5, DigitalState("Bad Input", 255, True), 2]
+    assert [s.good for s in found] == [True, False, True]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_no_document_of_pi_breaks_the_parser(name: str) -> None:
     survives((FIXTURES / name).read_bytes())
@@ -273,5 +304,7 @@ def survives(raw: bytes) -> None:
         except DecodeError:
             continue
         found = to_samples(parsed)
+        if parse is parse_channel:
+            assert repr(channel_samples(raw)) == repr(found)
         assert len(found.samples) + len(found.failures) == parsed.count
         assert sum(entry.count for entry in manifest(parsed)) <= parsed.count
