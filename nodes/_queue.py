@@ -20,7 +20,7 @@ __all__ = ["Item", "QueueingSink", "StopRequested", "is_raw"]
 
 logger: Final = logging.getLogger("pichannels.nodes")
 
-_UNFIT = (TypeError, ValueError, OverflowError)
+_UNFIT = (TypeError, ValueError, OverflowError, CodecError)
 
 
 class StopRequested(Exception):
@@ -28,13 +28,26 @@ class StopRequested(Exception):
 
 
 class Item:
-    """What one message leaves in the queue; the message itself goes on."""
+    """What one message leaves in the queue; the message itself goes on.
 
-    __slots__ = ("ack", "content_type", "count", "data", "is_batch", "is_done", "uuid")
+    `size` is what it takes of the room in the queue.
+    """
 
-    def __init__(self, msg: Message, data: bytes) -> None:
+    __slots__ = (
+        "ack",
+        "content_type",
+        "count",
+        "data",
+        "is_batch",
+        "is_done",
+        "size",
+        "uuid",
+    )
+
+    def __init__(self, msg: Message, data: Any, size: int | None = None) -> None:
         payload = msg.payload
         self.data = data
+        self.size = len(data) if size is None else size
         self.is_batch = is_batch(payload)
         self.count = len(payload) if self.is_batch else 1
         self.content_type = msg.content_type if is_raw(msg) else "application/json"
@@ -81,9 +94,17 @@ class QueueingSink(BaseNode):
         self.failed = 0
         self.errors = 0
 
-    def encode(self, msg: Message) -> bytes:
+    def encode(self, msg: Message) -> Any:
         """What is written for a message; implemented by each sink."""
         raise NotImplementedError
+
+    def item(self, msg: Message) -> Item:
+        """What a message leaves in the queue."""
+        return Item(msg, self.encode(msg))
+
+    async def linger(self) -> None:
+        """Called before a group is taken, to wait for more of it."""
+        return
 
     async def deliver(self, group: Sequence[Item]) -> None:
         """Write a group; implemented by each sink.
@@ -128,7 +149,7 @@ class QueueingSink(BaseNode):
         if self._stopping.is_set():
             raise ChannelStopped(self.channel.name if self.channel else self.name)
         try:
-            item = Item(msg, self.encode(msg))
+            item = self.item(msg)
         except _UNFIT as exc:
             return self._publish_fit(msg, exc)
         if self._waiting or not self._has_room(item):
@@ -136,12 +157,12 @@ class QueueingSink(BaseNode):
         return Pending(msg, self._put(item))
 
     def _has_room(self, item: Item) -> bool:
-        return not self._bytes or self._bytes + len(item.data) <= self._limit
+        return not self._bytes or self._bytes + item.size <= self._limit
 
     def _put(self, item: Item) -> asyncio.Future[None]:
         item.ack = asyncio.get_running_loop().create_future()
         self._queue.append(item)
-        self._bytes += len(item.data)
+        self._bytes += item.size
         if self._writer is None:
             name = f"{self.fullpath()}: writer"
             self._writer = asyncio.create_task(self._write_all(), name=name)
@@ -174,18 +195,19 @@ class QueueingSink(BaseNode):
         kept = [s for s, data in zip(msg.payload, results, strict=True) if data]
         error = set_aside(msg, causes, kept)
         if kept:
-            pending = await self._put_later(msg, Item(msg, self.encode(msg)))
+            pending = await self._put_later(msg, self.item(msg))
             if msg.delivery is not None:
                 msg.delivery.wait_for(pending.ack, self)
         raise error
 
-    def _encode_one(self, sample: Sample) -> bytes:
+    def _encode_one(self, sample: Sample) -> Any:
         return self.encode(Message(payload=[sample]))
 
     async def _write_all(self) -> None:
         """Write group after group until nothing waits."""
         try:
             while self._queue:
+                await self.linger()
                 group = self.take()
                 try:
                     await self.deliver(group)
@@ -225,7 +247,7 @@ class QueueingSink(BaseNode):
         leaving = [item for item in group if not item.is_done]
         for item in leaving:
             item.is_done = True
-            self._bytes -= len(item.data)
+            self._bytes -= item.size
         self._freed.set()
         return leaving
 

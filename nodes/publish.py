@@ -1,4 +1,4 @@
-"""Where messages go: files, web servers, the console, any function."""
+"""Where messages go: files, web servers, databases, the console, any function."""
 
 from __future__ import annotations
 
@@ -15,12 +15,24 @@ from nodes._file import File
 from nodes._http import HTTP, RequestRefused
 from nodes._lines import readable
 from nodes._options import at_least, function, is_async, name_of, one_of
+from nodes._postgres import PostgreSQL
+from nodes._sql import RowRefused
+from nodes._sqlite import SQLite
 from pichannels.errors import UsageError
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.values import Sample, format_ticks
 
-__all__ = ["HTTP", "Call", "Console", "File", "RequestRefused"]
+__all__ = [
+    "HTTP",
+    "Call",
+    "Console",
+    "File",
+    "PostgreSQL",
+    "RequestRefused",
+    "RowRefused",
+    "SQLite",
+]
 
 logger: Final = logging.getLogger("pichannels.nodes")
 

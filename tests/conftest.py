@@ -1,4 +1,4 @@
-"""What every test gets: a failure when code blocks the event loop."""
+"""What tests get: a failure when code blocks the event loop, and servers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,33 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from tests.servers.postgres import PostgresServer, why_missing
+
 
 @pytest.fixture(autouse=True)
 def loop_is_never_blocked() -> Iterator[BlockBuster]:
     """Fail a test in which our code blocks inside a coroutine."""
     with blockbuster_ctx(["pichannels", "nodes", "msgstore"]) as blockbuster:
+        # asyncpg looks for the user's files with passwords and certificates, once for
+        # each connection.
+        for function in blockbuster.functions.values():
+            function.can_block_in(
+                "asyncpg/connect_utils.py", {"_parse_connect_dsn_and_args"}
+            )
         yield blockbuster
+
+
+@pytest.fixture(scope="session")
+def postgres_of_session() -> Iterator[PostgresServer]:
+    if reason := why_missing():
+        pytest.skip(reason)
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres(postgres_of_session: PostgresServer) -> PostgresServer:
+    """A PostgreSQL server that runs; a test may kill and start it."""
+    postgres_of_session.start()
+    return postgres_of_session

@@ -100,6 +100,7 @@ def test_only_what_is_required_is_imported() -> None:
     foreign = {name: roots(name) - allowed for name in MODULES}
     foreign["pichannels.pytest_plugin"] -= {"pytest"}
     foreign["pichannels.adapters.pint_units"] -= {"pint"}
+    foreign["pichannels.adapters.postgres"] -= {"asyncpg"}
     assert {name: found for name, found in foreign.items() if found} == {}
 
 

@@ -40,6 +40,7 @@ from pichannels.message import Message, isolate
 from pichannels.node import BaseNode
 from pichannels.retry import RetryPolicy
 from pichannels.values import DigitalState, Sample, Tag
+from tests.servers.postgres import PostgresServer
 
 DOCUMENT = b"""{"Items": [{"WebId": "", "Name": "TI1", "Items": [
     {"Timestamp": "2024-05-01T12:00:00Z", "Value": 1.5, "Good": true}]}]}"""
@@ -52,6 +53,7 @@ class Place(NamedTuple):
 
     folder: Path
     url: str
+    database: str = "postgresql://host/plant"
 
 
 def raw() -> Message:
@@ -112,6 +114,12 @@ CASES = {
         lambda place, **options: publish.File(place.folder / "v.jsonl", **options)
     ),
     "publish.HTTP": Case(lambda place, **options: publish.HTTP(place.url, **options)),
+    "publish.SQLite": Case(
+        lambda place, **options: publish.SQLite(place.folder / "v.db", **options)
+    ),
+    "publish.PostgreSQL": Case(
+        lambda place, **options: publish.PostgreSQL(place.database, **options)
+    ),
     "publish.Console": Case(
         lambda place, **options: publish.Console(io.StringIO(), **options)
     ),
@@ -129,7 +137,16 @@ each_node = pytest.mark.parametrize("name", CASES)
 
 
 @pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
+def database(request: pytest.FixtureRequest) -> str:
+    """Where the server is, for the node that needs it."""
+    if request.node.callspec.params["name"] != "publish.PostgreSQL":
+        return ""
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.url()
+
+
+@pytest.fixture
+async def place(tmp_path: Path, database: str) -> AsyncIterator[Place]:
     async def take(request: web.Request) -> web.Response:
         await request.read()
         return web.Response(status=204)
@@ -137,7 +154,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
     application = web.Application()
     application.router.add_post("/in", take)
     async with TestServer(application) as server:
-        yield Place(tmp_path, str(server.make_url("/in")))
+        yield Place(tmp_path, str(server.make_url("/in")), database)
 
 
 async def run(node: BaseNode, msg: Message) -> Outcome:
