@@ -22,6 +22,7 @@ Columns: TypeAlias = dict[str, list[Any]]
 """The values of each selected field."""
 
 _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_passed_over: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _READABLE: Final = re.compile(r"json|^text/|^$")
 _CHALLENGE: Final = "www-authenticate"
 
@@ -177,6 +178,9 @@ class HTTPResponse(APIResponse):
     @property
     def web_exception(self) -> Object:
         """What broke the answer off after PI had begun it with a 200, or `{}`."""
+        # A large answer is not read a second time for what is hardly ever there.
+        if b'"WebException"' not in self.raw_response:
+            return {}
         body = self.data if isinstance(self.data, dict) else {}
         found = body.get("WebException")
         return found if isinstance(found, dict) else {}
@@ -185,12 +189,22 @@ class HTTPResponse(APIResponse):
     def _is_unreadable(self) -> bool:
         """A body that should be JSON and is not (a proxy's page, a cut answer)."""
         media = self.headers.get("Content-Type", "")
-        blank = not self.raw_response.strip()
-        return not (blank or self.is_json) and bool(_READABLE.search(media))
+        if not self.raw_response.strip() or not _READABLE.search(media):
+            return False
+        return not (_is_valid(self.raw_response) or self.is_json)
 
 
 class WebsocketMessage(APIResponse):
     """One message of a PI channel; `url` is the channel's."""
+
+
+def _is_valid(raw: bytes) -> bool:
+    """Whether it is JSON, which is told without reading what it says."""
+    try:
+        _passed_over(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return raw[:9].strip() != b"null"
 
 
 def _selected(document: dict[str, Any], keys: list[str]) -> list[Any]:

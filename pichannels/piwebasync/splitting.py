@@ -16,7 +16,7 @@ from pichannels.errors import DecodeError
 from pichannels.piwebasync.exceptions import APIException
 from pichannels.piwebasync.parsing import ChannelMessage
 from pichannels.piwebasync.requests import APIRequest, encoded
-from pichannels.piwebasync.timed_values import StreamEvents, TimedValue
+from pichannels.piwebasync.timed_values import StreamEvents
 
 __all__ = ["ITEM_LIMIT", "URL_LIMIT", "ListPager", "Part", "RecordedPager", "split"]
 
@@ -105,8 +105,9 @@ class RecordedPager:
     """The archived events of several streams, page by page.
 
     PI gives no links here: a stream whose page is full goes on at the timestamp of
-    its last event. Events at the seam come again and are left out once; a page
-    that holds one timestamp only is asked for again with a larger `max_count`.
+    its last event. The events at that timestamp are taken from the page that begins
+    with them, so that all events of one timestamp come together; a page that holds
+    one timestamp only is asked for again with a larger `max_count`.
 
     Args:
         build: makes the request of `(web_ids, start_time, max_count)`; boundary
@@ -128,7 +129,6 @@ class RecordedPager:
     ) -> None:
         self._build = build
         self._limit = item_limit
-        self._seams: dict[str, list[TimedValue]] = {}
         each = max(1, min(max_count, item_limit // max(1, len(web_ids))))
         self._steps = deque([_Step(list(web_ids), start, each)] if web_ids else ())
         self.failures: dict[str, str] = {}
@@ -142,8 +142,15 @@ class RecordedPager:
         step = self._steps[0]
         return self._build(step.web_ids, step.start, step.max_count)
 
+    @property
+    def asked(self) -> list[str]:
+        """The WebIDs of `request`."""
+        return list(self._steps[0].web_ids) if self._steps else []
+
     def feed(self, answer: ChannelMessage) -> ChannelMessage:
-        """Take the answer to `request`; returns the events that are new.
+        """Take the answer to `request`; returns the events that are complete.
+
+        They are under the WebIDs that were asked for, whatever PI calls them.
 
         Raises:
             DecodeError: the answer is not of the streams that were asked for.
@@ -155,18 +162,26 @@ class RecordedPager:
             if reason := stream.failure:
                 self.failures[web_id] = reason
             else:
+                stream.web_id = web_id
                 new.append(self._take(web_id, stream, step))
         return ChannelMessage(new)
 
-    def refused(self) -> None:
-        """The server finds the answer too large: ask for half of it.
+    def refused(self, allowed: int | None = None) -> None:
+        """The server finds the answer too large: ask for less, at first for half.
+
+        `allowed` are the events that it gives in one answer, where it says so.
 
         Raises:
             APIException: it was one event of one stream already.
         """
         step = self._steps.popleft()
+        wanted = step.max_count * len(step.web_ids)
         half = len(step.web_ids) // 2
-        if half:
+        if allowed is not None and 0 < allowed < wanted:
+            self._limit = min(self._limit, allowed)
+            fewer = max(1, self._limit // len(step.web_ids))
+            self._steps.appendleft(_Step(step.web_ids, step.start, fewer))
+        elif half:
             for part in (step.web_ids[half:], step.web_ids[:half]):
                 self._steps.appendleft(_Step(part, step.start, step.max_count))
         elif step.max_count > 1:
@@ -175,23 +190,31 @@ class RecordedPager:
         else:
             raise APIException(f"the server gives no single event of {step.web_ids[0]}")
 
+    def unknown(self, reason: str) -> None:
+        """The server refuses the request for one of its streams: find which."""
+        step = self._steps.popleft()
+        half = len(step.web_ids) // 2
+        if not half:
+            self.failures[step.web_ids[0]] = reason
+            return
+        for part in (step.web_ids[half:], step.web_ids[:half]):
+            self._steps.appendleft(_Step(part, step.start, step.max_count))
+
     def _take(self, web_id: str, stream: StreamEvents, step: _Step) -> StreamEvents:
         events = stream.events
-        if len(events) >= step.max_count:
-            self._go_on(web_id, events, step.max_count)
-        seam = list(self._seams.pop(web_id, ()))
-        self._keep_seam(web_id, events, full=len(events) >= step.max_count)
-        stream.items = [event for event in events if not _take_out(event, seam)]
+        if len(events) < step.max_count:
+            return stream
+        last = events[-1].timestamp
+        end = len(events)
+        while end and events[end - 1].timestamp == last:
+            end -= 1
+        self._go_on(web_id, last, step.max_count, is_one=end == 0)
+        stream.items = events[:end]
         return stream
 
-    def _keep_seam(self, web_id: str, events: list[TimedValue], *, full: bool) -> None:
-        if full:
-            last = events[-1].timestamp
-            self._seams[web_id] = [e for e in events if e.timestamp == last]
-
-    def _go_on(self, web_id: str, events: list[TimedValue], max_count: int) -> None:
-        last = events[-1].timestamp
-        if events[0].timestamp == last:
+    def _go_on(self, web_id: str, last: str, max_count: int, *, is_one: bool) -> None:
+        """Ask for what begins at `last`; for more of it, if it was all there was."""
+        if is_one:
             if max_count >= self._limit:
                 raise APIException(
                     f"{web_id} has more than {max_count} events at {last}, and the"
@@ -199,14 +222,6 @@ class RecordedPager:
                 )
             max_count = min(2 * max_count, self._limit)
         self._steps.append(_Step([web_id], last, max_count))
-
-
-def _take_out(event: TimedValue, seam: list[TimedValue]) -> bool:
-    """Whether the event is one of the seam; each of those counts once."""
-    if event in seam:
-        seam.remove(event)
-        return True
-    return False
 
 
 def _matched(

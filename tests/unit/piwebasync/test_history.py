@@ -1,0 +1,206 @@
+"""History comes whole, each event once, however many there are and of how many."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from pichannels import clock
+from pichannels.piwebasync import Controller, HTTPClient
+from pichannels.piwebasync.exceptions import APIException, HTTPClientError
+from pichannels.piwebasync.failover import FailoverClient
+from pichannels.piwebasync.history import recorded
+from pichannels.piwebasync.server import PIServer
+from pichannels.simulator import Member, Plant, Simulator
+from pichannels.values import DigitalState, Sample, Tag
+
+HOUR = 36_000_000_000
+TEMP, PUMP = "UNIT1.BOILER.TEMP", "UNIT1.PUMP1.STATUS"
+
+
+class Place(NamedTuple):
+    sim: Simulator
+    client: HTTPClient
+    pi: Controller
+    start: int
+    end: int
+
+    def web_id(self, name: str = TEMP) -> str:
+        return self.sim.plant.tag(name).web_id
+
+    def truth(self, name: str) -> list[tuple[str, int]]:
+        events = self.sim.truth(name, self.start, self.end)
+        return [(name, event.ticks) for event in events]
+
+    def asked(self) -> int:
+        return self.sim.faults.counts["slow"]
+
+
+@asynccontextmanager
+async def a_place(
+    tags: int = 20, hours: float = 2, activity: float = 1.0, **options: Any
+) -> AsyncIterator[Place]:
+    end = clock.now() - HOUR
+    async with Simulator(
+        Plant(tags=tags, activity=activity), poll=60, **options
+    ) as sim:
+        sim.faults.slow(0.0)  # Counts the requests.
+        async with HTTPClient() as client:
+            start = end - round(hours * HOUR)
+            yield Place(sim, client, Controller.from_url(sim.url), start, end)
+
+
+def named(samples: Sequence[Sample]) -> list[tuple[str, int]]:
+    return [(sample.tag.name, sample.ticks) for sample in samples]
+
+
+async def test_a_long_range_comes_whole_and_in_order() -> None:
+    async with a_place() as place:
+        found = recorded(
+            place.client, place.pi, place.web_id(), place.start, place.end, page=100
+        )
+        samples = [sample async for sample in found]
+        assert named(samples) == place.truth(TEMP)
+    assert found.count == len(samples) > 100
+    assert place.asked() >= len(samples) // 100
+
+
+async def test_many_streams_come_whole_over_urls_of_a_length() -> None:
+    async with a_place(hours=0.5) as place:
+        names = [tag.name for tag in place.sim.tags]
+        web_ids = [place.web_id(name) for name in names]
+        found = recorded(
+            place.client,
+            place.pi,
+            web_ids,
+            place.start,
+            place.end,
+            page=50,
+            url_limit=600,
+        )
+        samples = [sample async for sample in found]
+        truth = [event for name in names for event in place.truth(name)]
+    assert Counter(named(samples)) == Counter(truth)
+    assert found.failures == {}
+
+
+async def test_more_events_of_one_instant_than_a_page_holds_all_come() -> None:
+    async with a_place(activity=0) as place:
+        for value in range(25):
+            place.sim.push(TEMP, float(value % 2), place.start + HOUR)
+        found = recorded(
+            place.client, place.pi, place.web_id(), place.start, place.end, page=4
+        )
+        samples = [sample async for sample in found]
+    assert [sample.value for sample in samples] == [n % 2 for n in range(25)]
+    assert len({sample.event_id for sample in samples}) == 25
+
+
+async def test_an_instant_that_no_answer_holds_is_told() -> None:
+    async with a_place(activity=0, max_items=10) as place:
+        for _ in range(25):
+            place.sim.push(TEMP, 1.0, place.start + HOUR)
+        found = recorded(
+            place.client,
+            place.pi,
+            place.web_id(),
+            place.start,
+            place.end,
+            item_limit=10,
+        )
+        with pytest.raises(APIException, match="more than 10 events at"):
+            [sample async for sample in found]
+
+
+@pytest.mark.parametrize("most", [60, 500])
+async def test_a_server_that_gives_less_is_asked_for_less(most: int) -> None:
+    async with a_place(max_items=most) as place:
+        names = [TEMP, "UNIT1.BOILER.PRESSURE", "UNIT1.FEED.FLOW"]
+        web_ids = [place.web_id(name) for name in names]
+        found = recorded(place.client, place.pi, web_ids, place.start, place.end)
+        samples = [sample async for sample in found]
+        truth = [event for name in names for event in place.truth(name)]
+    assert Counter(named(samples)) == Counter(truth)
+
+
+async def test_a_stream_that_pi_does_not_know_costs_no_other() -> None:
+    async with a_place(hours=0.2) as place:
+        unknown = place.sim.plant.server.web_id().replace("DS", "DP")
+        web_ids = [place.web_id(), unknown, place.web_id(PUMP)]
+        found = recorded(place.client, place.pi, web_ids, place.start, place.end)
+        samples = [sample async for sample in found]
+        truth = place.truth(TEMP) + place.truth(PUMP)
+    assert Counter(named(samples)) == Counter(truth)
+    assert list(found.failures) == [unknown]
+
+
+async def test_one_stream_that_pi_refuses_raises() -> None:
+    async with a_place() as place:
+        place.sim.faults.tag(TEMP, 403)
+        found = recorded(place.client, place.pi, place.web_id(), place.start)
+        with pytest.raises(HTTPClientError, match="denied"):
+            [sample async for sample in found]
+
+
+async def test_the_tags_are_those_of_the_caller() -> None:
+    async with a_place(hours=0.1) as place:
+        tag = Tag("boiler", server="plant", key="1")
+        found = recorded(
+            place.client,
+            place.pi,
+            place.web_id(),
+            place.start,
+            place.end,
+            tags={place.web_id(): tag},
+        )
+        assert {sample.tag async for sample in found} == {tag}
+
+
+async def test_states_are_states() -> None:
+    async with a_place(hours=5) as place:
+        found = recorded(place.client, place.pi, place.web_id(PUMP), place.start)
+        values = {type(sample.value) async for sample in found}
+    assert values == {DigitalState}
+
+
+def reading() -> int:
+    """How many pages are on their way."""
+    names = [task.get_name() for task in asyncio.all_tasks()]
+    return names.count("read history")
+
+
+async def test_one_page_is_on_its_way_while_one_is_taken_and_none_after() -> None:
+    async with a_place() as place:
+        found = recorded(
+            place.client, place.pi, place.web_id(), place.start, place.end, page=100
+        )
+        pages = found.pages()
+        await anext(pages)
+        assert reading() == 1
+        await pages.aclose()
+        assert reading() == 0
+
+
+async def test_history_goes_on_at_another_member() -> None:
+    async with (
+        a_place() as place,
+        Member(place.sim) as other,
+        PIServer(url=place.sim.url, others=(other.url,)).client() as client,
+    ):
+        assert isinstance(client, FailoverClient)
+        web_ids = [place.web_id(), place.web_id(PUMP)]
+        found = recorded(client, place.pi, web_ids, place.start, place.end, page=100)
+        samples: list[Sample] = []
+        async for page in found.pages():
+            samples += page
+            if client.members.current == place.sim.url:
+                await place.sim.close()
+        truth = place.truth(TEMP) + place.truth(PUMP)
+    assert client.members.current == other.url
+    assert Counter(named(samples)) == Counter(truth)
+    assert {s.tag.web_id for s in samples} == set(web_ids)
