@@ -14,7 +14,7 @@ from types import CodeType
 from typing import Any
 
 from pichannels import project
-from pichannels.simulator import Plant, Simulator
+from pichannels.simulator import Member, Plant, Simulator
 from tests.docs.pages import Block, blocks
 
 PYTHON_WITH_AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
@@ -26,13 +26,16 @@ class Page:
     Args:
         path: of the page.
         simulator: the PI server that stands in for that of the example.
+        member: another one of the same plant.
     """
 
-    def __init__(self, path: Path, simulator: Simulator) -> None:
+    def __init__(self, path: Path, simulator: Simulator, member: Simulator) -> None:
         self.path = path
         # What the examples say, and what it is here.
         self.stand_ins = {
             '"https", "pi.example.org"': f'"http", "127.0.0.1", port={simulator.port}',
+            "https://pi1.example.org/piwebapi": simulator.url,
+            "https://pi2.example.org/piwebapi": member.url,
             ', verify="plant-ca.pem"': "",
             "PISRV": "SIMSRV",
         }
@@ -88,8 +91,11 @@ def _write(file: str, code: str) -> None:
 
 async def main(page: str) -> None:
     """Run a page beside a PI server."""
-    async with Simulator(Plant(tags=50), poll=0.05) as simulator:
-        await Page(Path(page), simulator).run()
+    async with (
+        Simulator(Plant(tags=50), poll=0.05) as simulator,
+        Member(simulator) as member,
+    ):
+        await Page(Path(page), simulator, member).run()
 
 
 if __name__ == "__main__":
