@@ -14,7 +14,7 @@ from typing import Final
 import click
 from rich.console import Console
 
-from benchmarks import chain, durable, endtoend, filters, startup
+from benchmarks import chain, decoding, durable, endtoend, filters, startup
 from benchmarks.measure import COLLECT_AT, Result, measure
 from benchmarks.options import Options
 from benchmarks.processes import ProcessFailed
@@ -26,6 +26,7 @@ ALL: Final = {
     "endtoend": endtoend.prepare,
     "startup": startup.prepare,
     "filters": filters.prepare,
+    "decode": decoding.prepare,
 }
 
 

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.decoders import DECODERS
+from benchmarks.decoding import SHAPES, TAGS, messages
+from benchmarks.endtoend import Shape
 from benchmarks.measure import Aim, Benchmark, Case, Measured, measure
 from benchmarks.payloads import TEXTS
 from benchmarks.report import as_data, missed
@@ -39,6 +42,7 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
         ("endtoend", 6),
         ("filters", 12),
         ("startup", 13),
+        ("decode", 12),
     ],
 )
 async def test_each_benchmark_measures_all_its_cases(
@@ -84,3 +88,10 @@ async def test_a_ratio_is_the_median_of_the_ratios_of_each_run() -> None:
 
 def test_payloads_have_the_size_that_the_peer_was_measured_with() -> None:
     assert {len(text) for text in TEXTS} == {277}
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_all_libraries_give_the_same_samples(shape: Shape) -> None:
+    few = messages(Shape(shape.streams, shape.events, max(1, 40 // shape.streams)))
+    found = [[decode(raw, TAGS) for raw in few] for decode in DECODERS.values()]
+    assert all(samples == found[0] for samples in found)

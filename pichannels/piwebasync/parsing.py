@@ -221,24 +221,25 @@ def channel_samples(raw: bytes, tag_of: TagLookup | None = None) -> Samples:
         items = stream.items
         if tag and tag.name and items and len(items) == 1:
             event = items[0]
-            value = event.value
+            value, good = event.value, event.good
             try:
                 at = parse_ticks(event.timestamp)
+                if type(value) is dict or event.errors:
+                    at, value, good = _unusual(event, at, tag)
             except DecodeError:
                 return to_samples(parse_channel(raw), tag_of)
-            if type(value) is not dict and not event.errors:
-                units = event.units_abbreviation or stream.units_abbreviation
-                sample = Sample(
-                    tag,
-                    at,
-                    value,
-                    event.good,
-                    event.questionable,
-                    event.substituted,
-                    event.annotated,
-                    units or tag.units,
-                )
-                return _tuple(Samples, ([sample], []))
+            units = event.units_abbreviation or stream.units_abbreviation
+            sample = Sample(
+                tag,
+                at,
+                value,
+                good,
+                event.questionable,
+                event.substituted,
+                event.annotated,
+                units or tag.units,
+            )
+            return _tuple(Samples, ([sample], []))
     if _are_listed(streams):
         return to_samples(ChannelMessage(streams, True), tag_of)
     return to_samples(parse_channel(raw), tag_of)
@@ -269,7 +270,7 @@ def to_samples(message: ChannelMessage, tag_of: TagLookup | None = None) -> Samp
             at = ticks[start]
             value = event.value
             if at is None or type(value) is dict or event.errors or not tag.name:
-                samples += _one_by_one(items, ticks, start, tag, units, failures)
+                samples += _completed([], items, ticks, start, tag, units, failures)
                 continue
             samples.append(
                 Sample(
@@ -287,7 +288,7 @@ def to_samples(message: ChannelMessage, tag_of: TagLookup | None = None) -> Samp
         own = ticks[start:end]
         plain = _plain(items, own, tag, units)
         if len(plain) < len(items) or not tag.name:
-            plain = _one_by_one(items, ticks, start, tag, units, failures)
+            plain = _completed(plain, items, ticks, start, tag, units, failures)
         samples += number_identical(plain) if len(set(own)) < len(own) else plain
     return _tuple(Samples, (samples, failures))
 
@@ -312,7 +313,8 @@ def _plain(
     ]
 
 
-def _one_by_one(
+def _completed(
+    plain: list[Sample],
     items: Iterable[TimedValue],
     ticks: list[int | None],
     start: int,
@@ -320,16 +322,20 @@ def _one_by_one(
     units: str,
     failures: list[BadEvent],
 ) -> list[Sample]:
-    """The samples of a stream in which something is unusual."""
+    """The plain samples of a stream, and between them those of its other events."""
     samples = []
+    ready = iter(plain)
     for index, event in enumerate(items, start):
-        at, value, good = ticks[index], event.value, event.good
-        if at is None or type(value) is dict or event.errors or not tag.name:
-            try:
-                at, value, good = _unusual(event, at, tag)
-            except DecodeError as exc:
-                failures.append(BadEvent(index, tag, event, exc))
+        at = ticks[index]
+        if at is not None and type(event.value) is not dict and not event.errors:
+            if tag.name:
+                samples.append(next(ready))
                 continue
+        try:
+            at, value, good = _unusual(event, at, tag)
+        except DecodeError as exc:
+            failures.append(BadEvent(index, tag, event, exc))
+            continue
         flags = event.questionable, event.substituted, event.annotated
         own = event.units_abbreviation or units
         samples.append(Sample(tag, at, value, good, *flags, own))
