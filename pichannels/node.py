@@ -34,16 +34,9 @@ from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
+from pichannels.attempts import attempted
 from pichannels.delivery import Delivery, Hold
-from pichannels.errors import (
-    Dropped,
-    EndOfChain,
-    NodeResultError,
-    Rejected,
-    SampleErrors,
-    UsageError,
-    nearest,
-)
+from pichannels.errors import NodeResultError, UsageError, nearest
 from pichannels.fingerprint import Defined
 from pichannels.message import Message
 from pichannels.persistence import MISSING, MemoryPersistence, Persistence
@@ -57,8 +50,6 @@ logger: Final = logging.getLogger("pichannels.nodes")
 Step = Callable[[Message], Any]
 _Finish = Callable[[Message], Message]
 Mock = Message | Callable[[Message], Any] | None
-
-_INSTRUCTIONS = (Dropped, Rejected, EndOfChain, SampleErrors)
 
 
 class Pending(NamedTuple):
@@ -131,7 +122,8 @@ class BaseNode(Defined):
         store_input_as: keep the input in `msg.ctx` under this key.
         passthrough: run the node, but go on with the payload and meta that came.
         store_meta: names in `msg.meta` that the store keeps with the message.
-        retry: how often and how soon to try again when `process` fails.
+        retry: how often and how soon to try again when `process` fails; where only
+            some samples of a batch fail, only these.
 
     Raises:
         UsageError: an option that the node does not have.
@@ -366,34 +358,7 @@ class BaseNode(Defined):
     async def _tried(self, call: Step, msg: Message) -> Any:
         if self.retry is NO_RETRY:
             return await _value(call(msg))
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return await self._collected(call, _carry(msg.copy(), msg))
-            except _INSTRUCTIONS:
-                raise
-            except Exception as exc:
-                delay = self.retry.delay(attempt, exc)
-                if delay is None:
-                    raise
-                logger.warning(
-                    "%s failed (try %d), again in %.2f s: %s",
-                    self.fullpath(),
-                    attempt,
-                    delay,
-                    exc,
-                )
-            await asyncio.sleep(delay)
-
-    async def _collected(self, call: Step, msg: Message) -> Any:
-        """The result, with all that a generator yields, so that a retry is whole."""
-        result = await _value(call(msg))
-        if isinstance(result, GeneratorType):
-            return iter(list(result))
-        if isinstance(result, AsyncGeneratorType):
-            return iter([item async for item in result])
-        return result
+        return await attempted(call, msg, self.retry, self.fullpath())
 
     def _finished(self, result: Any, finish: _Finish) -> Any:
         if isinstance(result, Message):

@@ -14,6 +14,7 @@ from contextlib import aclosing
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Final, NamedTuple, Protocol, cast
 
+from pichannels.attempts import failed_of
 from pichannels.delivery import Delivery, described
 from pichannels.errors import (
     Dropped,
@@ -328,18 +329,9 @@ def _set_aside(
     msg: Message, exc: SampleErrors, delivery: Delivery, step: ChainStep
 ) -> None:
     if exc.failed is None:
-        exc.failed = _failed(msg, exc)
+        exc.failed = failed_of(msg, exc)
     delivery.set_aside(step.fullpath(), described(exc), len(exc.causes), _whole(exc))
     delivery.noted = exc
-
-
-def _failed(msg: Message, exc: SampleErrors) -> Message | None:
-    """A message with the samples that failed, where their indexes tell them."""
-    samples = msg.payload if isinstance(msg.payload, list) else []
-    known = range(len(samples))
-    if not all(isinstance(index, int) and index in known for index in exc.causes):
-        return None
-    return msg.derive([samples[index] for index in exc.causes])
 
 
 def _whole(exc: SampleErrors) -> Message | None:

@@ -16,6 +16,7 @@ from pichannels.errors import (
     Dropped,
     NodeResultError,
     RetryLater,
+    SampleErrors,
     UsageError,
 )
 from pichannels.message import Message
@@ -257,6 +258,50 @@ async def test_a_retry_of_a_generator_gives_all_its_results_once(
 
     results = await Flaky(retry=AT_ONCE).handle(message())
     assert await payloads(results) == [["a"], ["b"]]
+
+
+class Flaky(BaseNode):
+    """Refuses the samples of a batch as often as it is told to."""
+
+    def __init__(self, times: dict[int, int], **options: Any) -> None:
+        super().__init__(**options)
+        self.times = times
+        self.seen: list[Any] = []
+
+    def process(self, msg: Message) -> Message:
+        self.seen.append(list(msg.payload))
+        failed = {n: ValueError(s) for n, s in enumerate(msg.payload) if self.fails(s)}
+        if failed:
+            raise SampleErrors(failed)
+        return msg
+
+    def fails(self, sample: int) -> bool:
+        self.times[sample] = self.times.get(sample, 0) - 1
+        return self.times[sample] >= 0
+
+
+async def test_only_the_samples_that_failed_are_tried_again() -> None:
+    node = Flaky({2: 2, 3: 1}, retry=AT_ONCE)
+    results = await node.handle(message(1, 2, 3, 4))
+    assert node.seen == [[1, 2, 3, 4], [2, 3], [2]]
+    assert await payloads(results) == [[1, 4], [3], [2]]
+
+
+async def test_samples_that_fail_in_all_tries_are_set_aside_after_the_others() -> None:
+    node = Flaky({2: 9}, retry=AT_ONCE)
+    results = await node.handle(message(1, 2))
+    assert next(results).payload == [1]
+    with pytest.raises(SampleErrors) as failed:
+        next(results)
+    assert failed.value.causes.keys() == {0}
+
+
+async def test_of_samples_whose_error_is_not_worth_a_try_none_is_tried_again() -> None:
+    policy = RetryPolicy(attempts=3, initial=0, errors=(OSError,))
+    node = Flaky({2: 1}, retry=policy)
+    with pytest.raises(SampleErrors):
+        await node.handle(message(1, 2))
+    assert node.seen == [[1, 2]]
 
 
 # Mocks and records
