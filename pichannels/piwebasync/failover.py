@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 
 from pichannels import clock
-from pichannels.errors import DecodeError, UsageError
+from pichannels.errors import UsageError
 from pichannels.piwebasync.bulk import fetch_multiple
 from pichannels.piwebasync.controllers import Controller
 from pichannels.piwebasync.exceptions import HTTPClientError, HTTPStatusError
@@ -25,7 +25,7 @@ from pichannels.piwebasync.requests import APIRequest, Request
 from pichannels.piwebasync.responses import HTTPResponse
 from pichannels.piwebasync.retrying import READS
 from pichannels.piwebasync.transport import Auth, AuthFailed
-from pichannels.piwebasync.webids import decode
+from pichannels.piwebasync.webids import path_in
 
 __all__ = ["FailoverClient", "member_failed"]
 
@@ -195,10 +195,10 @@ class FailoverClient(HTTPClient):
     async def _translated(self, web_ids: Iterable[str], url: str) -> dict[str, str]:
         """What these WebIDs are at a member, as far as their paths are known."""
         known = self.members.web_ids
-        paths = {web_id: known.path(web_id) or _path_in(web_id) for web_id in web_ids}
+        paths = {web_id: known.path(web_id) or path_in(web_id) for web_id in web_ids}
         by_kind: dict[str, list[str]] = {}
         for web_id, path in paths.items():
-            if path is not None:
+            if path:
                 by_kind.setdefault(web_id[2:4], []).append(path)
         for kind, some in by_kind.items():
             await self._learn(url, some, kind)
@@ -277,17 +277,6 @@ def _by_kind(paths: Iterable[str], kind: str | None) -> dict[str, list[str]]:
         guess = "Ab" if "|" in path else "DP" if depth < 2 else "Em"
         found.setdefault(kind or guess, []).append(path)
     return found
-
-
-def _path_in(web_id: str) -> str | None:
-    """The path that a WebID of the formats Full and PathOnly has in it."""
-    try:
-        found = decode(web_id)
-    except DecodeError:
-        return None
-    if not found.path:
-        return None
-    return "\\\\" + found.path.removeprefix("\\\\")
 
 
 def _replacing(web_ids: Mapping[str, str]) -> Callable[[str], str]:

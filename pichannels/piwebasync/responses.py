@@ -12,7 +12,16 @@ import msgspec
 
 from pichannels.piwebasync.exceptions import HTTPStatusError
 from pichannels.piwebasync.login import offer
+from pichannels.piwebasync.parsing import (
+    Samples,
+    TagLookup,
+    parse_stream,
+    parse_stream_set,
+    to_samples,
+)
+from pichannels.piwebasync.rows import Row, rows_of
 from pichannels.piwebasync.timed_values import error_text
+from pichannels.piwebasync.webids import path_in
 
 __all__ = ["APIResponse", "HTTPResponse", "WebsocketMessage", "snake_case"]
 
@@ -23,6 +32,7 @@ Columns: TypeAlias = dict[str, list[Any]]
 
 _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _passed_over: Final = msgspec.json.Decoder(msgspec.Raw).decode
+_STREAM: Final = re.compile(r"/streams/([FIPLD]1[\w-]+)/")
 _READABLE: Final = re.compile(r"json|^text/|^$")
 _CHALLENGE: Final = "www-authenticate"
 
@@ -92,6 +102,30 @@ class APIResponse:
         """
         document = self.dict()
         return {field: _selected(document, field.split(".")) for field in fields}
+
+    def rows(self) -> list[Row]:
+        """A flat row for each value of streams and stream sets, as tables want them.
+
+        See `rows.rows_of`; timestamps stay as PI writes them.
+        """
+        return rows_of(self.dict())
+
+    def samples(self, tags: TagLookup | None = None) -> Samples:
+        """The values of streams and stream sets as samples.
+
+        `tags` are known by WebID and by path. Events that cannot be understood are
+        among the failures.
+
+        Raises:
+            DecodeError: the document is of no streams.
+        """
+        web_id = _STREAM.search(self.url)
+        if web_id is None:
+            return to_samples(parse_stream_set(self.raw_response), tags)
+        path = path_in(web_id[1])
+        name = path.rpartition("\\")[2] or web_id[1]
+        message = parse_stream(self.raw_response, web_id[1], path, name)
+        return to_samples(message, tags)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -18,7 +18,16 @@ import msgspec
 from pichannels.errors import DecodeError
 from pichannels.piwebasync.exceptions import APIException
 
-__all__ = ["FORMATS", "KINDS", "Kind", "WebId", "decode", "point_web_id", "upper"]
+__all__ = [
+    "FORMATS",
+    "KINDS",
+    "Kind",
+    "WebId",
+    "decode",
+    "path_in",
+    "point_web_id",
+    "upper",
+]
 
 FORMATS: Final = {
     "Full": "F",
@@ -132,6 +141,18 @@ def decode(web_id: str) -> WebId:
         return _parts(web_id[start:], format, kind, owner)
     except (ValueError, struct.error) as exc:
         raise DecodeError("a WebID", str(exc), web_id) from exc
+
+
+def path_in(web_id: str) -> str:
+    r"""The path in a WebID of the formats Full and PathOnly, or "".
+
+    It is upper case and begins with `\\`.
+    """
+    try:
+        path = decode(web_id).path
+    except DecodeError:
+        return ""
+    return "\\\\" + path.removeprefix("\\\\") if path else ""
 
 
 def upper(path: str) -> str:
