@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from os import PathLike, fspath
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+import aiohttp
 
 from pichannels.errors import UsageError
 
@@ -15,6 +17,10 @@ Verify: TypeAlias = bool | str | PathLike[str] | ssl.SSLContext
 """True: the system's authorities; a path: a CA file; False: any certificate."""
 Cert: TypeAlias = str | tuple[str, ...] | None
 """Client certificate: one PEM file, or (certificate, key[, password])."""
+
+# The numbers that OpenSSL gives to what is wrong: a name, an address; the time.
+_OTHER_NAME: Final = (62, 64)
+_EXPIRED: Final = 10
 
 
 async def tls_context(verify: Verify, cert: Cert) -> ssl.SSLContext | bool:
@@ -31,7 +37,11 @@ async def tls_context(verify: Verify, cert: Cert) -> ssl.SSLContext | bool:
         # Certificates are read from files, which may be slow ones.
         return await asyncio.to_thread(_context, verify, cert)
     except OSError as exc:
-        raise UsageError(f"the certificates cannot be used: {reason_of(exc)}") from exc
+        own = cert if isinstance(cert, str) or cert is None else cert[0]
+        raise UsageError(
+            f"the certificates cannot be used: {reason_of(exc)}"
+            f" (verify={str(verify)!r}, cert={own!r})"
+        ) from exc
 
 
 def _context(verify: bool | str | PathLike[str], cert: Cert) -> ssl.SSLContext:
@@ -47,4 +57,20 @@ def _context(verify: bool | str | PathLike[str], cert: Cert) -> ssl.SSLContext:
 
 def reason_of(exc: BaseException) -> str:
     """Why it failed, in words; some errors have none of their own."""
-    return str(exc) or type(exc).__name__
+    text = str(exc) or type(exc).__name__
+    if isinstance(exc, aiohttp.ClientConnectorCertificateError):
+        text += f"; {_advice(exc.certificate_error)}"
+    return text
+
+
+def _advice(error: Exception) -> str:
+    """What helps where a certificate is not accepted."""
+    code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else 0
+    if code in _OTHER_NAME:
+        return "ask the server by a name that is in its certificate"
+    if code == _EXPIRED:
+        return "the server needs a new certificate, or the clock here is wrong"
+    return (
+        "give the file with the certificate of its authority as verify=, or"
+        " verify=False to take any certificate"
+    )
