@@ -14,7 +14,16 @@ from typing import Final
 import click
 from rich.console import Console
 
-from benchmarks import chain, decoding, durable, endtoend, filters, startup
+from benchmarks import (
+    chain,
+    decoding,
+    durable,
+    endtoend,
+    filters,
+    reading,
+    receiving,
+    startup,
+)
 from benchmarks.measure import COLLECT_AT, Result, measure
 from benchmarks.options import Options
 from benchmarks.processes import ProcessFailed
@@ -27,6 +36,8 @@ ALL: Final = {
     "startup": startup.prepare,
     "filters": filters.prepare,
     "decode": decoding.prepare,
+    "receive": receiving.prepare,
+    "recorded": reading.prepare,
 }
 
 

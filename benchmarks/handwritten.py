@@ -27,11 +27,11 @@ from benchmarks.load import connected, flood, streams_of
 from benchmarks.measure import Measured, Stopwatch
 from benchmarks.worker import work
 
-__all__ = ["Pipeline", "run"]
+__all__ = ["RAW_TEXT", "Pipeline", "run"]
 
 # Frames come as bytes where aiohttp can leave them so.
 _VERSION: Final = tuple(int(part) for part in aiohttp.__version__.split(".")[:2])
-_RAW_TEXT: Final[dict[str, Any]] = {"decode_text": False} if _VERSION >= (3, 14) else {}
+RAW_TEXT: Final[dict[str, Any]] = {"decode_text": False} if _VERSION >= (3, 14) else {}
 
 _FRAME_BYTES: Final = 4 * 2**20
 _ROWS: Final = 64
@@ -266,7 +266,7 @@ async def run(url: str, folder: str, **shape: int) -> Measured:
             params=query,
             max_msg_size=0,
             compress=0,
-            **_RAW_TEXT,
+            **RAW_TEXT,
         ) as socket:
             await connected(session, url)
             wanted: asyncio.Future[int] = asyncio.get_running_loop().create_future()

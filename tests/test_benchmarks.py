@@ -43,6 +43,8 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
         ("filters", 12),
         ("startup", 13),
         ("decode", 12),
+        ("receive", 8),
+        ("recorded", 2),
     ],
 )
 async def test_each_benchmark_measures_all_its_cases(
