@@ -159,8 +159,10 @@ class SQLSink(QueueingSink):
         """Write what is queued and disconnect."""
         self._stopping.set()
         self._full.set()
-        await super().stop()
-        await self.disconnect()
+        try:
+            await super().stop()
+        finally:
+            await self.disconnect()
 
     # Rows
 

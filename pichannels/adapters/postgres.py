@@ -30,7 +30,7 @@ __all__ = ["Link", "Login", "Refused", "checked_url"]
 
 _ALLOWED: Final = "postgresql://user@host:port/database"
 _LONGEST_CONNECT: Final = 10.0
-_GRACE: Final = 5.0
+_LONGEST_GRACE: Final = 5.0
 """Seconds that the server gets to end what takes too long, before we hang up."""
 _MANY: Final = 100
 """From so many rows on, COPY is faster than a statement for each row."""
@@ -122,7 +122,7 @@ class Link:
                 password=password,
                 ssl=login.ssl,
                 timeout=min(login.timeout, _LONGEST_CONNECT),
-                command_timeout=login.timeout + _GRACE,
+                command_timeout=login.timeout + min(login.timeout, _LONGEST_GRACE),
                 server_settings={
                     "application_name": "pichannels",
                     "statement_timeout": milliseconds,

@@ -27,6 +27,10 @@ class Database(Protocol):
 
     table: str
 
+    @property
+    def target(self) -> str:
+        """The path of the file, or the URL; behind `#` the table."""
+
     def sink(self, **options: Any) -> SQLSink:
         """A node that writes to the table."""
 
@@ -40,6 +44,10 @@ class SQLiteTables:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "values.sqlite"
         self.table = "samples"
+
+    @property
+    def target(self) -> str:
+        return f"{self.path}#{self.table}"
 
     def sink(self, **options: Any) -> SQLSink:
         return publish.SQLite(self.path, self.table, **options)
@@ -60,6 +68,10 @@ class PostgresTables:
     def __init__(self, server: PostgresServer) -> None:
         self.server = server
         self.table = f"samples{next(_numbers)}"
+
+    @property
+    def target(self) -> str:
+        return f"{self.server.url()}#{self.table}"
 
     def sink(self, **options: Any) -> SQLSink:
         url = options.pop("url", self.server.url())
