@@ -21,7 +21,7 @@ from pichannels.piwebasync.server import PIServer
 from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
 from pichannels.values import Tag
 
-__all__ = ["PI"]
+__all__ = ["PI", "server_of"]
 
 
 class PI(BaseNode):
@@ -107,7 +107,7 @@ class PI(BaseNode):
         Raises:
             SettingsError: no server is known.
         """
-        server = self._server or _server_of(self.channel)
+        server = self._server or server_of(self.channel)
         if server is None:
             raise SettingsError(
                 f"{self.fullpath()} is in no PIWebChannel, so it has to be told which"
@@ -206,7 +206,7 @@ class PI(BaseNode):
         raise set_aside(msg, causes, kept)
 
 
-def _server_of(channel: Any) -> PIServer | None:
+def server_of(channel: Any) -> PIServer | None:
     """The server that the channel, or one above it, receives from."""
     while channel is not None:
         server = getattr(channel, "pi_server", None)

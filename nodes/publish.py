@@ -1,4 +1,4 @@
-"""Where messages go: files, web servers, databases, the console, any function."""
+"""Where messages go: files, web servers, databases, PI, any function."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from nodes._file import File
 from nodes._http import HTTP, RequestRefused
 from nodes._lines import readable
 from nodes._options import at_least, function, is_async, name_of, one_of
+from nodes._pi_sink import PI
+from nodes._pi_targets import NoTarget
+from nodes._pi_writing import ValueRefused
 from nodes._postgres import PostgreSQL
 from nodes._sql import RowRefused
 from nodes._sqlite import SQLite
@@ -28,10 +31,13 @@ __all__ = [
     "Call",
     "Console",
     "File",
+    "NoTarget",
+    "PI",
     "PostgreSQL",
     "RequestRefused",
     "RowRefused",
     "SQLite",
+    "ValueRefused",
 ]
 
 logger: Final = logging.getLogger("pichannels.nodes")

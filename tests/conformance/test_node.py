@@ -39,6 +39,7 @@ from pichannels.errors import UsageError
 from pichannels.message import Message, isolate
 from pichannels.node import BaseNode
 from pichannels.retry import RetryPolicy
+from pichannels.simulator import Plant, Simulator
 from pichannels.values import DigitalState, Sample, Tag
 from tests.servers.postgres import PostgresServer
 
@@ -54,6 +55,7 @@ class Place(NamedTuple):
     folder: Path
     url: str
     database: str = "postgresql://host/plant"
+    pi: str = "http://host/piwebapi"
 
 
 def raw() -> Message:
@@ -120,6 +122,11 @@ CASES = {
     "publish.PostgreSQL": Case(
         lambda place, **options: publish.PostgreSQL(place.database, **options)
     ),
+    "publish.PI": Case(
+        lambda place, **options: publish.PI(
+            r"\\SIMSRV\UNIT1.BOILER.TEMP", url=place.pi, **options
+        )
+    ),
     "publish.Console": Case(
         lambda place, **options: publish.Console(io.StringIO(), **options)
     ),
@@ -146,7 +153,17 @@ def database(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def place(tmp_path: Path, database: str) -> AsyncIterator[Place]:
+async def pi(request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A PI Web API, for the node that writes to one."""
+    if request.node.callspec.params["name"] != "publish.PI":
+        yield ""
+        return
+    async with Simulator(Plant(tags=50, activity=0, created=0)) as simulator:
+        yield simulator.url
+
+
+@pytest.fixture
+async def place(tmp_path: Path, database: str, pi: str) -> AsyncIterator[Place]:
     async def take(request: web.Request) -> web.Response:
         await request.read()
         return web.Response(status=204)
@@ -154,7 +171,7 @@ async def place(tmp_path: Path, database: str) -> AsyncIterator[Place]:
     application = web.Application()
     application.router.add_post("/in", take)
     async with TestServer(application) as server:
-        yield Place(tmp_path, str(server.make_url("/in")), database)
+        yield Place(tmp_path, str(server.make_url("/in")), database, pi)
 
 
 async def run(node: BaseNode, msg: Message) -> Outcome:
