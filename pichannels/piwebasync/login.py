@@ -139,11 +139,12 @@ class Shown:
     _shows: ClassVar[tuple[str, ...]] = ()
 
     def __repr__(self) -> str:
-        shown = (f"{name}={getattr(self, name)!r}" for name in self._shows)
+        shown = (f"{name}={value!r}" for name, value in self.__rich_repr__())
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [(name, getattr(self, name)) for name in self._shows]
+        found = ((name, getattr(self, name)) for name in self._shows)
+        return [(name, value) for name, value in found if value]
 
 
 async def logged_in(

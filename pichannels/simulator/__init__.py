@@ -6,6 +6,7 @@ of them gets wrong, the other shows.
 
 from __future__ import annotations
 
+from pichannels.simulator.acceptors import Kerberos, NTLMUsers
 from pichannels.simulator.events import SYSTEM_STATES, Event, State
 from pichannels.simulator.faults import Faults
 from pichannels.simulator.guard import Rules
@@ -14,12 +15,15 @@ from pichannels.simulator.plant import Plant
 from pichannels.simulator.server import Simulator
 from pichannels.simulator.sockets import Channel
 from pichannels.simulator.tags import Server, Tag
+from pichannels.simulator.tokens import Tokens
 
 __all__ = [
     "SYSTEM_STATES",
     "Channel",
     "Event",
     "Faults",
+    "Kerberos",
+    "NTLMUsers",
     "Member",
     "Plant",
     "Rules",
@@ -27,4 +31,5 @@ __all__ = [
     "Simulator",
     "State",
     "Tag",
+    "Tokens",
 ]

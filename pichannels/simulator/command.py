@@ -15,10 +15,12 @@ import click
 
 from pichannels import clock
 from pichannels.errors import PichannelsError
+from pichannels.simulator.acceptors import Kerberos, NTLMUsers, Way
 from pichannels.simulator.faults import parse_fault
 from pichannels.simulator.plant import MOST_TAGS, Plant
 from pichannels.simulator.server import Simulator
 from pichannels.simulator.simtime import parse_time
+from pichannels.simulator.tokens import Tokens
 
 __all__ = ["simulate"]
 
@@ -82,7 +84,42 @@ __all__ = ["simulate"]
     "--user",
     metavar="NAME:PASSWORD",
     envvar="PICHANNELS_SIMULATOR_USER",
-    help="Ask for this login (Basic).",
+    help="Take this login (Basic).",
+)
+@click.option(
+    "--token",
+    metavar="TOKEN",
+    envvar="PICHANNELS_SIMULATOR_TOKEN",
+    help="Take this token (Bearer).",
+)
+@click.option(
+    "--client",
+    "clients",
+    metavar="ID:SECRET",
+    multiple=True,
+    envvar="PICHANNELS_SIMULATOR_CLIENT",
+    help="Give tokens to this client (OAuth 2, at /simulator/token) and take them."
+    " May be repeated.",
+)
+@click.option(
+    "--token-lifetime",
+    metavar="SECONDS",
+    default=3600.0,
+    show_default=True,
+    type=click.FloatRange(0),
+    help="How long the tokens of --client are good.",
+)
+@click.option(
+    "--ntlm",
+    metavar="NAME:PASSWORD",
+    multiple=True,
+    envvar="PICHANNELS_SIMULATOR_NTLM",
+    help="Take this login by NTLM; NAME may be DOMAIN\\USER. May be repeated.",
+)
+@click.option(
+    "--keytab",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Take Kerberos tickets for the service whose keys are in this file.",
 )
 @click.option(
     "--rate-limit",
@@ -113,8 +150,13 @@ def simulate(
     seed: int,
     activity: float,
     start: str | None,
-    user: str | None,
     faults: tuple[str, ...],
+    user: str | None,
+    token: str | None,
+    clients: tuple[str, ...],
+    token_lifetime: float,
+    ntlm: tuple[str, ...],
+    keytab: Path | None,
     **options: Any,
 ) -> None:
     """Run a stand-in PI Web API server with a plant behind it.
@@ -123,13 +165,22 @@ def simulate(
     channels; nothing is stored but what you change. Faults are set while it runs
     by POST to /simulator/faults. Stops at Ctrl-C or SIGTERM.
     """
+    ways: list[Way | None] = [
+        NTLMUsers(dict(_pair("--ntlm", each) for each in ntlm)) if ntlm else None,
+        Kerberos(keytab) if keytab is not None else None,
+        Tokens(dict(_pair("--client", each) for each in clients), token_lifetime)
+        if clients
+        else None,
+        token,
+        None if user is None else _pair("--user", user),
+    ]
     try:
         simulator = Simulator(
             Plant(seed, tags, activity=activity),
             host,
             port,
             start=None if start is None else parse_time(start, clock.now(), UTC),
-            auth=_login(user),
+            auth=[way for way in ways if way is not None],
             **options,
         )
         asyncio.run(_run(simulator, [parse_fault(fault) for fault in faults]))
@@ -139,13 +190,12 @@ def simulate(
         raise click.ClickException(f"{host}:{port}: {exc.strerror or exc}") from exc
 
 
-def _login(user: str | None) -> tuple[str, str] | None:
-    if user is None:
-        return None
-    name, colon, password = user.partition(":")
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, colon, secret = text.partition(":")
     if not colon:
-        raise click.BadParameter("write it as NAME:PASSWORD", param_hint="--user")
-    return name, password
+        wanted = "ID:SECRET" if option == "--client" else "NAME:PASSWORD"
+        raise click.BadParameter(f"write it as {wanted}", param_hint=option)
+    return name, secret
 
 
 async def _run(

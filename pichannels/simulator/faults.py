@@ -31,6 +31,7 @@ FAULT_NAMES: Final = (
     "tag",
     "refuse",
     "expire",
+    "withdraw",
     "clear",
 )
 """What `inject` takes; each is a method of `Faults`."""
@@ -148,6 +149,7 @@ class Faults:
         self._timer: asyncio.TimerHandle | None = None
         self._on_drop: Callable[[str, int], None] | None = None
         self._on_expire: Callable[[str | None], None] | None = None
+        self._on_withdraw: Callable[[], None] | None = None
         self._paths: Callable[[str], str] = str
 
     def attach(
@@ -155,10 +157,12 @@ class Faults:
         on_drop: Callable[[str, int], None],
         paths: Callable[[str], str],
         on_expire: Callable[[str | None], None],
+        on_withdraw: Callable[[], None],
     ) -> None:
-        """Have `drop` and `expire` done by the server, and names made paths."""
+        """Have `drop`, `expire` and `withdraw` done by the server, and paths found."""
         self._on_drop = on_drop
         self._on_expire = on_expire
+        self._on_withdraw = on_withdraw
         self._paths = paths
 
     def drop(
@@ -337,6 +341,12 @@ class Faults:
         self.counts["expire"] += 1
         if self._on_expire is not None:
             self._on_expire(self._paths(name) if name else None)
+
+    def withdraw(self) -> None:
+        """Let no token be good any more, and each connection log in anew."""
+        self.counts["withdraw"] += 1
+        if self._on_withdraw is not None:
+            self._on_withdraw()
 
     def of_tag(self, path: str) -> TagFault | None:
         """The fault of the tag with this path."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import hmac
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from email.utils import formatdate
 from typing import Final
 
@@ -15,20 +14,26 @@ from aiohttp.typedefs import Handler, Middleware
 
 from pichannels import clock
 from pichannels.errors import UsageError
+from pichannels.simulator.acceptors import Auth, Verdict, acceptors_of
 from pichannels.simulator.faults import Faults, HttpFault
 from pichannels.simulator.query import Refused
 from pichannels.simulator.simtime import SECOND
 from pichannels.simulator.subrequests import Subrequest
 from pichannels.simulator.world import json_answer
 
-__all__ = ["Auth", "Gate"]
-
-Auth = tuple[str, str] | str | None
-"""A user and password (Basic), a token (Bearer), or nobody is asked."""
+__all__ = ["Gate", "user"]
 
 ADMIN: Final = "/simulator"
+_NOBODY: Final = Verdict(True)
+_VERDICT: Final = ContextVar("_VERDICT", default=_NOBODY)
+_DENIED: Final = "Authorization has been denied for this request."
 _ROUTE: Final = "No HTTP resource was found that matches the request URI '{}'."
 _METHOD: Final = "The requested resource does not support http method '{}'."
+
+
+def user() -> str:
+    """Who sends the present request; "" where that is all the same."""
+    return _VERDICT.get().user
 
 
 class Gate:
@@ -45,12 +50,16 @@ class Gate:
         self.faults = faults
         self.requests = 0
         self._now = now
-        self._challenge, self._accepted = _credentials(auth)
+        self._acceptors = acceptors_of(auth)
+        offered = [each for one in self._acceptors for each in one.challenges]
+        self._challenges = offered or ['Basic realm="piwebapi"']
         self._limit = rate_limit
         self._recent: dict[str, deque[float]] = {}
 
     async def stamp(self, _: web.Request, response: web.StreamResponse) -> None:
         """Set what HTTP.SYS sets; the date is the simulated one."""
+        if _VERDICT.get().answer:
+            response.headers["WWW-Authenticate"] = _VERDICT.get().answer
         response.headers["Server"] = "Microsoft-HTTPAPI/2.0"
         seconds = self._now() // SECOND
         response.headers["Date"] = formatdate(seconds, usegmt=True)
@@ -61,6 +70,9 @@ class Gate:
 
         @web.middleware
         async def gate(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if not isinstance(request, Subrequest):
+                # The requests of one connection have one context.
+                _VERDICT.set(_NOBODY)
             if request.path.startswith(ADMIN):
                 return await _told(request, handler)
             return await self._pass(request, handler)
@@ -74,24 +86,31 @@ class Gate:
             if fault.kind == "slow":
                 await asyncio.sleep(fault.seconds)
             elif fault.kind == "status":
-                return _failure(fault, self._challenge)
+                return _failure(fault, self._challenges)
             else:
                 later = fault
-        refused = self._unknown_user(request) or self._too_many(request)
+        refused = await self._unknown_user(request) or self._too_many(request)
         if refused is not None:
             return refused
         response = await _told(request, handler)
         return response if later is None else await _spoilt(request, response, later)
 
-    def _unknown_user(self, request: web.Request) -> web.Response | None:
-        if isinstance(request, Subrequest):
+    async def _unknown_user(self, request: web.Request) -> web.Response | None:
+        if not self._acceptors or isinstance(request, Subrequest):
             return None
-        given = request.headers.get("Authorization", "")
-        if not self._accepted or hmac.compare_digest(
-            given.encode(), self._accepted.encode()
-        ):
-            return None
-        return web.Response(status=401, headers={"WWW-Authenticate": self._challenge})
+        for acceptor in self._acceptors:
+            verdict = await acceptor.check(request)
+            if verdict.accepted:
+                _VERDICT.set(verdict)
+                return None
+            if verdict.answer:
+                return _denied([verdict.answer])
+        return _denied(self._challenges)
+
+    def withdraw(self) -> None:
+        """Let no token be good any more, and connections log in anew."""
+        for acceptor in self._acceptors:
+            acceptor.withdraw()
 
     def _too_many(self, request: web.Request) -> web.Response | None:
         if not self._limit:
@@ -106,20 +125,17 @@ class Gate:
         return None
 
 
-def _credentials(auth: Auth) -> tuple[str, str]:
-    """The challenge and the header that is accepted."""
-    if auth is None:
-        return 'Basic realm="piwebapi"', ""
-    if isinstance(auth, str):
-        return "Bearer", f"Bearer {auth}"
-    pair = base64.b64encode(":".join(auth).encode()).decode()
-    return 'Basic realm="piwebapi"', f"Basic {pair}"
+def _denied(challenges: Sequence[str]) -> web.Response:
+    answer = json_answer({"Message": _DENIED}, 401)
+    for challenge in challenges:
+        answer.headers.add("WWW-Authenticate", challenge)
+    return answer
 
 
-def _failure(fault: HttpFault, challenge: str) -> web.Response:
+def _failure(fault: HttpFault, challenges: Sequence[str]) -> web.Response:
     headers: dict[str, str] = {}
     if fault.status == 401:
-        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+        return _denied(challenges)
     if fault.retry_after is not None:
         headers["Retry-After"] = f"{fault.retry_after:g}"
     if fault.status in (502, 503, 504):

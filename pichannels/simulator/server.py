@@ -12,6 +12,7 @@ from typing import Self
 from aiohttp import web
 
 from pichannels.errors import SettingsError, UsageError
+from pichannels.simulator.acceptors import Auth, tokens_of
 from pichannels.simulator.admin import AdminRoutes
 from pichannels.simulator.asset_routes import AssetRoutes
 from pichannels.simulator.assets import Assets
@@ -20,7 +21,7 @@ from pichannels.simulator.changelog import ChangeLog
 from pichannels.simulator.channel_routes import ChannelRoutes
 from pichannels.simulator.controls import Controls
 from pichannels.simulator.faults import Faults
-from pichannels.simulator.gate import Auth, Gate
+from pichannels.simulator.gate import Gate
 from pichannels.simulator.guard import Guard, Rules
 from pichannels.simulator.making import restructure
 from pichannels.simulator.object_writes import ObjectRoutes
@@ -28,7 +29,10 @@ from pichannels.simulator.plant import Plant
 from pichannels.simulator.points import PointRoutes
 from pichannels.simulator.simtime import SimClock
 from pichannels.simulator.streams import StreamRoutes
+from pichannels.simulator.summary_routes import SummaryRoutes
 from pichannels.simulator.system import SystemRoutes
+from pichannels.simulator.tokens import TokenRoutes
+from pichannels.simulator.trends import TrendRoutes
 from pichannels.simulator.truth import Origin, Truth
 from pichannels.simulator.update_routes import UpdateRoutes
 from pichannels.simulator.world import World
@@ -54,7 +58,8 @@ class Simulator(Controls):
         start: simulated ticks at which it begins; the present by default.
         state: file that keeps what is changed at run time, and the clock's
             origin, over a restart.
-        auth: user and password (Basic) or a token (Bearer) that are asked for.
+        auth: what is asked for: user and password (Basic), a token (Bearer),
+            `Tokens`, `NTLMUsers`, `Kerberos`, or a list of several.
         overflow: waiting events of a channel after which more are lost.
         max_items: the largest `maxCount`.
         rate_limit: requests of one client in a second; 0 for any number.
@@ -114,6 +119,7 @@ class Simulator(Controls):
             lambda how, code: self._world.hub.drop(how, code),
             self._path_of,
             lambda path: self._world.signups.forget(path),
+            lambda: self._gate.withdraw() if self._gate is not None else None,
         )
 
     def _make_world(self) -> World:
@@ -182,6 +188,8 @@ class Simulator(Controls):
             client_max_size=_LARGEST_BODY,
         )
         app.on_response_prepare.append(gate.stamp)
+        for tokens in tokens_of(self._auth):
+            app.add_routes(TokenRoutes(tokens).routes())
         world = self._world
         for routes in (
             SystemRoutes(world, self.poll, self._rate_limit, self.rules),
@@ -189,6 +197,8 @@ class Simulator(Controls):
             AssetRoutes(world),
             ChannelRoutes(world),
             StreamRoutes(world),
+            TrendRoutes(world),
+            SummaryRoutes(world),
             ObjectRoutes(world),
             WriteRoutes(world, Writer(world, buffering=self.rules.buffering)),
             UpdateRoutes(world),

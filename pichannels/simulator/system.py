@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from pichannels.simulator.gate import user
 from pichannels.simulator.guard import Rules
 from pichannels.simulator.query import Query
 from pichannels.simulator.simtime import SECOND, time_text
@@ -84,7 +85,7 @@ class SystemRoutes:
         """Who is asking."""
         body = {
             "IdentityType": "WindowsIdentity",
-            "Name": "SIM\\op1",
+            "Name": user() or "SIM\\op1",
             "IsAuthenticated": True,
             "SID": "S-1-5-21-1-2-3-1104",
             "ImpersonationLevel": "Delegation",

@@ -60,6 +60,8 @@ def test_it_begins_with_the_faults_it_is_told(process: subprocess.Popen[str]) ->
         (["--port", "0", "--fault", "dorp"], "did you mean 'drop'"),
         (["--start", "soon"], "'soon' could not be parsed"),
         (["--user", "op1"], "NAME:PASSWORD"),
+        (["--ntlm", "op1"], "NAME:PASSWORD"),
+        (["--client", "plant"], "ID:SECRET"),
         (["--tags", "0"], "not in the range"),
         (["--host", "192.0.2.1", "--port", "1"], "192.0.2.1:1"),
     ],
@@ -82,3 +84,22 @@ def test_the_state_of_another_plant_is_told(tmp_path: Path) -> None:
     )
     result = CliRunner().invoke(simulate, ["--port", "0", "--state", str(state)])
     assert "another plant" in result.output
+
+
+@pytest.mark.parametrize(
+    "process",
+    [["--user", "op:x", "--token", "t", "--client", "a:b", "--ntlm", "P\\r:s"]],
+    indirect=True,
+)
+def test_it_offers_the_logins_it_is_told(process: subprocess.Popen[str]) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="401") as caught:
+        urllib.request.urlopen(url_of(process))
+    offered = caught.value.headers.get_all("WWW-Authenticate")
+    caught.value.close()
+    assert offered == [
+        "Negotiate",
+        "NTLM",
+        "Bearer",
+        "Bearer",
+        'Basic realm="piwebapi"',
+    ]
