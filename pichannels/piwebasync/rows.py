@@ -28,12 +28,17 @@ _LEFT_OUT: Final = frozenset({"Links", "Items"})
 def rows_of(document: Mapping[str, Any]) -> list[Row]:
     """A row for each value of a document of streams; else one for each object.
 
+    Of the data of an AF table it is the table's own rows.
+
     A row of a value has what PI says of its stream (`WebId`, `Name`, `Path`, the
     `Type` of a summary), then `Timestamp`, `Value`, `State`, the flags, the units and
     `Errors`. A digital state is its name, in `Value` and in `State`; a system state
     is in `State` only, and `Value` is None. Nothing in a row is nested but values
     that are lists or objects themselves.
     """
+    table = document.get("Rows")
+    if isinstance(table, list) and "Items" not in document:
+        return [dict(row) for row in table if isinstance(row, Mapping)]
     return list(_rows(document, {}))
 
 

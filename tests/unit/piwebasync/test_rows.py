@@ -75,6 +75,11 @@ def test_objects_are_rows_without_their_links() -> None:
     assert row["Name"] == "Temperature" and "Links" not in row
 
 
+def test_the_data_of_a_table_are_its_rows() -> None:
+    table = {"Columns": {"A": "Int32"}, "Rows": [{"A": 1}, {"A": 2}]}
+    assert rows_of(table) == [{"A": 1}, {"A": 2}]
+
+
 @given(ANY_JSON)
 def test_any_document_has_rows(document: Any) -> None:
     response = HTTPResponse(200, "https://h", {}, json.dumps(document).encode())
