@@ -195,6 +195,8 @@ class Delivery:
     meta: dict[str, Any] | None = None
     sample_errors: list[dict[str, Any]] | None = None
     sample_error_count = 0
+    is_redrive = False
+    """Whether this is a dead letter on its way again."""
     aside: list[Aside] | None = None
     """The samples that failed, as far as they are known."""
     _listeners: list[Callable[[Delivery], None]] | None = None

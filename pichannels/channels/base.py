@@ -12,6 +12,7 @@ from pichannels import clock
 from pichannels.channels.branches import Branch
 from pichannels.channels.forking import ForkQueue
 from pichannels.channels.inlet import Inlet
+from pichannels.channels.parking import park_again
 from pichannels.channels.patience import Patience
 from pichannels.channels.processing import Key, Processing
 from pichannels.channels.recording import JournalRecorder, StoreRecorder
@@ -58,6 +59,8 @@ class BaseChannel(Processing):
         retry: when an accepted message runs again after `RetryLater` and the like.
         drain_timeout: seconds that `stop` waits for messages in flight.
         raise_dropped: let `handle` raise `Dropped` instead of returning the message.
+        keep_order: park the tag of a sample that fails for good at that node, so that
+            nothing of it follows before a redrive has settled it; see `parking`.
 
     Raises:
         UsageError: an option that the channel does not have.
@@ -77,6 +80,7 @@ class BaseChannel(Processing):
         retry: RetryPolicy | None = None,
         drain_timeout: float = 10.0,
         raise_dropped: bool = False,
+        keep_order: bool = False,
         **unknown: object,
     ) -> None:
         for option in unknown:
@@ -88,11 +92,9 @@ class BaseChannel(Processing):
             self.events = parent_channel.events
         self.short_name = name or type(self).__name__
         self.is_auto_named = name is None
-        self.name = (
-            f"{parent_channel.name}.{self.short_name}"
-            if parent_channel
-            else self.short_name
-        )
+        above = f"{parent_channel.name}." if parent_channel else ""
+        self.name = above + self.short_name
+        self.keep_order = keep_order
         self.drain_timeout = drain_timeout
         self.has_source_enabled = True
         self.message_store_factory = message_store_factory
@@ -218,6 +220,8 @@ class BaseChannel(Processing):
             await channel.start()
             self._parts.push_async_callback(self._stop_sub_channel, channel)
         self._compile()
+        if self.keep_order and self.journal is not None:
+            await park_again(self.parkings, self.journal)
 
     def _open(self) -> None:
         self._is_open = True

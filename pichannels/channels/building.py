@@ -27,6 +27,8 @@ class ChainBuilder(Defined):
     short_name: str
     parent: ChainBuilder | None
     steps: list[BaseNode | Branch]
+    keep_order = False
+    """Whether nothing of a tag overtakes what has failed; see `parking`."""
     branch: Branch | None = None
     """What of the parent's chain leads here."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Final, NamedTuple, Protocol, cast
@@ -69,14 +69,25 @@ class Stopped:
 
 
 class Chain:
-    """The compiled steps of one channel."""
+    """The compiled steps of one channel.
 
-    def __init__(self, steps: Sequence[ChainStep]) -> None:
+    Args:
+        steps: what stands in the channel.
+        call_of: what is called for a step, where that is not `step.step()`.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[ChainStep],
+        call_of: Callable[[ChainStep], Step] | None = None,
+    ) -> None:
         self._passes = Passes()
         for position, step in enumerate(steps):
             step.position = position
             step.tally.join(self._passes)
-        self._steps = [(step.step(), step) for step in steps]
+        self._steps = [
+            (call_of(step) if call_of else step.step(), step) for step in steps
+        ]
 
     def advance(self, msg: Message, start: int = 0) -> Message | Stopped:
         """The message after all steps from `start` on, or where that stopped.

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pichannels.channels.branches import Case
 from pichannels.channels.building import ChainBuilder
 from pichannels.channels.chain import Chain, ChainStep, Stopped
+from pichannels.channels.parking import Parking
 from pichannels.channels.recording import Recorder
 from pichannels.channels.turn import Turn
 from pichannels.delivery import Delivery, Outcome
@@ -24,6 +25,7 @@ from pichannels.errors import (
 )
 from pichannels.events import EventBus
 from pichannels.message import Message
+from pichannels.node import BaseNode, Step
 from pichannels.states import State
 
 __all__ = ["Key", "Processing"]
@@ -58,6 +60,8 @@ class Processing(ChainBuilder):
         self._awaited: set[asyncio.Future[None]] = set()
         self._run_chain: Callable[[Message, Delivery], Awaitable[Message]]
         self._chain = Chain([])
+        self.parkings: dict[str, Parking] = {}
+        """In the root: where tags can be parked, by the full path of the node."""
         # For the message that takes the short way. As long as nothing is owed for
         # it, it is as good as new and serves the next one: making one for each would
         # cost a tenth of the whole way.
@@ -412,7 +416,7 @@ class Processing(ChainBuilder):
 
     def _compile(self) -> None:
         steps: Sequence[ChainStep] = self.steps
-        self._chain = Chain(steps)
+        self._chain = Chain(steps, self._parked if self.root.keep_order else None)
         kind = type(self)
         is_overloaded = (
             kind.subhandle is not Processing.subhandle
@@ -421,6 +425,24 @@ class Processing(ChainBuilder):
         self._run_chain = self._overloaded if is_overloaded else self._chain.run
         self._is_simple = not is_overloaded and not self._branches()
         self._choose_way()
+
+    @property
+    def root(self) -> Processing:
+        """The channel that this one is a part of, perhaps itself."""
+        channel: Processing = self
+        while isinstance(channel.parent, Processing):
+            channel = channel.parent
+        return channel
+
+    def _parked(self, step: ChainStep) -> Step:
+        """What is called for a step where the order of each tag is kept."""
+        call = step.step()
+        if not isinstance(step, BaseNode):
+            return call
+        path = step.fullpath()
+        parking = self.root.parkings.setdefault(path, Parking(path, call))
+        parking.call = call
+        return parking.step
 
     def _choose_way(self) -> None:
         """Whether `handle` may take the short way: no store, one lane, only nodes."""

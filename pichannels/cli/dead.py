@@ -294,7 +294,7 @@ def _discard(wanted: Chosen, reason: str, dry_run: bool) -> dict[str, Any]:
     async def offline(project: Project) -> Any:
         async with opened_stores(project) as journal:
             return await deadletters.discard(
-                journal, wanted, reason=reason, dry_run=dry_run
+                project, journal, wanted, reason=reason, dry_run=dry_run
             )
 
     return _ask("dead-discard", offline, wanted, reason=reason, dry_run=dry_run)

@@ -190,6 +190,7 @@ async def _dead_edit(instance: Instance, request: _Edit) -> Any:
 
 async def _dead_discard(instance: Instance, request: _Discard) -> Any:
     return await deadletters.discard(
+        instance.project,
         instance.journal,
         _chosen(request),
         reason=request.reason,

@@ -8,6 +8,7 @@ others went on, which run again from that node.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import msgspec
 
 from pichannels import clock, codecs
 from pichannels.channels import BaseChannel
+from pichannels.channels.parking import Parking, tags_of
 from pichannels.channels.recording import settle
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import (
@@ -225,36 +227,114 @@ async def redrive(
     if wanted.is_all and not wanted.channel:
         raise UsageError("say which dead letters: a channel, ids, a node, an error")
     report = RedriveReport()
-    async for page in _pages(journal, wanted):
-        report.selected += len(page)
-        if not dry_run:
-            again = [_redrive_one(project, journal, one, report) for one in page]
-            await asyncio.gather(*again)
+    if dry_run:
+        async for page in _pages(journal, wanted):
+            report.selected += len(page)
+        return report
+    again = _Redrive(project, journal, report)
+    await again.run_all(wanted)
+    while again.has_more and not wanted.ids:
+        await again.run_all(wanted)
     return report
 
 
-async def _redrive_one(
-    project: Project, journal: Journal, record: Record, report: RedriveReport
-) -> None:
-    id = str(record.seq)
-    try:
+class _Redrive:
+    """One call of `redrive`."""
+
+    def __init__(
+        self, project: Project, journal: Journal, report: RedriveReport
+    ) -> None:
+        self._project = project
+        self._journal = journal
+        self._report = report
+        self._failed: set[tuple[str, str]] = set()
+        """Nodes and tags where nothing may follow in this redrive."""
+        self._last = 0
+        self.has_more = False
+        """Whether samples may have been parked meanwhile behind those that ran."""
+
+    async def run_all(self, wanted: Chosen) -> None:
+        """Run what is meant and has not run yet."""
+        behind, self._last = self._last, self._journal.last_seq
+        self.has_more = False
+        async for page in _pages(self._journal, wanted):
+            new = [one for one in page if behind < one.seq <= self._last]
+            if behind:
+                # Not what this redrive has set aside again, or what waits behind it.
+                new = [one for one in new if not self._held(one) & self._failed]
+            self._report.selected += len(new)
+            await self._run(new)
+
+    async def _run(self, page: Iterable[Record]) -> None:
+        """Run these; side by side, except where the order of tags is kept."""
+        together: list[Record] = []
+        for record in page:
+            parking = _parking(self._project, record)
+            if parking is None:
+                together.append(record)
+            else:
+                self.has_more = True
+                await self._run_in_order(record, parking)
+        await asyncio.gather(*[self._run_one(record) for record in together])
+
+    def _held(self, record: Record) -> set[tuple[str, str]]:
+        """The node and the tags that the dead letter holds up there."""
+        if _parking(self._project, record) is None:
+            return set()
+        node = str(record.meta.get("node"))
+        return {(node, tag) for tag in tags_of(record.message().payload)}
+
+    async def _run_in_order(self, record: Record, parking: Parking) -> None:
+        held = self._held(record)
+        if held & self._failed:
+            self._report.fail(str(record.seq), "an earlier sample failed again")
+            return
+        outcome = await self._run_one(record)
+        if outcome is None:
+            self._failed |= held
+            return
+        parking.release(tag for _, tag in held)
+        for aside in outcome.aside:
+            failed = tags_of(aside.message.payload)
+            self._failed |= {(aside.node, tag) for tag in failed}
+
+    async def _run_one(self, record: Record) -> Outcome | None:
+        """What became of it; None when it is a dead letter as before."""
+        id, report = str(record.seq), self._report
+        try:
+            channel, node = _place(self._project, record)
+            delivery = Delivery()
+            delivery.is_redrive = True
+            delivery.seq, delivery.attempts = record.seq, record.attempts + 1
+            outcome = await channel.run_from(
+                record.message(), delivery, node, to_the_end=True
+            )
+        except PichannelsError as exc:
+            report.fail(id, exc)
+            return None
+        if outcome.state is State.ERROR and isinstance(outcome.error, ChannelStopped):
+            # It has not failed again, it has not run.
+            report.fail(id, outcome.error)
+            return None
+        _settle(self._journal, record, delivery, outcome)
+        if outcome.state is State.ERROR:
+            report.fail(id, outcome.error)
+            return None
+        if outcome.sample_errors:
+            report.fail(id, f"{outcome.sample_errors} samples failed again")
+        else:
+            report.settled += 1
+        return outcome
+
+
+def _parking(project: Project, record: Record) -> Parking | None:
+    """Where the tags of a dead letter are parked, in a channel that keeps the order."""
+    if "part_of" not in record.meta:
+        return None
+    with contextlib.suppress(UsageError):
         channel, node = _place(project, record)
-        msg = record.message()
-        delivery = Delivery()
-        delivery.seq, delivery.attempts = record.seq, record.attempts + 1
-        outcome = await channel.run_from(msg, delivery, node, to_the_end=True)
-    except PichannelsError as exc:
-        report.fail(id, exc)
-        return
-    if outcome.state is State.ERROR and isinstance(outcome.error, ChannelStopped):
-        # It has not failed again, it has not run.
-        report.fail(id, outcome.error)
-        return
-    _settle(journal, record, delivery, outcome)
-    if outcome.state is State.ERROR:
-        report.fail(id, outcome.error)
-    else:
-        report.settled += 1
+        return channel.root.parkings.get(f"{channel.name}.{node}")
+    return None
 
 
 def _place(project: Project, record: Record) -> tuple[BaseChannel, str | None]:
@@ -321,7 +401,12 @@ async def edit(journal: Journal, id: str, changes: Mapping[str, Any]) -> dict[st
 
 
 async def discard(
-    journal: Journal, wanted: Chosen, *, reason: str = "", dry_run: bool = False
+    project: Project,
+    journal: Journal,
+    wanted: Chosen,
+    *,
+    reason: str = "",
+    dry_run: bool = False,
 ) -> dict[str, int]:
     """Give dead letters up for good: they count as dropped from now on.
 
@@ -339,13 +424,18 @@ async def discard(
     async for page in _pages(journal, wanted):
         count += len(page)
         if not dry_run:
-            _drop(journal, page, reason)
+            _drop(project, journal, page, reason)
             await journal.flush()
     return {"selected": count, "discarded": 0 if dry_run else count}
 
 
-def _drop(journal: Journal, page: Iterable[Record], reason: str) -> None:
+def _drop(
+    project: Project, journal: Journal, page: Iterable[Record], reason: str
+) -> None:
     for record in page:
+        parking = _parking(project, record)
+        if parking is not None:
+            parking.release(tags_of(record.message().payload))
         facts = {**record.meta, "discarded": clock.now()}
         if reason:
             facts["discarded_because"] = reason

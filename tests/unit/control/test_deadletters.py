@@ -263,7 +263,7 @@ async def test_discarded_letters_count_as_dropped_with_the_reason(
         await accept(engine, channel, Message(payload="x"))
         (letter,) = await letters(engine)
         await deadletters.discard(
-            engine.journal, Chosen(ids=[letter["id"]]), reason="known"
+            engine.project, engine.journal, Chosen(ids=[letter["id"]]), reason="known"
         )
         record = await engine.journal.get("boiler", int(letter["id"]))
     assert record is not None
@@ -320,3 +320,119 @@ async def test_all_letters_of_all_channels_are_not_run_by_mistake(
     async with running(BaseChannel("boiler"), tmp_path) as engine:
         with pytest.raises(UsageError, match="say which dead letters"):
             await redrive(engine)
+
+
+# Where the order of each tag is kept
+
+
+def of(**values: Any) -> Message:
+    """A batch with one sample for each tag."""
+    return Message(payload=[Sample(Tag(t), 0, v) for t, v in values.items()])
+
+
+def ordered(*nodes: BaseNode) -> BaseChannel:
+    return BaseChannel("boiler", keep_order=True).add(*nodes)
+
+
+@pytest.mark.parametrize("kind", [Sink, LateSink])
+async def test_nothing_of_a_tag_passes_a_sample_that_has_failed(
+    tmp_path: Path, kind: Callable[..., Sink]
+) -> None:
+    sink = kind(name="sink")
+    sink.bad = {1}
+    channel = ordered(sink)
+    async with running(channel, tmp_path) as engine:
+        await accept(engine, channel, of(A=1, B=10), of(A=2, B=20), of(A=3))
+        assert sink.got == [10, 20]
+        sink.bad = set()
+        report = await redrive(engine, channel="boiler")
+        await accept(engine, channel, of(A=4))
+    assert (sink.got, report.settled) == ([10, 20, 1, 2, 3, 4], 3)
+
+
+async def test_what_fails_again_holds_up_what_is_behind_it(tmp_path: Path) -> None:
+    sink = Sink(name="sink")
+    sink.bad = {1, 10}
+    channel = ordered(sink)
+    async with running(channel, tmp_path) as engine:
+        await accept(engine, channel, of(A=1, B=10), of(A=2), of(B=20))
+        sink.bad = {1}
+        report = await redrive(engine, channel="boiler")
+        assert sink.got == [10, 20]
+        sink.bad = set()
+        await redrive(engine, channel="boiler")
+        assert await letters(engine) == []
+    assert (sink.got, report.failed) == ([10, 20, 1, 2], 2)
+
+
+async def test_tags_are_parked_again_after_a_restart(tmp_path: Path) -> None:
+    sink = Sink(name="sink")
+    sink.bad = {1}
+    channel = ordered(sink)
+    async with running(channel, tmp_path) as engine:
+        await accept(engine, channel, of(A=1))
+    again = Sink(name="sink")
+    channel = ordered(again)
+    async with running(channel, tmp_path) as engine:
+        await accept(engine, channel, of(A=2, B=20))
+        assert again.got == [20]
+        await redrive(engine, channel="boiler")
+    assert again.got == [20, 1, 2]
+
+
+async def test_a_node_that_fails_as_a_whole_parks_all_tags_of_the_batch(
+    tmp_path: Path,
+) -> None:
+    failing, sink = Failing(name="bad"), Sink()
+    channel = ordered(failing, sink)
+    async with running(channel, tmp_path) as engine:
+        await accept(engine, channel, of(A=1, B=10))
+        failing.is_mended = True
+        await accept(engine, channel, of(A=2, C=5))
+        assert sink.got == [5]
+        await redrive(engine, node="bad")
+        await accept(engine, channel, of(B=30))
+    assert sink.got == [5, 1, 10, 2, 30]
+
+
+async def test_tags_of_discarded_letters_go_on(tmp_path: Path) -> None:
+    sink = Sink(name="sink")
+    sink.bad = {1}
+    channel = ordered(sink)
+    async with running(channel, tmp_path) as engine:
+        await accept(engine, channel, of(A=1))
+        await deadletters.discard(
+            engine.project, engine.journal, Chosen(channel="boiler")
+        )
+        await accept(engine, channel, of(A=2))
+    assert sink.got == [2]
+
+
+class SlowSink(BaseNode):
+    """Acknowledges when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(name="slow")
+        self.acks: asyncio.Queue[tuple[Any, asyncio.Future[None]]] = asyncio.Queue()
+
+    def process(self, msg: Message) -> Pending:
+        ack: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.acks.put_nowait(([sample.value for sample in msg.payload], ack))
+        return Pending(msg, ack)
+
+
+async def test_of_each_tag_one_message_is_unacknowledged(tmp_path: Path) -> None:
+    sink = SlowSink()
+    channel = ordered(sink)
+    async with running(channel, tmp_path):
+        for msg in (of(A=1), of(B=10), of(A=2)):
+            await channel.accept(msg)
+        first, first_ack = await sink.acks.get()
+        second, second_ack = await sink.acks.get()
+        assert (first, second, sink.acks.empty()) == ([1], [10], True)
+        first_ack.set_result(None)
+        third, third_ack = await sink.acks.get()
+        second_ack.set_result(None)
+        third_ack.set_result(None)
+        await channel.drain()
+    assert third == [2]
