@@ -26,9 +26,12 @@ Request: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], Awaitable[HTTPRespo
 
 
 class ValueItem(Item):
-    """What a message leaves in the queue: its values, and why others are none."""
+    """What a message leaves in the queue: its values, and why others are none.
 
-    __slots__ = ("causes", "failed", "samples", "skipped")
+    `removes` tells that they are events which PI deleted at their origin.
+    """
+
+    __slots__ = ("causes", "failed", "removes", "samples", "skipped")
 
     def __init__(self, msg: Message, samples: Sequence[Sample]) -> None:
         super().__init__(msg, [], 0)
@@ -36,6 +39,7 @@ class ValueItem(Item):
         self.samples = samples
         self.causes: dict[int, BaseException | str] = {}
         self.skipped = 0
+        self.removes = msg.meta.get("lane") == "delete"
         # What is set aside is told with the meta as it is now.
         self.failed = msg.derive([])
 
@@ -102,7 +106,8 @@ def parts(rows: Sequence[Row], most: int) -> Iterator[list[Row]]:
     size = 0
     for row in rows:
         more = row[1].size
-        if part and (len(part) >= most or size + more > _MOST_BYTES):
+        is_full = len(part) >= most or size + more > _MOST_BYTES
+        if part and (is_full or row[0].removes != part[0][0].removes):
             yield part
             part, size = [], 0
         part.append(row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from nodes._batches import is_batch, no_batch
@@ -73,7 +74,7 @@ class PI(QueueingSink):
 
     With `update_option="Replace"` a value that comes again changes nothing; of
     several values of a target with one timestamp PI then keeps the last. Nothing is
-    created unless `create=True`.
+    created unless `create=True`. Events in the lane `delete` are removed.
 
     Args:
         tag: where each sample goes: a template such as `\\SERVER\{name}.copy`
@@ -230,11 +231,11 @@ class PI(QueueingSink):
         facts = msg.meta.get("tags") if self._create else None
         for index, sample in enumerate(samples):
             try:
-                path = self._path(sample)
+                path = self._path(sample, removes=item.removes)
                 if path is None:
                     item.skipped += 1
                     continue
-                body = encoded(sample, units=self._units)
+                body = encoded(sample, units=self._units, removes=item.removes)
             except Exception as exc:
                 # The user's own function is among what may fail here.
                 item.causes[index] = exc
@@ -251,7 +252,7 @@ class PI(QueueingSink):
             payload = list(self._samples(msg))
         if type(payload) is not list or any(type(one) is not Sample for one in payload):
             raise no_batch(self.fullpath(), payload)
-        if self.system_states == "reject":
+        if self.system_states == "reject" and msg.meta.get("lane") != "delete":
             for sample in payload:
                 if sample.is_system:
                     raise Rejected(
@@ -259,13 +260,13 @@ class PI(QueueingSink):
                     )
         return tuple(payload)
 
-    def _path(self, sample: Sample) -> str | None:
+    def _path(self, sample: Sample, *, removes: bool) -> str | None:
         """Where the sample goes; None where it is left out.
 
         Raises:
             NoTarget: there is no such place.
         """
-        if sample.is_system and self.system_states == "skip":
+        if sample.is_system and self.system_states == "skip" and not removes:
             return None
         path = self._place(sample)
         if path is None:
@@ -328,7 +329,9 @@ class PI(QueueingSink):
             ready = await self._resolved(rows)
             if not ready:
                 return []
-            return await Sending(self._request, self._targets.forget).send(ready)
+            option = "Remove" if rows[0][0].removes else self.update_option
+            request = partial(self._request, option)
+            return await Sending(request, self._targets.forget).send(ready)
         except HTTPStatusError as exc:
             if not self._is_temporary(exc.status_code):
                 raise
@@ -352,14 +355,16 @@ class PI(QueueingSink):
             target = found[value.path]
             if isinstance(target, NoTarget):
                 item.causes[value.index] = target
-            elif target.holds_text and value.sample.is_system:
+            elif target.holds_text and value.sample.is_system and not item.removes:
                 reason = "a point of texts holds no system state"
                 item.causes[value.index] = NoTarget(value.path, reason)
             else:
                 ready.append(((item, value), target))
         return ready
 
-    async def _request(self, body: Sequence[Mapping[str, Any]]) -> HTTPResponse:
+    async def _request(
+        self, option: str, body: Sequence[Mapping[str, Any]]
+    ) -> HTTPResponse:
         """The answer to one request.
 
         Raises:
@@ -370,7 +375,7 @@ class PI(QueueingSink):
         response = await self._client.post(
             self._controller.streamsets.update_values_adhoc(
                 list(body),
-                update_option=self.update_option,
+                update_option=option,
                 buffer_option=self.buffer_option,
             )
         )

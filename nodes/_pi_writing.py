@@ -52,8 +52,10 @@ class Value:
         self.tries = 0
 
 
-def encoded(sample: Sample, *, units: bool) -> msgspec.Raw:
+def encoded(sample: Sample, *, units: bool, removes: bool) -> msgspec.Raw:
     """The sample as PI reads it, exact to 100 ns.
+
+    Of one that is removed only the time counts.
 
     Raises:
         ValueRefused: PI has no form for it.
@@ -71,6 +73,8 @@ def encoded(sample: Sample, *, units: bool) -> msgspec.Raw:
         )
         return msgspec.Raw(_encode(body))
     except (SerializationError, UnicodeEncodeError) as exc:
+        if removes:
+            return msgspec.Raw(_encode(timed_value(0, sample.ticks)))
         raise ValueRefused(sample.tag.name, 0, str(exc)) from exc
 
 

@@ -16,8 +16,9 @@ from pichannels.channels.base import BaseChannel
 from pichannels.channels.pi import PIWebChannel
 from pichannels.journal import Journal
 from pichannels.message import Message
+from pichannels.piwebasync.server import PIServer
 from pichannels.retry import RetryPolicy
-from pichannels.simulator import Event, Plant, Server, Simulator
+from pichannels.simulator import Event, Member, Plant, Server, Simulator
 from pichannels.values import Sample, Tag, parse_ticks
 
 SOON = RetryPolicy(attempts=0, initial=0.01, maximum=0.05)
@@ -193,3 +194,18 @@ async def test_nothing_is_written_back_to_where_it_comes_from(
     outcome = await channel.run(Message("application/json", document))
     await channel.stop()
     assert outcome.state == "error" and "comes from there" in str(outcome.error)
+
+
+async def test_writes_go_on_at_another_member(origin: Simulator) -> None:
+    async with Member(origin) as other:
+        channel = BaseChannel("copy")
+        channel.pi_server = PIServer(url=origin.url, others=(other.url,))  # type: ignore[attr-defined]
+        sink = Sink(r"\\SIMSRV\{name}", retry=SOON)
+        channel.add(sink)
+        await channel.start()
+        await channel.run(Message(payload=[Sample(Tag(TEMP), NOON, 1.0)]))
+        await origin.close()
+        await channel.run(Message(payload=[Sample(Tag(TEMP), NOON + 1, 2.0)]))
+        await channel.stop()
+        found = other.truth(TEMP, NOON, NOON + 1)
+    assert [event.value for event in found] == [1.0, 2.0]

@@ -240,6 +240,28 @@ async def test_the_update_option_is_pis(sim: Simulator) -> None:
     await node.stop()
 
 
+@pytest.mark.parametrize("value", [TIMEOUT, float("nan"), 1.0])
+@pytest.mark.parametrize("policy", ["write", "skip", "reject"])
+async def test_what_was_deleted_is_removed(
+    sim: Simulator, value: Any, policy: str
+) -> None:
+    node = await opened(sim, system_states=policy)
+    await publish(node, sample(1.0), sample(2.0, at=1))
+    await publish(node, sample(value), lane="delete")
+    assert held(sim) == [2.0]
+    await node.stop()
+
+
+async def test_deletions_and_values_stay_in_order(sim: Simulator, node: PI) -> None:
+    acks = [
+        await ack(node, sample(float(n)), lane="delete" if n % 2 else "live")
+        for n in range(3)
+    ]
+    await asyncio.gather(*acks)
+    assert held(sim) == [2.0]
+    assert node.statistics()["requests"] == 3
+
+
 @pytest.mark.parametrize(
     "fault",
     [
