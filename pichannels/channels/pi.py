@@ -10,11 +10,12 @@ from pichannels.channels.base import BaseChannel
 from pichannels.channels.resolving import Resolver
 from pichannels.channels.source import PISource, SourceOptions
 from pichannels.channels.tags import Stream, TagSpec, checked_tags, find_tags
-from pichannels.errors import DecodeError, NotConnected
+from pichannels.errors import DecodeError, NotConnected, UsageError, nearest
 from pichannels.piwebasync.exceptions import PIWebAsyncException
 from pichannels.piwebasync.health import examine, findings
 from pichannels.piwebasync.limiting import Limiters, limiter_for
 from pichannels.piwebasync.server import PIServer
+from pichannels.piwebasync.stream import Transport
 from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
 from pichannels.piwebasync.websocket import BACKOFF
 from pichannels.probes import Finding
@@ -24,6 +25,7 @@ from pichannels.secrets import reveal_in_thread
 __all__ = ["PIWebChannel"]
 
 _NAMED: Final = 5
+_TRANSPORTS: Final = ("auto", "channel", "updates")
 
 
 class PIWebChannel(BaseChannel):
@@ -63,6 +65,9 @@ class PIWebChannel(BaseChannel):
         max_block: seconds that intake may stand still before the connection is
             closed and reported lost for `backpressure`.
         reconnect: the waits between attempts to connect.
+        transport: `channel` receives over websockets only, `updates` polls for
+            stream updates by HTTP only, every `poll_interval` seconds; `auto` polls
+            where, and as long as, no websocket can be opened.
         cache_ttl: seconds for which resolved WebIDs are used again after a restart.
         options: those of every channel.
 
@@ -91,10 +96,16 @@ class PIWebChannel(BaseChannel):
         buffer_bytes: int = 8 * 2**20,
         max_block: float = 10.0,
         reconnect: RetryPolicy = BACKOFF,
+        transport: Transport = "auto",
         cache_ttl: float = 12 * 3600.0,
         **options: Any,
     ) -> None:
         super().__init__(name, *args, **options)
+        if transport not in _TRANSPORTS:
+            raise UsageError(
+                f"transport is one of {', '.join(_TRANSPORTS)}, not {transport!r}"
+                f"{nearest(str(transport), _TRANSPORTS)}"
+            )
         self.url = url
         # Of the instance as soon as it joins one.
         self.limiters = Limiters()
@@ -121,6 +132,7 @@ class PIWebChannel(BaseChannel):
                 buffer_bytes=buffer_bytes,
                 max_block=max_block,
                 reconnect=reconnect,
+                transport=transport,
             ),
         )
 
@@ -148,17 +160,20 @@ class PIWebChannel(BaseChannel):
     def is_ready(self) -> bool:
         """Whether all PI channels are open."""
         subscriptions = self._source.subscriptions
-        return bool(subscriptions) and all(s.client.is_open for s in subscriptions)
+        return bool(subscriptions) and all(s.stream.is_open for s in subscriptions)
 
     def statistics(self) -> dict[str, Any]:
         """What came in, and how the connections are."""
         subscriptions = self._source.subscriptions
         intake = self._source.intake
+        polled = sum(each.stream.is_polling for each in subscriptions)
         return {
             "tags": len(self.points),
             "unresolved": len(self.unresolved),
             "pi_channels": len(subscriptions),
-            "open": sum(each.client.is_open for each in subscriptions),
+            "open": sum(each.stream.is_open for each in subscriptions),
+            "polled": polled,
+            "fell_back": self._source.fell_back if polled else "",
             "losses": self.losses,
             "frames": intake.frames,
             "heartbeats": intake.heartbeats,
@@ -169,9 +184,10 @@ class PIWebChannel(BaseChannel):
     async def probe(self) -> list[Finding]:
         """Look whether the server is there, takes us, and has the tags."""
         controller = self.pi_server.controller()
+        limiter = limiter_for(self, *self.pi_server.urls)
         found: list[Finding] = []
         try:
-            async with self.pi_server.client(limiter_for(self, self.url)) as client:
+            async with self.pi_server.client(limiter) as client:
                 found += findings(await examine(client, controller))
                 streams, unresolved = await find_tags(
                     client,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterable, Sequence
+from functools import partial
+from math import inf
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -16,6 +18,7 @@ import msgspec
 from pichannels import clock
 from pichannels.channels.intake import Intake, Received
 from pichannels.channels.overlap import Overlap
+from pichannels.channels.rearranging import Rearranging
 from pichannels.channels.resolving import Found, Resolver
 from pichannels.channels.subscription import Subscription
 from pichannels.channels.tags import WEB_ID_TYPE, Stream, TagSpec
@@ -29,16 +32,23 @@ from pichannels.events import EventBus
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.piwebasync.exceptions import (
-    ChannelClosed,
-    ChannelRefused,
+    HTTPClientError,
     PIWebAsyncException,
+    WebsocketClientError,
 )
-from pichannels.piwebasync.frames import ChannelEvent, Connected, Lost, NotOpened
+from pichannels.piwebasync.frames import Connected, Lost, NotOpened
 from pichannels.piwebasync.limiting import limiter_for
+from pichannels.piwebasync.polling import NotSignedUp
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.server import PIServer
 from pichannels.piwebasync.splitting import Part, split
-from pichannels.piwebasync.websocket import WebsocketClient
+from pichannels.piwebasync.stream import (
+    CameBack,
+    FellBack,
+    Stream as PIStream,
+    StreamEvent,
+    Transport,
+)
 from pichannels.retry import RetryPolicy
 
 __all__ = ["PISource", "SourceOptions"]
@@ -47,12 +57,9 @@ logger: Final = logging.getLogger("pichannels.channels.pi")
 
 RESTART_DELAY: Final = 1.0
 """Seconds before a source that had to end begins again."""
-_OPENED_WITHIN: Final = 30.0
-_DRAINED_WITHIN: Final = 10.0
 _STILL_WITHIN: Final = 5.0
-_POLLS: Final = 2
-"""Polls of the server for which old and new PI channels are both open."""
-_LATE: Final = 10.0
+_RESOLVED_LATELY: Final = 60.0
+_UNKNOWN: Final = (400, 404)
 
 
 class SourceOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +75,7 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True):
     buffer_bytes: int
     max_block: float
     reconnect: RetryPolicy
+    transport: Transport
 
 
 class Owner(Protocol):
@@ -112,12 +120,15 @@ class PISource:
         self.unresolved: dict[str, str] = {}
         self.losses = 0
         self.last_event: int | None = None
+        self.fell_back = ""
+        """Why PI channels are polled, where they are."""
         self.intake = Intake(options.server)
         self.subscriptions: list[Subscription] = []
         self._server = server
         self._requests = server.controller(websocket=True).streamsets
         self._resolver = resolver
         self._options = options
+        self._resolved = -inf
         self._task: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
         self._is_closing = False
@@ -166,16 +177,17 @@ class PISource:
             return
         self._is_closing = True
         self._flowing.set()
-        subscriptions = list(self.subscriptions)
+        closing = []
+        for each in self.subscriptions:
+            each.release()
+            closing.append(asyncio.create_task(each.close(), name="PI channel closing"))
         try:
-            for each in subscriptions:
-                each.release()
-            await asyncio.gather(*[each.client.close() for each in subscriptions])
-            if subscriptions:
-                await asyncio.wait([task], timeout=self.owner.drain_timeout)
+            if closing:
+                await asyncio.wait(closing, timeout=self.owner.drain_timeout)
         finally:
-            task.cancel()
-        await asyncio.wait([task])
+            for one in (task, *closing):
+                one.cancel()
+        await asyncio.wait([task, *closing])
 
     # Receiving
 
@@ -187,7 +199,9 @@ class PISource:
                 may_use_kept = True
                 await self._receive_all()
             except* _StaleWebIds as stale:
-                logger.warning("%s: %s", self.owner.name, stale.exceptions[0])
+                logger.warning(
+                    "%s: %s; resolving them again", self.owner.name, stale.exceptions[0]
+                )
                 may_use_kept = False
             except* ChannelStopped:
                 self._is_closing = True
@@ -208,22 +222,20 @@ class PISource:
             self._group = None
             self.subscriptions = []
 
-    def _parts(self, web_ids: Sequence[str]) -> Iterable[Part]:
-        options = self._options
-
-        def request(web_ids: Sequence[str]) -> APIRequest:
-            return self._requests.get_channel_adhoc(
-                web_ids,
-                include_initial_values=options.initial_values,
-                heartbeat_rate=options.heartbeat,
-                web_id_type=WEB_ID_TYPE,
-            )
-
-        return split(
-            request,
+    def _request(self, web_ids: Sequence[str]) -> APIRequest:
+        return self._requests.get_channel_adhoc(
             web_ids,
-            url_limit=options.url_length,
-            max_items=options.tags_per_channel,
+            include_initial_values=self._options.initial_values,
+            heartbeat_rate=self._options.heartbeat,
+            web_id_type=WEB_ID_TYPE,
+        )
+
+    def _parts(self, web_ids: Sequence[str]) -> Iterable[Part]:
+        return split(
+            self._request,
+            web_ids,
+            url_limit=self._options.url_length,
+            max_items=self._options.tags_per_channel,
         )
 
     def _open(
@@ -232,13 +244,14 @@ class PISource:
         """Open a PI channel in the background."""
         options, server = self._options, self._server
         beat = options.heartbeat * options.poll_interval
-        client = WebsocketClient(
-            part.request,
-            limiter=limiter_for(self.owner, server.url),
-            reconnect=True,
-            dead_channel_timeout=None,
-            on_event=lambda event: self._noted(subscription, event),
+        stream = PIStream(
             auth=server.auth,
+            dead_channel_timeout=None,
+            transport=options.transport,
+            poll=options.poll_interval,
+            limiter=limiter_for(self.owner, *server.urls),
+            stop_timeout=None,
+            on_event=lambda event: self._noted(subscription, event),
             extra_headers=server.headers,
             verify=server.verify,
             cert=server.cert,
@@ -248,29 +261,38 @@ class PISource:
             backoff=options.reconnect,
         )
         subscription = Subscription(
-            client, part.items, overlap, has_initial=options.initial_values
+            stream, part.items, overlap, has_initial=options.initial_values
         )
-        client.start()
         self.subscriptions.append(subscription)
-        subscription.task = group.create_task(self._receive(subscription))
+        subscription.task = group.create_task(self._receive(subscription, part.request))
         return subscription
 
-    async def _receive(self, subscription: Subscription) -> None:
+    async def _receive(self, subscription: Subscription, request: APIRequest) -> None:
         """Give the owner what one PI channel delivers, until it is closed."""
-        client = subscription.client
         try:
-            while True:
-                frames = await client.recv_many(self._options.batch_bytes)
-                frames = await subscription.passed(frames)
-                await self._flowing.wait()
-                await self._give(frames)
-        except ChannelClosed:
-            if not (self._is_closing or subscription.is_retired):
-                raise
+            await self._begin(subscription, request)
+            await subscription.ended()
         finally:
             if subscription in self.subscriptions:
                 self.subscriptions.remove(subscription)
-            await client.close()
+            await subscription.stream.abort()
+
+    async def _begin(self, subscription: Subscription, request: APIRequest) -> None:
+        """Open a PI channel, as often as it takes."""
+        url = request.absolute_url
+        for delay in self._options.reconnect.delays():
+            try:
+                return await subscription.receive(
+                    request, self._flow, self._options.batch_bytes
+                )
+            except (WebsocketClientError, HTTPClientError) as exc:
+                self._noted(subscription, NotOpened(url, clock.now(), exc))
+            await asyncio.sleep(delay)
+        raise NotConnected(self._server.url, "no PI channel opened in all attempts")
+
+    async def _flow(self, frames: list[bytes]) -> None:
+        await self._flowing.wait()
+        await self._give(frames)
 
     async def _give(self, frames: list[bytes]) -> None:
         self._taking += 1
@@ -294,10 +316,10 @@ class PISource:
                 self.last_event = clock.now()
                 return
 
-    def _noted(self, subscription: Subscription, event: ChannelEvent) -> None:
+    def _noted(self, subscription: Subscription, event: StreamEvent) -> None:
         name = self.owner.name
-        subscription.connected(event)
         if isinstance(event, Connected):
+            subscription.connected()
             self._fire("pi.connected", url=event.url)
         elif isinstance(event, Lost):
             self.losses += 1
@@ -308,13 +330,34 @@ class PISource:
         elif isinstance(event, NotOpened):
             logger.warning("%s: %s", name, event.error)
             self._fire("pi.not_opened", error=str(event.error))
-            if isinstance(event.error, ChannelRefused) and event.error.status_code in (
-                400,
-                404,
-            ):
-                raise _StaleWebIds(
-                    f"the server refuses the tags ({event.error}); resolving them again"
-                ) from event.error
+            if subscription.is_held_back:
+                subscription.refused(event.error)
+            else:
+                self._look_at(subscription, event.error)
+        elif isinstance(event, NotSignedUp):
+            logger.warning(
+                "%s: %s is not received: %s", name, event.stream, event.reason
+            )
+            self._fire("pi.not_signed_up", stream=event.stream, reason=event.reason)
+            self._suspect(subscription, event.reason)
+        elif isinstance(event, FellBack):
+            self._look_at(subscription, event.error)
+            self.fell_back = str(event.error)
+            self._fire("pi.fell_back", url=event.url, error=self.fell_back)
+        elif isinstance(event, CameBack):
+            self._fire("pi.came_back", url=event.url)
+
+    def _look_at(self, subscription: Subscription, error: Exception) -> None:
+        if getattr(error, "status_code", None) in _UNKNOWN:
+            self._suspect(subscription, str(error))
+
+    def _suspect(self, subscription: Subscription, reason: str) -> None:
+        """Resolve the tags again, unless that was done lately."""
+        if clock.monotonic() >= self._resolved + _RESOLVED_LATELY:
+            stale = _StaleWebIds(f"the server refuses the tags ({reason})")
+            subscription.fail(stale)
+            if not subscription.is_begun:
+                raise stale
 
     def _fire(self, name: str, **facts: Any) -> None:
         self.owner.events.fire(name, channel=self.owner.name, **facts)
@@ -323,6 +366,7 @@ class PISource:
 
     async def _resolve(self, may_use_kept: bool) -> None:
         owner = self.owner
+        self._resolved = -inf
         kept = await self._resolver.kept(owner.journal, owner.name, self.tags)
         if not may_use_kept:
             kept = None
@@ -344,7 +388,7 @@ class PISource:
         )
 
     async def _find(self, tags: Sequence[TagSpec]) -> Found:
-        limiter = limiter_for(self.owner, self._server.url)
+        limiter = limiter_for(self.owner, *self._server.urls)
         found = await self._resolver.find(tags, limiter)
         for tag, reason in found.unresolved.items():
             logger.warning("%s: no tag %s: %s", self.owner.name, tag, reason)
@@ -353,6 +397,7 @@ class PISource:
     async def _found(self, tags: Sequence[TagSpec], found: Found) -> None:
         self.tags = list(tags)
         self.streams, self.unresolved = found.streams, found.unresolved
+        self._resolved = clock.monotonic()
         owner = self.owner
         await self._resolver.keep(owner.journal, owner.name, tags, found.streams)
 
@@ -360,10 +405,6 @@ class PISource:
 
     async def change(self, tags: Sequence[TagSpec]) -> None:
         """Receive these tags instead, without a gap in those that stay.
-
-        PI channels that lose no tag are not touched. For the others new ones are
-        opened first; they hold back what they get until the old ones are closed,
-        and then leave out what the old ones have given.
 
         Raises:
             NotConnected: it cannot be done now; all is as it was.
@@ -375,7 +416,14 @@ class PISource:
                 await self._begin_anew(tags)
                 return
             found = await self._find(tags)
-            await self._rearrange(group, found.streams)
+            rearranging = Rearranging(
+                self._server.url,
+                self._options.poll_interval,
+                self._request,
+                self._parts,
+                partial(self._open, group),
+            )
+            await rearranging.apply(self.subscriptions, found.streams)
             await self._found(tags, found)
 
     async def _begin_anew(self, tags: Sequence[TagSpec]) -> None:
@@ -385,80 +433,3 @@ class PISource:
         self.tags = list(tags)
         if was_running:
             self.start()
-
-    async def _rearrange(
-        self, group: asyncio.TaskGroup, streams: Sequence[Stream]
-    ) -> None:
-        wanted = {each.web_id for each in streams}
-        staying = [s for s in self.subscriptions if s.web_ids <= wanted]
-        if _is_scattered(staying, len(list(self._parts(list(wanted))))):
-            staying = []
-        leaving = [s for s in self.subscriptions if s not in staying]
-        covered = frozenset().union(*[s.web_ids for s in staying])
-        missing = [each for each in streams if each.web_id not in covered]
-        before = frozenset().union(*[s.web_ids for s in leaving])
-        moved = [each for each in missing if each.web_id in before]
-        parts = self._parts([each.web_id for each in missing])
-        if moved:
-            await self._overlapped(group, leaving, parts, moved)
-        else:
-            for part in parts:
-                self._open(group, part)
-            await asyncio.gather(*[each.retire() for each in leaving])
-
-    async def _overlapped(
-        self,
-        group: asyncio.TaskGroup,
-        leaving: Sequence[Subscription],
-        parts: Iterable[Part],
-        moved: Sequence[Stream],
-    ) -> None:
-        overlap = Overlap([*(s.web_id for s in moved), *(s.path for s in moved)])
-        connections = {each: each.connections for each in leaving}
-        for each in leaving:
-            each.note(overlap)
-        opened = [self._open(group, part, overlap) for part in parts]
-        try:
-            await self._until_ready(opened, leaving)
-        except BaseException:
-            for each in leaving:
-                each.note(None)
-            for each in opened:
-                await each.discard()
-            raise
-        # An old one that was lost meanwhile has not given all; the current values
-        # of the new ones tell.
-        whole = [s for s in leaving if s.connections == connections[s] != -1]
-        given = frozenset().union(*[s.web_ids for s in whole])
-        known = [s for s in moved if s.web_id in given]
-        await asyncio.gather(*[each.retire() for each in leaving])
-        for each in opened:
-            each.release(
-                frozenset([*(s.web_id for s in known), *(s.path for s in known)]),
-                _LATE + _POLLS * self._options.poll_interval,
-            )
-
-    async def _until_ready(
-        self, opened: Sequence[Subscription], leaving: Sequence[Subscription]
-    ) -> None:
-        try:
-            async with asyncio.timeout(_OPENED_WITHIN):
-                for each in opened:
-                    await each.ready()
-                # What the server had to give before is on its way on the old ones.
-                await asyncio.sleep(_POLLS * self._options.poll_interval)
-        except TimeoutError as exc:
-            reason = f"new PI channels gave nothing in {_OPENED_WITHIN:g} s"
-            raise NotConnected(self._server.url, reason) from exc
-        try:
-            async with asyncio.timeout(_DRAINED_WITHIN):
-                for each in leaving:
-                    await each.drained()
-        except TimeoutError as exc:
-            reason = "what was received is not accepted fast enough"
-            raise NotConnected(self._server.url, reason) from exc
-
-
-def _is_scattered(staying: Sequence[Subscription], needed: int) -> bool:
-    """Whether many changes have left far more PI channels than are needed."""
-    return len(staying) > 2 * needed

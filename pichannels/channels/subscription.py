@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from pichannels.channels.overlap import Overlap
 from pichannels.errors import NotConnected
-from pichannels.piwebasync.frames import ChannelEvent, Connected
-from pichannels.piwebasync.websocket import WebsocketClient
+from pichannels.piwebasync.requests import Request
+from pichannels.piwebasync.stream import Stream
 
 __all__ = ["Subscription"]
 
 _LOOK: Final = 0.02
+_SHRUNK_WITHIN: Final = 60.0
 
 
 class Subscription:
     """A PI channel that is open, or will be again.
 
     Args:
-        client: the connection.
-        web_ids: the streams that it is for.
+        stream: keeps the connection.
+        web_ids: the streams of values that it is for.
         overlap: what other PI channels give for the same streams meanwhile; nothing
             is passed on then before `release`.
         has_initial: whether the first message of a connection has the current
@@ -30,20 +32,21 @@ class Subscription:
 
     def __init__(
         self,
-        client: WebsocketClient,
+        stream: Stream,
         web_ids: Sequence[str],
         overlap: Overlap | None = None,
         *,
         has_initial: bool = False,
     ) -> None:
-        self.client = client
+        self.stream = stream
         self.web_ids = frozenset(web_ids)
-        self.is_retired = False
         self.task: asyncio.Task[None] | None = None
-        self._ready = asyncio.Event()
+        self.is_begun = False
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._released = asyncio.Event()
         self._has_initial = has_initial
-        self._is_first = False
+        self._is_first = self._begins_anew = False
         self._held_back = overlap
         self._noted: Overlap | None = None
         self._known: frozenset[str] = frozenset()
@@ -51,17 +54,60 @@ class Subscription:
         if overlap is None:
             self._released.set()
 
-    def connected(self, event: ChannelEvent) -> None:
+    # Receiving
+
+    async def receive(
+        self,
+        request: Request,
+        take: Callable[[list[bytes]], Awaitable[None]],
+        max_bytes: int,
+    ) -> None:
+        """Open it and give what may go on to `take`; returns when it is open.
+
+        Raises:
+            As `Stream.start`.
+        """
+
+        async def pass_on(frames: list[bytes]) -> None:
+            await take(await self.passed(frames))
+
+        await self.stream.receive(request, pass_on, self._failed, max_bytes=max_bytes)
+        self.is_begun = True
+
+    def _failed(self, future: asyncio.Future[None]) -> None:
+        error = future.exception()
+        assert isinstance(error, Exception)
+        self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """Let `ended` raise this."""
+        if not self._ended.done():
+            self._ended.set_exception(error)
+            # Nobody has to look at it.
+            self._ended.exception()
+
+    async def ended(self) -> None:
+        """Until it is closed; raises what it has failed with."""
+        await asyncio.shield(self._ended)
+
+    def connected(self) -> None:
         """Learn of a new connection."""
-        if isinstance(event, Connected):
-            self._is_first = True
-            if not self._has_initial:
-                self._ready.set()
+        # A place that polling has lost is taken up again without current values.
+        is_again = self._ready.done() and self.stream.is_polling
+        self._is_first = self._begins_anew or not is_again
+        self._begins_anew = False
+        if not self._has_initial:
+            self._give()
+
+    def _give(self) -> None:
+        """Note that the server has begun to give."""
+        if not self._ready.done():
+            self._ready.set_result(None)
 
     async def passed(self, frames: list[bytes]) -> list[bytes]:
         """What of these frames goes on, as soon as it may."""
         is_first, self._is_first = self._is_first, False
-        self._ready.set()
+        self._give()
         if self._noted is not None:
             for frame in frames:
                 self._noted.note(frame)
@@ -93,16 +139,27 @@ class Subscription:
         """Until the server has begun to give.
 
         Raises:
-            NotConnected: it ended instead.
+            NotConnected: it did not open, or has ended.
         """
         assert self.task is not None
-        ready = asyncio.create_task(self._ready.wait(), name="PI channel ready")
-        try:
-            await asyncio.wait([ready, self.task], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ready.cancel()
-        if not self._ready.is_set():
-            raise NotConnected(self.client.url, "the PI channel ended")
+        waiting: list[asyncio.Future[None]] = [self._ready, self.task]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not self._ready.done():
+            raise NotConnected("a new PI channel", "it has ended")
+        if error := self._ready.exception():
+            raise NotConnected("a new PI channel", str(error)) from error
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether others give the same streams until it is ready."""
+        return not self._released.is_set()
+
+    def refused(self, error: Exception) -> None:
+        """Learn that the server did not open it; `ready` tells."""
+        if not self._ready.done():
+            self._ready.set_exception(error)
+            # Nobody has to look at it.
+            self._ready.exception()
 
     def release(self, known: frozenset[str] = frozenset(), seconds: float = 0) -> None:
         """Pass on what was held back, and what comes.
@@ -118,33 +175,64 @@ class Subscription:
 
     async def discard(self) -> None:
         """Close it and pass nothing on."""
-        self.is_retired = True
         if self.task is not None:
             self.task.cancel()
             await asyncio.wait([self.task])
 
     # The old ones
 
+    async def shrink(self, request: Request, web_ids: frozenset[str]) -> None:
+        """Go on with some of the streams, where it is polled for them.
+
+        Their current values, which come with it, are not passed on.
+
+        Raises:
+            ChannelRollback: the server refuses; it goes on as before.
+            StreamStateError: it is closed.
+        """
+        self._known, self._held_back = web_ids, Overlap(web_ids)
+        self._until = asyncio.get_running_loop().time() + _SHRUNK_WITHIN
+        self._begins_anew = True
+        try:
+            await self.stream.update(request, rollback=True)
+        except BaseException:
+            self._begins_anew = False
+            raise
+        self.web_ids = web_ids
+
     def note(self, overlap: Overlap | None) -> None:
         """Note from now on what is passed on, or no longer."""
         self._noted = overlap
 
     @property
-    def connections(self) -> int:
-        """How many there were; odd things happened where that grows."""
-        return self.client.statistics()["connections"] if self.client.is_open else -1
+    def connections(self) -> tuple[int, int] | None:
+        """Changes where a connection was lost; None where there is none."""
+        if not self.stream.is_open:
+            return None
+        facts = self.stream.statistics()
+        return facts["switches"], facts["connections"]
 
     async def drained(self) -> None:
         """Until nothing waits that was received."""
         while True:
-            if not self.client.is_open or not self.client.statistics()["waiting"]:
+            if not self.stream.is_open or not self.stream.statistics()["waiting"]:
                 return
             await asyncio.sleep(_LOOK)
 
     async def retire(self) -> None:
         """Close it, after what was received is passed on."""
-        self.is_retired = True
+        await self.close()
         self._noted = None
-        await self.client.close()
+
+    async def close(self) -> None:
+        """Open it no more, or close it; returns when what was received is passed on."""
+        if not self.is_begun and self.task is not None:
+            self.task.cancel()
+        else:
+            # What it has failed with is raised by `ended`.
+            with contextlib.suppress(Exception):
+                await self.stream.stop()
+        if not self._ended.done():
+            self._ended.set_result(None)
         if self.task is not None:
             await asyncio.wait([self.task])

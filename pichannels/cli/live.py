@@ -150,7 +150,8 @@ def _sources(channels: Iterable[dict[str, Any]], rates: Rates) -> Table:
     for channel in channels:
         source = channel["source"]
         wanted = source.get("pi_channels", 0)
-        opened = f"{source.get('open', 0)} of {wanted}"
+        how = " polled" if source.get("polled") else ""
+        opened = f"{source.get('open', 0)} of {wanted}{how}"
         unresolved, losses = source.get("unresolved", 0), source.get("losses", 0)
         table.add_row(
             channel["name"],

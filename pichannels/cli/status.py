@@ -87,6 +87,9 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
             say(f"{part}: {found[part]}")
     rows = ([c[name] for name in _COLUMNS] for c in found["channels"])
     say_table(list(_COLUMNS.values()), rows)
+    for channel in found["channels"]:
+        if reason := channel["source"].get("fell_back"):
+            say(f"{channel['name']} is polled, as no websocket opens: {reason}")
     if found["pi_servers"]:
         say_table(_SERVER, (_server_row(each) for each in found["pi_servers"]))
 

@@ -148,12 +148,12 @@ class Opener(msgspec.Struct, kw_only=True):
             error.add_note(f"stream updates instead of a channel failed, too: {exc}")
             raise error from error.__cause__
         url = request.absolute_url
-        logger.warning("%s is polled, as it opens no websocket: %s", shown(url), error)
         try:
             self.on_event(FellBack(url, clock.now(), error))
         except BaseException:
             await source.close()
             raise
+        logger.warning("%s is polled, as it opens no websocket: %s", shown(url), error)
         return source
 
     async def updates(self, request: Request) -> UpdatesClient:

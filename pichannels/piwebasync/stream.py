@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from typing import Any, Final, TypeAlias, Unpack
 from uuid import uuid4
 
@@ -287,6 +287,13 @@ class Stream:
         if error is not None:
             raise error
 
+    async def abort(self) -> None:
+        """Close the connection at once; what was not handled yet is left out."""
+        if self._task is not None:
+            self._task.cancel()
+        with contextlib.suppress(Exception):
+            await self.stop()
+
     # Running
 
     async def _run(self, pump: _Pump, on_error: OnError | None) -> None:
@@ -326,7 +333,7 @@ class Stream:
     async def _deliver(
         self, message: WebsocketMessage, handler: Handler, queue: asyncio.Queue[Any]
     ) -> None:
-        async with aclosing(results_of(handler, message)) as results:
+        async with contextlib.aclosing(results_of(handler, message)) as results:
             while True:
                 try:
                     result = await anext(results)
