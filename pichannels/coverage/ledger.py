@@ -1,0 +1,470 @@
+"""The ledger of one channel: facts come in, what is delivered follows from them.
+
+It claims too little rather than too much: a range is delivered only when everything
+that PI's archive holds in it has been settled.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Iterable
+from functools import partial
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from pichannels.coverage.dead import DEAD, DeadLetters
+from pichannels.coverage.flight import Flight
+from pichannels.coverage.intervals import IntervalSet
+from pichannels.coverage.labels import Label
+from pichannels.coverage.segments import Segment
+from pichannels.coverage.tags import Past, TagState, TagTable
+from pichannels.errors import UsageError
+from pichannels.manifest import ManifestEntry
+from pichannels.values import NO_DATA, OPEN_END, TICKS_PER_SECOND
+
+__all__ = ["Lane", "Ledger", "Margins"]
+
+Lane: TypeAlias = Literal["live", "late", "correction", "delete"]
+
+
+class Margins(msgspec.Struct, frozen=True, kw_only=True):
+    """How careful a ledger is; times in ticks.
+
+    Attributes:
+        settle: how long after its own time an event may still come and not be late:
+            polls of the server, delays on the way, disorder.
+        overlap: how much before the last thing heard a loss may have begun.
+        ahead: how far events may be ahead of the server's time, and how inexact the
+            time of a subscription may be.
+        exact: holds that are known tag by tag; beyond them messages hold back all
+            tags of a PI channel, so that memory is bounded.
+    """
+
+    settle: int = 10 * TICKS_PER_SECOND
+    overlap: int = 30 * TICKS_PER_SECOND
+    ahead: int = 5 * TICKS_PER_SECOND
+    exact: int = 1_000_000
+
+
+class Ledger:
+    """What happened to the tags of a channel.
+
+    Facts have to come in the order in which they happened on each PI channel. Times
+    are the server's, in ticks. A message counts from when it is durable.
+
+    Args:
+        margins: how careful it is.
+
+    Attributes:
+        tags: the tags, by number.
+        flight: the messages that are not settled.
+        segments: the subscriptions that are open, or not yet over for all tags.
+        dead: messages that were given up.
+        is_urgent: whether something was learned that has to be saved at once, since
+            without it too much would be claimed after a crash.
+        version: grows with each change of holes.
+    """
+
+    def __init__(self, margins: Margins | None = None) -> None:
+        self.margins = margins or Margins()
+        self.tags = TagTable()
+        self.flight = Flight()
+        self.segments: dict[int, Segment] = {}
+        self.dead = DeadLetters()
+        self.changed_segments: set[int] = set()
+        self.is_urgent = False
+        self.version = 0
+        self._open: dict[str, Segment] = {}
+        self._segments_of: list[tuple[Segment, ...]] = []
+        self._next_segment = 0
+
+    # Tags
+
+    def add_tag(self, key: str, origin: int) -> int:
+        """The number of a tag; a new one is to be covered from `origin` on."""
+        tag = self.tags.add(key, origin)
+        if tag == len(self._segments_of):
+            self._segments_of.append(())
+            self.version += 1
+        return tag
+
+    def set_state(self, tags: Collection[int], state: TagState, at: int) -> None:
+        """Tell what can be expected of tags from `at` on.
+
+        Static ones are excluded wholly, removed ones from then on; the holes of tags
+        without access or WebID are called so.
+        """
+
+        def rule(past: Past) -> Past:
+            for label in past.excluded:
+                if label.reason in (TagState.STATIC, TagState.REMOVED):
+                    start = label.start if label.reason == TagState.STATIC else at
+                    past = past.with_again(max(start, label.start), label.end)
+            if state in (TagState.STATIC, TagState.REMOVED):
+                start = past.origin if state is TagState.STATIC else at
+                return past.without(Label(start, OPEN_END, state.value, at))
+            if not state.is_readable:
+                return past.explained(Label(at, OPEN_END, state.value, at))
+            return past
+
+        self.tags.change(tags, rule)
+        for tag in tags:
+            self.tags.set_state(tag, state)
+        self.version += 1
+
+    def segments_of(self, tag: int) -> tuple[Segment, ...]:
+        """What subscriptions give or have given of a tag, where that is not over."""
+        return () if self.tags.is_future(tag) else self._segments_of[tag]
+
+    def subscriptions_of(self, tag: int) -> tuple[Segment, ...]:
+        """The same, of tags of the future as well."""
+        return self._segments_of[tag]
+
+    # PI channels
+
+    @property
+    def open_segments(self) -> Collection[Segment]:
+        """The subscriptions that are open."""
+        return self._open.values()
+
+    def subscribed(self, sub: str, tags: Iterable[int], server_time: int) -> None:
+        """A PI channel is open; what it gives is connected to nothing before.
+
+        Raises:
+            UsageError: it is open already; tell of its loss first.
+        """
+        if sub in self._open:
+            raise UsageError(f"PI channel {sub!r} is open; tell of its loss first")
+        segment = Segment(
+            self._new_id(), server_time + self.margins.ahead, tags, self.margins.settle
+        )
+        segment.heard(server_time)
+        self.attach(segment)
+        self._open[sub] = segment
+        self.version += 1
+
+    def _new_id(self) -> int:
+        self._next_segment += 1
+        return self._next_segment - 1
+
+    def attach(self, segment: Segment) -> None:
+        """Count a segment to its tags."""
+        self._next_segment = max(self._next_segment, segment.id + 1)
+        self.segments[segment.id] = segment
+        self.changed_segments.add(segment.id)
+        self._replace(segment.tags, None, segment)
+
+    def _replace(
+        self, tags: Iterable[int], old: Segment | None, new: Segment | None
+    ) -> None:
+        """Tags have one segment instead of another; equal rows are shared."""
+        of = self._segments_of
+        made: dict[tuple[Segment, ...], tuple[Segment, ...]] = {}
+        for tag in tags:
+            row = of[tag]
+            if row not in made:
+                left = tuple(each for each in row if each is not old)
+                made[row] = left if new is None else (*left, new)
+            of[tag] = made[row]
+
+    def heartbeat(self, sub: str, server_time: int) -> None:
+        """The PI channel is alive and has given all that it had."""
+        segment = self._open.get(sub)
+        if segment is not None:
+            segment.heard(server_time)
+
+    def arrived(
+        self,
+        sub: str,
+        message: int,
+        entries: Iterable[ManifestEntry],
+        server_time: int,
+    ) -> None:
+        """A message of a PI channel was accepted."""
+        self.hold(message, entries)
+        self.heartbeat(sub, server_time)
+
+    def hold(self, message: int, entries: Iterable[ManifestEntry]) -> None:
+        """Hold tags back until a message is settled."""
+        if message in self.flight.messages:
+            return
+        is_exact = self.flight.entries < self.margins.exact
+        holds = array("q")
+        coarse: dict[Segment, int] = {}
+        touched: dict[Segment, None] = {}
+        for entry in entries:
+            tag = self.tags.get(entry.key)
+            for segment in () if tag is None else self.segments_of(tag):
+                assert tag is not None
+                reach = segment.reach
+                edge = self._edge(segment, tag, reach)
+                is_over = segment.cut is not None and entry.first >= segment.cut
+                if entry.last < edge or is_over:
+                    continue
+                at = max(entry.first, edge)
+                touched[segment] = None
+                if is_exact or segment.cut is not None or at < reach:
+                    holds.extend((tag, at))
+                else:
+                    coarse[segment] = min(at, coarse.get(segment, at))
+        self.flight.add(message, holds, touched)
+        for segment, at in coarse.items():
+            segment.hold_all(message, at)
+
+    def edge(self, segment: Segment, tag: int) -> int:
+        """Up to when a segment is delivered for a tag."""
+        return self._edge(segment, tag, segment.reach)
+
+    def _edge(self, segment: Segment, tag: int, reach: int) -> int:
+        if reach <= segment.start:
+            return segment.start
+        return self.flight.earliest(tag, segment.start, reach)
+
+    def lost(
+        self,
+        sub: str,
+        reason: str,
+        at: int,
+        *,
+        since: int | None = None,
+        tags: Collection[int] | None = None,
+    ) -> None:
+        """A PI channel is lost: what it gave is cut back to what is certain.
+
+        Args:
+            sub: the PI channel; one that is not open changes nothing.
+            reason: `network`, `silence`, `backpressure`, `marker`, `decode`, ...
+            at: when it was noticed.
+            since: when, by the server's time, something may have been lost first, if
+                that is before the last thing heard.
+            tags: those that it is lost for; the others go on. None means all.
+        """
+        segment = self._open.get(sub)
+        if segment is None:
+            return
+        leaving = frozenset(segment.tags if tags is None else tags)
+        leaving &= frozenset(segment.tags)
+        heard = segment.watermark if since is None else min(since, segment.watermark)
+        certain = heard - self.margins.settle - self.margins.overlap
+        cut = max(segment.start, certain)
+        self.is_urgent |= since is not None
+        self._end(sub, segment, leaving, cut, reason, at)
+
+    def unsubscribed(self, sub: str, reason: str, at: int) -> None:
+        """A PI channel was closed in order; nothing of what it gave is in doubt."""
+        segment = self._open.get(sub)
+        if segment is not None:
+            cut = max(segment.start, segment.received)
+            self._end(sub, segment, frozenset(segment.tags), cut, reason, at)
+
+    def _end(
+        self,
+        sub: str,
+        segment: Segment,
+        leaving: frozenset[int],
+        cut: int,
+        reason: str,
+        at: int,
+    ) -> None:
+        if len(leaving) < len(segment.tags):
+            segment = self._split(segment, leaving)
+        else:
+            del self._open[sub]
+        self.end(segment, cut, reason, at)
+
+    def end(
+        self, segment: Segment, cut: int, reason: str | None = None, at: int = 0
+    ) -> None:
+        """A segment gives nothing more; it is over when its messages are settled."""
+        segment.cut = cut
+        self.changed_segments.add(segment.id)
+        if reason is not None:
+            label = Label(cut, OPEN_END, reason, at)
+            self.tags.change(segment.tags, lambda past: past.explained(label))
+        self._cut_future(segment, cut)
+        self._close(segment)
+        self.version += 1
+
+    def _split(self, segment: Segment, leaving: frozenset[int]) -> Segment:
+        self.changed_segments.add(segment.id)
+        child = segment.split(self._new_id(), leaving)
+        self.flight.adopt(segment, child)
+        self.segments[child.id] = child
+        self._replace(child.tags, segment, child)
+        return child
+
+    def _cut_future(self, segment: Segment, cut: int) -> None:
+        """Of a tag of the future anything after the cut may have changed."""
+        future = [tag for tag in segment.tags if self.tags.is_future(tag)]
+        alone = [
+            tag
+            for tag in future
+            if not any(x.cut is None and x.start <= cut for x in self._segments_of[tag])
+        ]
+        self.tags.change(alone, lambda past: past.reopened(cut, OPEN_END))
+        self.is_urgent |= bool(alone)
+
+    def _close(self, segment: Segment) -> None:
+        if segment.cut is None or segment.unsettled:
+            return
+        start, cut = segment.start, segment.cut
+        tags = [tag for tag in segment.tags if not self.tags.is_future(tag)]
+        self.tags.change(tags, lambda past: past.given(start, cut))
+        self._replace(segment.tags, segment, None)
+        del self.segments[segment.id]
+        self.changed_segments.add(segment.id)
+
+    # Messages
+
+    def settled(self, message: int) -> None:
+        """Every sink has the message, or it was dropped on purpose."""
+        for segment in self.flight.remove(message):
+            self._close(segment)
+
+    def failed(self, message: int, entries: Iterable[ManifestEntry], at: int) -> None:
+        """A message was given up, or samples of it were set aside.
+
+        Args:
+            message: its number; it counts as settled.
+            entries: what was not delivered.
+            at: when.
+        """
+        found = [(self.tags.get(each.key), each.first, each.last) for each in entries]
+        ranges = [(tag, a, b + 1) for tag, a, b in found if tag is not None]
+        self.dead.add(message, ranges, at)
+        self.is_urgent = True
+        self.settled(message)
+
+    def redriven(self, message: int) -> None:
+        """A message that was given up is delivered after all."""
+        self.dead.remove(message)
+
+    def discarded(self, message: int) -> None:
+        """A message that was given up will never be delivered."""
+        letter = self.dead.remove(message)
+        for tag, start, end in () if letter is None else letter.ranges:
+            assert letter is not None
+            self.exclude([tag], start, end, DEAD, letter.at)
+
+    def is_special(self, tag: int) -> bool:
+        """Whether a tag differs from those with the same past and segments."""
+        return self.flight.holds_back(tag) or self.dead.concern(tag)
+
+    # The archive
+
+    def joined(
+        self, tags: Iterable[int], start: int, end: int, asked: int | None = None
+    ) -> None:
+        """All that the archive has in a range was delivered.
+
+        Args:
+            tags: of which it is true.
+            start, end: the range.
+            asked: when the archive was asked. Of a tag of the future, what is after
+                it counts only if the tag has been subscribed to since.
+        """
+        tags = list(tags)
+        normal = [tag for tag in tags if not self.tags.is_future(tag)]
+        self.tags.change(normal, lambda past: past.joined(start, end))
+        for tag in set(tags).difference(normal):
+            certain = self._certain_future(tag, end, asked)
+            self.tags.change([tag], partial(Past.joined, start=start, end=certain))
+        self.version += 1
+
+    def _certain_future(self, tag: int, end: int, asked: int | None) -> int:
+        if asked is None:
+            return end
+        since = [x.start for x in self._segments_of[tag] if x.cut is None]
+        if since and min(since) <= asked:
+            return end
+        return min(end, asked - self.margins.settle)
+
+    def reopen(
+        self, tags: Collection[int], start: int, end: int, reason: str, at: int
+    ) -> None:
+        """What was taken for delivered is a hole: found by comparing, or on request.
+
+        What PI channels give or have given of it does not count, either.
+        """
+        label = Label(start, end, reason, at)
+        self.tags.change(tags, lambda p: p.reopened(start, end).explained(label))
+        self.is_urgent = True
+        self.version += 1
+
+    def exclude(
+        self, tags: Collection[int], start: int, end: int, reason: str, at: int
+    ) -> None:
+        """Nothing of a range is to be delivered, or can be (`lost at source`)."""
+        label = Label(start, end, reason, at)
+        self.tags.change(tags, lambda past: past.without(label))
+        self.version += 1
+
+    def include(self, tags: Collection[int], start: int, end: int) -> None:
+        """A range is to be delivered after all."""
+        self.tags.change(tags, lambda past: past.with_again(start, end))
+        self.version += 1
+
+    def backfill(self, tags: Collection[int], start: int, at: int) -> None:
+        """Cover tags from `start` on, where they are covered from later on now."""
+
+        def rule(past: Past) -> Past:
+            label = Label(start, past.origin, "backfill", at)
+            return past.since(min(start, past.origin)).explained(label)
+
+        self.tags.change(tags, rule)
+        self.version += 1
+
+    def confirmed(self, tag: int, newest: int, at: int) -> None:
+        """An end-value probe: at `at` no event of the tag was newer than `newest`.
+
+        So nothing is missing between the two, and holes there are none.
+        """
+        end = at - self.margins.settle
+        if newest <= NO_DATA or newest + 1 >= end or self.tags.is_future(tag):
+            return
+        known = self.claimed(tag).union(self.received(tag, end))
+        for a, b in known.gaps(newest + 1, end):
+            self.tags.change([tag], partial(Past.joined, start=a, end=b))
+            self.version += 1
+
+    # What follows
+
+    def claimed(self, tag: int) -> IntervalSet:
+        """What is delivered of a tag, but for what is excluded."""
+        past = self.tags.pasts[tag]
+        given = IntervalSet(
+            [(each.start, self.edge(each, tag)) for each in self.segments_of(tag)]
+        )
+        return given.difference(past.denied).union(past.delivered)
+
+    def received(self, tag: int, now: int) -> IntervalSet:
+        """What PI channels have given of a tag, or may still give up to now."""
+        spans = [
+            (each.start, now if each.cut is None else each.cut)
+            for each in self.segments_of(tag)
+        ]
+        return IntervalSet(spans).difference(self.tags.pasts[tag].denied)
+
+    def lane(
+        self,
+        tag: int,
+        at: int,
+        *,
+        is_substituted: bool = False,
+        is_deleted: bool = False,
+    ) -> Lane:
+        """The lane of an event of a PI channel."""
+        if is_deleted:
+            return "delete"
+        if self.tags.is_future(tag) or not self.is_delivered(tag, at):
+            return "live"
+        return "correction" if is_substituted else "late"
+
+    def is_delivered(self, tag: int, at: int) -> bool:
+        """Whether an instant is in what is delivered."""
+        past = self.tags.pasts[tag]
+        return past.delivered.contains(at) or (
+            any(x.start <= at < self.edge(x, tag) for x in self.segments_of(tag))
+            and not past.denied.contains(at)
+        )

@@ -1,0 +1,175 @@
+"""The tags of a channel: numbers for their keys, states, and what is over for each.
+
+Most tags of a channel have the same past: subscribed together, lost together, repaired
+in the same reads. A past does not change and is shared, so that such a tag costs no
+more than the reference to it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from pichannels.coverage.intervals import EMPTY, IntervalSet
+from pichannels.coverage.labels import Label, Labels, cleared, marked
+
+__all__ = ["PAGE", "Past", "TagState", "TagTable"]
+
+PAGE: Final = 256
+"""Tags that are saved together."""
+
+_SHARED: Final = 4096
+
+
+class TagState(enum.StrEnum):
+    """What can be expected of a tag."""
+
+    LIVE = "live"
+    UNRESOLVED = "unresolved"
+    NO_ACCESS = "no access"
+    STATIC = "static"
+    REMOVED = "removed"
+    FUTURE = "future"
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether there is any use in reading its archive."""
+        return self in (TagState.LIVE, TagState.FUTURE)
+
+
+STATES: Final = tuple(TagState)
+
+
+class Past(msgspec.Struct, frozen=True):
+    """What is over and known of a tag.
+
+    Attributes:
+        origin: from when on it is to be covered, ticks.
+        delivered: what was delivered, without what PI channels give just now.
+        denied: what does not count although a PI channel gave it.
+        reasons: of holes; they say nothing where there is none.
+        excluded: what is not to be delivered, and why.
+    """
+
+    origin: int
+    delivered: IntervalSet = EMPTY
+    denied: IntervalSet = EMPTY
+    reasons: Labels = ()
+    excluded: Labels = ()
+
+    def joined(self, start: int, end: int) -> Past:
+        """All of a range is delivered."""
+        return replace(
+            self,
+            delivered=self.delivered.add(start, end),
+            denied=self.denied.remove(start, end),
+            reasons=cleared(self.reasons, start, end),
+        )
+
+    def given(self, start: int, end: int) -> Past:
+        """All that a PI channel gave in a range is delivered."""
+        past = self
+        for gap in self.denied.gaps(start, end):
+            past = past.joined(*gap)
+        return past
+
+    def reopened(self, start: int, end: int) -> Past:
+        """Nothing of a range is delivered."""
+        return replace(
+            self,
+            delivered=self.delivered.remove(start, end),
+            denied=self.denied.add(start, end),
+        )
+
+    def explained(self, label: Label) -> Past:
+        """Holes in a range have this reason."""
+        return replace(self, reasons=marked(self.reasons, label))
+
+    def without(self, label: Label) -> Past:
+        """A range is excluded."""
+        return replace(self, excluded=marked(self.excluded, label))
+
+    def with_again(self, start: int, end: int) -> Past:
+        """Nothing of a range is excluded."""
+        return replace(self, excluded=cleared(self.excluded, start, end))
+
+    def since(self, origin: int) -> Past:
+        """To be covered from another time on."""
+        return replace(self, origin=origin)
+
+
+class TagTable:
+    """The tags of one channel, numbered from 0 in the order of their coming.
+
+    Attributes:
+        keys: number -> key.
+        pasts: number -> past; changed by `change` only.
+        new_pages, changed_pages: which pages of keys and of pasts are to be saved.
+    """
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.pasts: list[Past] = []
+        self.new_pages: set[int] = set()
+        self.changed_pages: set[int] = set()
+        self._ids: dict[str, int] = {}
+        self._states = bytearray()
+        self._shared: dict[Past, Past] = {}
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def get(self, key: str) -> int | None:
+        """The number of a key, if it has one."""
+        return self._ids.get(key)
+
+    def add(self, key: str, origin: int) -> int:
+        """The number of a key; a new tag is covered from `origin` on."""
+        tag = self._ids.setdefault(key, len(self.keys))
+        if tag == len(self.keys):
+            self.keys.append(key)
+            self.pasts.append(self._share(Past(origin)))
+            self._states.append(STATES.index(TagState.LIVE))
+            self.new_pages.add(tag // PAGE)
+            self.changed_pages.add(tag // PAGE)
+        return tag
+
+    def state(self, tag: int) -> TagState:
+        """What can be expected of the tag."""
+        return STATES[self._states[tag]]
+
+    def is_future(self, tag: int) -> bool:
+        """Whether the tag has timestamps of the future."""
+        return self._states[tag] == _FUTURE
+
+    def set_state(self, tag: int, state: TagState) -> None:
+        """Expect this of the tag."""
+        self._states[tag] = STATES.index(state)
+        self.changed_pages.add(tag // PAGE)
+
+    def change(self, tags: Iterable[int], rule: Callable[[Past], Past]) -> None:
+        """Replace the pasts of tags; equal ones are worked out once and shared."""
+        pasts, pages = self.pasts, self.changed_pages
+        # The old past is kept as well: nobody else gets its id meanwhile.
+        made: dict[int, tuple[Past, Past]] = {}
+        for tag in tags:
+            old = pasts[tag]
+            known = made.get(id(old))
+            if known is None:
+                new = rule(old)
+                known = made[id(old)] = (old, old if new == old else self._share(new))
+            if known[1] is not old:
+                pasts[tag] = known[1]
+                pages.add(tag // PAGE)
+
+    def _share(self, past: Past) -> Past:
+        if len(self._shared) >= _SHARED:
+            self._shared.clear()
+        return self._shared.setdefault(past, past)
+
+
+_FUTURE: Final = STATES.index(TagState.FUTURE)

@@ -1,0 +1,155 @@
+"""What a ledger says of a tag, and of all of them together.
+
+At `now` each instant between a tag's origin and now is delivered, in flight, excluded
+or in a hole; each is in one of them only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from pichannels.coverage.intervals import IntervalSet
+from pichannels.coverage.labels import Label, Labels, explained, marked, ranges
+from pichannels.coverage.ledger import Ledger
+from pichannels.coverage.tags import TagState
+from pichannels.values import OPEN_END
+
+__all__ = ["Coverage", "Reason", "Totals", "coverage", "groups", "holes", "totals"]
+
+
+class Coverage(msgspec.Struct, frozen=True):
+    """What became of each instant of a tag.
+
+    Attributes:
+        state: what can be expected of the tag.
+        delivered: everything in it has been settled.
+        in_flight: received, or being received, and not settled.
+        excluded: not to be delivered, with the reasons.
+        holes: known not to be delivered, with the reasons and since when.
+    """
+
+    state: TagState
+    delivered: IntervalSet
+    in_flight: IntervalSet
+    excluded: tuple[Label, ...]
+    holes: tuple[Label, ...]
+
+
+class Reason(msgspec.Struct):
+    """Holes, or exclusions, that have one reason.
+
+    Attributes:
+        tags: how many have any.
+        ticks: how long they are together.
+        since: when the oldest was noticed, ticks.
+    """
+
+    tags: int = 0
+    ticks: int = 0
+    since: int = OPEN_END
+
+    def add(self, labels: Iterable[Label], count: int) -> None:
+        """So many tags have these."""
+        self.tags += count
+        for label in labels:
+            self.ticks += (label.end - label.start) * count
+            self.since = min(self.since, label.since)
+
+
+class Totals(msgspec.Struct):
+    """All tags of a channel together; times in ticks, summed over the tags.
+
+    Attributes:
+        tags: how many.
+        states: how many of them are in each state.
+        delivered, in_flight: how long.
+        holes, excluded: by reason.
+        messages: how many are in flight.
+        worked_out: for how many different tags it was worked out.
+    """
+
+    tags: int
+    states: dict[TagState, int]
+    delivered: int = 0
+    in_flight: int = 0
+    holes: dict[str, Reason] = {}
+    excluded: dict[str, Reason] = {}
+    messages: int = 0
+    worked_out: int = 0
+
+
+def coverage(ledger: Ledger, tag: int, now: int, end: int | None = None) -> Coverage:
+    """What became of each instant of a tag from its origin on.
+
+    Args:
+        ledger: what happened.
+        tag: its number.
+        now: the server's time, ticks.
+        end: where to stop instead of now; by default a tag of the future is told of
+            to the end of time.
+    """
+    past, state = ledger.tags.pasts[tag], ledger.tags.state(tag)
+    if end is None:
+        end = OPEN_END if state is TagState.FUTURE else now
+    whole = IntervalSet([(past.origin, end)])
+    claimed = ledger.claimed(tag).intersection(whole)
+    received = ledger.received(tag, now).intersection(whole)
+    labels = _excluded(ledger, tag)
+    excluded = ranges(labels).intersection(whole)
+    missing = whole.difference(claimed).difference(received).difference(excluded)
+    return Coverage(
+        state,
+        claimed.difference(excluded),
+        received.difference(claimed).difference(excluded),
+        tuple(explained(excluded, labels, past.origin)),
+        tuple(explained(missing, past.reasons, past.origin)),
+    )
+
+
+def holes(ledger: Ledger, tag: int, now: int) -> tuple[Label, ...]:
+    """The holes of a tag, the oldest first."""
+    return coverage(ledger, tag, now).holes
+
+
+def _excluded(ledger: Ledger, tag: int) -> Labels:
+    labels = ledger.tags.pasts[tag].excluded
+    for label in ledger.dead.labels(tag):
+        labels = marked(labels, label)
+    return labels
+
+
+def groups(ledger: Ledger) -> Iterator[list[int]]:
+    """Tags that are the same in all that a ledger knows, together."""
+    found: dict[tuple[int, int, TagState], list[int]] = {}
+    for tag, past in enumerate(ledger.tags.pasts):
+        if ledger.is_special(tag):
+            yield [tag]
+            continue
+        # Pasts and rows of segments are shared, so their ids tell.
+        key = (id(past), id(ledger.subscriptions_of(tag)), ledger.tags.state(tag))
+        found.setdefault(key, []).append(tag)
+    yield from found.values()
+
+
+def totals(ledger: Ledger, now: int) -> Totals:
+    """All tags of a channel, up to now."""
+    result = Totals(len(ledger.tags), {}, messages=len(ledger.flight.messages))
+    for tags in groups(ledger):
+        _add(result, coverage(ledger, tags[0], now, now), len(tags))
+    return result
+
+
+def _add(result: Totals, one: Coverage, count: int) -> None:
+    result.worked_out += 1
+    result.states[one.state] = result.states.get(one.state, 0) + count
+    result.delivered += one.delivered.total * count
+    result.in_flight += one.in_flight.total * count
+    for labels, reasons in (
+        (one.holes, result.holes),
+        (one.excluded, result.excluded),
+    ):
+        for reason in {label.reason for label in labels}:
+            same = [label for label in labels if label.reason == reason]
+            reasons.setdefault(reason, Reason()).add(same, count)
