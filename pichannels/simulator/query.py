@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from aiohttp import web
 
 from pichannels.errors import PichannelsError
+from pichannels.simulator.intervals import Interval, IntervalError, parse_interval
 from pichannels.simulator.simtime import TimeError, parse_time
 from pichannels.simulator.webids import WEB_ID_TYPES
 
@@ -108,10 +109,40 @@ class Query:
 
     async def time(self, name: str, default: str, now: int) -> int:
         """An instant in ticks."""
+        return _ticks(self.text(name, default), now, await self.zone())
+
+    async def times(self, name: str, now: int) -> list[int]:
+        """Instants in ticks, at least one."""
+        zone = await self.zone()
+        return [_ticks(text, now, zone) for text in self.required(name)]
+
+    def ordered(self, times: Sequence[int]) -> list[int]:
+        """Instants as `sortOrder` says, ascending by default."""
+        order = self.choice("sortOrder", ("Ascending", "Descending"))
+        return sorted(times, reverse=order == "Descending")
+
+    def words(self, name: str, allowed: Sequence[str]) -> list[str]:
+        """Those of the allowed words that are given, in any case; the first without."""
+        known = {word.lower(): word for word in allowed}
+        given = [text for text in self.all(name) if text] or [allowed[0]]
+        for text in given:
+            if text.lower() not in known:
+                raise Refused(400, f"'{text}' is not valid for '{name}'.")
+        return [known[text.lower()] for text in given]
+
+    def interval(self, name: str, default: str) -> Interval:
+        """A span of time."""
         try:
-            return parse_time(self.text(name, default), now, await self.zone())
-        except TimeError as exc:
+            return parse_interval(self.text(name, default))
+        except IntervalError as exc:
             raise Refused(400, str(exc)) from exc
+
+
+def _ticks(text: str, now: int, zone: tzinfo) -> int:
+    try:
+        return parse_time(text, now, zone)
+    except TimeError as exc:
+        raise Refused(400, str(exc)) from exc
 
 
 _WINDOWS_ZONES: Final = {

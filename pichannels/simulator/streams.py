@@ -1,4 +1,4 @@
-"""Routes of values: `value`, `end` and `recorded` of streams and stream sets.
+"""Routes of what the archive holds: `value`, `end`, `recorded`, `recordedattime(s)`.
 
 A stream is a point or an attribute; a stream set is ad hoc, or the attributes of an
 element.
@@ -6,125 +6,61 @@ element.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain, islice
-from typing import Any
 
 from aiohttp import web
 
 from pichannels.simulator import render
-from pichannels.simulator.asset_search import attributes_of, matching_attributes
-from pichannels.simulator.assets import Attribute, Element
+from pichannels.simulator.assets import Attribute
 from pichannels.simulator.events import DELETED, Event
-from pichannels.simulator.query import Query, Refused
+from pichannels.simulator.query import Query
 from pichannels.simulator.render import TimedValue
 from pichannels.simulator.sockets import Subject
+from pichannels.simulator.stream_reads import (
+    Read,
+    ReadOne,
+    StreamReads,
+    breathe,
+    source_of,
+    span_of,
+)
 from pichannels.simulator.tags import Tag
-from pichannels.simulator.world import World
 
 __all__ = ["StreamRoutes"]
 
 _BOUNDARIES = ("Inside", "Outside", "Interpolated")
+_RETRIEVALS = ("Auto", "AtOrBefore", "Before", "AtOrAfter", "After", "Exact")
 
 
-class StreamRoutes:
-    """`streams` and `streamsets`."""
+class StreamRoutes(StreamReads):
+    """Values and recorded values of `streams` and `streamsets`."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
-
-    def routes(self) -> list[web.AbstractRouteDef]:
+    def routes(self) -> list[web.RouteDef]:
         """What to add to the application."""
-        root = "/piwebapi"
-        one, many, children = (
-            f"{root}/streams/{{webId}}",
-            f"{root}/streamsets",
-            f"{root}/streamsets/{{webId}}",
-        )
+        value = partial(self.one, self._value)
         return [
-            web.get(f"{root}/attributes/{{webId}}/value", self.value),
-            web.get(f"{children}/value", self.values),
-            web.get(f"{children}/end", self.ends),
-            web.get(f"{children}/recorded", self.recorded_set),
-            web.get(f"{one}/value", self.value),
-            web.get(f"{one}/end", self.end),
-            web.get(f"{one}/recorded", self.recorded),
-            web.get(f"{many}/value", self.values),
-            web.get(f"{many}/end", self.ends),
-            web.get(f"{many}/recorded", self.recorded_set),
+            web.get("/piwebapi/attributes/{webId}/value", value),
+            *self.routes_of_one("value", self._value),
+            *self.routes_of_one("end", self._end),
+            *self.routes_of("recorded", self._recorded),
+            *self.routes_of_one("recordedattime", self._recorded_at_time),
+            *self.routes_of("recordedattimes", self._recorded_at_times),
         ]
 
-    def _stream(self, request: web.Request) -> Subject:
-        return self.world.stream(request.match_info["webId"])
-
-    def _streams(self, request: web.Request, query: Query) -> Sequence[Subject]:
-        """The streams of a set: those named, or the attributes of an object."""
-        world = self.world
-        web_id = request.match_info.get("webId")
-        if web_id is None:
-            return [world.known_stream(one) for one in query.required("webId")]
-        if web_id[2:4] == "DP":
-            path = world.tag_by_web_id(web_id).path
-            raise Refused(409, f"'{path}' does not support this operation.")
-        owner = world.asset(web_id, "Em", "Ab")
-        assert isinstance(owner, Element | Attribute)
-        nested = query.flag("searchFullHierarchy")
-        return matching_attributes(attributes_of(owner, query, nested=nested), query)
-
-    async def value(self, request: web.Request) -> web.Response:
+    async def _value(self, query: Query) -> ReadOne:
         """The value at a time, the present by default."""
-        query, found = Query(request), self._stream(request)
         now = self.world.clock.now()
-        time = await self._time(query, now)
-        return self.world.answer(self._value(found, time, now), query)
+        time = await query.time("time", "*", now)
+        return lambda found: self._value_of(found, time, now)
 
-    async def end(self, request: web.Request) -> web.Response:
+    async def _end(self, query: Query) -> ReadOne:
         """The last value, which for a future tag lies ahead."""
-        query, found = Query(request), self._stream(request)
         now = self.world.clock.now()
-        return self.world.answer(self._value(found, None, now), query)
+        return lambda found: self._value_of(found, None, now)
 
-    async def values(self, request: web.Request) -> web.Response:
-        """The values of a stream set at a time, the present by default."""
-        now = self.world.clock.now()
-        time = await self._time(Query(request), now)
-        return await self._value_set(request, time, now)
-
-    async def ends(self, request: web.Request) -> web.Response:
-        """The last values of a stream set."""
-        return await self._value_set(request, None, self.world.clock.now())
-
-    async def _time(self, query: Query, now: int) -> int:
-        return await query.time("time", "*", now)
-
-    async def _value_set(
-        self, request: web.Request, time: int | None, now: int
-    ) -> web.Response:
-        query = Query(request)
-        items: list[dict[str, Any]] = []
-        for number, found in enumerate(self._streams(request, query), 1):
-            items.append(self._value_item(found, time, now, query.form))
-            await _breathe(number)
-        return self.world.answer({"Links": {}, "Items": items}, query)
-
-    def _value_item(
-        self, found: Subject, time: int | None, now: int, form: str
-    ) -> dict[str, Any]:
-        fault = self.world.fault_of(found)
-        if fault is not None:
-            value = render.failed_value(fault.sentence)
-        else:
-            value = self._value(found, time, now)
-        return {
-            "WebId": found.web_id_as(form),
-            "Name": found.name,
-            "Path": found.path,
-            "Value": value,
-            "Links": {"Source": found.link(self.world.url, form)},
-        }
-
-    def _value(self, found: Subject, time: int | None, now: int) -> TimedValue:
+    def _value_of(self, found: Subject, time: int | None, now: int) -> TimedValue:
         archive, tag = self.world.archive, found.source
         if tag is None:
             assert isinstance(found, Attribute)
@@ -134,66 +70,26 @@ class StreamRoutes:
         event = archive.value_at(tag, time, now)
         return render.timed(event or Event(0, DELETED, good=False), found.units)
 
-    async def recorded(self, request: web.Request) -> web.Response:
+    async def _recorded(self, query: Query) -> Read:
         """What the archive holds between two times, at most `maxCount` of it."""
-        query, found = Query(request), self._stream(request)
-        span = await self._span(query)
-        items = await self._items(found, span, query)
-        body = {"Links": {}, "Items": items, "UnitsAbbreviation": found.units}
-        return self.world.answer(body, query)
-
-    async def recorded_set(self, request: web.Request) -> web.Response:
-        """As `recorded` for each of several streams; one that fails says so."""
-        query = Query(request)
-        found = self._streams(request, query)
-        span = await self._span(query)
-        streams = [await self._recorded_of(one, span, query) for one in found]
-        total = sum(len(one.items) for one in streams)
-        if total > self.world.max_items:
-            raise Refused(
-                400,
-                f"The number of values ({total}) is greater than the maximum"
-                f" allowed ({self.world.max_items}).",
-            )
-        return self.world.answer({"Links": {}, "Items": streams}, query)
-
-    async def _recorded_of(
-        self, found: Subject, span: tuple[int, int], query: Query
-    ) -> render.Stream:
-        fault = self.world.fault_of(found)
-        if fault is not None:
-            items = [render.failed_value(fault.sentence)]
-        else:
-            items = await self._items(found, span, query)
-        rendered = render.stream(found, items, query.form)
-        if isinstance(found, Attribute):
-            rendered.links = {"Source": found.link(self.world.url, query.form)}
-        return rendered
-
-    async def _span(self, query: Query) -> tuple[int, int]:
         now = self.world.clock.now()
-        start = await query.time("startTime", "*-1d", now)
-        end = await query.time("endTime", "*", now)
-        if query.text("filterExpression"):
-            raise Refused(400, "The filter expression could not be parsed.")
-        return start, end
-
-    async def _items(
-        self, found: Subject, span: tuple[int, int], query: Query
-    ) -> list[TimedValue]:
+        span = await span_of(query, now)
         most = query.count(self.world.max_items)
-        tag = found.source
-        if tag is None:
-            return []
         boundary = query.choice("boundaryType", _BOUNDARIES)
-        events = self._recorded(tag, span, boundary, self.world.clock.now())
-        items: list[TimedValue] = []
-        for event in islice(events, most):
-            items.append(render.timed(event, ""))
-            await _breathe(len(items))
-        return items
 
-    def _recorded(
+        async def read(found: Subject) -> list[TimedValue]:
+            items: list[TimedValue] = []
+            if found.source is None:
+                return items
+            events = self._events(found.source, span, boundary, now)
+            for event in islice(events, most):
+                items.append(render.timed(event, ""))
+                await breathe(len(items))
+            return items
+
+        return read
+
+    def _events(
         self, tag: Tag, span: tuple[int, int], boundary: str, now: int
     ) -> Iterator[Event]:
         start, end = span
@@ -225,14 +121,54 @@ class StreamRoutes:
             found.append(None if exact is not None else value)
         return found[0], found[1]
 
+    async def _recorded_at_time(self, query: Query) -> ReadOne:
+        """The event at a time, or the one before or after it."""
+        now = self.world.clock.now()
+        time = (await query.times("time", now))[-1]
+        find = self._finder(query, now)
+        return lambda found: render.timed(find(source_of(found), time), found.units)
+
+    async def _recorded_at_times(self, query: Query) -> Read:
+        """As `recordedattime` for each of several times."""
+        now = self.world.clock.now()
+        times = query.ordered(await query.times("time", now))
+        self.limit(len(times))
+        find = self._finder(query, now)
+
+        async def read(found: Subject) -> list[TimedValue]:
+            tag, items = source_of(found), []
+            for time in times:
+                items.append(render.timed(find(tag, time), ""))
+                await breathe(len(items), 32)
+            return items
+
+        return read
+
+    def _finder(self, query: Query, now: int) -> Callable[[Tag, int], Event]:
+        mode = query.choice("retrievalMode", _RETRIEVALS)
+        return lambda tag, time: self._retrieved(tag, time, mode, now)
+
+    def _retrieved(self, tag: Tag, time: int, mode: str, now: int) -> Event:
+        """The event that a retrieval mode means; a bad `No Data` without one.
+
+        `Auto` is the one at or before the time, and before all of them the first.
+        """
+        archive = self.world.archive
+        found: Event | None = None
+        if mode in ("Auto", "AtOrBefore", "Exact"):
+            found = archive.before(tag, time, now)
+        elif mode == "Before":
+            found = archive.before(tag, time - 1, now)
+        if mode == "AtOrAfter" or (mode == "Auto" and found is None):
+            found = archive.after(tag, time, now)
+        elif mode == "After":
+            found = archive.after(tag, time + 1, now)
+        if found is None or (mode == "Exact" and found.ticks != time):
+            return Event(time, DELETED, good=False)
+        return found
+
 
 def _within(edges: Sequence[Event | None], inside: Iterator[Event]) -> Iterator[Event]:
     first = [edges[0]] if edges[0] is not None else []
     last = [edges[1]] if edges[1] is not None else []
     return chain(first, inside, last)
-
-
-async def _breathe(number: int) -> None:
-    """Let others run after every few hundred items of a long answer."""
-    if number % 512 == 0:
-        await asyncio.sleep(0)

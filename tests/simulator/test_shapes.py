@@ -80,6 +80,55 @@ async def test_a_stream_of_a_set_that_failed(sim: Simulator, client: Any) -> Non
     assert shape(body) == shape(expected)
 
 
+@pytest.mark.parametrize(
+    ("name", "action"),
+    [("d19", "interpolated"), ("d20", "plot"), ("d19", "recordedattimes")],
+)
+async def test_values_between_events(
+    sim: Simulator, client: Any, name: str, action: str
+) -> None:
+    sim.push(TEMP, 70.0)
+    query = ("startTime", "*"), ("time", "*")
+    _, body = await client.get(path_of(sim, TEMP, action), *query)
+    expected = recorded(name)
+    assert shape(body) == shape(expected)
+    assert body["UnitsAbbreviation"] == expected["UnitsAbbreviation"]
+    assert body["Items"][0]["UnitsAbbreviation"] == ""
+
+
+async def test_a_missing_value(client: Any, sim: Simulator) -> None:
+    span = [("startTime", "2019-01-01"), ("endTime", "2019-01-02")]
+    _, body = await client.get(path_of(sim, TEMP, "interpolated"), *span)
+    missing = recorded("d19")["Items"][2]
+    assert body["Items"][0] == missing | {"Timestamp": "2019-01-01T00:00:00Z"}
+
+
+async def test_summaries(sim: Simulator, client: Any) -> None:
+    sim.push(TEMP, 70.0)
+    sim.push(TEMP, 71.0)
+    query = ("summaryType", "All"), ("summaryType", "Average")
+    _, body = await client.get(path_of(sim, TEMP, "summary"), *query)
+    expected = recorded("d21")
+    assert shape(body) == shape(expected)
+    assert [(i["Type"], i["Value"]["UnitsAbbreviation"]) for i in body["Items"]] == [
+        (i["Type"], i["Value"]["UnitsAbbreviation"]) for i in expected["Items"]
+    ]
+
+
+async def test_summaries_of_a_set(sim: Simulator, client: Any) -> None:
+    sim.push(TEMP, 70.0)
+    query = [*ids(sim, TEMP), ("summaryType", "Maximum"), ("summaryType", "Average")]
+    _, body = await client.get("/streamsets/summary", *query)
+    assert shape(body) == shape(recorded("d22"))
+
+
+async def test_a_summary_without_good_data(sim: Simulator, client: Any) -> None:
+    query = [("summaryType", "Average"), ("summaryType", "PercentGood")]
+    query += [("startTime", "2023-02-11T08:00:00Z"), ("endTime", "2023-02-11T09:00Z")]
+    _, body = await client.get(path_of(sim, TEMP, "summary"), *query)
+    assert body == recorded("d23")
+
+
 async def test_values_of_a_set(sim: Simulator, client: Any) -> None:
     sim.push(TEMP, 70.0)
     _, body = await client.get("/streamsets/value", *ids(sim, TEMP, STATUS))
