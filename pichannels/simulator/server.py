@@ -31,7 +31,6 @@ from pichannels.simulator.simtime import SimClock
 from pichannels.simulator.streams import StreamRoutes
 from pichannels.simulator.summary_routes import SummaryRoutes
 from pichannels.simulator.system import SystemRoutes
-from pichannels.simulator.trends import TrendRoutes
 from pichannels.simulator.tokens import TokenRoutes
 from pichannels.simulator.trends import TrendRoutes
 from pichannels.simulator.truth import Origin, Truth
