@@ -145,6 +145,8 @@ class PI(QueueingSink):
         self.buffer_option = one_of("buffer_option", buffer_option, _BUFFERS)
         self.system_states = one_of("system_states", system_states, _STATES)
         self._place = place_of_sample(tag)
+        fixed = tag.values() if isinstance(tag, Mapping) else ()
+        self._fixed = [path for path in fixed if path is not None]
         if samples is not None and (not callable(samples) or is_async(samples)):
             raise UsageError(f"samples is a plain function, not {samples!r}")
         self._samples = samples
@@ -214,14 +216,22 @@ class PI(QueueingSink):
         }
 
     async def probe(self) -> list[Finding]:
-        """Look whether the server is there and takes us; nothing is written."""
+        """Look whether the server takes us and has the targets of a mapping.
+
+        Nothing is written.
+        """
+        found: list[Finding] = []
         try:
             server = self._known_server()
             limiter = limiter_for(self.channel, server.url)
             async with server.client(limiter) as client:
-                return findings(await examine(client, server.controller()))
+                controller = server.controller()
+                found += findings(await examine(client, controller))
+                targets = Targets(client, controller, self._ttl, create=False)
+                known = await targets.find(self._fixed, {})
         except (PIWebAsyncException, DecodeError, TryAgain) as exc:
-            return [Finding(False, "server", str(exc))]
+            return [*found, Finding(False, "server", str(exc))]
+        return [*found, *_targets_findings(known, create=self._create)]
 
     # Taking messages
 
@@ -410,3 +420,16 @@ class PI(QueueingSink):
             self.written += left.count - len(causes)
             if not left.ack.done():
                 left.ack.set_exception(SampleErrors(causes, failed=item.failed))
+
+
+def _targets_findings(
+    known: Mapping[str, Target | NoTarget], *, create: bool
+) -> list[Finding]:
+    """How many of the targets are there, and which are not."""
+    if not known:
+        return []
+    missing = [one for one in known.values() if isinstance(one, NoTarget)]
+    text = f"{len(known) - len(missing)} of {len(known)} targets are there"
+    if missing:
+        text += f"; {missing[0].path}: {missing[0].reason}"
+    return [Finding(not missing or create, "targets", text)]

@@ -508,6 +508,13 @@ async def test_a_probe_writes_nothing(sim: Simulator) -> None:
     assert found and all(one.ok for one in found)
 
 
+async def test_a_probe_looks_for_the_targets_of_a_mapping(sim: Simulator) -> None:
+    targets = {TEMP: "\\\\SIMSRV\\" + TEMP, FLOW: r"\\SIMSRV\NOWHERE"}
+    *_, found = await PI(targets, url=sim.url).probe()
+    assert not found.ok and found.text.startswith("1 of 2 targets")
+    assert "NOWHERE" in found.text
+
+
 async def test_a_probe_tells_that_nobody_is_there(sim: Simulator) -> None:
     await sim.close()
     (found,) = await PI(HERE, url=sim.url).probe()
