@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,25 @@ async def test_what_cannot_be_made(
 ) -> None:
     path = f"{elements(sim)}/{kind}"
     assert (await client.send("POST", path, body))[0] == status
+
+
+async def test_a_batch_goes_on_with_what_it_has_made(
+    sim: Simulator, client: Any
+) -> None:
+    parts = {
+        "made": {
+            "Method": "POST",
+            "Resource": f"{sim.url}{elements(sim)}/elements",
+            "Content": json.dumps({"Name": "Skid"}),
+        },
+        "found": {
+            "Method": "GET",
+            "Resource": "$.made.Headers.Location",
+            "ParentIds": ["made"],
+        },
+    }
+    _, body, _ = await client.send("POST", "/batch", parts)
+    assert body["found"]["Content"]["Path"] == UNIT + r"\Skid"
 
 
 async def test_elements_and_attributes_are_changed(sim: Simulator, client: Any) -> None:
