@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar, Final
 
 from nodes._batches import each, keep, no_batch, printable, set_aside
+from nodes._duplicates import Duplicates
 from nodes._options import function, name_of, one_of
 from nodes._patterns import matcher
 from pichannels.errors import Dropped, Rejected, SettingsError, UsageError
@@ -16,7 +17,7 @@ from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.values import DigitalState, Sample, Tag
 
-__all__ = ["Quality", "Samples", "SystemStates", "Tags", "Where"]
+__all__ = ["Duplicates", "Quality", "Samples", "SystemStates", "Tags", "Where"]
 
 _TAGS_KEPT: Final = 100_000
 

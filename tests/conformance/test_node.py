@@ -100,6 +100,7 @@ CASES = {
     "compress.SwingingDoor": case(compress.SwingingDoor, 0.5),
     "decode.PI": case(decode.PI)._replace(message=raw),
     "decode.JSON": case(decode.JSON)._replace(message=raw),
+    "filter.Duplicates": case(filter.Duplicates),
     "filter.Where": case(filter.Where, lambda msg: True),
     "filter.Samples": case(filter.Samples, lambda s: s.tag.name == "TI1"),
     "filter.Quality": case(filter.Quality),

@@ -99,9 +99,9 @@ async def test_a_process_killed_under_load_loses_and_doubles_nothing(
     rng = random.Random(seed)
     writer = Writer(tmp_path, database.target)
     for _ in range(KILLS):
-        process = await writer.start(AT_ONCE)
         before = await count_of(database)
-        while await count_of(database) == before:  # noqa: ASYNC110
+        process = await writer.start(AT_ONCE)
+        while await count_of(database) == before:
             assert process.returncode is None
             await asyncio.sleep(0.01)
         await asyncio.sleep(rng.uniform(0, 0.1))
@@ -120,7 +120,7 @@ async def test_a_commit_of_which_nobody_heard_is_not_doubled(
         proxy.hold_from = b"INSERT 0"
         url = database.target.replace(f":{postgres.port}/", f":{proxy.port}/")
         process = await Writer(tmp_path, url).start(1)
-        while await count_of(database) < SAMPLES:  # noqa: ASYNC110
+        while await count_of(database) < SAMPLES:
             assert process.returncode is None
             await asyncio.sleep(0.01)
         # The rows are there, and the process still waits for the answer.
