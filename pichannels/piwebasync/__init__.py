@@ -2,7 +2,8 @@
 
 Its names and behaviour are piwebasync's, which is not on the package index.
 `requests`, `controllers`, `parsing`, `webids` and `splitting` do no input or
-output; `HTTPClient`, `WebsocketClient` and `Stream` do.
+output; `HTTPClient`, `WebsocketClient` and `Stream` do. `history` and `paging` read
+what is longer than one answer.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.responses import APIResponse, HTTPResponse, WebsocketMessage
+from pichannels.piwebasync.server import PIServer
 from pichannels.piwebasync.stream import Stream, StreamUpdates
 from pichannels.piwebasync.websocket import WebsocketClient
 
@@ -23,6 +25,7 @@ __all__ = [
     "HTTPClient",
     "HTTPResponse",
     "Limiter",
+    "PIServer",
     "Stream",
     "StreamUpdates",
     "WebsocketClient",

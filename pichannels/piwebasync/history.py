@@ -1,53 +1,46 @@
-"""Reading the archive: all recorded events of a range, as samples, however many.
+"""Reading values in bulk: recorded, at equal distances, or at one instant.
 
-One answer of PI holds so many events and one URL so many WebIDs; what is asked here
+One answer of PI holds so many values and one URL so many WebIDs; what is asked here
 has no such limits. At most two pages are in memory: the one that is taken, and the
 next, which is asked for meanwhile.
 """
 
 from __future__ import annotations
 
-import asyncio
-import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
-from datetime import datetime
-from typing import Final, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, TypeAlias
 
+from pichannels.errors import DecodeError, UsageError
 from pichannels.limiter import Priority
 from pichannels.piwebasync.controllers import Controller
-from pichannels.piwebasync.exceptions import HTTPClientError, HTTPStatusError
 from pichannels.piwebasync.http import HTTPClient
-from pichannels.piwebasync.parsing import (
-    BadEvent,
-    ChannelMessage,
-    Samples,
-    parse_stream,
-    parse_stream_set,
-    to_samples,
-)
+from pichannels.piwebasync.reading import Reading
 from pichannels.piwebasync.requests import APIRequest
-from pichannels.piwebasync.responses import HTTPResponse
 from pichannels.piwebasync.splitting import (
     ITEM_LIMIT,
     URL_LIMIT,
+    NumberedPager,
     RecordedPager,
-    split,
 )
-from pichannels.values import Sample, Tag, format_ticks, ticks_from_datetime
+from pichannels.values import (
+    TICKS_PER_SECOND,
+    Tag,
+    format_ticks,
+    parse_ticks,
+    ticks_from_datetime,
+)
 
-__all__ = ["Instant", "Recorded", "recorded"]
+__all__ = ["Instant", "interpolated", "recorded", "values"]
 
 Instant: TypeAlias = int | datetime | str
 """Ticks, an aware datetime, ISO 8601, or PI time such as `*-1d`."""
 
+_Tags: TypeAlias = Mapping[str, Tag]
+
 _PAGE: Final = 10_000
-_STREAMS_AT_ONCE: Final = 100
-_TOO_LARGE: Final = frozenset({400, 413, 500})
-_ALLOWED: Final = re.compile(r"maximum allowed \(?(\d+)\)?", re.IGNORECASE)
-_OF_A_STREAM: Final = frozenset({400, 403, 404, 409})
-_MOST_REFUSED: Final = 100
-_BAD_EVENTS_KEPT: Final = 1000
+_LONGEST: Final = "2000-01-01T00:00:00.0000000Z"
 
 
 def recorded(
@@ -63,7 +56,7 @@ def recorded(
     item_limit: int = ITEM_LIMIT,
     url_limit: int = URL_LIMIT,
     priority: Priority | None = None,
-) -> Recorded:
+) -> Reading:
     """What the archive holds of streams between two times, both included.
 
     ::
@@ -86,202 +79,161 @@ def recorded(
         item_limit: events in one answer, at most.
         url_limit: characters of one URL, at most.
         priority: what the limiter of the client takes the requests for.
+
+    Raises:
+        UsageError: a datetime has no time zone.
     """
-    wanted = [web_ids] if isinstance(web_ids, str) else list(dict.fromkeys(web_ids))
-    asking = _Asking(
-        controller,
-        _text(start),
-        _text(end),
-        tags or {},
-        filter_expression,
+    first, last = _text(start), _text(end)
+    known = dict(tags or {})
+
+    def build(
+        some: Sequence[str], begin: str, count: int, known: _Tags = known
+    ) -> APIRequest:
+        request = _one_or_set(controller, "get_recorded", some, known)
+        return request(
+            start_time=begin,
+            end_time=last,
+            boundary_type="Inside",
+            filter_expression=filter_expression,
+            max_count=count,
+        )
+
+    def pager(some: Sequence[str]) -> RecordedPager:
+        return RecordedPager(build, some, first, max_count=page, item_limit=item_limit)
+
+    return Reading(
+        client,
+        web_ids,
+        pager,
+        lambda some: build(some, max(first, _LONGEST, key=len), ITEM_LIMIT, {}),
+        tags=known,
+        url_limit=url_limit,
+        priority=priority,
     )
-    limits = page, item_limit, url_limit
-    return Recorded(client, asking, wanted, limits, priority, isinstance(web_ids, str))
 
 
-class Recorded:
-    """Recorded events on their way; iterate over them once, or over their pages.
+def interpolated(
+    client: HTTPClient,
+    controller: Controller,
+    web_ids: str | Sequence[str],
+    start: Instant,
+    end: Instant,
+    interval: float | timedelta,
+    *,
+    tags: Mapping[str, Tag] | None = None,
+    filter_expression: str | None = None,
+    item_limit: int = ITEM_LIMIT,
+    url_limit: int = URL_LIMIT,
+    priority: Priority | None = None,
+) -> Reading:
+    """The values of streams at `start` and every `interval` seconds until `end`.
 
-    Attributes:
-        failures: WebIDs of which PI gave no events, and why, as far as it was read.
-            Where one stream was asked for by itself, that is raised instead.
-        bad_events: events that are no samples, the first 1,000 of them.
-        count: samples so far.
+    Arguments as of `recorded`, but that `start` and `end` are fixed instants: PI
+    time (`*-1d`) moves on while pages are read.
+
+    Raises:
+        UsageError: the times are not fixed, or the interval is none.
     """
-
-    def __init__(
-        self,
-        client: HTTPClient,
-        asking: _Asking,
-        web_ids: Sequence[str],
-        limits: tuple[int, int, int],
-        priority: Priority | None,
-        is_alone: bool,
-    ) -> None:
-        self.failures: dict[str, str] = {}
-        self.bad_events: list[BadEvent] = []
-        self.count = 0
-        self._client = client
-        self._asking = asking
-        self._web_ids = web_ids
-        self._page, self._item_limit, self._url_limit = limits
-        self._priority = priority
-        self._is_alone = is_alone
-        self._refused = 0
-
-    async def __aiter__(self) -> AsyncGenerator[Sample, None]:
-        """The samples, one by one.
-
-        Raises:
-            HTTPClientError: a request got no answer.
-            HTTPStatusError: a request as a whole was refused.
-            DecodeError: an answer was not understood.
-            APIException: the server does not give all events of one timestamp.
-        """
-        async with aclosing(self.pages()) as pages:
-            async for page in pages:
-                for sample in page:
-                    yield sample
-
-    async def pages(self) -> AsyncGenerator[list[Sample], None]:
-        """The samples, as many at once as one answer holds; raises the same."""
-        parts = split(
-            self._asking.first,
-            self._web_ids,
-            url_limit=self._url_limit,
-            max_items=_STREAMS_AT_ONCE,
+    first, last = _ticks(start), _ticks(end)
+    seconds = interval.total_seconds() if isinstance(interval, timedelta) else interval
+    step = round(seconds * TICKS_PER_SECOND)
+    if step <= 0 or last < first:
+        raise UsageError(
+            "an interval is above 0, and the start before the end; not every"
+            f" {seconds} s from {start!r} to {end!r}"
         )
-        for part in parts:
-            pager = RecordedPager(
-                self._asking.request,
-                part.items,
-                self._asking.start,
-                max_count=self._page,
-                item_limit=self._item_limit,
-            )
-            async with aclosing(self._messages(pager)) as messages:
-                async for message in messages:
-                    if samples := self._samples(message):
-                        yield samples
-            self._note(pager.failures)
+    known = dict(tags or {})
 
-    def _note(self, failures: Mapping[str, str]) -> None:
-        self.failures.update(failures)
-        if self._is_alone and failures:
-            request = self._asking.first(self._web_ids)
-            (reason,) = failures.values()
-            raise HTTPClientError(request.method, request.absolute_url, reason)
-
-    async def _messages(
-        self, pager: RecordedPager
-    ) -> AsyncGenerator[ChannelMessage, None]:
-        """The pages of a pager; the next is asked for while one is taken."""
-        answer = self._ask(pager)
-        try:
-            while answer is not None:
-                message = self._fed(pager, await answer)
-                answer = self._ask(pager)
-                if message is not None:
-                    yield message
-        finally:
-            if answer is not None:
-                answer.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await answer
-
-    def _ask(self, pager: RecordedPager) -> asyncio.Task[HTTPResponse] | None:
-        request = pager.request
-        if request is None:
-            return None
-        sending = self._client.get(request, priority=self._priority)
-        return asyncio.create_task(sending, name="read history")
-
-    def _fed(
-        self, pager: RecordedPager, response: HTTPResponse
-    ) -> ChannelMessage | None:
-        """What the answer holds; None where the server gives it in parts only."""
-        try:
-            response.raise_for_status()
-        except HTTPStatusError as exc:
-            self._take_refusal(pager, exc)
-            return None
-        return pager.feed(self._asking.parsed(pager.asked, response.raw_response))
-
-    def _take_refusal(self, pager: RecordedPager, error: HTTPStatusError) -> None:
-        said = " ".join(error.errors)
-        if error.status_code in _TOO_LARGE and "maximum" in said.lower():
-            found = _ALLOWED.search(said)
-            pager.refused(int(found[1]) if found else None)
-            return
-        self._refused += 1
-        of_a_stream = error.status_code in _OF_A_STREAM and not self._is_alone
-        if not of_a_stream or self._refused > _MOST_REFUSED:
-            raise error
-        pager.unknown(said or str(error))
-
-    def _samples(self, message: ChannelMessage) -> list[Sample]:
-        found: Samples = to_samples(message, self._asking.tags)
-        self.bad_events += found.failures[: _BAD_EVENTS_KEPT - len(self.bad_events)]
-        self.count += len(found.samples)
-        return found.samples
-
-
-class _Asking:
-    """Makes the requests of one range, and reads their answers."""
-
-    def __init__(
-        self,
-        controller: Controller,
-        start: str,
-        end: str,
-        tags: Mapping[str, Tag],
-        filter_expression: str | None,
-    ) -> None:
-        self.start = start
-        self.tags = dict(tags)
-        self._controller = controller
-        self._end = end
-        self._filter = filter_expression
-
-    def first(self, web_ids: Sequence[str]) -> APIRequest:
-        """A request for these streams that is as long as any later one."""
-        return self._set(web_ids, self.start.ljust(28, "0"), ITEM_LIMIT)
-
-    def request(self, web_ids: Sequence[str], start: str, count: int) -> APIRequest:
-        """The request for a page."""
-        if not self._is_known(web_ids):
-            return self._set(web_ids, start, count)
-        return self._controller.streams.get_recorded(
-            web_ids[0],
-            start_time=start,
-            end_time=self._end,
-            boundary_type="Inside",
-            max_count=count,
-            filter_expression=self._filter,
+    def build(
+        some: Sequence[str], number: int, count: int, known: _Tags = known
+    ) -> APIRequest:
+        begin = first + number * step
+        request = _one_or_set(controller, "get_interpolated", some, known)
+        return request(
+            start_time=format_ticks(begin),
+            end_time=format_ticks(begin + (count - 1) * step),
+            interval=f"{step / TICKS_PER_SECOND:.7f}".rstrip("0").rstrip(".") + "s",
+            filter_expression=filter_expression,
         )
 
-    def parsed(self, web_ids: Sequence[str], raw: bytes) -> ChannelMessage:
-        """The answer to a request for these streams."""
-        if not self._is_known(web_ids):
-            return parse_stream_set(raw)
-        return parse_stream(raw, web_ids[0])
+    def pager(some: Sequence[str]) -> NumberedPager:
+        count = (last - first) // step + 1
+        return NumberedPager(build, some, count, item_limit=item_limit)
 
-    def _is_known(self, web_ids: Sequence[str]) -> bool:
-        """Whether it is one stream whose answer need not say which one it is."""
-        return len(web_ids) == 1 and web_ids[0] in self.tags
+    return Reading(
+        client,
+        web_ids,
+        pager,
+        partial(build, number=1, count=2, known={}),
+        tags=known,
+        url_limit=url_limit,
+        priority=priority,
+    )
 
-    def _set(self, web_ids: Sequence[str], start: str, count: int) -> APIRequest:
-        return self._controller.streamsets.get_recorded_adhoc(
-            web_ids,
-            start_time=start,
-            end_time=self._end,
-            boundary_type="Inside",
-            max_count=count,
-            filter_expression=self._filter,
-        )
+
+def values(
+    client: HTTPClient,
+    controller: Controller,
+    web_ids: str | Sequence[str],
+    time: Instant = "*",
+    *,
+    tags: Mapping[str, Tag] | None = None,
+    item_limit: int = ITEM_LIMIT,
+    url_limit: int = URL_LIMIT,
+    priority: Priority | None = None,
+) -> Reading:
+    """The values of streams at one time, the present by default.
+
+    Arguments as of `recorded`.
+
+    Raises:
+        UsageError: a datetime has no time zone.
+    """
+    known = dict(tags or {})
+    at = _text(time)
+
+    def build(
+        some: Sequence[str], number: int = 0, count: int = 1, known: _Tags = known
+    ) -> APIRequest:
+        return _one_or_set(controller, "get_value", some, known)(time=at)
+
+    def pager(some: Sequence[str]) -> NumberedPager:
+        return NumberedPager(build, some, 1, item_limit=item_limit)
+
+    return Reading(
+        client,
+        web_ids,
+        pager,
+        partial(build, known={}),
+        tags=known,
+        url_limit=url_limit,
+        priority=priority,
+    )
+
+
+def _one_or_set(
+    controller: Controller, action: str, web_ids: Sequence[str], tags: Mapping[str, Tag]
+) -> Callable[..., APIRequest]:
+    """The request for a set; of one whose answer need not say who it is, for it."""
+    method: Any
+    if len(web_ids) == 1 and web_ids[0] in tags:
+        method = getattr(controller.streams, action)
+        return partial(method, web_ids[0])
+    method = getattr(controller.streamsets, f"{action}_adhoc")
+    return partial(method, web_ids)
 
 
 def _text(instant: Instant) -> str:
-    if isinstance(instant, datetime):
-        return format_ticks(ticks_from_datetime(instant))
-    return instant if isinstance(instant, str) else format_ticks(instant)
+    """An instant as PI takes it."""
+    if isinstance(instant, str):
+        return instant
+    return format_ticks(_ticks(instant))
+
+
+def _ticks(instant: Instant) -> int:
+    try:
+        if isinstance(instant, datetime):
+            return ticks_from_datetime(instant)
+        return parse_ticks(instant) if isinstance(instant, str) else instant
+    except (DecodeError, ValueError) as exc:
+        raise UsageError(f"{instant!r} is no fixed instant: {exc}") from exc

@@ -15,6 +15,7 @@ from pichannels.piwebasync.login import offer
 from pichannels.piwebasync.parsing import (
     Samples,
     TagLookup,
+    parse_channel,
     parse_stream,
     parse_stream_set,
     to_samples,
@@ -230,6 +231,14 @@ class HTTPResponse(APIResponse):
 
 class WebsocketMessage(APIResponse):
     """One message of a PI channel; `url` is the channel's."""
+
+    def samples(self, tags: TagLookup | None = None) -> Samples:
+        """The values of the message as samples; none of a heartbeat.
+
+        Raises:
+            DecodeError: this is no message of a channel.
+        """
+        return to_samples(parse_channel(self.raw_response), tags)
 
 
 def _is_valid(raw: bytes) -> bool:

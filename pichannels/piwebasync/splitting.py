@@ -18,7 +18,15 @@ from pichannels.piwebasync.parsing import ChannelMessage
 from pichannels.piwebasync.requests import APIRequest, encoded
 from pichannels.piwebasync.timed_values import StreamEvents
 
-__all__ = ["ITEM_LIMIT", "URL_LIMIT", "ListPager", "Part", "RecordedPager", "split"]
+__all__ = [
+    "ITEM_LIMIT",
+    "URL_LIMIT",
+    "ListPager",
+    "NumberedPager",
+    "Part",
+    "RecordedPager",
+    "split",
+]
 
 URL_LIMIT: Final = 4096
 """Characters of a URL that every server and proxy between is known to take."""
@@ -222,6 +230,110 @@ class RecordedPager:
                 )
             max_count = min(2 * max_count, self._limit)
         self._steps.append(_Step([web_id], last, max_count))
+
+
+class _Stretch(msgspec.Struct):
+    """Streams that are asked for together, and which of their values are left."""
+
+    web_ids: list[str]
+    first: int
+    count: int
+
+
+class NumberedPager:
+    """Values of several streams that have numbers, as those at equal distances do.
+
+    As many are asked for at once as the server gives; where it finds that too many,
+    fewer. Offers and takes the same as `RecordedPager`.
+
+    Args:
+        build: makes the request of `(web_ids, first, count)`, numbers from 0.
+        web_ids: the streams.
+        count: values of each stream.
+        item_limit: values that the server gives in one answer.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Sequence[str], int, int], APIRequest],
+        web_ids: Sequence[str],
+        count: int,
+        *,
+        item_limit: int = ITEM_LIMIT,
+    ) -> None:
+        self._build = build
+        self._limit = item_limit
+        whole = _Stretch(list(web_ids), 0, count)
+        self._steps = deque([whole] if web_ids and count > 0 else ())
+        self.failures: dict[str, str] = {}
+        """WebIDs that PI could not answer, with PI's reason; read no further."""
+
+    @property
+    def request(self) -> APIRequest | None:
+        """What to ask next; None when all has been read."""
+        if not self._steps:
+            return None
+        step = self._steps[0]
+        return self._build(step.web_ids, step.first, self._at_once(step))
+
+    @property
+    def asked(self) -> list[str]:
+        """The WebIDs of `request`."""
+        return list(self._steps[0].web_ids) if self._steps else []
+
+    def feed(self, answer: ChannelMessage) -> ChannelMessage:
+        """Take the answer to `request`; returns its values.
+
+        Raises:
+            DecodeError: the answer is not of the streams that were asked for.
+        """
+        step = self._steps[0]
+        new = []
+        for web_id, stream in _matched(step.web_ids, answer.streams):
+            if reason := stream.failure:
+                self.failures[web_id] = reason
+            else:
+                stream.web_id = web_id
+                new.append(stream)
+        taken = self._at_once(step)
+        step.first += taken
+        step.count -= taken
+        step.web_ids = [one for one in step.web_ids if one not in self.failures]
+        if not step.count or not step.web_ids:
+            self._steps.popleft()
+        return ChannelMessage(new)
+
+    def refused(self, allowed: int | None = None) -> None:
+        """The server finds the answer too large: ask for what it allows, or half.
+
+        Raises:
+            APIException: it was one value of one stream already.
+        """
+        step = self._steps[0]
+        wanted = self._at_once(step) * len(step.web_ids)
+        if allowed is None or not 0 < allowed < wanted:
+            allowed = wanted // 2
+        if not allowed:
+            raise APIException(f"the server gives no single value of {step.web_ids[0]}")
+        self._limit = allowed
+        if allowed < len(step.web_ids):
+            self._halve()
+
+    def unknown(self, reason: str) -> None:
+        """The server refuses the request for one of its streams: find which."""
+        if len(self._steps[0].web_ids) > 1:
+            self._halve()
+        else:
+            self.failures[self._steps.popleft().web_ids[0]] = reason
+
+    def _at_once(self, step: _Stretch) -> int:
+        return min(step.count, max(1, self._limit // len(step.web_ids)))
+
+    def _halve(self) -> None:
+        step = self._steps.popleft()
+        half = len(step.web_ids) // 2
+        for part in (step.web_ids[half:], step.web_ids[:half]):
+            self._steps.appendleft(_Stretch(part, step.first, step.count))
 
 
 def _matched(

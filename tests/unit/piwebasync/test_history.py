@@ -6,17 +6,19 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import pytest
 
 from pichannels import clock
+from pichannels.errors import UsageError
 from pichannels.piwebasync import Controller, HTTPClient
 from pichannels.piwebasync.exceptions import APIException, HTTPClientError
 from pichannels.piwebasync.failover import FailoverClient
-from pichannels.piwebasync.history import recorded
+from pichannels.piwebasync.history import interpolated, recorded, values
 from pichannels.piwebasync.server import PIServer
-from pichannels.simulator import Member, Plant, Simulator
+from pichannels.simulator import Member, Plant, Simulator, State
 from pichannels.values import DigitalState, Sample, Tag
 
 HOUR = 36_000_000_000
@@ -204,3 +206,87 @@ async def test_history_goes_on_at_another_member() -> None:
     assert client.members.current == other.url
     assert Counter(named(samples)) == Counter(truth)
     assert {s.tag.web_id for s in samples} == set(web_ids)
+
+
+async def test_values_at_equal_distances_come_in_parts() -> None:
+    async with a_place(hours=1) as place:
+        web_ids = [place.web_id(), place.web_id("UNIT1.FEED.FLOW")]
+        found = interpolated(
+            place.client,
+            place.pi,
+            web_ids,
+            place.start,
+            place.end,
+            60.5,
+            item_limit=14,
+        )
+        samples = [sample async for sample in found]
+    step = 605_000_000
+    expected = list(range(place.start, place.end + 1, step))
+    for web_id in web_ids:
+        assert [s.ticks for s in samples if s.tag.web_id == web_id] == expected
+    assert place.asked() == -(-len(expected) // 7)
+
+
+@pytest.mark.parametrize("most", [1, 5])
+async def test_a_server_that_gives_fewer_values_is_asked_for_fewer(most: int) -> None:
+    async with a_place(hours=1, max_items=most) as place:
+        web_ids = [place.web_id(), place.web_id("UNIT1.FEED.FLOW")]
+        found = interpolated(
+            place.client, place.pi, web_ids, place.start, place.end, 600
+        )
+        samples = [sample async for sample in found]
+    assert Counter(sample.tag.web_id for sample in samples) == dict.fromkeys(web_ids, 7)
+
+
+async def test_the_present_values_of_many_streams_come_over_short_urls() -> None:
+    async with a_place() as place:
+        names = [tag.name for tag in place.sim.tags]
+        web_ids = [place.web_id(name) for name in names]
+        found = values(place.client, place.pi, web_ids, url_limit=500)
+        samples = [sample async for sample in found]
+    assert [sample.tag.name for sample in samples] == names
+    assert place.asked() > 3
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_the_value_of_one_stream_at_a_time(known: bool) -> None:
+    async with a_place() as place:
+        tag = place.sim.plant.tag(PUMP)
+        tags = {tag.web_id: Tag(PUMP)} if known else None
+        found = values(place.client, place.pi, tag.web_id, place.end, tags=tags)
+        (sample,) = [sample async for sample in found]
+        event = place.sim.truth(PUMP, place.end - 10 * HOUR, place.end)[-1]
+    assert isinstance(event.value, State)
+    assert (sample.tag.name, sample.value.name) == (PUMP, event.value.name)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "interval"), [("*-1d", "*", 60), (0, 10, 0), (10, 0, 60)]
+)
+def test_distances_need_fixed_times(start: Any, end: Any, interval: float) -> None:
+    with pytest.raises(UsageError):
+        interpolated(HTTPClient(), Controller("https", "x"), "W", start, end, interval)
+
+
+def test_a_time_without_zone_is_told() -> None:
+    with pytest.raises(UsageError, match="no time zone"):
+        recorded(HTTPClient(), Controller("https", "x"), "W", datetime(2023, 1, 1))
+
+
+async def test_a_set_in_which_tags_are_known_keeps_to_the_length_of_urls() -> None:
+    async with a_place(hours=0.1) as place:
+        tags = {tag.web_id: Tag(tag.name) for tag in place.sim.tags}
+        found = recorded(
+            place.client,
+            place.pi,
+            list(tags),
+            place.start,
+            place.end,
+            tags=tags,
+            url_limit=500,
+        )
+        samples = [sample async for sample in found]
+        truth = [e for tag in place.sim.tags for e in place.truth(tag.name)]
+    assert Counter(named(samples)) == Counter(truth)
+    assert place.asked() < len(tags)

@@ -129,3 +129,16 @@ def test_a_websocket_message_offers_the_same_and_its_bytes() -> None:
     message = WebsocketMessage(raw, "wss://h/x")
     assert message.select("Items.Items.Value") == {"Items.Items.Value": [[71.25, 71.5]]}
     assert message.raw_response is raw
+
+
+@pytest.mark.parametrize("name", ["d01", "d02"])
+def test_a_websocket_message_has_samples_and_a_heartbeat_has_none(name: str) -> None:
+    url = "wss://h/piwebapi/streams/F1DPUpo8Dw1vPk/channel"
+    message = WebsocketMessage(fixture(name), url)
+    ticks = [row["Timestamp"] for row in message.rows()]
+    assert [sample.iso for sample in message.samples().samples] == ticks
+    assert bool(ticks) == (name == "d01")
+
+
+def test_a_success_is_one_although_its_text_names_a_web_exception() -> None:
+    response(b'{"Description":"\\"WebException\\" is a word"}').raise_for_status()

@@ -14,7 +14,13 @@ from pichannels.piwebasync.controllers import Controller
 from pichannels.piwebasync.exceptions import APIException
 from pichannels.piwebasync.parsing import ChannelMessage, parse_stream_set
 from pichannels.piwebasync.requests import APIRequest
-from pichannels.piwebasync.splitting import ListPager, RecordedPager, split
+from pichannels.piwebasync.splitting import (
+    ListPager,
+    NumberedPager,
+    RecordedPager,
+    split,
+)
+from pichannels.piwebasync.timed_values import StreamEvents, TimedValue
 
 CONTROLLER = Controller("https", "pi.example.org", root="piwebapi")
 Archive = dict[str, list[tuple[str, int]]]
@@ -151,3 +157,77 @@ def test_an_answer_of_other_streams_is_refused() -> None:
     pager = RecordedPager(recorded, ["W", "V"], "2023")
     with pytest.raises(DecodeError, match="0 streams instead of 2"):
         pager.feed(ChannelMessage([]))
+
+
+def numbered(web_ids: Sequence[str], first: int, count: int) -> APIRequest:
+    return CONTROLLER.streamsets.get_interpolated_adhoc(
+        web_ids, start_time=str(first), end_time=str(first + count), interval="1s"
+    )
+
+
+def numbers(pager: NumberedPager, most: int = 10**9) -> dict[str, list[int]]:
+    """What a server answers that gives at most so many values at once."""
+    found: dict[str, list[int]] = {}
+    while (request := pager.request) is not None:
+        start, end = (int(str(request.params[key])) for key in ("startTime", "endTime"))
+        if (end - start) * len(pager.asked) > most:
+            pager.refused(most if start % 2 else None)
+            continue
+        streams = [
+            StreamEvents(
+                web_id, items=[TimedValue("2023", value=n) for n in range(start, end)]
+            )
+            for web_id in pager.asked
+        ]
+        for stream in pager.feed(ChannelMessage(streams)).streams:
+            found.setdefault(stream.web_id, []).extend(e.value for e in stream.events)
+    return found
+
+
+@given(st.integers(1, 6), st.integers(0, 50), st.integers(1, 40), st.integers(1, 40))
+def test_numbered_values_come_once_in_order_however_few_at_once(
+    streams: int, count: int, limit: int, most: int
+) -> None:
+    web_ids = [f"W{n}" for n in range(streams)]
+    pager = NumberedPager(numbered, web_ids, count, item_limit=limit)
+    expected = {web_id: list(range(count)) for web_id in web_ids} if count else {}
+    assert numbers(pager, most) == expected
+
+
+def test_a_stream_that_spoils_a_request_is_found() -> None:
+    pager = NumberedPager(numbered, ["A", "B", "C"], 2)
+    pager.unknown("B or C is not there")
+    assert pager.asked == ["A"]
+    assert list(numbers(pager)) == ["A", "B", "C"]
+
+
+def test_a_stream_that_has_failed_is_asked_for_no_more() -> None:
+    pager = NumberedPager(numbered, ["A", "B"], 4, item_limit=4)
+    broken = StreamEvents("B", errors="gone")
+    pager.feed(ChannelMessage([StreamEvents("A", items=[]), broken]))
+    assert (pager.asked, pager.failures) == (["A"], {"B": "gone"})
+
+
+def test_a_server_that_gives_no_value_at_all_is_told() -> None:
+    pager = NumberedPager(numbered, ["A"], 1)
+    with pytest.raises(APIException, match="no single value of A"):
+        pager.refused()
+
+
+def test_what_the_server_allows_is_asked_for() -> None:
+    pager = RecordedPager(recorded, ["W", "V"], "2023", max_count=1000)
+    pager.refused(600)
+    assert pager.request is not None and pager.request.params["maxCount"] == "300"
+
+
+def test_a_stream_that_spoils_a_page_is_found_and_left_out() -> None:
+    archive: Archive = {f"W{n}": [("2023-01-01T00:00:00Z", n)] for n in range(3)}
+    pager = RecordedPager(recorded, ["W0", "BAD", "W1", "W2"], "2023")
+    found: Archive = {web_id: [] for web_id in archive}
+    while pager.request is not None:
+        if "BAD" in pager.asked:
+            pager.unknown("not there")
+            continue
+        for stream in pager.feed(answer(archive, pager.request)).streams:
+            found[stream.web_id] += [(e.timestamp, e.value) for e in stream.events]
+    assert (found, list(pager.failures)) == (archive, ["BAD"])
