@@ -12,6 +12,7 @@ from pichannels.errors import DecodeError
 from pichannels.piwebasync.batches import batch, part
 from pichannels.piwebasync.bulk import all_of, parse_page
 from pichannels.piwebasync.controllers import Controller
+from pichannels.piwebasync.exceptions import HTTPClientError
 from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.responses import HTTPResponse
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 _NO_BATCHES: Final = frozenset({400, 403, 404, 405, 413, 501})
 """What servers answer to a batch when they run none, or none like this."""
+_SERVER_FAILED: Final = frozenset({502, 503, 504})
 _TOO_MANY: Final = 429
 _PAUSES: Final = (1.0, 2.0, 4.0)
 _BATCHES_AT_ONCE: Final = 2
@@ -145,7 +147,7 @@ class Reader:
         """The answers of one batch; None where the server runs none."""
         parts = {str(n): part(request) for n, request in enumerate(requests)}
         request = self._controller.batch.execute(batch(parts))
-        response = await self._client.post(request)
+        response = await self._post(request)
         if response.status_code in _NO_BATCHES:
             self.refused = True
             return None
@@ -161,6 +163,20 @@ class Reader:
         # A proxy may know the server by another path than the server itself.
         self.refused = all(_is_no_route(one) for one in found)
         return None if self.refused else found
+
+    async def _post(self, request: APIRequest) -> HTTPResponse:
+        """The answer to a batch, which is sent again where a server failed.
+
+        It holds nothing but reads, and a client of several servers goes on at the
+        next one.
+        """
+        try:
+            response = await self._client.post(request)
+        except HTTPClientError:
+            return await self._client.post(request)
+        if response.status_code in _SERVER_FAILED:
+            return await self._client.post(request)
+        return response
 
 
 def _decoded(raw: bytes) -> dict[str, _Answer]:

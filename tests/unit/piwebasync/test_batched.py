@@ -88,9 +88,29 @@ async def test_without_batches_each_read_is_a_request(
 async def test_other_failures_are_told(
     sim: Simulator, client: HTTPClient, status: int
 ) -> None:
-    sim.faults.status(status, path="/batch")
+    sim.faults.status(status, count=None, path="/batch")
     with pytest.raises(HTTPStatusError, match=str(status)):
         await reader(sim, client).get(points(sim, 3))
+
+
+async def test_a_batch_goes_on_at_another_server(sim: Simulator) -> None:
+    sim.faults.status(503, count=None)
+    async with Simulator(Plant(tags=50, activity=0), poll=60) as other:
+        pi = PIServer(url=sim.url, others=(other.url,))
+        async with pi.client() as client:
+            answers = await Reader(client, pi.controller()).get(points(sim, 3))
+    names = [answer.dict()["Name"] for answer in answers]
+    assert names == [tag.name for tag in sim.plant.tags[:3]]
+    assert other.requests < 3
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_batch_that_failed_once_is_sent_again(
+    sim: Simulator, client: HTTPClient, status: int
+) -> None:
+    sim.faults.status(status, path="/batch")
+    answers = await reader(sim, client).get(points(sim, 3))
+    assert [answer.status_code for answer in answers] == [200] * 3
 
 
 @pytest.mark.parametrize("path", ["points", "batch"])
