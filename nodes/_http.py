@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 from ssl import SSLContext
 from typing import Any, ClassVar, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 
@@ -59,7 +59,8 @@ class HTTP(QueueingSink):
     wait meanwhile go into one request. Any other payload is a request of its own:
     bytes and text as they are, with the content type of the message, the rest as
     JSON. The server can recognise what it has had already by the `event_id` of each
-    sample, and by the header `Idempotency-Key`, which a retry repeats.
+    sample, and by the header `Idempotency-Key`, which a retry repeats. The header
+    `Pichannels-Lane` says which lane the messages came in; a request has only one.
 
     Connection errors, time-outs, 408, 425, 429 and 5xx are tried again (after
     `Retry-After` where the server says so), and everything waits meanwhile. Any
@@ -165,13 +166,14 @@ class HTTP(QueueingSink):
             await session.close()
 
     def take(self) -> list[Item]:
-        """One message, or batches that together are not too many samples."""
+        """One message, or batches of a lane that together are not too many samples."""
         group = [self._queue.popleft()]
         count = group[0].count
         while group[0].is_batch and self._queue:
             following = self._queue[0]
             count += following.count
-            if not following.is_batch or count > self._batch:
+            fits = following.is_batch and following.lane == group[0].lane
+            if not fits or count > self._batch:
                 break
             group.append(self._queue.popleft())
         return group
@@ -214,6 +216,7 @@ class HTTP(QueueingSink):
         return body, {
             "Content-Type": _media_type(first.content_type),
             "Idempotency-Key": key,
+            "Pichannels-Lane": quote(first.lane, errors="replace"),
         }
 
     async def _request_once(self, body: bytes, headers: Mapping[str, str]) -> None:

@@ -30,7 +30,7 @@ class StopRequested(Exception):
 class Item:
     """What one message leaves in the queue; the message itself goes on.
 
-    `size` is what it takes of the room in the queue.
+    `size` is what it takes of the room in the queue, `lane` that of the message.
     """
 
     __slots__ = (
@@ -40,6 +40,7 @@ class Item:
         "data",
         "is_batch",
         "is_done",
+        "lane",
         "size",
         "uuid",
     )
@@ -52,6 +53,7 @@ class Item:
         self.count = len(payload) if self.is_batch else 1
         self.content_type = msg.content_type if is_raw(msg) else "application/json"
         self.uuid = msg.uuid
+        self.lane = str(msg.meta.get("lane", "live"))
         self.is_done = False
         self.ack: asyncio.Future[None]
 

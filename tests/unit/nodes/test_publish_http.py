@@ -130,6 +130,34 @@ async def test_other_payloads_have_requests_of_their_own(target: Target) -> None
     assert len(target.requests) == 3
 
 
+def lane_of(request: tuple[Any, bytes]) -> Any:
+    return request[0]["Pichannels-Lane"]
+
+
+async def test_a_request_has_batches_of_one_lane_and_says_which(
+    target: Target,
+) -> None:
+    msgs = [batch(1), batch(2), batch(3), batch(4)]
+    for msg, lane in zip(msgs, ["live", "live", "repair", "live"], strict=True):
+        msg.meta["lane"] = lane
+    await publish(HTTP(target.url), *msgs)
+    found = [
+        (lane_of(r), v) for r, v in zip(target.requests, target.values, strict=True)
+    ]
+    assert found == [("live", [1, 2]), ("repair", [3]), ("live", [4])]
+
+
+@pytest.mark.parametrize(
+    ("meta", "lane"),
+    [({}, "live"), ({"lane": "replay"}, "replay"), ({"lane": "a\nb"}, "a%0Ab")],
+)
+async def test_other_payloads_say_their_lane(
+    target: Target, meta: dict[str, Any], lane: str
+) -> None:
+    await publish(HTTP(target.url), Message("text/csv", "a;b", meta))
+    assert lane_of(target.requests[0]) == lane
+
+
 async def test_method_headers_and_credentials_are_sent(target: Target) -> None:
     node = HTTP(target.url, "put", headers={"X-Plant": "1"}, auth=("me", "secret"))
     await publish(node, batch(1))
