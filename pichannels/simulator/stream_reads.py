@@ -128,18 +128,24 @@ class StreamReads:
         query = Query(request)
         found = self.streams(request, query)
         read = await prepare(query)
-        streams = [await self._read_of(one, read, query.form) for one in found]
+        streams = [await self.read_of(one, read, query.form) for one in found]
         self.limit(sum(len(one.items) for one in streams))
         return self.world.answer({"Links": {}, "Items": streams}, query)
 
-    async def _read_of(self, found: Subject, read: Read, form: str) -> render.Stream:
-        rendered = render.stream(found, await self._read(found, read), form)
+    async def read_of(self, found: Subject, read: Read, form: str) -> render.Stream:
+        """The stream with its values, or with one that says why there are none."""
+        return self.rendered(found, await self._read(found, read), form)
+
+    def rendered(
+        self, found: Subject, items: list[TimedValue], form: str
+    ) -> render.Stream:
+        """The stream with these values."""
+        rendered = render.stream(found, items, form)
         if isinstance(found, Attribute):
             rendered.links = {"Source": found.link(self.world.url, form)}
         return rendered
 
     async def _read(self, found: Subject, read: Read) -> list[TimedValue]:
-        """The values, or one that says why there are none."""
         try:
             self.check(found)
             return await read(found)

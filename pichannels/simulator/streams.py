@@ -1,4 +1,4 @@
-"""Routes of what the archive holds: `value`, `end`, `recorded`, `recordedattime(s)`.
+"""Routes of what the archive holds: `value`, `end`, `recorded`, `joined` and so on.
 
 A stream is a point or an attribute; a stream set is ad hoc, or the attributes of an
 element.
@@ -6,7 +6,7 @@ element.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 
@@ -27,6 +27,7 @@ from pichannels.simulator.stream_reads import (
     span_of,
 )
 from pichannels.simulator.tags import Tag
+from pichannels.simulator.trends import interpolated
 
 __all__ = ["StreamRoutes"]
 
@@ -45,6 +46,7 @@ class StreamRoutes(StreamReads):
             *self.routes_of_one("value", self._value),
             *self.routes_of_one("end", self._end),
             *self.routes_of("recorded", self._recorded),
+            web.get("/piwebapi/streamsets/joined", self.joined),
             *self.routes_of_one("recordedattime", self._recorded_at_time),
             *self.routes_of("recordedattimes", self._recorded_at_times),
         ]
@@ -72,22 +74,50 @@ class StreamRoutes(StreamReads):
 
     async def _recorded(self, query: Query) -> Read:
         """What the archive holds between two times, at most `maxCount` of it."""
+        events = await self._events_by(query)
+
+        async def read(found: Subject) -> list[TimedValue]:
+            if found.source is None:
+                return []
+            return [render.timed(event, "") async for event in events(found.source)]
+
+        return read
+
+    async def _events_by(self, query: Query) -> Callable[[Tag], AsyncIterator[Event]]:
         now = self.world.clock.now()
         span = await span_of(query, now)
         most = query.count(self.world.max_items)
         boundary = query.choice("boundaryType", _BOUNDARIES)
 
-        async def read(found: Subject) -> list[TimedValue]:
-            items: list[TimedValue] = []
-            if found.source is None:
-                return items
-            events = self._events(found.source, span, boundary, now)
-            for event in islice(events, most):
-                items.append(render.timed(event, ""))
-                await breathe(len(items))
-            return items
+        async def events(tag: Tag) -> AsyncIterator[Event]:
+            found = islice(self._events(tag, span, boundary, now), most)
+            for number, event in enumerate(found, 1):
+                yield event
+                await breathe(number)
 
-        return read
+        return events
+
+    async def joined(self, request: web.Request) -> web.Response:
+        """What is recorded of one stream, and what others were at the same times."""
+        query = Query(request)
+        base = self.world.stream(query.required("baseWebId")[-1])
+        others = [
+            self.world.known_stream(one) for one in query.required("subordinateWebId")
+        ]
+        events = await self._events_by(query)
+        found = [event async for event in events(source_of(base))]
+        self.limit(len(found) * (1 + len(others)))
+        times = [event.ticks for event in found]
+        now = self.world.clock.now()
+
+        async def read(one: Subject) -> list[TimedValue]:
+            values = interpolated(self.world, source_of(one), times, now)
+            return [render.timed(event, "") async for event in values]
+
+        items = [render.timed(event, "") for event in found]
+        streams = [self.rendered(base, items, query.form)]
+        streams += [await self.read_of(one, read, query.form) for one in others]
+        return self.world.answer({"Links": {}, "Items": streams}, query)
 
     def _events(
         self, tag: Tag, span: tuple[int, int], boundary: str, now: int

@@ -10,7 +10,7 @@ from pichannels.simulator import Plant, Simulator
 from pichannels.simulator.simtime import SECOND, parse_time, time_text
 
 TEMP, STATUS, BATCH = "UNIT1.BOILER.TEMP", "UNIT1.PUMP1.STATUS", "UNIT1.BATCH.ID"
-FORECAST = "UNIT1.FEED.FORECAST"
+FLOW, FORECAST = "UNIT1.FEED.FLOW", "UNIT1.FEED.FORECAST"
 BOILER = r"\\SIMAF\Plant\Site\Area1\Unit1\Boiler"
 NOON = parse_time("2024-05-01T12:00:00Z", 0)
 Option = tuple[str, str]
@@ -269,6 +269,42 @@ async def test_a_stream_of_a_set_fails_alone(
     failed, found = body["Items"]
     assert "denied" in failed["Items"][0]["Errors"][0]["Message"][0]
     assert found["Name"] == TEMP and found["Items"][0]["Good"]
+
+
+async def joined(client: Any, sim: Simulator, *query: Option) -> list[Any]:
+    """Names and values of the temperature joined with others."""
+    base = ("baseWebId", sim.plant.tag(TEMP).web_id)
+    status, body = await client.get("/streamsets/joined", base, *query)
+    assert status == 200, body
+    return [
+        (stream["Name"], [item["Value"] for item in stream["Items"]])
+        for stream in body["Items"]
+    ]
+
+
+async def test_others_are_joined_at_the_times_of_the_first(
+    pushed: Simulator, client: Any
+) -> None:
+    for seconds, value in ((0, 0.0), (4, 1.0)):
+        pushed.push(FLOW, value, at(seconds))
+    others = [("subordinateWebId", pushed.plant.tag(FLOW).web_id)]
+    query = [*others, *span(1, 4), ("maxCount", "3")]
+    assert await joined(client, pushed, *query) == [
+        (TEMP, [10.0, 20.0, 30.0]),
+        (FLOW, [0.25, 0.5, 0.75]),
+    ]
+
+
+async def test_one_that_is_joined_fails_alone(pushed: Simulator, client: Any) -> None:
+    pushed.faults.tag(STATUS, 403)
+    names = [STATUS, FLOW]
+    query = [("subordinateWebId", pushed.plant.tag(name).web_id) for name in names]
+    found = await joined(client, pushed, *query, *span(1, 2))
+    assert [(name, len(values)) for name, values in found] == [
+        (TEMP, 2),
+        (STATUS, 1),
+        (FLOW, 2),
+    ]
 
 
 async def test_the_attributes_of_an_element_are_a_set(
