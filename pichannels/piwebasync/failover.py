@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -31,7 +31,8 @@ __all__ = ["FailoverClient", "member_failed"]
 
 _FAILED: Final = frozenset({502, 503, 504})
 _WEB_ID: Final = re.compile(r"\b[FIPLD]1(?:DP|DS|RS|RD|Em|Fm|Ab)[\w-]{4,}", re.ASCII)
-_NEVER_SENT: Final = aiohttp.ClientConnectorError
+_OF_VALUES: Final = re.compile("/streams(?:ets)?(?:/|\\?|$)")
+_NEVER_SENT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 
 def member_failed(response: HTTPResponse) -> bool:
@@ -136,6 +137,7 @@ class FailoverClient(HTTPClient):
                 continue
             if not member_failed(response):
                 self.members.answered(url)
+                self._note_web_ids(response, url)
                 return response
             self.members.failed(url, _reason(response))
             refused = refused or response
@@ -163,6 +165,7 @@ class FailoverClient(HTTPClient):
         if isinstance(error, HTTPStatusError) and error.status_code not in _FAILED:
             return False
         late = isinstance(cause, TimeoutError)
+        late = late and not isinstance(cause, aiohttp.ConnectionTimeoutError)
         if late and self.members.answered_since(url, began):
             return False
         self.members.failed(url, error.reason)
@@ -202,6 +205,7 @@ class FailoverClient(HTTPClient):
                 by_kind.setdefault(web_id[2:4], []).append(path)
         for kind, some in by_kind.items():
             await self._learn(url, some, kind)
+        _refuse_ambiguous(paths, url)
         found = {w: known.at(url, path) for w, path in paths.items() if path}
         return {w: new for w, new in found.items() if new is not None and new != w}
 
@@ -217,6 +221,12 @@ class FailoverClient(HTTPClient):
             for found_kind, some in _by_kind(missing, kind).items():
                 known.learn_all(url, await asking.web_ids(found_kind, some))
         return bool(missing)
+
+    def _note_web_ids(self, response: HTTPResponse, url: str) -> None:
+        """Keep what an answer about objects tells of their paths and WebIDs."""
+        if len(self.members.urls) > 1 and not _OF_VALUES.search(response.url):
+            for one in _objects(response.data):
+                self.members.web_ids.learn(url, one["Path"], one["WebId"])
 
     async def ask_member(self, request: Request) -> HTTPResponse:
         """The answer of the very member that the request is made for."""
@@ -267,6 +277,33 @@ class _Asking:
             if response.status_code == 200 and isinstance(web_id, str):
                 found[path] = web_id
         return found
+
+
+def _refuse_ambiguous(paths: Mapping[str, str | None], url: str) -> None:
+    """Refuse WebIDs of no known path that are numbers within a server.
+
+    Raises:
+        HTTPClientError: there is one.
+    """
+    for web_id, path in paths.items():
+        if not path and web_id[0] in "LD":
+            raise HTTPClientError(
+                "GET",
+                url,
+                f"{web_id} may be another object here; look it up by its path, or use"
+                " WebIDs of the format Full",
+            )
+
+
+def _objects(document: Any) -> Iterator[dict[str, str]]:
+    """The objects with path and WebID in an answer: one, a list, or `multiple`."""
+    found = document.get("Items", [document]) if isinstance(document, dict) else ()
+    for item in found if isinstance(found, list) else ():
+        one = item.get("Object", item) if isinstance(item, dict) else None
+        if isinstance(one, dict):
+            named = isinstance(one.get("Path"), str), isinstance(one.get("WebId"), str)
+            if all(named):
+                yield one
 
 
 def _by_kind(paths: Iterable[str], kind: str | None) -> dict[str, list[str]]:

@@ -61,8 +61,6 @@ _REPLACED: Final = {
     "transport": "use one client for each way to the server",
 }
 """Parameters that only httpx knows, and what is there in their place."""
-# The whole request has its limit, with all tries of a login.
-_NO_LIMIT: Final = aiohttp.ClientTimeout(total=None)
 
 
 class HTTPClient:
@@ -81,6 +79,8 @@ class HTTPClient:
         cert: client certificate, see `transport.Cert`.
         proxy: URL of an HTTP proxy.
         timeout: seconds for a whole request; None waits without end.
+        connect_timeout: seconds of these for a connection, where one is needed; an
+            address behind which nothing answers is given up so much sooner.
         follow_redirects: whether a redirection is followed.
         max_connections: connections open at once; as many again for logins that
             belong to a connection (NTLM, Kerberos), when others are used beside them.
@@ -107,6 +107,7 @@ class HTTPClient:
         *,
         proxy: str | None = None,
         timeout: float | None = 60.0,
+        connect_timeout: float | None = 10.0,
         follow_redirects: bool = False,
         max_connections: int = 50,
         max_redirects: int = 20,
@@ -122,6 +123,7 @@ class HTTPClient:
         self._safe_chars = safe_chars
         self._proxy = proxy
         self._timeout = timeout
+        self._connect_timeout = connect_timeout
         self._follow_redirects = follow_redirects
         self._max_redirects = max_redirects
         self._limiter = limiter
@@ -214,9 +216,14 @@ class HTTPClient:
 
                 return await logged_in(login, asked, once)
         except FAILURES as exc:
-            late = isinstance(exc, TimeoutError) and seconds is not None
-            reason = f"none within {seconds:g} s" if late else reason_of(exc)
+            reason = self._reason(exc, seconds)
             raise HTTPClientError(method, url, reason) from exc
+
+    def _reason(self, error: BaseException, seconds: float | None) -> str:
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return f"no connection within {self._connect_timeout:g} s"
+        late = isinstance(error, TimeoutError) and seconds is not None
+        return f"none within {seconds:g} s" if late else reason_of(error)
 
     async def _once(
         self, lane: Lane, asked: Asked, headers: dict[str, str], redirects: bool
@@ -230,7 +237,10 @@ class HTTPClient:
             allow_redirects=redirects,
             max_redirects=self._max_redirects,
             proxy=self._proxy,
-            timeout=_NO_LIMIT,
+            # The whole request has its limit, with all tries of a login.
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=self._connect_timeout
+            ),
         ) as answer:
             response = await _response(answer, asked.method)
             return answer_of(answer, response.raw_response), response

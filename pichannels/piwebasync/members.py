@@ -199,7 +199,11 @@ class Members:
         )
         event = Switched(before, url, reason, clock.now())
         for listener in list(self._listeners):
-            listener(event)
+            try:
+                listener(event)
+            except Exception:
+                # The request that found the failure is not theirs.
+                logger.exception("a listener to switches has failed")
 
 
 class WebIds:
@@ -207,7 +211,7 @@ class WebIds:
 
     def __init__(self) -> None:
         self._of_path: dict[str, dict[str, str]] = {}
-        self._paths: dict[str, str] = {}
+        self._paths: dict[str, dict[str, str]] = {}
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -219,7 +223,7 @@ class WebIds:
             self._paths.clear()
         key = upper(path)
         self._of_path.setdefault(key, {})[url] = web_id
-        self._paths[web_id] = key
+        self._paths.setdefault(web_id, {})[url] = key
 
     def learn_all(self, url: str, web_ids: Mapping[str, str]) -> None:
         """`learn` of many: path to WebID."""
@@ -227,8 +231,13 @@ class WebIds:
             self.learn(url, path, web_id)
 
     def path(self, web_id: str) -> str | None:
-        """The path of the object with this WebID at any member, in upper case."""
-        return self._paths.get(web_id)
+        """The path of the object with this WebID at any member, in upper case.
+
+        None where that is not known, and where it means several objects, as WebIDs
+        that are numbers within a server may.
+        """
+        paths = set(self._paths.get(web_id, {}).values())
+        return paths.pop() if len(paths) == 1 else None
 
     def at(self, url: str, path: str) -> str | None:
         """The WebID at a member of the object at `path`; None where not known."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from socket import socket
 from typing import NamedTuple
 
 import pytest
@@ -209,3 +210,43 @@ async def test_a_request_for_another_server_is_refused() -> None:
     async with a_group() as group:
         with pytest.raises(UsageError, match="at none of the members"):
             await group.client.get(Controller("https", "x").dataservers.list())
+
+
+async def test_a_member_behind_which_nothing_answers_is_left_soon() -> None:
+    with socket() as deaf, socket() as first, socket() as second:
+        # Nobody accepts, and there is no room for a third that waits.
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        for caller in (first, second):
+            caller.setblocking(False)
+            caller.connect_ex(deaf.getsockname())
+        async with a_group() as group:
+            url = f"http://127.0.0.1:{deaf.getsockname()[1]}/piwebapi"
+            members = Members([url, group.b.url])
+            request = Controller.from_url(url).dataservers.list()
+            async with FailoverClient(members, connect_timeout=0.2) as client:
+                (await client.get(request)).raise_for_status()
+    reason = members.statistics()[url]["reason"]
+    assert reason == "no connection within 0.2 s"
+
+
+@pytest.mark.parametrize("web_id_type", ["IDOnly", "LocalIDOnly"])
+async def test_web_ids_that_pi_told_with_a_path_are_known_everywhere(
+    web_id_type: str,
+) -> None:
+    async with a_group() as group:
+        path = group.a.plant.tag(TEMP).path
+        point = await group.client.get(
+            group.pi.points.get_by_path(path, web_id_type=web_id_type)
+        )
+        await group.a.close()
+        response = await group.client.get(group.pi.points.get(point.web_id))
+    assert (response.name, group.members.current) == (TEMP, group.b.url)
+
+
+async def test_a_web_id_that_means_something_else_elsewhere_is_not_sent() -> None:
+    async with a_group() as group:
+        request = group.pi.points.get(group.a.plant.tag(TEMP).web_id_as("LocalIDOnly"))
+        await group.a.close()
+        with pytest.raises(HTTPClientError, match="may be another object"):
+            await group.client.get(request)

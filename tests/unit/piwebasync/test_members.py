@@ -125,3 +125,27 @@ def test_an_object_is_found_at_each_member_by_its_path() -> None:
     path = table.path("WA")
     assert path is not None and table.at(B, path) == "WB"
     assert table.missing(C, [r"\\S\tag"]) == [r"\\S\tag"]
+
+
+def test_a_listener_that_fails_costs_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    members, told = a_group()
+    members.listen(lambda event: 1 / 0)  # type: ignore[arg-type]
+    also: list[Switched] = []
+    members.listen(also.append)
+    members.use(B)
+    assert (len(told), len(also)) == (1, 1)
+    assert "a listener to switches has failed" in caplog.text
+
+
+def test_a_web_id_that_means_another_object_elsewhere_has_no_path() -> None:
+    table = WebIds()
+    table.learn(A, r"\\S\ONE", "L1DPAQAAAA")
+    table.learn(B, r"\\S\TWO", "L1DPAQAAAA")
+    assert table.path("L1DPAQAAAA") is None
+
+
+def test_a_renamed_object_has_its_new_path() -> None:
+    table = WebIds()
+    table.learn(A, r"\\S\OLD", "I1DPx")
+    table.learn(A, r"\\S\NEW", "I1DPx")
+    assert table.path("I1DPx") == r"\\S\NEW"
