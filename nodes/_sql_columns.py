@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -294,11 +294,10 @@ class Columns:
     def _rows_made(self, row: Callable[[Message], Any], msg: Message) -> list[Row]:
         try:
             made = row(msg)
+            rows = [made] if isinstance(made, Mapping) else list(made)
         except Exception as exc:
+            # Functions of the settings may raise anything.
             raise CodecError(f"row() failed: {type(exc).__name__}: {exc}") from exc
-        rows: Iterable[Any] = [made] if isinstance(made, Mapping) else made
-        if isinstance(rows, str | bytes) or not isinstance(rows, Iterable):
-            raise CodecError(f"row() gave {type(made).__name__}, no mapping")
         return [self._row_made(each) for each in rows]
 
     def _row_made(self, row: Any) -> Row:

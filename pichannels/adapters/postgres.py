@@ -34,12 +34,12 @@ _LONGEST_GRACE: Final = 5.0
 """Seconds that the server gets to end what takes too long, before we hang up."""
 _MANY: Final = 100
 """From so many rows on, COPY is faster than a statement for each row."""
-# By the first two characters of SQLSTATE.
-_ROW: Final = frozenset({"22", "23", "44", "P0"})
+# By the first characters of SQLSTATE: what concerns values and rows (or a statement
+# that would write one row twice, which fewer rows do not), what time does not heal,
+# and what ends connections. All else is worth another try.
+_ROW: Final = frozenset({"21", "22", "23", "2F", "38", "39", "44", "54", "P0"})
 _SETTINGS: Final = frozenset({"0A", "28", "3D", "3F", "42"})
 _LOST: Final = frozenset({"080", "57P"})
-_TWICE: Final = "21000"
-"""A statement that would write one row twice: not with fewer rows."""
 
 
 class Refused(MessageError):
@@ -62,6 +62,9 @@ class Login(NamedTuple):
     ssl: ssl.SSLContext | str | bool | None = None
     timeout: float = 30.0
 
+    def __repr__(self) -> str:
+        return f"Login({_target(self.url)})"
+
 
 def checked_url(url: Any) -> None:
     """Look whether it is a URL of a database, as far as that can be seen.
@@ -71,9 +74,15 @@ def checked_url(url: Any) -> None:
     """
     if isinstance(url, Secret):
         return
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in ("postgresql", "postgres"):
+    if not isinstance(url, str):
         raise SettingsError("not a URL", key="url", found=url, allowed=_ALLOWED)
+    if not _is_postgres(url):
+        shown = _target(url)
+        raise SettingsError("not a URL", key="url", found=shown, allowed=_ALLOWED)
+
+
+def _is_postgres(url: str) -> bool:
+    return url.startswith(("postgresql://", "postgres://"))
 
 
 class Link:
@@ -113,21 +122,25 @@ class Link:
         login = self._login
         url: Any = await reveal_in_thread(login.url)
         password: Any = await reveal_in_thread(login.password)
-        checked_url(url)
+        if not _is_postgres(url):
+            raise SettingsError("this secret is no URL", key="url", allowed=_ALLOWED)
         self.target = _target(url)
-        milliseconds = str(max(1, int(login.timeout * 1000)))
-        async with self._translated():
-            self._connection = await asyncpg.connect(
-                url,
-                password=password,
-                ssl=login.ssl,
-                timeout=min(login.timeout, _LONGEST_CONNECT),
-                command_timeout=login.timeout + min(login.timeout, _LONGEST_GRACE),
-                server_settings={
-                    "application_name": "pichannels",
-                    "statement_timeout": milliseconds,
-                },
-            )
+        try:
+            async with self._translated():
+                self._connection = await asyncpg.connect(
+                    url,
+                    password=password,
+                    ssl=login.ssl,
+                    timeout=min(login.timeout, _LONGEST_CONNECT),
+                    command_timeout=login.timeout + min(login.timeout, _LONGEST_GRACE),
+                    server_settings={"application_name": "pichannels"},
+                )
+                # Not as one of these settings, which poolers do not let through.
+                await self._connection.execute(
+                    f"SET statement_timeout = {max(1, int(login.timeout * 1000))}"
+                )
+        except Refused as exc:
+            raise SettingsError(f"{self.target}: {exc}", key="url") from exc
 
     async def close(self) -> None:
         """Disconnect in good order, or at once where the server does not answer."""
@@ -211,7 +224,7 @@ class Link:
     def _error(self, exc: BaseException) -> Refused | TryAgain | SettingsError:
         code = getattr(exc, "sqlstate", None) or ""
         reason = _reason(exc)
-        if code[:2] in _ROW or code == _TWICE:
+        if code[:2] in _ROW:
             return Refused(reason)
         if code[:2] in _SETTINGS:
             return SettingsError(f"{self.target}: {reason}")

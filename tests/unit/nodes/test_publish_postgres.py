@@ -255,6 +255,18 @@ async def test_a_row_that_a_trigger_refuses_is_set_aside(
         await publish_all(sink, batch(8))
 
 
+async def test_a_key_that_is_too_long_for_the_index_is_set_aside(
+    database: PostgresTables,
+) -> None:
+    rng = random.Random(1)
+    tags = ["T", "".join(chr(rng.randrange(32, 4000)) for _ in range(9000)), "U"]
+    samples = [Sample(Tag(tag), NOON, 1.0) for tag in tags]
+    async with started(database.sink()) as sink:
+        with pytest.raises(SampleErrors, match="index row"):
+            await (await put(sink, Message(payload=samples)))
+    assert len(await database.run("SELECT 1 FROM TABLE_")) == 2
+
+
 async def test_a_text_with_a_nul_is_set_aside(database: PostgresTables) -> None:
     samples = [Sample(Tag("T"), NOON + n, text) for n, text in enumerate("a\0b")]
     async with started(database.sink()) as sink:

@@ -302,6 +302,14 @@ async def test_a_row_with_an_unknown_column_fails_alone(database: Database) -> N
     await sink.stop()
 
 
+@pytest.mark.parametrize("made", [5, None, "text", [5], iter(lambda: 1 / 0, 1)])
+async def test_what_is_no_row_is_told(database: Database, made: Any) -> None:
+    outcome = await through(
+        database.sink(row=lambda msg: made, types=TYPES), Message(payload=1)
+    )
+    assert isinstance(outcome.error, CodecError)
+
+
 async def test_a_message_can_give_several_rows_and_none(database: Database) -> None:
     sink = database.sink(row=lambda msg: msg.payload, types=TYPES)
     rows = [{"event_id": "a", "ticks": 1}, {"event_id": "b", "ticks": 2}]
