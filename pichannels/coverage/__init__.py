@@ -6,6 +6,6 @@ their start and not their end.
 
 - `ledger`: what happened to PI channels and messages, and what is delivered by that.
 - `claims`: what of it is kept, and how it comes back after a crash.
-- `repair`, `paging`: what to read from the archive next, and page by page.
+- `repair`: what to read from the archive next.
 - `reconcile`, `expected`: whether what was delivered is all, and who is too quiet.
 """

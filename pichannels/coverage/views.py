@@ -120,15 +120,16 @@ def _excluded(ledger: Ledger, tag: int) -> Labels:
     return labels
 
 
-def groups(ledger: Ledger) -> Iterator[list[int]]:
-    """Tags that are the same in all that a ledger knows, together."""
+def groups(ledger: Ledger, tags: Iterable[int] | None = None) -> Iterator[list[int]]:
+    """Tags (or all) that are the same in all that a ledger knows, together."""
     found: dict[tuple[int, int, TagState], list[int]] = {}
-    for tag, past in enumerate(ledger.tags.pasts):
+    pasts = ledger.tags.pasts
+    for tag in range(len(pasts)) if tags is None else tags:
         if ledger.is_special(tag):
             yield [tag]
             continue
         # Pasts and rows of segments are shared, so their ids tell.
-        key = (id(past), id(ledger.subscriptions_of(tag)), ledger.tags.state(tag))
+        key = (id(pasts[tag]), id(ledger.subscriptions_of(tag)), ledger.tags.state(tag))
         found.setdefault(key, []).append(tag)
     yield from found.values()
 

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 from pichannels.coverage.claims import Claims, restore
 from pichannels.coverage.intervals import EMPTY, IntervalSet
 from pichannels.coverage.ledger import Ledger, Margins
+from pichannels.coverage.repair import Plan, Planner
 from pichannels.coverage.views import Coverage, coverage
 from pichannels.manifest import ManifestEntry
 
@@ -414,6 +415,23 @@ class LedgerMachine(RuleBasedStateMachine):
                 at = end
             assert at == self.now, found
 
+    def repair(self) -> None:
+        """Read all holes as the planner says."""
+        planner = Planner(self.ledger, Plan(tags=2, span=20, overlap=1, patience=1))
+        while (read := planner.next(self.now)) is not None:
+            found = [
+                event
+                for event in self.archive
+                if self.number(event.tag) in read.tags
+                if read.first <= event.at <= read.last
+            ]
+            number = self.new_message(found, False)
+            planner.took(read.id, number)
+            planner.answered(read.id, len(found), self.now)
+            self.nothing_is_claimed_that_is_not_delivered()
+            self.settle(number)
+            planner.settled(number)
+
     def teardown(self) -> None:
         """All holes close once everything is settled and read."""
         if not hasattr(self, "ledger"):
@@ -423,11 +441,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.dead_letters_are_decided(True)
         self.all_messages_settle()
         self.now += SETTLE + 1
-        for name in TAGS:
-            for hole in self.coverage(name).holes:
-                end = min(hole.end, self.now - SETTLE)
-                self.read([name], hole.start, end, random.Random(0))
-        self.all_messages_settle()
+        self.repair()
         for name in TAGS:
             found = self.coverage(name)
             assert not found.in_flight
