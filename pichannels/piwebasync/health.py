@@ -163,8 +163,8 @@ _STATUS: Final = {
 def _network_advice(cause: BaseException | None) -> str:
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
         return (
-            "its certificate is not trusted here: give the authority's with --ca FILE,"
-            " or, for a try only, --insecure"
+            "on the command line the authority is --ca FILE, and any certificate is"
+            " taken, for a try only, with --insecure"
         )
     if isinstance(cause, aiohttp.ClientSSLError | ssl.SSLError):
         return "there is no TLS at that port, or none that fits: check https and port"
