@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from nodes._options import at_least
 from nodes._sql import RowRefused, SQLSink
@@ -104,6 +104,9 @@ class PostgreSQL(SQLSink):
         SettingsError: the URL is none, or asyncpg is not installed.
     """
 
+    dialect: ClassVar[Dialect] = _DIALECT
+    time = staticmethod(datetime_from_ticks)
+
     def __init__(
         self,
         url: str | Secret,
@@ -146,8 +149,6 @@ class PostgreSQL(SQLSink):
             linger=linger,
             retry=retry,
             queue_rows=queue_rows,
-            dialect=_DIALECT,
-            time=datetime_from_ticks,
             **options,
         )
         self._login = Login(url, password, ssl, timeout)

@@ -16,7 +16,7 @@ from pichannels.message import Message
 from pichannels.node import BaseNode, Pending
 from pichannels.values import Sample
 
-__all__ = ["Item", "QueueingSink", "StopRequested", "is_raw"]
+__all__ = ["Item", "Queueing", "QueueingSink", "StopRequested", "is_raw"]
 
 logger: Final = logging.getLogger("pichannels.nodes")
 
@@ -67,26 +67,24 @@ def is_raw(msg: Message) -> bool:
     return kind in (bytes, str) and msg.content_type != "application/python"
 
 
-class QueueingSink(BaseNode):
+class Queueing(BaseNode):
     """A sink with a bounded queue and one write at a time.
 
     Messages go on at once and are settled when they are written. Where the queue
-    is full, the channel waits.
+    is full, the channel waits. A child sets the bound by `limit`.
 
     Args:
-        queue_bytes: how much may be queued, encoded.
         options: those of every node.
     """
 
     changes: ClassVar[frozenset[str]] = frozenset()
     is_sink: ClassVar[bool] = True
 
-    def __init__(self, *, queue_bytes: int, **options: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        at_least("queue_bytes", queue_bytes, 1)
-        self._limit = queue_bytes
+        self._limit = 1
         self._queue: deque[Item] = deque()
-        self._bytes = 0
+        self._used = 0
         self._waiting = 0
         self._door = asyncio.Lock()
         self._freed = asyncio.Event()
@@ -95,6 +93,15 @@ class QueueingSink(BaseNode):
         self.written = 0
         self.failed = 0
         self.errors = 0
+
+    def limit(self, key: str, most: int) -> None:
+        """Let items of this size together wait.
+
+        Raises:
+            SettingsError: less than 1.
+        """
+        at_least(key, most, 1)
+        self._limit = most
 
     def encode(self, msg: Message) -> Any:
         """What is written for a message; implemented by each sink."""
@@ -121,7 +128,6 @@ class QueueingSink(BaseNode):
         """Counts of values: queued, written, failed; and of failed writes."""
         return {
             "queued": sum(item.count for item in self._queue),
-            "queued_bytes": self._bytes,
             "written": self.written,
             "failed": self.failed,
             "errors": self.errors,
@@ -145,7 +151,7 @@ class QueueingSink(BaseNode):
                 len(self._queue),
             )
             self._queue.clear()
-            self._bytes = 0
+            self._used = 0
 
     def process(self, msg: Message) -> Pending | Awaitable[Pending]:
         if self._stopping.is_set():
@@ -159,12 +165,12 @@ class QueueingSink(BaseNode):
         return Pending(msg, self._put(item))
 
     def _has_room(self, item: Item) -> bool:
-        return not self._bytes or self._bytes + item.size <= self._limit
+        return not self._used or self._used + item.size <= self._limit
 
     def _put(self, item: Item) -> asyncio.Future[None]:
         item.ack = asyncio.get_running_loop().create_future()
         self._queue.append(item)
-        self._bytes += item.size
+        self._used += item.size
         if self._writer is None:
             name = f"{self.fullpath()}: writer"
             self._writer = asyncio.create_task(self._write_all(), name=name)
@@ -249,7 +255,7 @@ class QueueingSink(BaseNode):
         leaving = [item for item in group if not item.is_done]
         for item in leaving:
             item.is_done = True
-            self._bytes -= item.size
+            self._used -= item.size
         self._freed.set()
         return leaving
 
@@ -264,3 +270,20 @@ class QueueingSink(BaseNode):
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
+
+
+class QueueingSink(Queueing):
+    """A sink whose queue is bounded by bytes.
+
+    Args:
+        queue_bytes: how much may be queued, encoded.
+        options: those of every node.
+    """
+
+    def __init__(self, *, queue_bytes: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.limit("queue_bytes", queue_bytes)
+
+    def statistics(self) -> dict[str, int]:
+        """Counts of values: queued, written, failed; and of failed writes."""
+        return super().statistics() | {"queued_bytes": self._used}

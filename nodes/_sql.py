@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from nodes._options import at_least, one_of
-from nodes._queue import Item, QueueingSink, StopRequested
+from nodes._queue import Item, Queueing, StopRequested
 from nodes._sql_columns import Columns, Row
 from nodes._sql_table import Dialect, Found, Table
 from pichannels.errors import MessageError, SampleErrors, SettingsError, TryAgain
@@ -61,17 +61,18 @@ def _kept(msg: Message) -> Message:
     return kept
 
 
-class SQLSink(QueueingSink):
+class SQLSink(Queueing):
     """Writes the rows of messages that wait, in order, and acknowledges the commit.
 
     A child implements `connect`, `write` and `disconnect`.
 
-    Args:
+    Attributes:
         dialect: of the database.
         time: what the database takes as a time, made of ticks.
-        others: those of every publish node for SQL; see there.
-        options: those of every node.
     """
+
+    dialect: ClassVar[Dialect]
+    time: ClassVar[Callable[[int], datetime | str]]
 
     def __init__(
         self,
@@ -88,16 +89,14 @@ class SQLSink(QueueingSink):
         linger: float,
         retry: RetryPolicy | None,
         queue_rows: int,
-        dialect: Dialect,
-        time: Callable[[int], datetime | str],
         **options: Any,
     ) -> None:
-        at_least("queue_rows", queue_rows, 1)
+        super().__init__(**options)
+        self.limit("queue_rows", queue_rows)
         at_least("batch", batch, 1)
         at_least("linger", linger, 0)
-        super().__init__(queue_bytes=queue_rows, **options)
-        made = Columns(columns, extra, types, row, time=time)
-        self.table = Table(table, made, self.key_of(key, made), dialect)
+        made = Columns(columns, extra, types, row, time=type(self).time)
+        self.table = Table(table, made, self.key_of(key, made), self.dialect)
         self._columns = made
         self._on_conflict = one_of("on_conflict", on_conflict, ("update", "ignore"))
         self._marks_deleted = bool(made.holding("deleted"))
@@ -136,9 +135,8 @@ class SQLSink(QueueingSink):
 
     def statistics(self) -> dict[str, int]:
         """Counts of values, of commits and of failed writes."""
-        counts = super().statistics()
-        counts["queued_rows"] = counts.pop("queued_bytes")
-        return counts | {"commits": self.commits}
+        counts = {"queued_rows": self._used, "commits": self.commits}
+        return super().statistics() | counts
 
     async def start(self) -> None:
         """Connect, and make and check the table.
@@ -180,13 +178,13 @@ class SQLSink(QueueingSink):
 
     def _put(self, item: Item) -> asyncio.Future[None]:
         ack = super()._put(item)
-        if self._bytes >= self._batch:
+        if self._used >= self._batch:
             self._full.set()
         return ack
 
     async def linger(self) -> None:
         """Wait a little for more rows than there are."""
-        if not self._linger or self._bytes >= self._batch or self._stopping.is_set():
+        if not self._linger or self._used >= self._batch or self._stopping.is_set():
             return
         self._full.clear()
         with suppress(TimeoutError):

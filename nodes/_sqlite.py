@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from nodes._options import at_least
 from nodes._sql import RowRefused, SQLSink
@@ -83,6 +83,9 @@ class SQLite(SQLSink):
         SampleErrors: the same for some samples; the others are written.
     """
 
+    dialect: ClassVar[Dialect] = _DIALECT
+    time = staticmethod(padded)
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -119,8 +122,6 @@ class SQLite(SQLSink):
             linger=linger,
             retry=retry,
             queue_rows=queue_rows,
-            dialect=_DIALECT,
-            time=padded,
             **options,
         )
         self.path = Path(path)
