@@ -2,75 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from datetime import tzinfo
-from typing import Any, Final
+from typing import Any
 
-from aiocron import CronSim  # type: ignore[import-untyped]
-
+from pichannels.channels.schedules import CronSchedule, wrong_cron
 from pichannels.channels.ticking import TickingChannel
 from pichannels.channels.timezones import timezone_of
-from pichannels.errors import SettingsError
-from pichannels.values import (
-    TICKS_PER_SECOND,
-    datetime_from_ticks,
-    ticks_from_datetime,
-)
 
 __all__ = ["CronChannel", "CronSchedule"]
-
-_FIELDS: Final = ("second", "minute", "hour", "day-of-month", "month", "day-of-week")
-_ALLOWED: Final = (
-    "5 fields (minute hour day-of-month month day-of-week), or 6 with the second first;"
-    " such as '*/5 * * * *' or '30 0 7 * * MON-FRI'"
-)
-# A clock that is set back by less repeats no instants, as for other crons.
-_REPEATED: Final = 3 * 3600 * TICKS_PER_SECOND
-
-
-class CronSchedule:
-    """The instants of a cron string in a time zone.
-
-    Raises:
-        SettingsError: the string is wrong, or its time never comes.
-    """
-
-    def __init__(self, cron: str, timezone: tzinfo) -> None:
-        self._cron = cron
-        self._timezone = timezone
-        try:
-            # Whatever the parser stumbles over, the string is what is wrong.
-            CronSim(cron, datetime_from_ticks(0))
-        except Exception as exc:
-            raise _wrong(cron, _reason(cron, str(exc))) from exc
-        if self.after(0) is None:
-            raise _wrong(cron, "its time never comes")
-
-    def begin(self, last: int | None, now: int) -> int | None:
-        return self.after(now if last is None or last > now else last)
-
-    def after(self, instant: int) -> int | None:
-        return next(self._from(instant), None)
-
-    def between(self, first: int, until: int, most: int) -> list[int]:
-        # A moment later than a full second: going back begins before it.
-        begin = until // TICKS_PER_SECOND * TICKS_PER_SECOND + 10
-        back = itertools.islice(self._from(begin, reverse=True), most)
-        found = list(itertools.takewhile(lambda instant: instant >= first, back))
-        return found[::-1]
-
-    def set_back(self, now: int, due: int) -> int | None:
-        after = self.after(now)
-        if after is not None and due - after > _REPEATED:
-            return after
-        return due
-
-    def _from(self, instant: int, reverse: bool = False) -> Iterator[int]:
-        """The instants after this one, or before it, the nearest first."""
-        moment = datetime_from_ticks(instant).astimezone(self._timezone)
-        sim = CronSim(self._cron, moment, reverse=reverse)
-        return map(ticks_from_datetime, sim)
 
 
 class CronChannel(TickingChannel):
@@ -109,23 +48,5 @@ class CronChannel(TickingChannel):
 
 def _text(cron: Any) -> str:
     if not isinstance(cron, str) or not cron.strip():
-        raise _wrong(cron, "there is none")
+        raise wrong_cron(cron, "there is none")
     return cron
-
-
-def _reason(cron: str, told: str) -> str:
-    """What is wrong, with the text of the field that is."""
-    texts = cron.split()
-    if len(texts) not in (5, 6):
-        return f"it has {len(texts)} fields"
-    names = _FIELDS[-len(texts) :]
-    name = told.removeprefix("Bad ")
-    if name in names:
-        return f"the {name} cannot be {texts[names.index(name)]!r}"
-    return told or "it cannot be read"
-
-
-def _wrong(cron: Any, reason: str) -> SettingsError:
-    return SettingsError(
-        f"the cron string is wrong: {reason}", key="cron", found=cron, allowed=_ALLOWED
-    )

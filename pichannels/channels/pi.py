@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.resolving import Resolver
-from pichannels.channels.source import PISource, SourceOptions
+from pichannels.channels.source import PISource
+from pichannels.channels.source_parts import SourceOptions, TagState
 from pichannels.channels.tags import Stream, TagSpec, checked_tags, find_tags
 from pichannels.errors import DecodeError, NotConnected, UsageError, nearest
 from pichannels.piwebasync.exceptions import PIWebAsyncException
@@ -69,9 +70,12 @@ class PIWebChannel(BaseChannel):
             stream updates by HTTP only, every `poll_interval` seconds; `auto` polls
             where, and as long as, no websocket can be opened.
         cache_ttl: seconds for which resolved WebIDs are used again after a restart.
+        refresh: how often name filters, elements and templates are looked up again,
+            and tags that were not found: seconds, or a cron string; 0 or None never.
         options: those of every channel.
 
     Raises:
+        SettingsError: `refresh` is no schedule.
         UsageError: the URL or the tags are not usable, or an unknown option.
     """
 
@@ -97,6 +101,7 @@ class PIWebChannel(BaseChannel):
         max_block: float = 10.0,
         reconnect: RetryPolicy = BACKOFF,
         transport: Transport = "auto",
+        refresh: float | str | None = 3600.0,
         cache_ttl: float = 12 * 3600.0,
         **options: Any,
     ) -> None:
@@ -112,7 +117,6 @@ class PIWebChannel(BaseChannel):
         self.pi_server = PIServer(
             url=url, auth=auth, headers=headers, verify=verify, cert=cert
         )
-        self.tags = checked_tags(tags)
         self.data_server = data_server
         self._url_length = url_length
         self.server = server or urlsplit(url).hostname or url
@@ -120,7 +124,7 @@ class PIWebChannel(BaseChannel):
             self,
             self.pi_server,
             Resolver(self.pi_server, data_server, url_length, cache_ttl),
-            self.tags,
+            checked_tags(tags),
             SourceOptions(
                 server=self.server,
                 heartbeat=heartbeat,
@@ -133,18 +137,24 @@ class PIWebChannel(BaseChannel):
                 max_block=max_block,
                 reconnect=reconnect,
                 transport=transport,
+                refresh=refresh,
             ),
         )
 
     @property
+    def tags(self) -> list[TagSpec]:
+        """The tags as they are asked for, by the settings or by changes since."""
+        return list(self._source.tags)
+
+    @property
     def points(self) -> list[Stream]:
         """What the server has for the tags."""
-        return self._source.streams
+        return self._source.found.streams
 
     @property
     def unresolved(self) -> dict[str, str]:
         """Tags that the server has nothing for, and why."""
-        return self._source.unresolved
+        return self._source.found.unresolved
 
     @property
     def losses(self) -> int:
@@ -189,7 +199,7 @@ class PIWebChannel(BaseChannel):
         try:
             async with self.pi_server.client(limiter) as client:
                 found += findings(await examine(client, controller))
-                streams, unresolved = await find_tags(
+                streams, unresolved, _ = await find_tags(
                     client,
                     controller,
                     self.tags,
@@ -237,9 +247,41 @@ class PIWebChannel(BaseChannel):
             PIWebAsyncException, DecodeError: the tags cannot be resolved now.
             UsageError: these are no tags.
         """
-        checked = checked_tags(tags)
-        await self._source.change(checked)
-        self.tags = checked
+        await self._source.change(checked_tags(tags))
+
+    async def change_tags(
+        self,
+        add: TagSpec | Sequence[TagSpec] = (),
+        remove: TagSpec | Sequence[TagSpec] = (),
+    ) -> None:
+        """Receive further tags and others no longer, as `update_tags` does.
+
+        Args:
+            add: tags; those that are there already stay as they are.
+            remove: tags as they are asked for (`tags`), not what was found for them.
+
+        Raises:
+            UsageError: one of `remove` is not asked for, or none would be left.
+            NotConnected, PIWebAsyncException, DecodeError: as `update_tags`.
+        """
+        added = checked_tags(add) if add else []
+        removed = {str(tag) for tag in checked_tags(remove)} if remove else set()
+        present = {str(tag): tag for tag in self.tags}
+        for tag in removed - present.keys():
+            raise UsageError(f"{self.name!r} has no tag {tag!r}{nearest(tag, present)}")
+        wanted = {key: tag for key, tag in present.items() if key not in removed}
+        await self.update_tags(list((wanted | {str(t): t for t in added}).values()))
+
+    async def refresh_tags(self) -> None:
+        """Evaluate searches again now, and look for tags that were not found.
+
+        What fails is told as `pi.unresolved`, and nothing is changed then.
+        """
+        await self._source.refresh()
+
+    def tag_states(self) -> list[TagState]:
+        """All streams that are received, and the tags that were not found."""
+        return self._source.states()
 
 
 def _tags_finding(count: int, unresolved: dict[str, str]) -> Finding:

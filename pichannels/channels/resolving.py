@@ -9,7 +9,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pichannels import clock
-from pichannels.channels.tags import Stream, TagSpec, find_tags
+from pichannels.channels.tags import (
+    Stream,
+    TagsFound,
+    TagSpec,
+    find_tags,
+    is_search,
+)
 from pichannels.errors import NotConnected
 from pichannels.journal import Journal
 from pichannels.piwebasync.assets import Attribute
@@ -22,21 +28,35 @@ __all__ = ["Found", "Resolver"]
 
 
 class Found(NamedTuple):
-    """The streams of tags, and why other tags have none."""
+    """The streams of tags, and why other tags have none.
+
+    Attributes:
+        streams: each once.
+        unresolved: tags without one, and why.
+        plain: WebIDs of the streams that were named themselves, not by a search.
+        is_fresh: False when it was found longer ago than it is good for.
+    """
 
     streams: list[Stream]
     unresolved: dict[str, str]
+    plain: frozenset[str] = frozenset()
     is_fresh: bool = True
-    """False when it was found longer ago than it is good for."""
+
+    @property
+    def web_ids(self) -> frozenset[str]:
+        """The WebIDs of all streams."""
+        return frozenset(stream.web_id for stream in self.streams)
 
 
 class _Cached(msgspec.Struct):
-    """Resolved points and attributes as they are kept between two runs."""
+    """What was found as it is kept between two runs."""
 
     wanted: str
     at: int
     points: list[Point]
     attributes: list[Attribute]
+    unresolved: dict[str, str]
+    plain: frozenset[str]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -71,17 +91,41 @@ class Resolver:
             PIWebAsyncException: a request got no answer, or was refused.
             DecodeError: an answer was not understood.
         """
+        found = await self._asked(tags, limiter)
+        if not found.streams:
+            raise NotConnected(self._server.url, "none of the tags was found")
+        return Found(*found)
+
+    async def find_again(
+        self, tags: Sequence[TagSpec], before: Found, limiter: Limiter | None = None
+    ) -> Found:
+        """Evaluate searches again, and look for tags that were not found `before`.
+
+        Raises:
+            As `find`.
+        """
+        asked = [tag for tag in tags if is_search(tag) or str(tag) in before.unresolved]
+        if not asked:
+            return before
+        new = await self._asked(asked, limiter)
+        plain = before.plain | new.plain
+        streams = {s.web_id: s for s in before.streams if s.web_id in before.plain}
+        streams |= {stream.web_id: stream for stream in new.streams}
+        if not streams:
+            raise NotConnected(self._server.url, "none of the tags was found")
+        return Found(list(streams.values()), new.unresolved, plain)
+
+    async def _asked(
+        self, tags: Sequence[TagSpec], limiter: Limiter | None
+    ) -> TagsFound:
         async with self._server.client(limiter) as client:
-            streams, unresolved = await find_tags(
+            return await find_tags(
                 client,
                 self._server.controller(),
                 tags,
                 data_server=self._data_server,
                 url_limit=self._url_length,
             )
-        if not streams:
-            raise NotConnected(self._server.url, "none of the tags was found")
-        return Found(streams, unresolved)
 
     async def kept(
         self, journal: Journal | None, channel: str, tags: Sequence[TagSpec]
@@ -95,14 +139,15 @@ class Resolver:
             return None
         fresh = clock.now() - int(self._ttl * TICKS_PER_SECOND)
         streams: list[Stream] = [*cached.points, *cached.attributes]
-        return Found(streams, {}, cached.at >= fresh)
+        is_fresh = cached.at >= fresh
+        return Found(streams, cached.unresolved, cached.plain, is_fresh)
 
     async def keep(
         self,
         journal: Journal | None,
         channel: str,
         tags: Sequence[TagSpec],
-        found: Sequence[Stream],
+        found: Found,
     ) -> None:
         """Let the next run of the channel find this."""
         if journal is None:
@@ -110,8 +155,10 @@ class Resolver:
         cached = _Cached(
             self._wanted(tags),
             clock.now(),
-            [one for one in found if isinstance(one, Point)],
-            [one for one in found if isinstance(one, Attribute)],
+            [one for one in found.streams if isinstance(one, Point)],
+            [one for one in found.streams if isinstance(one, Attribute)],
+            found.unresolved,
+            found.plain,
         )
         await journal.save(f"channel:{channel}", "points", _encode(cached))
 

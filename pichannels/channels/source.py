@@ -8,36 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from math import inf
-from typing import Any, Final, Protocol
-
-import msgspec
+from typing import Any, Final
 
 from pichannels import clock
 from pichannels.channels.intake import Intake, Received
 from pichannels.channels.overlap import Overlap
 from pichannels.channels.rearranging import Rearranging
+from pichannels.channels.refreshing import Refreshing
 from pichannels.channels.resolving import Found, Resolver
+from pichannels.channels.source_parts import Owner, SourceOptions, TagState
 from pichannels.channels.subscription import Subscription
-from pichannels.channels.tags import WEB_ID_TYPE, Stream, TagSpec
+from pichannels.channels.tags import WEB_ID_TYPE, TagSpec
 from pichannels.errors import (
     ChannelStopped,
     DecodeError,
     JournalError,
     NotConnected,
 )
-from pichannels.events import EventBus
-from pichannels.journal import Journal
-from pichannels.message import Message
 from pichannels.piwebasync.exceptions import (
     HTTPClientError,
     PIWebAsyncException,
     WebsocketClientError,
 )
 from pichannels.piwebasync.frames import Connected, Lost, NotOpened
-from pichannels.piwebasync.limiting import limiter_for
+from pichannels.piwebasync.limiting import Limiter, limiter_for
 from pichannels.piwebasync.polling import NotSignedUp
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.server import PIServer
@@ -47,11 +44,9 @@ from pichannels.piwebasync.stream import (
     FellBack,
     Stream as PIStream,
     StreamEvent,
-    Transport,
 )
-from pichannels.retry import RetryPolicy
 
-__all__ = ["PISource", "SourceOptions"]
+__all__ = ["PISource"]
 
 logger: Final = logging.getLogger("pichannels.channels.pi")
 
@@ -60,35 +55,7 @@ RESTART_DELAY: Final = 1.0
 _STILL_WITHIN: Final = 5.0
 _RESOLVED_LATELY: Final = 60.0
 _UNKNOWN: Final = (400, 404)
-
-
-class SourceOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a source receives; see `PIWebChannel`."""
-
-    server: str
-    heartbeat: int
-    poll_interval: float
-    initial_values: bool
-    tags_per_channel: int
-    url_length: int
-    batch_bytes: int
-    buffer_bytes: int
-    max_block: float
-    reconnect: RetryPolicy
-    transport: Transport
-
-
-class Owner(Protocol):
-    """The channel that gets what is received."""
-
-    name: str
-    events: EventBus
-    journal: Journal | None
-    drain_timeout: float
-
-    def accept(
-        self, msg: Message, *, lane: str = "live", manifest: bytes | None = None
-    ) -> Awaitable[None]: ...
+_NAMED: Final = 20
 
 
 class _StaleWebIds(Exception):
@@ -116,8 +83,8 @@ class PISource:
     ) -> None:
         self.owner = owner
         self.tags = list(tags)
-        self.streams: list[Stream] = []
-        self.unresolved: dict[str, str] = {}
+        self.found = Found([], {})
+        """What the server has for the tags."""
         self.losses = 0
         self.last_event: int | None = None
         self.fell_back = ""
@@ -136,11 +103,27 @@ class PISource:
         self._still = asyncio.Event()
         self._taking = 0
         self._changing = asyncio.Lock()
+        self._refreshing = Refreshing(options.refresh, self.refresh)
 
     @property
     def is_running(self) -> bool:
         """Whether it receives, or tries to."""
         return self._task is not None
+
+    def states(self) -> list[TagState]:
+        """What is known of each tag."""
+        states = {
+            web_id: each.state for each in self.subscriptions for web_id in each.web_ids
+        }
+        absent = "connecting" if self.is_running else "stopped"
+        found = [
+            TagState(tag=s.path, web_id=s.web_id, state=states.get(s.web_id, absent))
+            for s in self.found.streams
+        ]
+        return found + [
+            TagState(tag=tag, state="unresolved", reason=why)
+            for tag, why in self.found.unresolved.items()
+        ]
 
     def start(self) -> None:
         """Begin to receive, or go on after a pause."""
@@ -149,6 +132,7 @@ class PISource:
             self._is_closing = False
             name = f"{self.owner.name}: PI source"
             self._task = asyncio.create_task(self._run(), name=name)
+            self._refreshing.start(f"{self.owner.name}: tags")
 
     async def pause(self) -> bool:
         """Give the owner nothing more; connections stay, and what comes waits.
@@ -177,6 +161,7 @@ class PISource:
             return
         self._is_closing = True
         self._flowing.set()
+        await self._refreshing.stop()
         closing = []
         for each in self.subscriptions:
             each.release()
@@ -188,6 +173,10 @@ class PISource:
             for one in (task, *closing):
                 one.cancel()
         await asyncio.wait([task, *closing])
+
+    @property
+    def _limiter(self) -> Limiter:
+        return limiter_for(self.owner, *self._server.urls)
 
     # Receiving
 
@@ -216,7 +205,7 @@ class PISource:
     async def _receive_all(self) -> None:
         try:
             async with asyncio.TaskGroup() as self._group:
-                for part in self._parts([each.web_id for each in self.streams]):
+                for part in self._parts([each.web_id for each in self.found.streams]):
                     self._open(self._group, part)
         finally:
             self._group = None
@@ -249,7 +238,7 @@ class PISource:
             dead_channel_timeout=None,
             transport=options.transport,
             poll=options.poll_interval,
-            limiter=limiter_for(self.owner, *server.urls),
+            limiter=self._limiter,
             stop_timeout=None,
             on_event=lambda event: self._noted(subscription, event),
             extra_headers=server.headers,
@@ -371,16 +360,16 @@ class PISource:
         if not may_use_kept:
             kept = None
         if kept is not None and kept.is_fresh:
-            self.streams = kept.streams
+            self.found = kept
             return
         for delay in self._options.reconnect.delays():
             try:
-                return await self._found(self.tags, await self._find(self.tags))
+                return await self._keep(self.tags, await self._find(self.tags))
             except (PIWebAsyncException, DecodeError, NotConnected) as exc:
                 logger.warning("%s: the tags are not resolved: %s", owner.name, exc)
                 self._fire("pi.unresolved", error=str(exc))
                 if kept is not None:
-                    self.streams = kept.streams
+                    self.found = kept
                     return
             await asyncio.sleep(delay)
         raise NotConnected(
@@ -388,18 +377,16 @@ class PISource:
         )
 
     async def _find(self, tags: Sequence[TagSpec]) -> Found:
-        limiter = limiter_for(self.owner, *self._server.urls)
-        found = await self._resolver.find(tags, limiter)
+        found = await self._resolver.find(tags, self._limiter)
         for tag, reason in found.unresolved.items():
             logger.warning("%s: no tag %s: %s", self.owner.name, tag, reason)
         return found
 
-    async def _found(self, tags: Sequence[TagSpec], found: Found) -> None:
-        self.tags = list(tags)
-        self.streams, self.unresolved = found.streams, found.unresolved
+    async def _keep(self, tags: Sequence[TagSpec], found: Found) -> None:
+        self.tags, self.found = list(tags), found
         self._resolved = clock.monotonic()
         owner = self.owner
-        await self._resolver.keep(owner.journal, owner.name, tags, found.streams)
+        await self._resolver.keep(owner.journal, owner.name, tags, found)
 
     # Changing the tags
 
@@ -411,11 +398,35 @@ class PISource:
             PIWebAsyncException, DecodeError: the tags cannot be resolved now.
         """
         async with self._changing:
-            group = self._group
-            if group is None or not self.subscriptions:
+            if self._group is None or not self.subscriptions:
                 await self._begin_anew(tags)
-                return
-            found = await self._find(tags)
+            else:
+                await self._arrange(self._group, tags, await self._find(tags))
+
+    async def refresh(self) -> None:
+        """Evaluate searches again, and look for tags that were not found.
+
+        What fails is told, and nothing is changed then.
+        """
+        try:
+            async with self._changing:
+                # Without PI channels all tags are about to be looked up.
+                if self._group is not None and self.subscriptions:
+                    await self._find_again(self._group)
+        except (PIWebAsyncException, DecodeError, NotConnected, JournalError) as exc:
+            logger.warning("%s: the tags stay as they are: %s", self.owner.name, exc)
+            self._fire("pi.unresolved", error=str(exc))
+
+    async def _find_again(self, group: asyncio.TaskGroup) -> None:
+        found = await self._resolver.find_again(self.tags, self.found, self._limiter)
+        if found is not self.found:
+            await self._arrange(group, self.tags, found)
+
+    async def _arrange(
+        self, group: asyncio.TaskGroup, tags: Sequence[TagSpec], found: Found
+    ) -> None:
+        before = self.found
+        if before.web_ids != found.web_ids:
             rearranging = Rearranging(
                 self._server.url,
                 self._options.poll_interval,
@@ -424,7 +435,18 @@ class PISource:
                 partial(self._open, group),
             )
             await rearranging.apply(self.subscriptions, found.streams)
-            await self._found(tags, found)
+        await self._keep(tags, found)
+        self._tell_changed(before, found)
+
+    def _tell_changed(self, before: Found, after: Found) -> None:
+        old, new = before.web_ids, after.web_ids
+        added = [each.path for each in after.streams if each.web_id not in old]
+        removed = [each.path for each in before.streams if each.web_id not in new]
+        if added or removed:
+            told = {"added": len(added), "removed": len(removed), "tags": len(new)}
+            logger.info("%s: tags have changed: %s", self.owner.name, told)
+            names = {"names_added": added[:_NAMED], "names_removed": removed[:_NAMED]}
+            self._fire("pi.tags_changed", **told, **names)
 
     async def _begin_anew(self, tags: Sequence[TagSpec]) -> None:
         """Nothing is received just now, so nothing can be missed."""

@@ -54,6 +54,13 @@ class Subscription:
         if overlap is None:
             self._released.set()
 
+    @property
+    def state(self) -> str:
+        """`open`, `polled` or `connecting`."""
+        if not self.stream.is_open:
+            return "connecting"
+        return "polled" if self.stream.is_polling else "open"
+
     # Receiving
 
     async def receive(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -29,9 +29,11 @@ __all__ = [
     "Element",
     "Stream",
     "TagSpec",
+    "TagsFound",
     "Template",
     "checked_tags",
     "find_tags",
+    "is_search",
 ]
 
 WEB_ID_TYPE: Final = "IDOnly"
@@ -98,6 +100,29 @@ class Template(msgspec.Struct, frozen=True):
 TagSpec: TypeAlias = str | Element | Template
 
 
+class TagsFound(NamedTuple):
+    """What a server has for tags.
+
+    Attributes:
+        streams: each once.
+        unresolved: tags that have none, and why.
+        plain: WebIDs of those that were named themselves, not by a search.
+    """
+
+    streams: list[Stream]
+    unresolved: dict[str, str]
+    plain: frozenset[str] = frozenset()
+
+
+def is_search(tag: TagSpec) -> bool:
+    """Whether other streams may be meant tomorrow: a name filter, or one of AF."""
+    return not isinstance(tag, str) or _is_filter(tag)
+
+
+def _is_filter(tag: str) -> bool:
+    return "|" not in tag and ("*" in tag or "?" in tag)
+
+
 def _names(attributes: Any) -> tuple[str, ...]:
     return (attributes,) if isinstance(attributes, str) else tuple(attributes)
 
@@ -158,8 +183,8 @@ async def find_tags(
     *,
     data_server: str | None,
     url_limit: int,
-) -> tuple[list[Stream], dict[str, str]]:
-    r"""The points and attributes for `wanted`, each once, and why some have none.
+) -> TagsFound:
+    r"""The points and attributes for `wanted`, and why some have none.
 
     Args:
         client: sends the requests.
@@ -176,12 +201,21 @@ async def find_tags(
     """
     texts = [tag for tag in wanted if isinstance(tag, str)]
     search = _Search(client, controller, url_limit)
-    await search.points([tag for tag in texts if "|" not in tag], data_server)
+    filters = [tag for tag in texts if _is_filter(tag)]
+    plain = [tag for tag in texts if "|" not in tag and tag not in set(filters)]
+    server = data_server
+    if server is None and (filters or not all(map(_is_path, plain))):
+        server = await _first_data_server(client, controller)
+    await search.points(plain, server)
     await search.attributes([tag for tag in texts if "|" in tag])
+    named = frozenset(search.found)
+    for name_filter in filters:
+        assert server is not None
+        await search.matching(server, name_filter)
     for tag in wanted:
         if not isinstance(tag, str):
             await search.assets(tag)
-    return list(search.found.values()), search.failures
+    return TagsFound(list(search.found.values()), search.failures, named)
 
 
 class _Search:
@@ -200,19 +234,12 @@ class _Search:
         for stream in streams:
             self.found.setdefault(stream.web_id, stream)
 
-    async def points(self, wanted: Sequence[str], server: str | None) -> None:
-        """Points by path, by name, and by name filter."""
-        filters = [tag for tag in wanted if "*" in tag or "?" in tag]
-        plain = [tag for tag in wanted if tag not in filters]
-        if server is None and (filters or any(not _is_path(tag) for tag in plain)):
-            server = await _first_data_server(self._client, self._controller)
+    async def points(self, plain: Sequence[str], server: str | None) -> None:
+        """Points by path and by name."""
         paths = {tag if _is_path(tag) else rf"\\{server}\{tag}": tag for tag in plain}
         found = await self._resolved(list(paths))
         self._take(list(found.points.values()))
         self.failures |= {paths[path]: why for path, why in found.failures.items()}
-        for name_filter in filters:
-            assert server is not None
-            await self._matching(server, name_filter)
 
     async def _resolved(self, paths: list[str]) -> Resolution:
         if not paths:
@@ -225,7 +252,8 @@ class _Search:
             url_limit=self._url_limit,
         )
 
-    async def _matching(self, server: str, name_filter: str) -> None:
+    async def matching(self, server: str, name_filter: str) -> None:
+        """Points by name filter."""
         matching = await find_points(
             self._client,
             self._controller,

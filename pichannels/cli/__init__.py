@@ -30,6 +30,7 @@ _COMMANDS: Final = {
     "startproject": "pichannels.cli.startproject:startproject",
     "status": "pichannels.cli.status:status",
     "store": "pichannels.cli.store_files:store",
+    "tags": "pichannels.cli.tags:tags",
     "version": "pichannels.cli.version:version",
 }
 

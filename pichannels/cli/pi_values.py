@@ -131,7 +131,7 @@ async def _found(
         PichannelsError: no tag has any.
     """
     await ask(connection.client, connection.controller.dataservers.list())
-    streams, failures = await find_tags(
+    streams, failures, _ = await find_tags(
         connection.client,
         connection.controller,
         checked_tags(tags),

@@ -13,6 +13,7 @@ from pichannels.control.deadletters import Chosen, Listed
 from pichannels.control.history import Search, Selection
 from pichannels.control.keeping import Export, Import, Prune
 from pichannels.control.reports import ChannelReport, StatusReport
+from pichannels.control.tags import TagsChange, change_tags
 from pichannels.errors import UsageError, nearest
 from pichannels.events import EventBus
 from pichannels.journal import Journal
@@ -166,6 +167,10 @@ async def _prune(instance: Instance, request: Prune) -> Any:
     return await keeping.prune(instance.project, request)
 
 
+async def _tags(instance: Instance, request: TagsChange) -> Any:
+    return await change_tags(instance.project, request)
+
+
 async def _verify(instance: Instance, request: _Nothing) -> Any:
     return {"problems": await instance.journal.verify()}
 
@@ -221,6 +226,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "stop": Command(_Stop, _stop),
     "stop-channel": Command(_Channel, _stop_channel),
     "stores": Command(_Nothing, _stores),
+    "tags": Command(TagsChange, _tags),
     "verify": Command(_Nothing, _verify),
 }
 

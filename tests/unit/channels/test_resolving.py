@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pichannels.channels.resolving import Resolver
+from pichannels.channels.resolving import Found, Resolver
 from pichannels.channels.tags import Stream
 from pichannels.journal import Journal
 from pichannels.piwebasync.assets import Attribute
@@ -19,6 +19,7 @@ POINT = Point("P1", "TAG", r"\\SRV\TAG", 7, zero=0.5)
 ATTRIBUTE = Attribute("A1", "Flow", r"\\AF\Plant\Unit1|Flow")
 STREAMS: list[Stream] = [POINT, ATTRIBUTE]
 TAGS = [POINT.path, ATTRIBUTE.path]
+FOUND = Found(STREAMS, {"NO": "there is none"}, frozenset({"P1"}))
 
 
 @pytest.fixture
@@ -36,15 +37,15 @@ def resolver(**changed: Any) -> Resolver:
 
 
 async def test_points_and_attributes_are_kept_as_they_were(journal: Journal) -> None:
-    await resolver().keep(journal, "c", TAGS, STREAMS)
+    await resolver().keep(journal, "c", TAGS, FOUND)
 
     kept = await resolver().kept(journal, "c", TAGS)
     assert kept is not None
-    assert (kept.streams, kept.is_fresh) == (STREAMS, True)
+    assert kept == FOUND
 
 
 async def test_other_tags_are_asked_for_anew(journal: Journal) -> None:
-    await resolver().keep(journal, "c", TAGS, STREAMS)
+    await resolver().keep(journal, "c", TAGS, FOUND)
 
     assert await resolver().kept(journal, "c", TAGS[:1]) is None
 
@@ -52,7 +53,7 @@ async def test_other_tags_are_asked_for_anew(journal: Journal) -> None:
 async def test_what_is_older_than_its_time_to_live_is_not_fresh(
     journal: Journal,
 ) -> None:
-    await resolver().keep(journal, "c", TAGS, STREAMS)
+    await resolver().keep(journal, "c", TAGS, FOUND)
 
     kept = await resolver(ttl=-1.0).kept(journal, "c", TAGS)
     assert kept is not None

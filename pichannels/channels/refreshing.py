@@ -1,0 +1,83 @@
+"""Something that is done again and again, by seconds or by a cron string."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from pichannels import clock
+from pichannels.channels.schedules import CronSchedule
+from pichannels.channels.timezones import timezone_of
+from pichannels.errors import SettingsError
+from pichannels.values import TICKS_PER_SECOND
+
+__all__ = ["Refreshing"]
+
+_LONGEST_SLEEP: Final = 60.0
+
+
+class Refreshing:
+    """Does something on a schedule, in a task of its own.
+
+    Args:
+        when: seconds between two times, or a cron string in the machine's time zone;
+            None or 0 for never.
+        work: is awaited each time, and fails by no error.
+
+    Raises:
+        SettingsError: `when` is neither.
+    """
+
+    def __init__(self, when: Any, work: Callable[[], Awaitable[None]]) -> None:
+        self._work = work
+        self._every = 0.0
+        self._schedule: CronSchedule | None = None
+        self._task: asyncio.Task[None] | None = None
+        if isinstance(when, str):
+            self._schedule = CronSchedule(when, timezone_of(None), "refresh")
+        elif when is not None:
+            self._every = _seconds(when)
+
+    def start(self, name: str) -> None:
+        """Begin, in a task of this name."""
+        if self._task is None and (self._every or self._schedule):
+            self._task = asyncio.create_task(self._run(), name=name)
+
+    async def stop(self) -> None:
+        """End, also in the middle of it."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _run(self) -> None:
+        while await self._until_next():
+            await self._work()
+
+    async def _until_next(self) -> bool:
+        """Wait for the next time; False when there is none."""
+        if self._schedule is None:
+            await asyncio.sleep(self._every)
+            return True
+        due = self._schedule.after(clock.now())
+        if due is None:
+            return False
+        # Not too long at once: the clock may be set.
+        while True:
+            left = (due - clock.now()) / TICKS_PER_SECOND
+            if left <= 0:
+                return True
+            await asyncio.sleep(min(left, _LONGEST_SLEEP))
+
+
+def _seconds(when: Any) -> float:
+    is_number = isinstance(when, int | float) and not isinstance(when, bool)
+    if is_number and (when == 0 or 0.01 <= when < 1e10):
+        return float(when)
+    raise SettingsError(
+        "this is no schedule",
+        key="refresh",
+        found=when,
+        allowed="seconds, a cron string, or 0 or None for never",
+    )
