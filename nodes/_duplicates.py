@@ -155,15 +155,17 @@ class Duplicates(BaseNode):
         if is_redriven or (lane == "replay" and not self._takes_replays):
             return keep(msg, samples, _WHY)
         passed = None if delivery is None else self._passed.get(delivery)
+        again: Mapping[str, Any] = {}
         if passed is not None and delivery and passed.attempts != delivery.attempts:
-            return keep(msg, _once_more(samples, passed), _WHY)
-        kept, events = self._selected(samples, lane)
+            # It runs again: what passed before passes, and what had not come so far.
+            again = passed.events
+        kept, events = self._selected(samples, lane, again)
         if events:
             self._remember(delivery, passed, events)
         return keep(msg, kept, _WHY)
 
     def _selected(
-        self, samples: list[Sample], lane: str
+        self, samples: list[Sample], lane: str, again: Mapping[str, Any]
     ) -> tuple[list[Sample], dict[str, dict[int, bool]]]:
         """The samples that pass, and what is to be remembered of them."""
         if len(self._states) > TAGS_KEPT:
@@ -176,7 +178,11 @@ class Duplicates(BaseNode):
             state = self._state_of(name, now)
             if lane == "delete":
                 state.discard(event)
-            elif event in state and lane != "correction":
+            elif (
+                event in state
+                and lane != "correction"
+                and event not in again.get(name, ())
+            ):
                 continue
             else:
                 state.new.add(event)
@@ -293,16 +299,6 @@ def _identity(sample: Sample) -> tuple[str, int]:
     data = sample.event_id.encode("utf-8", "surrogatepass")
     digest = blake2b(data, digest_size=8).digest()
     return f"{tag.server}/{tag.key or tag.path or tag.name}", int.from_bytes(digest)
-
-
-def _once_more(samples: Iterable[Sample], passed: _Passed) -> list[Sample]:
-    """The samples that passed in an earlier run of the message."""
-    kept = []
-    for sample in samples:
-        name, event = _identity(sample)
-        if event in passed.events.get(name, ()):
-            kept.append(sample)
-    return kept
 
 
 def _packed(events: Iterable[int]) -> bytes:

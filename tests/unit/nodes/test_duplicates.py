@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nodes import filter, publish
+from nodes import filter, publish, split
 from pichannels.channels.base import BaseChannel
 from pichannels.errors import Dropped, RetryLater, SampleErrors, UsageError
 from pichannels.journal import Journal
@@ -213,6 +213,30 @@ async def test_a_message_that_runs_again_passes_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await run(sink, batch(1, 2), batch(2, 3), journal=journal)
     assert sink.came == [[1, 2], [1, 2], [3]]
+
+
+class LateOnce(BaseNode):
+    """Cannot work on the second message that comes, the first time."""
+
+    def process(self, msg: Message) -> Message:
+        self.count = getattr(self, "count", 0) + 1
+        if self.count == 2:
+            raise RetryLater("not now", 0.01)
+        return msg
+
+
+async def test_a_part_that_had_not_come_so_far_passes_when_it_runs_again(
+    tmp_path: Path,
+) -> None:
+    sink = Sink()
+    channel = BaseChannel("d", retry=RetryPolicy(attempts=3, initial=0.01))
+    channel.add(split.Split(1), LateOnce(), filter.Duplicates(), sink)
+    async with opened(tmp_path) as journal:
+        channel.attach(journal=journal)
+        await channel.start()
+        await channel.accept(batch(1, 2))
+        await channel.stop()
+    assert sink.came == [[1], [1], [2]]
 
 
 async def test_events_of_a_message_that_failed_are_forgotten() -> None:
