@@ -46,6 +46,59 @@ def member_failed(response: HTTPResponse) -> bool:
     return bool(response.web_exception) and response.status_code >= 500
 
 
+class _Trial:
+    """One request at one member after the other.
+
+    A member that cannot be reached has failed. One that answers badly, or not in
+    time, has failed only where another can answer the same: else it is the request.
+    """
+
+    def __init__(self, members: Members, *, is_repeatable: bool) -> None:
+        self.response: HTTPResponse | None = None
+        """The first answer, if it was a bad one."""
+        self.error: HTTPClientError
+        """Why there was no answer, where there was none."""
+        self._members = members
+        self._is_repeatable = is_repeatable
+        self._suspects: dict[str, str] = {}
+
+    def answered(self, url: str) -> None:
+        """This member has answered, which tells of the others."""
+        for suspect, reason in self._suspects.items():
+            self._members.failed(suspect, reason)
+        self._members.answered(url)
+
+    def refused(self, url: str, response: HTTPResponse) -> bool:
+        """This member has answered badly; whether to ask another."""
+        self.response = self.response or response
+        self._suspect(url, _reason(response))
+        return self._is_repeatable
+
+    def failed(self, url: str, error: HTTPClientError, began: float) -> bool:
+        """This member has not answered; whether to ask another."""
+        self.error = error
+        cause = error.__cause__
+        if isinstance(cause, _NEVER_SENT):
+            self._members.failed(url, error.reason)
+            return True
+        if isinstance(cause, AuthFailed):
+            return False
+        if isinstance(error, HTTPStatusError) and error.status_code not in _FAILED:
+            return False
+        late = isinstance(cause, TimeoutError)
+        if late and self._members.answered_since(url, began):
+            return False
+        self._suspect(url, error.reason)
+        return self._is_repeatable
+
+    def _suspect(self, url: str, reason: str) -> None:
+        if self._is_repeatable:
+            self._suspects[url] = reason
+        else:
+            # What is not sent again finds no proof.
+            self._members.failed(url, reason)
+
+
 class _Moved(msgspec.Struct):
     """A request as another member takes it."""
 
@@ -62,11 +115,12 @@ class FailoverClient(HTTPClient):
     """An `HTTPClient` of several members.
 
     A read that the member in use cannot answer (it is not reached, the connection
-    breaks, it answers 502, 503, 504 or a `WebException`) is sent to the next, within
-    the same call; with that one's answer it is taken into use. A write is sent again
-    only where no connection was made at all, as it may have been carried out; but
-    the next request goes to another member. A request that takes too long is the
-    request's own fault where its member answered others meanwhile.
+    breaks, it answers 502, 503, 504 or a `WebException`, or not in time) is sent to
+    the next, within the same call; with that one's answer it is taken into use. What
+    no member can answer is the request's own fault, as is one that takes too long
+    while its member answers others. A write is sent again only where no connection
+    was made at all, as it may have been carried out; but the next request goes to
+    another member.
 
     WebIDs of one member are replaced by those of another by the path in them, or by
     `members.web_ids` where they have none (`IDOnly`). Those of no known path are
@@ -92,20 +146,18 @@ class FailoverClient(HTTPClient):
             HTTPClientError: no member gave an answer, or it was refused.
             DecodeError: an answer was not understood.
         """
-        failure: HTTPClientError | None = None
+        trial = _Trial(self.members, is_repeatable=True)
         for url in self.members.order():
             began = clock.monotonic()
             try:
                 if await self._learn(url, paths):
-                    self.members.answered(url)
+                    trial.answered(url)
                 break
             except HTTPClientError as exc:
-                failure = exc
-                if not self._is_of_member(exc, url, began):
+                if self.is_closed or not trial.failed(url, exc, began):
                     raise
         else:
-            assert failure is not None
-            raise failure
+            raise trial.error
         known = self.members.web_ids
         found = {path: known.at(url, path) for path in paths}
         return {path: web_id for path, web_id in found.items() if web_id is not None}
@@ -123,53 +175,25 @@ class FailoverClient(HTTPClient):
         if json is None and isinstance(request, APIRequest):
             json = request.json
         options = headers, auth, follow_redirects, timeout
-        refused: HTTPResponse | None = None
-        failure: HTTPClientError | None = None
+        trial = _Trial(self.members, is_repeatable=request.method in READS)
         for url in self.members.order():
             began = clock.monotonic()
             try:
                 moved, body = await self._moved(request, json, url)
                 response = await super()._send(moved, options[0], body, *options[1:])
             except HTTPClientError as exc:
-                if not self._may_go_on(request, exc, url, began):
+                if self.is_closed or not trial.failed(url, exc, began):
                     raise
-                failure = exc
                 continue
             if not member_failed(response):
-                self.members.answered(url)
+                trial.answered(url)
                 self._note_web_ids(response, url)
                 return response
-            self.members.failed(url, _reason(response))
-            refused = refused or response
-            if request.method not in READS:
-                break
-        if refused is None:
-            assert failure is not None
-            raise failure
-        return refused
-
-    def _may_go_on(
-        self, request: Request, error: HTTPClientError, url: str, began: float
-    ) -> bool:
-        """Take note that there was no answer; whether to ask another member."""
-        if not self._is_of_member(error, url, began):
-            return False
-        is_read = request.method in READS
-        return is_read or isinstance(error.__cause__, _NEVER_SENT)
-
-    def _is_of_member(self, error: HTTPClientError, url: str, began: float) -> bool:
-        """Whether the member is at fault, which is then noted."""
-        cause = error.__cause__
-        if self.is_closed or isinstance(cause, AuthFailed):
-            return False
-        if isinstance(error, HTTPStatusError) and error.status_code not in _FAILED:
-            return False
-        late = isinstance(cause, TimeoutError)
-        late = late and not isinstance(cause, aiohttp.ConnectionTimeoutError)
-        if late and self.members.answered_since(url, began):
-            return False
-        self.members.failed(url, error.reason)
-        return True
+            if not trial.refused(url, response):
+                return response
+        if trial.response is not None:
+            return trial.response
+        raise trial.error
 
     async def _moved(
         self, request: Request, json: Any, url: str

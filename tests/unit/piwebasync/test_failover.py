@@ -250,3 +250,24 @@ async def test_a_web_id_that_means_something_else_elsewhere_is_not_sent() -> Non
         await group.a.close()
         with pytest.raises(HTTPClientError, match="may be another object"):
             await group.client.get(request)
+
+
+async def test_a_query_that_no_member_can_answer_moves_nobody() -> None:
+    async with a_group() as group:
+        for sim in (group.a, group.b):
+            sim.faults.status(502, count=None, path="/points")
+        bad = group.pi.points.get_by_path(r"\\S\T")
+        good = group.pi.dataservers.list()
+        answers = await asyncio.gather(*map(group.client.get, [bad, good] * 10))
+    assert [answer.status_code for answer in answers] == [502, 200] * 10
+    assert group.told == []
+
+
+async def test_a_write_that_a_member_refuses_moves_those_that_follow() -> None:
+    async with a_group() as group:
+        group.a.faults.status(503)
+        body = {"Value": 1.0}
+        write = group.pi.streams.update_value(group.a.plant.tag(TEMP).web_id, body)
+        first, second = [await group.client.post(write) for _ in range(2)]
+    assert first.status_code == 503
+    assert second.url.startswith(group.b.url)
