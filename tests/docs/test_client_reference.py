@@ -1,0 +1,48 @@
+"""The reference has every module of the client that is for its users."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+from typing import Final
+
+import pytest
+
+from pichannels import piwebasync
+from tests.docs.pages import DOCS
+
+# What the others stand on; users meet it through them.
+INSIDE: Final = {
+    *("asking", "batched", "bulk", "connection", "handling", "health", "lenient"),
+    *("opening", "retrying", "sessions", "silence", "tls", "transport", "updates"),
+    *("controllers_base", "controllers_common", "controllers_searches"),
+    # Their names are in `auth`, or in `pichannels.piwebasync` itself.
+    *("credentials", "httpx_flow", "login", "negotiate", "oidc"),
+    *(
+        "controllers",
+        "http",
+        "limiting",
+        "requests",
+        "responses",
+        "server",
+        "websocket",
+    ),
+}
+MODULES: Final = {info.name for info in pkgutil.iter_modules(piwebasync.__path__)}
+
+
+def shown() -> set[str]:
+    folder = DOCS / "reference" / "api"
+    text = "".join(
+        (folder / f"{page}.md").read_text() for page in ("client", "requests")
+    )
+    return set(re.findall(r"^::: pichannels\.piwebasync\.(\w+)$", text, re.M))
+
+
+def test_every_module_of_the_client_is_in_the_reference_or_inside() -> None:
+    assert MODULES - shown() == INSIDE
+
+
+@pytest.mark.parametrize("name", piwebasync.__all__)
+def test_every_name_of_the_package_is_in_the_reference(name: str) -> None:
+    assert name in shown()
