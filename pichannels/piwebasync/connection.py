@@ -19,7 +19,7 @@ from pichannels.piwebasync.exceptions import (
     WebsocketClientError,
     shown,
 )
-from pichannels.piwebasync.login import Answer, Asked, Bond, logged_in, offer
+from pichannels.piwebasync.login import Answer, Asked, logged_in, offer
 from pichannels.piwebasync.requests import WEBSOCKET, Request, with_safe_chars
 from pichannels.piwebasync.sessions import BoundConnector, fetcher
 from pichannels.piwebasync.transport import (
@@ -174,72 +174,62 @@ async def connect(request: Request, options: Options) -> Connection:
     if request.protocol != WEBSOCKET:
         raise APIException(f"{shown(url)} is no channel request; use HTTPClient")
     login = login_of(options.auth)
-    handshake = _Handshake(url)
-    session, bond = await _session(options, handshake)
+    tls = await tls_context(options.verify, options.cert)
+    handshake = _Handshake(request, options, tls)
     try:
         async with asyncio.timeout(options.open_timeout):
-            headers = await given_headers(options.headers)
-            fetch = fetcher(session, options.proxy)
-            asked = Asked("GET", _http_url(url), headers, b"", fetch, bond)
-            socket = await logged_in(
-                login,
-                asked,
-                lambda proof: handshake.attempt(session, options, headers | proof),
-            )
-            if isinstance(socket, ChannelRefused):
-                raise socket
-    except TimeoutError as exc:
-        await session.close()
-        raise ChannelOpenTimeout(url, options.open_timeout) from exc
-    except FAILURES as exc:
-        await session.close()
-        what = "opened" if isinstance(exc, AuthFailed) else "reached"
-        raise WebsocketClientError(
-            f"{shown(url)} is not {what}: {reason_of(exc)}"
-        ) from exc
-    except BaseException:
-        await session.close()
+            opened = await logged_in(login, await handshake.asked(), handshake.attempt)
+            if isinstance(opened, ChannelRefused):
+                raise opened
+            return opened
+    except BaseException as exc:
+        await handshake.abandon()
+        if isinstance(exc, TimeoutError):
+            raise ChannelOpenTimeout(url, options.open_timeout) from exc
+        if isinstance(exc, FAILURES):
+            what = "opened" if isinstance(exc, AuthFailed) else "reached"
+            raise WebsocketClientError(
+                f"{shown(url)} is not {what}: {reason_of(exc)}"
+            ) from exc
         raise
-    return Connection(
-        request, session, socket, handshake.server_date, options.close_timeout
-    )
-
-
-async def _session(
-    options: Options, handshake: _Handshake
-) -> tuple[aiohttp.ClientSession, Bond]:
-    tls = await tls_context(options.verify, options.cert)
-    connector = BoundConnector(tls)
-    session = aiohttp.ClientSession(
-        connector=connector,
-        timeout=aiohttp.ClientTimeout(total=None),
-        trust_env=options.trust_env,
-        raise_for_status=handshake.check,
-    )
-    return session, connector.bond
-
-
-def _http_url(url: str) -> str:
-    """A handshake is a GET of HTTP, and logins know it as such."""
-    return f"http{url.removeprefix('ws')}"
 
 
 class _Handshake:
-    """Looks at the server's answers before aiohttp throws their bodies away."""
+    """The tries to open one channel, over one connection as far as it lasts."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, request: Request, options: Options, tls: Any) -> None:
+        self._request = request
+        self._url = request.absolute_url
+        self._options = options
         self._answer = Answer(101, ())
-        self.server_date: int | None = None
+        self._headers: dict[str, str] = {}
+        self._server_date: int | None = None
+        self._opened: Connection | None = None
+        connector = BoundConnector(tls)
+        self._bond = connector.bond
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None),
+            trust_env=options.trust_env,
+            raise_for_status=self._check,
+        )
+
+    async def asked(self) -> Asked:
+        """What logins are told: a handshake is a GET of HTTP."""
+        url = f"http{self._url.removeprefix('ws')}"
+        self._headers = await given_headers(self._options.headers)
+        fetch = fetcher(self._session, self._options.proxy)
+        return Asked("GET", url, self._headers, b"", fetch, self._bond)
 
     async def attempt(
-        self, session: aiohttp.ClientSession, options: Options, headers: dict[str, str]
-    ) -> tuple[Answer, Socket | ChannelRefused]:
-        """One try: the socket, or the refusal that may be answered."""
+        self, proof: dict[str, str]
+    ) -> tuple[Answer, Connection | ChannelRefused]:
+        """One try: the connection, or the refusal that may be answered."""
+        options = self._options
         try:
-            socket = await session.ws_connect(
+            socket = await self._session.ws_connect(
                 URL(with_safe_chars(self._url, options.safe_chars), encoded=True),
-                headers=headers,
+                headers={**self._headers, **proof},
                 proxy=options.proxy,
                 heartbeat=options.ping_interval,
                 timeout=aiohttp.ClientWSTimeout(ws_close=options.close_timeout),
@@ -248,10 +238,25 @@ class _Handshake:
             )
         except ChannelRefused as refused:
             return self._answer, refused
-        return self._answer, socket
+        self._opened = Connection(
+            self._request,
+            self._session,
+            socket,
+            self._server_date,
+            options.close_timeout,
+        )
+        return self._answer, self._opened
 
-    async def check(self, answer: aiohttp.ClientResponse) -> None:
-        self.server_date = ticks_of_date(answer.headers.get("Date", ""))
+    async def abandon(self) -> None:
+        """Let go of what was opened, if anything was."""
+        if self._opened is not None:
+            await self._opened.abort()
+        else:
+            await self._session.close()
+
+    async def _check(self, answer: aiohttp.ClientResponse) -> None:
+        """Look at the answer before aiohttp throws its body away."""
+        self._server_date = ticks_of_date(answer.headers.get("Date", ""))
         headers = tuple(answer.headers.items())
         body = b"" if answer.status == 101 else await _body(answer)
         self._answer = Answer(answer.status, headers, body)
@@ -269,14 +274,16 @@ class _Handshake:
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
     """The body, all of it where it comes soon: then its connection can go on."""
-    body = b""
-    # One without a length ends with the connection, which may stay open.
-    with contextlib.suppress(TimeoutError, aiohttp.ClientError):
-        async with asyncio.timeout(_BODY_PATIENCE):
-            while len(body) < _BODY_READ and (part := await answer.content.readany()):
-                body += part
-    if not answer.content.at_eof():
-        answer.close()
+    body, content = b"", answer.content
+    try:
+        # One without a length ends with the connection, which may stay open.
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(_BODY_PATIENCE):
+                while len(body) < _BODY_READ and (part := await content.readany()):
+                    body += part
+    finally:
+        if not content.at_eof():
+            answer.close()
     return body
 
 

@@ -45,7 +45,9 @@ _SCHEMES: Final = {
     "kerberos": ("Negotiate", "Kerberos"),
     "ntlm": ("NTLM", "Negotiate"),
 }
-_MINOR: Final = re.compile(r"Minor \(-?\d+\): (.*?)(?:, Context: |$)", re.DOTALL)
+_REASONS: Final = re.compile(
+    r"Major \(-?\d+\): (.*?), Minor \(-?\d+\): (.*?)(?:, Context: |$)", re.DOTALL
+)
 
 
 class Negotiate(Shown, msgspec.Struct, tag="negotiate", dict=True):
@@ -328,10 +330,12 @@ def _bindings(certificate: bytes) -> Any:
 def _words(exc: Exception) -> str:
     """Why a login cannot be made, and what helps."""
     said = str(exc) or type(exc).__name__
-    minor = _MINOR.search(said)
-    reason = minor[1] if minor else said
-    if "No Kerberos credentials" in reason or "expired" in reason:
-        reason += "; fetch a ticket with kinit, or give user and password"
+    reasons = _REASONS.search(said)
+    if reasons:
+        major, minor = reasons.groups()
+        said = major if minor == "Success" else minor
+    if "No Kerberos credentials" in said or "expired" in said:
+        said += "; fetch a ticket with kinit, or give user and password"
     elif not _HAS_KERBEROS:
-        reason += "; Kerberos needs pip install 'pichannels[kerberos]'"
-    return f"the login cannot be made: {reason}"
+        said += "; Kerberos needs pip install 'pichannels[kerberos]'"
+    return f"the login cannot be made: {said}"
