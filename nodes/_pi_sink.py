@@ -193,7 +193,7 @@ class PI(QueueingSink):
         source = server_of(self.channel)
         self._is_source = source is not None and source.url == server.url
         self._controller = server.controller()
-        self._client = server.client(limiter_for(self.channel, server.url))
+        self._client = server.client(limiter_for(self.channel, *server.urls))
         self._targets = Targets(
             self._client, self._controller, self._ttl, create=self._create
         )
@@ -223,7 +223,7 @@ class PI(QueueingSink):
         found: list[Finding] = []
         try:
             server = self._known_server()
-            limiter = limiter_for(self.channel, server.url)
+            limiter = limiter_for(self.channel, *server.urls)
             async with server.client(limiter) as client:
                 controller = server.controller()
                 found += findings(await examine(client, controller))
@@ -347,7 +347,7 @@ class PI(QueueingSink):
                 raise
             raise RetryLater(str(exc)) from exc
         except HTTPClientError as exc:
-            raise NotConnected(exc.url, exc.reason) from exc
+            raise NotConnected(exc.url.partition("?")[0], exc.reason) from exc
         except DecodeError as exc:
             raise RetryLater(str(exc)) from exc
 

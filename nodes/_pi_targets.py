@@ -159,6 +159,8 @@ class Targets:
             DecodeError: an answer was not understood.
         """
         wanted = list(dict.fromkeys(paths))
+        if len(self._known) > _MOST_KEPT:
+            self._known.clear()
         now = clock.monotonic()
         missing = [path for path in wanted if self._until(path) <= now]
         if missing:
@@ -179,8 +181,6 @@ class Targets:
         self._known[path.upper()] = found, clock.monotonic() + ttl
 
     async def _learn(self, paths: Iterable[str]) -> None:
-        if len(self._known) > _MOST_KEPT:
-            self._known.clear()
         points = [path for path in paths if not is_attribute(path)]
         attributes = [path for path in paths if is_attribute(path)]
         if points:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from nodes._queue import Item
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.pi import PIWebChannel
 from pichannels.journal import Journal
+from pichannels.limiter import Limits
 from pichannels.message import Message
+from pichannels.piwebasync.limiting import Limiters
 from pichannels.piwebasync.server import PIServer
 from pichannels.retry import RetryPolicy
 from pichannels.simulator import Event, Member, Plant, Server, Simulator
@@ -210,3 +213,42 @@ async def test_writes_go_on_at_another_member(origin: Simulator) -> None:
         await channel.stop()
         found = other.truth(TEMP, NOON, NOON + 1)
     assert [event.value for event in found] == [1.0, 2.0]
+
+
+async def storm(target: Simulator, rng: random.Random) -> None:
+    """Forty faults, one soon after the other, in what the sink asks."""
+    faults = target.faults
+    kinds: list[Callable[..., None]] = [
+        lambda **which: faults.status(503, **which),
+        lambda **which: faults.web_exception(**which),
+        lambda **which: faults.truncate(abort=True, **which),
+        lambda **which: faults.slow(0.01, 1, **which),
+    ]
+    for _ in range(40):
+        rng.choice(kinds)(path=rng.choice(["recorded", "multiple"]))
+        faults.refuse(status=503, count=1, after=rng.randrange(5))
+        await asyncio.sleep(0.01)
+    faults.clear()
+
+
+async def test_no_fault_loses_or_doubles_a_value(target: Simulator) -> None:
+    seed = random.randrange(1 << 32)
+    channel = BaseChannel("copy")
+    channel.limiters = Limiters(Limits(rate=2000, slowest=0.9))
+    channel.add(
+        Sink(r"\\COPYSRV\{name}", url=target.url, retry=SOON, ttl=0.02, batch=20)
+    )
+    await channel.start()
+    storming = asyncio.create_task(storm(target, random.Random(seed)), name="storm")
+    runs = []
+    for n in range(80):
+        payload = [Sample(Tag(TEMP), NOON + n * 10 + k, n + k / 10) for k in range(5)]
+        runs.append(channel.run(Message(payload=payload)))
+        await asyncio.sleep(0.005)
+    async with asyncio.timeout(20):
+        outcomes = await asyncio.gather(*runs, storming)
+    await channel.stop()
+    values = [event.value for event in target.truth(TEMP, NOON, NOON + 1000)]
+    assert values == [n + k / 10 for n in range(80) for k in range(5)], seed
+    ended = {(one.state, one.sample_errors) for one in outcomes[:-1] if one}
+    assert ended == {("processed", 0)}, seed
