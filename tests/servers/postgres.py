@@ -47,11 +47,15 @@ def why_missing() -> str:
 class PostgresServer:
     """A server on a loopback port with a folder of its own.
 
+    Args:
+        password: what it asks for; by default it trusts everybody.
+        certificate: a file with certificate and key, for TLS.
+
     Attributes:
         port: stays the same when the server is started again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, password: str = "", certificate: Path | None = None) -> None:
         programs = _folder()
         assert programs is not None
         self._programs = programs
@@ -63,11 +67,29 @@ class PostgresServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
+        self._options = ["-F"]
+        if certificate is not None:
+            path = self._keep("certificate.pem", certificate.read_text())
+            self._options += ["-c", "ssl=on", "-c", f"ssl_cert_file={path}"]
+            self._options += ["-c", f"ssl_key_file={path}"]
+        login = ["-A", "trust"]
+        if password:
+            path = self._keep("password", password)
+            login = ["-A", "scram-sha-256", "--pwfile", path]
         self._run(
             "initdb",
-            *("-D", self._data, "-U", _USER, "-A", "trust"),
+            *("-D", self._data, "-U", _USER, *login),
             *("-E", "UTF8", "--locale=C", "--no-sync"),
         )
+
+    def _keep(self, name: str, text: str) -> str:
+        """The path of a file that only the server may read."""
+        path = self._folder / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+        if self._user:
+            shutil.chown(path, self._user)
+        return str(path)
 
     @property
     def _data(self) -> str:
@@ -96,7 +118,7 @@ class PostgresServer:
                 self._process = self._popen(
                     "postgres",
                     *("-D", self._data, "-k", str(self._folder)),
-                    *("-h", "127.0.0.1", "-p", str(self.port), "-F"),
+                    *("-h", "127.0.0.1", "-p", str(self.port), *self._options),
                 )
             assert time.monotonic() < deadline, self.log
             time.sleep(0.05)
