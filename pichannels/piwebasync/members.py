@@ -54,9 +54,9 @@ class Members:
     """Which one of several servers is used; all clients of them share one `Members`.
 
     The member in use stays so until it fails. One that failed rests for 5 seconds,
-    twice as long after each further failure, 5 minutes at most; it is asked again
-    when its rest is over and the one in use fails, and before that only where
-    nobody else is left. `use` goes back by hand.
+    twice as long after each further failure, 5 minutes at most; meanwhile it is asked
+    only where nobody else has an answer, and after that as soon as the one in use
+    fails. `use` goes back by hand.
 
     Args:
         urls: base URLs in the order in which they are preferred.
@@ -101,14 +101,16 @@ class Members:
         return lambda: self._listeners.remove(listener)
 
     def order(self) -> list[str]:
-        """Whom to ask, one after the other: never a member that rests.
+        """Whom to ask, one after the other: the one in use, then the others.
 
-        Where all of them rest it is the one whose rest is over first.
+        Those that rest come last, the one first whose rest is over first.
         """
-        awake = self._awake()
-        if not awake:
-            return [min(self.urls, key=lambda url: self._states[url].rests_until)]
-        return sorted(awake, key=lambda url: url != self._current)
+        now = clock.monotonic()
+
+        def place(url: str) -> tuple[float, bool]:
+            return max(self._states[url].rests_until - now, 0.0), url != self._current
+
+        return sorted(self.urls, key=place)
 
     def _awake(self) -> list[str]:
         now = clock.monotonic()

@@ -25,9 +25,9 @@ def test_the_first_is_used_and_asked_first() -> None:
 def test_another_is_used_once_it_has_answered() -> None:
     members, told = a_group()
     members.failed(A, "refused")
-    assert (members.current, members.order()) == (A, [B, C])
+    assert (members.current, members.order()) == (A, [B, C, A])
     members.answered(B)
-    assert (members.current, members.order()) == (B, [B, C])
+    assert (members.current, members.order()) == (B, [B, C, A])
     assert [(s.before, s.after, s.reason) for s in told] == [(A, B, "refused")]
 
 
@@ -46,11 +46,11 @@ def test_one_that_has_rested_is_asked_when_the_one_in_use_fails() -> None:
     assert members.order() == [B, A, C]
 
 
-def test_where_all_rest_the_first_to_wake_is_asked() -> None:
+def test_those_that_rest_are_asked_last_in_the_order_of_waking() -> None:
     members, told = a_group()
-    for url in (A, B, C):
+    for url in (B, C, A):
         members.failed(url, "refused")
-    assert (members.order(), told) == ([A], [])
+    assert (members.order(), told) == ([B, C, A], [])
 
 
 def test_who_keeps_a_connection_is_sent_to_another_at_once() -> None:
