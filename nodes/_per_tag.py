@@ -53,16 +53,26 @@ class _Sent:
     """What passed of a message that is not settled yet.
 
     `carried` came with earlier messages. `again` is the run, counted from 1, that
-    has got them last.
+    has got them last. `looked_at` has the samples from which these were chosen.
     """
 
-    __slots__ = ("again", "attempts", "carried", "ids", "samples")
+    __slots__ = (
+        "again",
+        "attempts",
+        "carried",
+        "ids",
+        "known",
+        "looked_at",
+        "samples",
+    )
 
     def __init__(self, attempts: int) -> None:
         self.attempts = self.again = attempts
         self.samples: list[Sample] = []
         self.carried: list[Sample] = []
+        self.looked_at: list[list[Sample]] = []
         self.ids: set[str] = set()
+        self.known: set[str] = set()
 
 
 class PerTag(BaseNode):
@@ -131,24 +141,53 @@ class PerTag(BaseNode):
         delivery: Delivery | None = msg.delivery
         if delivery is not None and (sent := self._sent.get(delivery)) is not None:
             if sent.attempts != delivery.attempts:
-                return _once_more(samples, sent, delivery.attempts)
+                return self._once_more(samples, sent, msg)
+        return self._first(samples, msg)
+
+    def _first(self, samples: list[Sample], msg: Message) -> list[Sample]:
+        delivery: Delivery | None = msg.delivery
         turn = self.turn(msg, delivery)
         self.select(samples, self.states, turn)
         if len(self.states) > TAGS_KEPT:
             self.clear(turn)
         self.end(turn)
-        if delivery is not None and turn.out:
-            self._remember(delivery, turn)
+        if delivery is not None and self._may_run_again(turn, msg):
+            self._remember(delivery, turn, samples)
         out: list[Sample] = turn.out
         return out
 
-    def _remember(self, delivery: Delivery, turn: Turn) -> None:
+    def _may_run_again(self, turn: Turn, msg: Message) -> bool:
+        """Whether something of the message can fail behind this node."""
+        return bool(turn.out) or "part_of" in msg.meta or msg.delivery in self._sent
+
+    def _once_more(
+        self, samples: list[Sample], sent: _Sent, msg: Message
+    ) -> list[Sample]:
+        """What passed before, with what was carried along, and what passes now.
+
+        Where a step before this one had failed, a part of the message comes for the
+        first time when it runs again.
+        """
+        if not sent.known:
+            sent.ids = {sample.event_id for sample in sent.samples}
+            sent.known = {s.event_id for each in sent.looked_at for s in each}
+        new = [sample for sample in samples if sample.event_id not in sent.known]
+        found = [sample for sample in samples if sample.event_id in sent.ids]
+        if sent.again != msg.delivery.attempts:
+            sent.again = msg.delivery.attempts
+            found = [*sent.carried, *found]
+        return found + self._first(new, msg) if new else found
+
+    def _remember(self, delivery: Delivery, turn: Turn, samples: list[Sample]) -> None:
         sent = self._sent.get(delivery)
         if sent is None:
             sent = self._sent[delivery] = _Sent(delivery.attempts)
             delivery.on_settled(self._settled)
         sent.samples += turn.out
         sent.carried += turn.carried
+        sent.looked_at.append(samples)
+        # Made anew when they are asked for.
+        sent.known = set()
 
     def _settled(self, delivery: Delivery) -> None:
         sent = self._sent.pop(delivery, None)
@@ -158,17 +197,6 @@ class PerTag(BaseNode):
 
 
 _SAMPLE: Final = {Sample}
-
-
-def _once_more(samples: list[Sample], sent: _Sent, attempt: int) -> list[Sample]:
-    """What passed of these samples before, and once what was carried along."""
-    if not sent.ids:
-        sent.ids = {sample.event_id for sample in sent.samples}
-    found = [sample for sample in samples if sample.event_id in sent.ids]
-    if sent.again != attempt:
-        sent.again = attempt
-        found = [*sent.carried, *found]
-    return found
 
 
 class Limited(PerTag):
