@@ -57,7 +57,6 @@ _REPLACED: Final = {
     "loop": "leave it out, the loop is the one that runs",
     "mounts": "use proxy='http://host:port', or one client for each server",
     "params": "use the arguments of the controllers",
-    "proxies": "use proxy='http://host:port', or trust_env=True",
     "transport": "use one client for each way to the server",
 }
 """Parameters that only httpx knows, and what is there in their place."""
@@ -78,6 +77,8 @@ class HTTPClient:
         safe_chars: characters that stay bare in URLs, for servers that want it.
         cert: client certificate, see `transport.Cert`.
         proxy: URL of an HTTP proxy.
+        proxies: the same for the requests of one scheme only: `{"http://": URL,
+            "https://": URL}`; `all://` for both.
         timeout: seconds for a whole request; None waits without end.
         connect_timeout: seconds of these for a connection, where one is needed; an
             address behind which nothing answers is given up so much sooner.
@@ -106,6 +107,7 @@ class HTTPClient:
         cert: Cert = None,
         *,
         proxy: str | None = None,
+        proxies: str | Mapping[str, str | None] | None = None,
         timeout: float | None = 60.0,
         connect_timeout: float | None = 10.0,
         follow_redirects: bool = False,
@@ -121,7 +123,7 @@ class HTTPClient:
         self._auth = auth
         self._headers: Headers = {"Accept": "application/json", **(headers or {})}
         self._safe_chars = safe_chars
-        self._proxy = proxy
+        self._proxies = _by_scheme(proxy, proxies)
         self._timeout = timeout
         self._connect_timeout = connect_timeout
         self._follow_redirects = follow_redirects
@@ -206,7 +208,7 @@ class HTTPClient:
                     url,
                     await self._sent_headers(method, body) | dict(headers or {}),
                     body or b"",
-                    fetcher(lane.session, self._proxy),
+                    fetcher(lane.session, self._proxy_of(url)),
                     lane.bond,
                 )
 
@@ -218,6 +220,9 @@ class HTTPClient:
         except FAILURES as exc:
             reason = self._reason(exc, seconds)
             raise HTTPClientError(method, url, reason) from exc
+
+    def _proxy_of(self, url: str) -> str | None:
+        return self._proxies.get(url.partition(":")[0].lower())
 
     def _reason(self, error: BaseException, seconds: float | None) -> str:
         if isinstance(error, aiohttp.ConnectionTimeoutError):
@@ -236,7 +241,7 @@ class HTTPClient:
             data=asked.body or None,
             allow_redirects=redirects,
             max_redirects=self._max_redirects,
-            proxy=self._proxy,
+            proxy=self._proxy_of(asked.url),
             # The whole request has its limit, with all tries of a login.
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=self._connect_timeout
@@ -306,6 +311,26 @@ class HTTPClient:
         if body is not None:
             sent["Content-Type"] = "application/json"
         return sent
+
+
+def _by_scheme(
+    proxy: str | None, proxies: str | Mapping[str, str | None] | None
+) -> dict[str, str | None]:
+    """The proxy of each scheme.
+
+    Raises:
+        UsageError: it is for something else than a scheme.
+    """
+    if proxies is None or isinstance(proxies, str):
+        return dict.fromkeys(("http", "https"), proxies or proxy)
+    given = {key.removesuffix("://").lower(): url for key, url in proxies.items()}
+    if wrong := given.keys() - {"http", "https", "all"}:
+        raise UsageError(
+            f"proxies are for 'http://', 'https://' or 'all://', not {wrong.pop()!r};"
+            " use one client for each server"
+        )
+    every = given.get("all", proxy)
+    return {scheme: given.get(scheme, every) for scheme in ("http", "https")}
 
 
 def _refuse(unknown: Mapping[str, Any], what: str, known: Callable[..., Any]) -> None:

@@ -184,8 +184,8 @@ async def test_a_closed_client_sends_nothing(server: Server) -> None:
 
 
 async def test_parameters_of_httpx_name_their_replacement() -> None:
-    with pytest.raises(UsageError, match="'proxies'; use proxy="):
-        HTTPClient(proxies={"http": "http://p"})
+    with pytest.raises(UsageError, match="'mounts'; use proxy="):
+        HTTPClient(mounts={"http://": None})
 
 
 async def test_a_ca_file_that_is_none_is_told(server: Server) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
+from pichannels.errors import UsageError
 from pichannels.piwebasync import Controller, HTTPClient
 from pichannels.piwebasync.exceptions import HTTPClientError
 from pichannels.simulator import Plant, Simulator
@@ -132,3 +133,26 @@ async def test_a_write_without_body_has_no_content_type(server: Server) -> None:
     async with HTTPClient() as client:
         await client.delete(server.controller.points.delete("W"))
     assert "Content-Type" not in server.requests[0].headers
+
+
+@pytest.mark.parametrize("keys", ["http://", "all://", "http"])
+async def test_proxies_are_for_a_scheme(server: Server, keys: str) -> None:
+    server.handler = answer
+    request = Controller("http", "pi.invalid").dataservers.list()
+    proxies = {keys: url_of(server), "https://": "http://127.0.0.1:1"}
+    async with HTTPClient(proxies=proxies) as client:
+        (await client.get(request)).raise_for_status()
+    assert len(server.requests) == 1
+
+
+async def test_a_scheme_without_a_proxy_goes_straight(server: Server) -> None:
+    server.handler = answer
+    proxies = {"all://": "http://127.0.0.1:1", "http://": None}
+    async with HTTPClient(proxies=proxies) as client:
+        (await client.get(server.controller.dataservers.list())).raise_for_status()
+    assert len(server.requests) == 1
+
+
+def test_a_proxy_for_a_host_alone_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"not 'all://\*\.plant'; use one client"):
+        HTTPClient(proxies={"all://*.plant": "http://p"})
