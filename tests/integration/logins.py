@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
-from pichannels.piwebasync import APIRequest, HTTPClient
+from pichannels.piwebasync import APIRequest, HTTPClient, WebsocketClient
 from pichannels.piwebasync.server import PIServer
 from pichannels.simulator import Plant, Simulator
 from pichannels.simulator.acceptors import Auth
 
-__all__ = ["a_channel", "a_simulator", "token_url", "who"]
+__all__ = ["a_channel", "a_simulator", "receiving", "token_url", "who"]
 
 
 def a_simulator(auth: Auth, **options: Any) -> Simulator:
@@ -31,6 +34,17 @@ async def who(client: HTTPClient, sim: Simulator, **options: Any) -> str:
     response = await client.get(request, **options)
     response.raise_for_status()
     return str(response.dict()["Name"])
+
+
+@asynccontextmanager
+async def receiving(channel: WebsocketClient) -> AsyncIterator[None]:
+    """Somebody receives inside the block, so that events are told."""
+    task = asyncio.create_task(channel.recv())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def token_url(sim: Simulator) -> str:

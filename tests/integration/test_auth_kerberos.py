@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
@@ -14,17 +13,13 @@ from aiohttp.test_utils import TestServer
 
 from pichannels.piwebasync import Controller, HTTPClient, WebsocketClient
 from pichannels.piwebasync.auth import Negotiate
-from pichannels.piwebasync.exceptions import (
-    ChannelClosed,
-    HTTPClientError,
-    WebsocketClientError,
-)
+from pichannels.piwebasync.exceptions import HTTPClientError, WebsocketClientError
 from pichannels.piwebasync.frames import ChannelEvent, Connected, Lost, NotOpened
 from pichannels.retry import RetryPolicy
 from pichannels.simulator import Kerberos, NTLMUsers, Simulator
 from tests.integration import kdc
 from tests.integration.kdc import PASSWORD, USER, Realm
-from tests.integration.logins import a_channel, a_simulator, who
+from tests.integration.logins import a_channel, a_simulator, receiving, who
 
 pytestmark = pytest.mark.skipif(bool(kdc.missing()), reason=kdc.missing())
 
@@ -55,11 +50,6 @@ def with_password(**options: bool | str) -> Negotiate:
 
 def with_ticket() -> Negotiate:
     return Negotiate(hostname="localhost")
-
-
-async def received(channel: WebsocketClient) -> None:
-    with contextlib.suppress(ChannelClosed):
-        await channel.recv()
 
 
 @pytest.mark.parametrize("protocol", ["negotiate", "kerberos"])
@@ -145,9 +135,8 @@ async def test_a_ticket_that_is_refused_on_the_second_connect_is_renewed(
     ) as channel:
         await asyncio.to_thread(realm.new_keys)
         sim.faults.drop()
-        receiving = asyncio.create_task(received(channel))
-        found = [type(await seen.get()) for _ in range(3)]
-        receiving.cancel()
+        async with receiving(channel):
+            found = [type(await seen.get()) for _ in range(3)]
     assert found == [Connected, Lost, Connected]
 
 
@@ -165,13 +154,12 @@ async def test_a_ticket_that_has_expired_on_the_second_connect_is_told(
     ) as channel:
         await asyncio.to_thread(realm.wait_until_expired)
         sim.faults.drop()
-        receiving = asyncio.create_task(received(channel))
-        *_, refused = [await seen.get() for _ in range(3)]
-        assert isinstance(refused, NotOpened) and "kinit" in str(refused.error)
-        await asyncio.to_thread(realm.kinit)
-        while not isinstance(await seen.get(), Connected):
-            pass
-        receiving.cancel()
+        async with receiving(channel):
+            *_, refused = [await seen.get() for _ in range(3)]
+            assert isinstance(refused, NotOpened) and "kinit" in str(refused.error)
+            await asyncio.to_thread(realm.kinit)
+            while not isinstance(await seen.get(), Connected):
+                pass
 
 
 async def test_a_password_gets_a_new_ticket_when_the_old_one_has_expired(

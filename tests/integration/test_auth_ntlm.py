@@ -13,12 +13,12 @@ import pytest
 from pichannels.piwebasync import HTTPClient, Stream, WebsocketClient
 from pichannels.piwebasync.auth import NTLM, Login, Negotiate
 from pichannels.piwebasync.exceptions import ChannelRefused, HTTPStatusError
-from pichannels.piwebasync.frames import ChannelEvent, Connected, NotOpened
+from pichannels.piwebasync.frames import ChannelEvent, Connected, Lost
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import Secret
 from pichannels.simulator import NTLMUsers, Simulator
 from tests.integration.certificates import make_certificate
-from tests.integration.logins import a_channel, a_simulator, who
+from tests.integration.logins import a_channel, a_simulator, receiving, who
 
 USER, PASSWORD = "PLANT\\reader", "pä-s3cret"
 USERS = NTLMUsers({USER: PASSWORD, "PLANT\\other": "0ther"})
@@ -131,11 +131,9 @@ async def test_a_channel_logs_in_anew_when_it_is_opened_again(sim: Simulator) ->
         await sim.connected()
         sim.faults.withdraw()
         sim.faults.drop("reset")
-        receiving = asyncio.create_task(channel.recv())
-        events = [await seen.get() for _ in range(3)]
-        receiving.cancel()
-    assert isinstance(events[2], Connected)
-    assert not any(isinstance(event, NotOpened) for event in events)
+        async with receiving(channel):
+            found = [type(await seen.get()) for _ in range(3)]
+    assert found == [Connected, Lost, Connected]
 
 
 async def test_a_stream_logs_in(sim: Simulator) -> None:
