@@ -21,9 +21,10 @@ from pichannels.cli.output import (
 )
 from pichannels.cli.pi import Connection, connected, pi, server_options
 from pichannels.errors import PichannelsError, UsageError
-from pichannels.piwebasync.exceptions import ChannelClosed, HTTPStatusError
+from pichannels.piwebasync.exceptions import ChannelClosed
 from pichannels.piwebasync.frames import ChannelEvent, Connected, Lost, NotOpened
 from pichannels.piwebasync.health import ask
+from pichannels.piwebasync.history import recorded
 from pichannels.piwebasync.parsing import (
     ChannelMessage,
     parse_channel,
@@ -31,7 +32,7 @@ from pichannels.piwebasync.parsing import (
     to_samples,
 )
 from pichannels.piwebasync.requests import APIRequest
-from pichannels.piwebasync.splitting import URL_LIMIT, RecordedPager, split
+from pichannels.piwebasync.splitting import URL_LIMIT, split
 from pichannels.piwebasync.websocket import WebsocketClient
 from pichannels.values import Sample, Tag, ValueFailure
 
@@ -41,7 +42,6 @@ Show = Callable[[Sequence[Sample]], None]
 
 _TAGS_AT_ONCE: Final = 500
 _HEARTBEAT: Final = 5
-_TOO_LARGE: Final = (400, 413)
 _COLUMNS: Final = (
     "tag",
     "time",
@@ -83,8 +83,12 @@ def read(
 
     async def look(connection: Connection) -> None:
         streams = await _found(connection, tags, data_server)
-        async for message in _messages(connection, streams, start, end):
-            show(_samples(message, streams))
+        if start is None:
+            pages = _current(connection, streams)
+        else:
+            pages = _archived(connection, streams, start, end)
+        async for page in pages:
+            show(page)
 
     connected(look, **options)
 
@@ -148,9 +152,10 @@ async def _found(
 # Reading
 
 
-async def _messages(
-    connection: Connection, streams: Sequence[Stream], start: str | None, end: str
-) -> AsyncIterator[ChannelMessage]:
+async def _current(
+    connection: Connection, streams: Sequence[Stream]
+) -> AsyncIterator[list[Sample]]:
+    """The newest values; those of future tags lie ahead."""
     streamsets = connection.controller.streamsets
 
     def newest(web_ids: Sequence[str]) -> APIRequest:
@@ -158,47 +163,28 @@ async def _messages(
 
     web_ids = [stream.web_id for stream in streams]
     for part in split(newest, web_ids, max_items=_TAGS_AT_ONCE):
-        if start is None:
-            response = await ask(connection.client, part.request)
-            yield parse_stream_set(response.raw_response)
-        else:
-            async for page in _pages(connection, part.items, start, end):
-                yield page
+        response = await ask(connection.client, part.request)
+        yield _samples(parse_stream_set(response.raw_response), streams)
 
 
-async def _pages(
-    connection: Connection, web_ids: list[str], start: str, end: str
-) -> AsyncIterator[ChannelMessage]:
-    streamsets = connection.controller.streamsets
-
-    def recorded(some: Sequence[str], begin: str, count: int) -> APIRequest:
-        return streamsets.get_recorded_adhoc(
-            some,
-            start_time=begin,
-            end_time=end,
-            boundary_type="Inside",
-            max_count=count,
-            web_id_type=WEB_ID_TYPE,
-        )
-
-    pager = RecordedPager(recorded, web_ids, start)
-    while (request := pager.request) is not None:
-        response = await connection.client.get(request)
-        try:
-            response.raise_for_status()
-        except HTTPStatusError as exc:
-            if not _is_too_large(exc):
-                raise
-            pager.refused()
-            continue
-        yield pager.feed(parse_stream_set(response.raw_response))
-    for web_id, reason in pager.failures.items():
-        complain(f"{web_id}: {reason}")
-
-
-def _is_too_large(error: HTTPStatusError) -> bool:
-    said = " ".join(error.errors).lower()
-    return error.status_code in _TOO_LARGE and "maximum" in said
+async def _archived(
+    connection: Connection, streams: Sequence[Stream], start: str, end: str
+) -> AsyncIterator[list[Sample]]:
+    names = {stream.web_id: stream.path for stream in streams}
+    reading = recorded(
+        connection.client,
+        connection.controller,
+        list(names),
+        start,
+        end,
+        tags=_tags(streams),
+    )
+    async for page in reading.pages():
+        yield page
+    for web_id, reason in reading.failures.items():
+        complain(f"{names[web_id]}: {reason}")
+    for bad in reading.bad_events:
+        complain(f"{bad.tag.name}: {bad.cause}")
 
 
 def _samples(message: ChannelMessage, streams: Iterable[Stream]) -> list[Sample]:
