@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
 
 from pichannels import clock
@@ -106,7 +107,7 @@ class BaseChannel(Processing):
         self.journal: Journal | None = None
         self.limiters: Limiters | None = None
         self.steps: list[BaseNode | Branch] = []
-        self._inlet_options = {"window": window, "window_bytes": window_bytes}
+        self._window = (window, window_bytes)
         self._retry = retry or RetryPolicy(attempts=0)
         self._inlet: Inlet | None = None
         self._fork_queue: ForkQueue | None = None
@@ -358,8 +359,10 @@ class BaseChannel(Processing):
             journal,
             lanes=len(self._turns),
             lane_of=self._lane_of,
+            window=self._window[0],
+            window_bytes=self._window[1],
             retry=self._retry,
-            **self._inlet_options,
+            observer=self.observer,
         )
 
     @property
@@ -493,8 +496,4 @@ class BaseChannel(Processing):
         return f"<{type(self).__name__} {self.name} {self.status.label}>"
 
 
-_OPTIONS: Final = (
-    "name",
-    "message_store_factory",
-    *(BaseChannel.__init__.__kwdefaults__ or ()),
-)
+_OPTIONS: Final = tuple(signature(BaseChannel).parameters)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from pichannels.channels.recording import StoreRecorder, facts_of, settle
+from pichannels.channels.recording import Observer, StoreRecorder, facts_of, settle
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import ChannelStopped, CodecError, JournalError, TryAgain
 from pichannels.journal import Journal, Record, Ticket
@@ -73,6 +73,7 @@ class Inlet:
         window: how many may be in memory, unsettled.
         window_bytes: how many bytes of them.
         retry: what to do when a node asks to try again.
+        observer: who wants to know what becomes of the messages.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Inlet:
         window: int,
         window_bytes: int,
         retry: RetryPolicy,
+        observer: Observer | None = None,
     ) -> None:
         self._channel = channel
         self._journal = journal
@@ -93,6 +95,7 @@ class Inlet:
         self._window = window
         self._window_bytes = window_bytes
         self._retry = retry
+        self._observer = observer
         self._items: dict[int, _Item] = {}
         self._bytes = 0
         self._newest = 0
@@ -148,7 +151,12 @@ class Inlet:
         """
         ticket = await self.hand_over(msg, lane=lane, manifest=manifest)
         # Whoever gives up waiting must not take the result from others.
-        await ticket.written()
+        try:
+            await ticket.written()
+        except JournalError:
+            if self._observer is not None:
+                self._observer.withdrawn(ticket.seq)
+            raise
         return ticket.seq
 
     async def hand_over(
@@ -163,6 +171,8 @@ class Inlet:
         ticket = self._journal.append(
             name, msg, lane=lane, manifest=manifest, keep=self._channel.keeps
         )
+        if self._observer is not None:
+            self._observer.accepted(ticket.seq, lane, manifest)
         msg.store_id = str(ticket.seq)
         msg.store_chan_name = name
         self._newest = ticket.seq
@@ -261,6 +271,7 @@ class Inlet:
             outcome = self._channel.finish(delivery, outcome)
             facts = facts_of(delivery, outcome)
             self._journal.settle(record.seq, outcome.state, facts)
+            self._observe(record.seq, outcome.state)
         else:
             self._put(_Item(record.seq, msg, len(record.data), None))
 
@@ -282,6 +293,7 @@ class Inlet:
                 # A fault of ours must cost this message, not the lane.
                 logger.exception("%s: message %d", self._channel.name, item.seq)
                 self._journal.settle(item.seq, State.ERROR, {"err_msg": repr(exc)})
+                self._observe(item.seq, State.ERROR)
                 self._forget(item)
 
     async def _process(self, item: _Item) -> None:
@@ -357,10 +369,17 @@ class Inlet:
 
     def _record(self, item: _Item, delivery: Delivery, outcome: Outcome) -> None:
         try:
-            settle(self._journal, self._channel.name, delivery, outcome)
+            letters = settle(self._journal, self._channel.name, delivery, outcome)
+            self._observe(item.seq, outcome.state, letters)
         except JournalError as exc:
             logger.warning("%s: message %d: %s", self._channel.name, item.seq, exc)
         self._forget(item)
+
+    def _observe(
+        self, seq: int, state: State, letters: Sequence[tuple[int, Message]] = ()
+    ) -> None:
+        if self._observer is not None:
+            self._observer.settled(seq, state, letters)
 
     def _forget(self, item: _Item) -> None:
         del self._items[item.seq]

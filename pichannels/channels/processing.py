@@ -12,7 +12,7 @@ from pichannels.channels.branches import Case
 from pichannels.channels.building import ChainBuilder
 from pichannels.channels.chain import Chain, ChainStep, Stopped
 from pichannels.channels.parking import Parking
-from pichannels.channels.recording import Recorder
+from pichannels.channels.recording import Observer, Recorder
 from pichannels.channels.turn import Turn
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import (
@@ -37,6 +37,9 @@ Key = Callable[[Message], Any]
 
 class Processing(ChainBuilder):
     """Runs messages through the chain, in turn, and counts what becomes of them."""
+
+    observer: Observer | None = None
+    """Who wants to know what becomes of accepted messages."""
 
     def __init__(self, lanes: int, key: Key | None, raise_dropped: bool) -> None:
         if lanes < 1 or (lanes > 1 and key is None):

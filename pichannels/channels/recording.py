@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any, Final, Protocol
 
 from pichannels.delivery import SAMPLE_ERRORS_KEPT, Aside, Delivery, Outcome
@@ -14,7 +14,14 @@ from pichannels.message import Message
 from pichannels.states import State
 from pichannels.store import MessageStore
 
-__all__ = ["JournalRecorder", "Recorder", "StoreRecorder", "facts_of", "settle"]
+__all__ = [
+    "JournalRecorder",
+    "Observer",
+    "Recorder",
+    "StoreRecorder",
+    "facts_of",
+    "settle",
+]
 
 logger: Final = logging.getLogger("pichannels.channels")
 
@@ -34,6 +41,27 @@ class Recorder(Protocol):
 
     def leave(self, delivery: Delivery) -> None:
         """Nobody works on it any more, whether it is settled or not."""
+
+
+class Observer(Protocol):
+    """Who wants to know what becomes of accepted messages: the coverage ledger."""
+
+    def accepted(self, seq: int, lane: str, manifest: bytes | None) -> None:
+        """A message is about to be durable; it is told before anything else of it."""
+
+    def withdrawn(self, seq: int) -> None:
+        """It could not be made durable."""
+
+    def settled(
+        self, seq: int, state: State, letters: Sequence[tuple[int, Message]] = ()
+    ) -> None:
+        """It is settled, but for these dead letters; the journal was told before."""
+
+    def redriven(self, seq: int) -> None:
+        """A dead letter is delivered after all."""
+
+    def discarded(self, seq: int) -> None:
+        """A dead letter was given up for good."""
 
 
 class JournalRecorder:
@@ -93,22 +121,31 @@ class StoreRecorder:
 
 def settle(
     journal: Journal, channel: str, delivery: Delivery, outcome: Outcome
-) -> None:
+) -> list[tuple[int, Message]]:
     """Write to the journal what became of a message.
 
     Samples that were set aside become dead letters of their own, in the same commit.
     Where the message as a whole is one they are in it.
 
+    Returns:
+        These dead letters with their numbers.
+
     Raises:
         JournalError: the journal is not open.
     """
+    letters: list[tuple[int, Message]] = []
     if delivery.aside and outcome.state is not State.ERROR:
         for aside in delivery.aside:
-            _bury(journal, channel, delivery, aside)
+            seq = _bury(journal, channel, delivery, aside)
+            if seq is not None:
+                letters.append((seq, aside.message))
     journal.settle(delivery.seq, outcome.state, facts_of(delivery, outcome))
+    return letters
 
 
-def _bury(journal: Journal, channel: str, delivery: Delivery, aside: Aside) -> None:
+def _bury(
+    journal: Journal, channel: str, delivery: Delivery, aside: Aside
+) -> int | None:
     lane = aside.message.meta.get("lane")
     try:
         ticket = journal.append(
@@ -116,7 +153,7 @@ def _bury(journal: Journal, channel: str, delivery: Delivery, aside: Aside) -> N
         )
     except CodecError as exc:
         logger.error("%s: failed samples cannot be kept: %s", aside.node, exc)
-        return
+        return None
     first, cause = next(iter(aside.causes.items()), ("", ""))
     facts = {
         "err_msg": f"{first}: {cause}",
@@ -128,6 +165,7 @@ def _bury(journal: Journal, channel: str, delivery: Delivery, aside: Aside) -> N
         "causes": list(aside.causes.values())[:SAMPLE_ERRORS_KEPT],
     }
     journal.settle(ticket.seq, State.ERROR, _storable(facts))
+    return ticket.seq
 
 
 def facts_of(delivery: Delivery, outcome: Outcome) -> dict[str, Any] | None:

@@ -111,7 +111,7 @@ class Batch:
         self.manifests: list[tuple[int, int, bytes]] = []
         self.settled: dict[int, Settlement] = {}
         self.deleted: list[int] = []
-        self.saved: dict[tuple[str, str], bytes] = {}
+        self.saved: dict[tuple[str, str], bytes | None] = {}
         self.savers: list[asyncio.Future[None]] = []
         self.barriers: list[asyncio.Future[None]] = []
         self.wants_tags = False

@@ -44,7 +44,7 @@ class Intake:
         self._channels = {name: id_ for id_, name in known.channels.items()}
         self._unsettled = known.unsettled
         self._lanes: set[str] = set()
-        self._unwritten: dict[tuple[str, str], bytes] = {}
+        self._unwritten: dict[tuple[str, str], bytes | None] = {}
         self._batch: Batch | None = None
         self._in_flight: dict[Batch, float] = {}
         self._is_watching = self._is_failing = self._is_closed = False
@@ -153,6 +153,15 @@ class Intake:
         _check_text("key", key)
         data = codecs.encode(value)
         _check_size(len(data))
+        return self._keep(namespace, key, data, settle)
+
+    def forget(self, namespace: str, key: str) -> asyncio.Future[None]:
+        """See `Journal.forget`."""
+        return self._keep(namespace, key, None, ())
+
+    def _keep(
+        self, namespace: str, key: str, data: bytes | None, settle: Sequence[int]
+    ) -> asyncio.Future[None]:
         batch = self._batch or self._begin()
         self.rows += (namespace, key) not in batch.saved
         batch.saved[namespace, key] = self._unwritten[namespace, key] = data
@@ -162,9 +171,9 @@ class Intake:
         batch.savers.append(saver)
         return saver
 
-    def unwritten(self, namespace: str, key: str) -> bytes | None:
-        """What was saved last, while it is not in the file."""
-        return self._unwritten.get((namespace, key))
+    def unwritten(self, namespace: str) -> dict[str, bytes | None]:
+        """What was saved last, or forgotten (None), while it is not in the file."""
+        return {key: v for (n, key), v in self._unwritten.items() if n == namespace}
 
     def barrier(self, wants_tags: bool = False) -> asyncio.Future[None]:
         """Done when all that was handed over before is written, or could not be."""
@@ -279,7 +288,7 @@ class Intake:
 
     def _take_written(self, written: Batch) -> None:
         for key, value in written.saved.items():
-            if self._unwritten.get(key) is value:
+            if key in self._unwritten and self._unwritten[key] is value:
                 del self._unwritten[key]
         for saver in written.savers:
             conclude(saver, None)

@@ -274,6 +274,44 @@ class Journal(Persistence):
         """
         return self._opened().save(namespace, key, value, settle)
 
+    def forget(self, namespace: str, key: str) -> asyncio.Future[None]:
+        """Keep a value no longer.
+
+        Returns:
+            Done when that is durable; it need not be awaited.
+
+        Raises:
+            JournalError: the journal is not open.
+        """
+        return self._opened().forget(namespace, key)
+
+    async def saved(self, namespace: str) -> dict[str, Any]:
+        """All that was kept last in a namespace, by key, durable yet or not.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        intake = self._opened()
+        unwritten = intake.unwritten(namespace)
+        assert self._reader is not None
+        found: dict[str, bytes | None] = dict(
+            await self._reader.run(lambda conn: reader.read_all_saved(conn, namespace))
+        )
+        # What was written meanwhile is as it was saved before.
+        found |= unwritten
+        found |= intake.unwritten(namespace)
+        return {key: codecs.decode(v) for key, v in found.items() if v is not None}
+
+    async def manifests(self, channel: str) -> list[tuple[int, str, bytes | None]]:
+        """Number, lane and manifest of the unsettled messages of a channel.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        return await (await self._read()).run(
+            lambda conn: reader.read_manifests(conn, channel)
+        )
+
     async def restore(self, namespace: str, key: str, default: Any = MISSING) -> Any:
         """The value kept last, whether it is durable yet or not.
 
@@ -281,8 +319,9 @@ class Journal(Persistence):
             KeyError: there is none and no default was given.
             JournalError: the journal cannot be read.
         """
-        data = self._opened().unwritten(namespace, key)
-        if data is None and self._reader is not None:
+        unwritten = self._opened().unwritten(namespace)
+        data = unwritten.get(key)
+        if key not in unwritten and self._reader is not None:
             data = await self._reader.run(
                 lambda conn: reader.read_saved(conn, namespace, key)
             )

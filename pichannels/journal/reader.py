@@ -23,7 +23,9 @@ from pichannels.retention import Outline
 
 __all__ = [
     "Reader",
+    "read_all_saved",
     "read_counts",
+    "read_manifests",
     "read_record",
     "read_records",
     "read_saved",
@@ -167,6 +169,26 @@ def read_saved(conn: sqlite3.Connection, namespace: str, key: str) -> bytes | No
         "SELECT value FROM saved WHERE namespace = ? AND key = ?", (namespace, key)
     ).fetchone()
     return None if row is None else bytes(row[0])
+
+
+def read_all_saved(conn: sqlite3.Connection, namespace: str) -> dict[str, bytes]:
+    """All that was saved in a namespace, by key."""
+    rows = conn.execute(
+        "SELECT key, value FROM saved WHERE namespace = ?", (namespace,)
+    )
+    return {key: bytes(value) for key, value in rows.fetchall()}
+
+
+def read_manifests(
+    conn: sqlite3.Connection, channel: str
+) -> list[tuple[int, str, bytes | None]]:
+    """Number, lane and manifest of the unsettled messages, oldest first."""
+    return conn.execute(
+        "SELECT seq, lane, manifest FROM message JOIN body USING (seq)"
+        " WHERE message.channel = (SELECT id FROM channel WHERE name = ?)"
+        f" AND state < {FIRST_FINAL} ORDER BY seq",
+        (channel,),
+    ).fetchall()
 
 
 def _record(row: Sequence[Any]) -> Record:

@@ -162,9 +162,15 @@ def delete_messages(conn: sqlite3.Connection, which: Selection) -> dict[int, int
     return dict(fewer)
 
 
-def save_values(conn: sqlite3.Connection, saved: dict[tuple[str, str], bytes]) -> None:
-    """Write the values that nodes keep."""
+def save_values(
+    conn: sqlite3.Connection, saved: dict[tuple[str, str], bytes | None]
+) -> None:
+    """Write the values that nodes keep; None deletes one."""
     values: list[Any] = []
     for (namespace, key), value in saved.items():
-        values += (namespace, key, value)
+        if value is not None:
+            values += (namespace, key, value)
     insert_rows(conn, "INSERT OR REPLACE INTO saved VALUES ", "(?, ?, ?)", values)
+    gone = [place for place, value in saved.items() if value is None]
+    if gone:
+        conn.executemany("DELETE FROM saved WHERE namespace = ? AND key = ?", gone)
