@@ -13,6 +13,9 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from pichannels.errors import DecodeError
+from pichannels.values import parse_ticks
+
 __all__ = ["Overlap"]
 
 _REMEMBERED: Final = 500_000
@@ -97,13 +100,31 @@ class Overlap:
             self._seen[key] = count - 1
         return count > 0
 
-    def without(self, frame: bytes, known: Collection[str]) -> bytes | None:
-        """The frame without the streams whose WebID or path is among `known`."""
+    def current(self, frame: bytes, known: Collection[str]) -> bytes | None:
+        """What of current values is news, when those of `known` are not.
+
+        Args:
+            frame: with which a PI channel begins.
+            known: streams whose current values were given, by WebID or path. Of
+                others those are left out that are not newer than what was noted.
+        """
+        newest = self._newest()
 
         def kept(stream: _Stream, events: list[msgspec.Raw]) -> list[msgspec.Raw]:
-            return [] if stream.web_id in known or stream.path in known else events
+            if stream.web_id in known or stream.path in known:
+                return []
+            last = newest.get((stream.web_id.encode(), stream.path.encode()))
+            return [one for one in events if last is None or _time(one) > last]
 
         return _filtered(frame, kept)
+
+    def _newest(self) -> dict[tuple[bytes, bytes], int]:
+        """The time of the newest event that was noted of each stream."""
+        found: dict[tuple[bytes, bytes], int] = {}
+        for web_id, path, time, *_ in self._seen:
+            stream = web_id, path
+            found[stream] = max(found.get(stream, 0), _ticks(time))
+        return found
 
     def _is_moved(self, stream: _Stream) -> bool:
         return stream.web_id in self._moved or stream.path in self._moved
@@ -134,6 +155,18 @@ def _filtered(
     if not left and streams:
         return None
     return _encode({**document, "Items": left})
+
+
+def _time(event: msgspec.Raw) -> int:
+    return _ticks(bytes(_decode_event(event).timestamp))
+
+
+def _ticks(raw: bytes) -> int:
+    """The ticks of a timestamp as it stands in a message; 0 where it is none."""
+    try:
+        return parse_ticks(raw.decode().strip('"'))
+    except (ValueError, DecodeError):
+        return 0
 
 
 def _key(stream: _Stream, event: msgspec.Raw) -> _Key:

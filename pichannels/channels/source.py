@@ -311,6 +311,7 @@ class PISource:
             subscription.connected()
             self._fire("pi.connected", url=event.url)
         elif isinstance(event, Lost):
+            subscription.lost()
             self.losses += 1
             logger.warning(
                 "%s: a PI channel is lost: %s %s", name, event.reason, event.detail

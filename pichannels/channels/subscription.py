@@ -49,6 +49,8 @@ class Subscription:
         self._is_first = self._begins_anew = False
         self._held_back = overlap
         self._noted: Overlap | None = None
+        self._is_connected = False
+        self._over: asyncio.Future[bool] | None = None
         self._known: frozenset[str] = frozenset()
         self._until = 0.0
         if overlap is None:
@@ -100,6 +102,7 @@ class Subscription:
     def connected(self) -> None:
         """Learn of a new connection."""
         # A place that polling has lost is taken up again without current values.
+        self._is_connected = True
         is_again = self._ready.done() and self.stream.is_polling
         self._is_first = self._begins_anew or not is_again
         self._begins_anew = False
@@ -115,6 +118,8 @@ class Subscription:
         """What of these frames goes on, as soon as it may."""
         is_first, self._is_first = self._is_first, False
         self._give()
+        if self._over is not None and not await self._over:
+            return []
         if self._noted is not None:
             for frame in frames:
                 self._noted.note(frame)
@@ -133,7 +138,7 @@ class Subscription:
         for number, frame in enumerate(frames):
             rest: bytes | None = frame
             if has_initial and number == 0:
-                rest = overlap.without(frame, self._known)
+                rest = overlap.current(frame, self._known)
             if rest is not None:
                 rest = overlap.unknown(rest)
             if rest is not None:
@@ -210,6 +215,29 @@ class Subscription:
     def note(self, overlap: Overlap | None) -> None:
         """Note from now on what is passed on, or no longer."""
         self._noted = overlap
+        if overlap is None:
+            self._decide(goes_on=True)
+            self._over = None
+        elif not self._is_connected:
+            self._wait_for_others()
+
+    def lost(self) -> None:
+        """Learn of a lost connection.
+
+        What comes of a next one has to wait while others take over: they may still
+        hold back what this one has missed. It is for nothing when they do.
+        """
+        self._is_connected = False
+        if self._noted is not None:
+            self._wait_for_others()
+
+    def _wait_for_others(self) -> None:
+        if self._over is None:
+            self._over = asyncio.get_running_loop().create_future()
+
+    def _decide(self, *, goes_on: bool) -> None:
+        if self._over is not None and not self._over.done():
+            self._over.set_result(goes_on)
 
     @property
     def connections(self) -> tuple[int, int] | None:
@@ -222,17 +250,20 @@ class Subscription:
     async def drained(self) -> None:
         """Until nothing waits that was received."""
         while True:
-            if not self.stream.is_open or not self.stream.statistics()["waiting"]:
+            is_quiet = not self.stream.is_open or self._over is not None
+            if is_quiet or not self.stream.statistics()["waiting"]:
                 return
             await asyncio.sleep(_LOOK)
 
     async def retire(self) -> None:
         """Close it, after what was received is passed on."""
+        self._decide(goes_on=False)
         await self.close()
         self._noted = None
 
     async def close(self) -> None:
         """Open it no more, or close it; returns when what was received is passed on."""
+        self._decide(goes_on=True)
         if not self.is_begun and self.task is not None:
             self.task.cancel()
         else:

@@ -76,7 +76,7 @@ def test_events_stay_as_they_were_written() -> None:
 
 @pytest.mark.parametrize("known", ["a", "\\\\S\\a"])
 def test_streams_are_left_out_by_web_id_or_path(known: str) -> None:
-    passed = Overlap({"a"}).without(frame(a=[event(1)], b=[event(2)]), {known})
+    passed = Overlap({"a"}).current(frame(a=[event(1)], b=[event(2)]), {known})
     assert values(passed) == [2]
 
 
@@ -93,3 +93,16 @@ def test_what_is_remembered_is_bounded() -> None:
     overlap.note(frame(a=[event(1), event(2), event(3)]))
     again = overlap.unknown(frame(a=[event(1), event(2), event(3)]))
     assert values(again) == [1]
+
+
+def test_current_values_older_than_what_was_given_are_no_news() -> None:
+    overlap = Overlap({"a", "b"})
+    overlap.note(frame(a=[event(1, 5)]))
+    begins = frame(a=[event(0, 4)], b=[event(7, 4)])
+    assert values(overlap.current(begins, ())) == [7]
+
+
+def test_a_current_value_that_was_missed_is_news() -> None:
+    overlap = Overlap({"a"})
+    overlap.note(frame(a=[event(1, 5)]))
+    assert values(overlap.current(frame(a=[event(2, 6)]), ())) == [2]
