@@ -48,8 +48,15 @@ class Flight:
         """A message is in flight now."""
         self.messages[message] = Held(holds, tuple(segments))
         self.entries += len(holds) // 2
+        known = self._holds
         for tag, at in _pairs(holds):
-            insort(self._holds.setdefault(tag, array("q")), at)
+            of = known.get(tag)
+            if of is None:
+                known[tag] = array("q", (at,))
+            elif of[-1] <= at:
+                of.append(at)
+            else:
+                insort(of, at)
         for segment in segments:
             segment.unsettled += 1
 
@@ -60,10 +67,11 @@ class Flight:
             return ()
         self.entries -= len(held.holds) // 2
         for tag, at in _pairs(held.holds):
-            holds = self._holds[tag]
-            del holds[bisect_left(holds, at)]
-            if not holds:
+            of = self._holds[tag]
+            if len(of) == 1:
                 del self._holds[tag]
+            else:
+                del of[bisect_left(of, at)]
         for segment in held.segments:
             segment.release(message)
         return held.segments

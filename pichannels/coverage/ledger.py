@@ -192,20 +192,24 @@ class Ledger:
         is_exact = self.flight.entries < self.margins.exact
         holds = array("q")
         coarse: dict[Segment, int] = {}
-        touched: dict[Segment, None] = {}
+        touched: dict[Segment, int] = {}
+        get, is_future, rows = self.tags.get, self.tags.is_future, self._segments_of
         for entry in entries:
-            tag = self.tags.get(entry.key)
-            for segment in () if tag is None else self.segments_of(tag):
-                assert tag is not None
-                reach = segment.reach
-                edge = self._edge(segment, tag, reach)
-                is_over = segment.cut is not None and entry.first >= segment.cut
-                if entry.last < edge or is_over:
+            tag = get(entry.key)
+            if tag is None or is_future(tag):
+                continue
+            for segment in rows[tag]:
+                reach = touched.get(segment)
+                if reach is None:
+                    reach = touched[segment] = segment.reach
+                at = entry.first
+                if at < reach or at < segment.start:
+                    at = max(at, self._edge(segment, tag, reach))
+                if at > entry.last or (segment.cut is not None and at >= segment.cut):
                     continue
-                at = max(entry.first, edge)
-                touched[segment] = None
                 if is_exact or segment.cut is not None or at < reach:
-                    holds.extend((tag, at))
+                    holds.append(tag)
+                    holds.append(at)
                 else:
                     coarse[segment] = min(at, coarse.get(segment, at))
         self.flight.add(message, holds, touched)

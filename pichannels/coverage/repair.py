@@ -14,7 +14,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
-from pichannels.coverage.intervals import EMPTY, IntervalSet
+from pichannels.coverage.intervals import EMPTY, Interval, IntervalSet
 from pichannels.coverage.ledger import Ledger
 from pichannels.coverage.tags import TagState
 from pichannels.coverage.views import coverage, groups
@@ -52,7 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         longest: how long any is, at most.
         overlap: how much is read before and after what is missing.
         patience: how long a hole that reaches the present grows before it is read.
-        rescan: how often holes are looked for.
+        rescan: how often holes are looked for while there are any.
         retry: when a tag whose read failed is tried again; never given up.
     """
 
@@ -129,7 +129,7 @@ class Planner:
         self._rng = rng
         self._open: dict[int, _Open] = {}
         self._read_of: dict[int, int] = {}
-        self._taken: dict[int, IntervalSet] = {}
+        self._reads_of: dict[int, tuple[int, ...]] = {}
         self._busy: set[int] = set()
         self._attempts: dict[int, int] = {}
         self._parts: dict[int, int] = {}
@@ -138,6 +138,7 @@ class Planner:
         self._work: list[_Work] = []
         self._numbers = 0
         self._scanned: int | None = None
+        self._idle: int | None = None
         self.scans = 0
         """How often all tags were looked at."""
 
@@ -160,7 +161,7 @@ class Planner:
         """
         if len(self._open) >= self._plan.reads:
             return None
-        if self._scanned is None or not (0 <= now - self._scanned < self._plan.rescan):
+        if self._is_due(now):
             self._scan(now)
         while self._work:
             read = self._planned(heappop(self._work), now)
@@ -168,11 +169,20 @@ class Planner:
                 return read
         return None
 
+    def _is_due(self, now: int) -> bool:
+        """Whether to look for holes; where there were none, only now and then."""
+        if self._scanned is None:
+            return True
+        is_idle = self._idle == self._ledger.version
+        every = self._plan.patience if is_idle else self._plan.rescan
+        return not 0 <= now - self._scanned < every
+
     def _scan(self, now: int) -> None:
         """Look for the newest hole of each tag."""
         self._scanned = now
         self.scans += 1
         self._not_before = {t: at for t, at in self._not_before.items() if at > now}
+        self._idle = self._ledger.version
         self._work = self._found(None, now)
         heapify(self._work)
 
@@ -181,8 +191,14 @@ class Planner:
         found: dict[tuple[int, int, int], list[int]] = {}
         for tags in groups(self._ledger, among):
             missing = self._missing(tags[0], now)
+            newest: dict[tuple[int, ...], Interval | None] = {}
             for tag in tags if missing else ():
-                hole = self._newest(tag, missing)
+                if tag in self._busy or tag in self._not_before:
+                    continue
+                reads = self._reads_of.get(tag, ())
+                if reads not in newest:
+                    newest[reads] = self._newest(missing, reads)
+                hole = newest[reads]
                 if hole is not None:
                     key = (*hole, self._parts.get(tag, 0))
                     found.setdefault(key, []).append(tag)
@@ -190,6 +206,13 @@ class Planner:
             _Work(-end, parts, start, self._number(), tuple(tags))
             for (start, end, parts), tags in found.items()
         ]
+
+    def _newest(self, missing: IntervalSet, reads: Iterable[int]) -> Interval | None:
+        """The last of what is missing and not read already."""
+        for number in reads:
+            read = self._open[number].read
+            missing = missing.remove(read.start, read.end)
+        return list(missing)[-1] if missing else None
 
     def _missing(self, tag: int, now: int) -> IntervalSet:
         """What can be read of the holes of a tag."""
@@ -203,6 +226,8 @@ class Planner:
         ):
             end = OPEN_END
         holes = IntervalSet([x[:2] for x in coverage(ledger, tag, now).holes])
+        if holes:
+            self._idle = None
         return IntervalSet(
             [
                 (start, min(to, end))
@@ -211,30 +236,28 @@ class Planner:
             ]
         )
 
-    def _newest(self, tag: int, missing: IntervalSet) -> tuple[int, int] | None:
-        if tag in self._busy or tag in self._not_before:
-            return None
-        left = missing.difference(self._taken.get(tag, EMPTY))
-        return list(left)[-1] if left else None
-
     def _number(self) -> int:
         self._numbers += 1
         return self._numbers
 
     def _planned(self, work: _Work, now: int) -> Read | None:
-        tags = [tag for tag in work.tags if self._is_free(tag)]
         # Of tags that were refused together, fewer and fewer are read together, until
         # the one that is the cause is alone.
         most = max(1, self._plan.tags >> work.parts)
-        if len(tags) > most:
-            rest = work._replace(number=self._number(), tags=tuple(tags[most:]))
-            heappush(self._work, rest)
-        tags = tags[:most]
+        tags: list[int] = []
+        for place, tag in enumerate(work.tags):
+            if len(tags) == most:
+                rest = work._replace(number=self._number(), tags=work.tags[place:])
+                heappush(self._work, rest)
+                break
+            if self._is_free(tag):
+                tags.append(tag)
         return self._begun(tags, work.start, -work.before, now) if tags else None
 
     def _is_free(self, tag: int) -> bool:
-        is_readable = self._ledger.tags.state(tag).is_readable
-        return is_readable and not (tag in self._busy or tag in self._not_before)
+        if tag in self._busy or tag in self._not_before:
+            return False
+        return self._ledger.tags.state(tag).is_readable
 
     def _begun(self, tags: Iterable[int], start: int, until: int, now: int) -> Read:
         tags = tuple(tags)
@@ -251,7 +274,7 @@ class Planner:
         self._open[number] = _Open(read, set(tags), set())
         self._busy.update(tags)
         for tag in tags:
-            self._taken[tag] = self._taken.get(tag, EMPTY).add(start, end)
+            self._reads_of[tag] = (*self._reads_of.get(tag, ()), number)
         return read
 
     # What came of it
@@ -277,10 +300,11 @@ class Planner:
         found.is_answered = True
         self._busy -= found.tags
         self._learn(found, count)
-        # What follows in these tags needs no look at all the others.
-        for work in self._found(sorted(found.tags), now):
-            heappush(self._work, work)
+        tags = sorted(found.tags)
         self._finish(found)
+        # What follows in these tags needs no look at all the others.
+        for work in self._found(tags, now):
+            heappush(self._work, work)
 
     def _learn(self, found: _Open, count: int) -> None:
         """Read more at once where there was little, less where there was much."""
@@ -360,14 +384,13 @@ class Planner:
 
     def _release(self, found: _Open, tags: Collection[int]) -> None:
         """The range is nobody's for these tags."""
-        read = found.read
+        number = found.read.id
         for tag in tags:
-            left = self._taken[tag].remove(read.start, read.end)
-            self._taken[tag] = left
-            if not left:
-                del self._taken[tag]
+            left = tuple(each for each in self._reads_of.pop(tag) if each != number)
+            if left:
+                self._reads_of[tag] = left
         found.tags = found.tags.difference(tags)
         if not found.tags:
-            del self._open[read.id]
+            del self._open[number]
             for message in found.messages:
                 self._read_of.pop(message, None)

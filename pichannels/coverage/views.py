@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from pichannels.coverage.intervals import IntervalSet
+from pichannels.coverage.intervals import EMPTY, IntervalSet
 from pichannels.coverage.labels import Label, Labels, explained, marked, ranges
 from pichannels.coverage.ledger import Ledger
 from pichannels.coverage.tags import TagState
@@ -93,18 +93,18 @@ def coverage(ledger: Ledger, tag: int, now: int, end: int | None = None) -> Cove
     past, state = ledger.tags.pasts[tag], ledger.tags.state(tag)
     if end is None:
         end = OPEN_END if state is TagState.FUTURE else now
-    whole = IntervalSet([(past.origin, end)])
-    claimed = ledger.claimed(tag).intersection(whole)
-    received = ledger.received(tag, now).intersection(whole)
+    start = past.origin
+    claimed = ledger.claimed(tag).within(start, end)
+    received = ledger.received(tag, now).within(start, end)
     labels = _excluded(ledger, tag)
-    excluded = ranges(labels).intersection(whole)
-    missing = whole.difference(claimed).difference(received).difference(excluded)
+    excluded = ranges(labels).within(start, end) if labels else EMPTY
+    missing = claimed.union(received).union(excluded).gaps(start, end)
     return Coverage(
         state,
         claimed.difference(excluded),
         received.difference(claimed).difference(excluded),
-        tuple(explained(excluded, labels, past.origin)),
-        tuple(explained(missing, past.reasons, past.origin)),
+        tuple(explained(excluded, labels, start)),
+        tuple(explained(missing, past.reasons, start)),
     )
 
 

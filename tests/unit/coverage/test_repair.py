@@ -273,6 +273,22 @@ def test_tags_are_looked_at_once_for_many_reads() -> None:
     assert planner.scans == 1
 
 
+def test_where_there_are_no_holes_tags_are_hardly_ever_looked_at() -> None:
+    ledger = live(ledger_of(10, (0, NOW)))
+    planner = planner_of(ledger)
+    for now in range(NOW + 100, NOW + 200):
+        assert planner.next(now) is None
+    assert planner.scans == 2
+
+
+def test_a_new_hole_is_seen_at_once() -> None:
+    ledger = live(ledger_of(1, (0, NOW)))
+    planner = planner_of(ledger)
+    assert planner.next(NOW + 100) is None
+    ledger.reopen([0], 100, 200, "asked", NOW)
+    assert planner.next(NOW + 101) is not None
+
+
 bound = st.integers(0, 200)
 
 
