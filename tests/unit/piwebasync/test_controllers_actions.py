@@ -193,7 +193,7 @@ def check_url(method: Callable[..., APIRequest], asked: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("controller", sorted({n.partition(".")[0] for n in METHODS}))
-@settings(max_examples=5, suppress_health_check=LARGE)
+@settings(max_examples=5, deadline=None, suppress_health_check=LARGE)
 @given(data=st.data())
 def test_what_is_asked_comes_back_out_of_the_url(
     controller: str, data: st.DataObject
