@@ -6,6 +6,7 @@ writes in one transaction, and the errors of the library as ours.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -125,12 +126,16 @@ class Link:
         if not _is_postgres(url):
             raise SettingsError("this secret is no URL", key="url", allowed=_ALLOWED)
         self.target = _target(url)
+        tls = login.ssl
+        if tls is True:
+            # Reads the certificates of the system, which takes a while.
+            tls = await asyncio.to_thread(ssl.create_default_context)
         try:
             async with self._translated():
                 self._connection = await asyncpg.connect(
                     url,
                     password=password,
-                    ssl=login.ssl,
+                    ssl=tls,
                     timeout=min(login.timeout, _LONGEST_CONNECT),
                     command_timeout=login.timeout + min(login.timeout, _LONGEST_GRACE),
                     server_settings={"application_name": "pichannels"},

@@ -18,7 +18,7 @@ from tests.servers.tables import Database, PostgresTables, SQLiteTables
 
 PROGRAM = Path(__file__).with_name("publishing.py")
 ROOT = PROGRAM.parents[2]
-KILLS = 4
+KILLS = 3
 AT_ONCE = 400
 KEYS = {"sqlite": "n integer PRIMARY KEY", "postgresql": "n bigserial PRIMARY KEY"}
 

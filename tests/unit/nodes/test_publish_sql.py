@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from math import inf
+from datetime import UTC, datetime
+from decimal import Decimal
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +241,29 @@ async def test_values_out_of_range_are_set_aside(database: Database) -> None:
     outcome = await through(sink, batch(1, 10**400, "\ud800", 2))
     assert outcome.sample_errors == 2
     assert await values(database) == [1, 2]
+
+
+ODD = [
+    *(10**400, -(10**400), 2**63, 2**64, nan, -inf, -0.0, 5e-324),
+    *("\ud800", "a\0b", "", "x" * 100_000, "\U0010ffff"),
+    *([1, {"a": [None]}], {"a": {1: 2}}, [object()], {1, 2}, (1, "\ud800"), b"\xff"),
+    *(Decimal("1.5"), datetime(2024, 5, 1, tzinfo=UTC), object()),
+    *(DigitalState("\ud800", 1), DigitalState("a\0", 2), DigitalState("far", 2**70)),
+    *(ValueFailure("\0"), ValueFailure(""), None, True),
+]
+
+
+@pytest.mark.parametrize("repeated", [1, 10])
+async def test_no_value_stops_the_others(database: Database, repeated: int) -> None:
+    good = [batch(1.0, tag=Tag(f"G{n}")) for n in range(3)]
+    odd = batch(*ODD * repeated)
+    odd.payload = [s.with_(id=f"{n}") for n, s in enumerate(odd.payload)]
+    sink = database.sink()
+    outcome = await through(sink, odd)
+    stored = len(await values(database))
+    assert stored + outcome.sample_errors == len(ODD) * repeated
+    assert 10 * repeated <= stored < len(ODD) * repeated
+    assert await publish(database.sink(), *good) == [None] * 3
 
 
 async def test_counts_tell_what_was_written_and_refused(database: Database) -> None:
