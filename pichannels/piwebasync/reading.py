@@ -32,6 +32,8 @@ _TOO_LARGE: Final = frozenset({400, 413, 500})
 _ALLOWED: Final = re.compile(r"maximum allowed \(?(\d+)\)?", re.IGNORECASE)
 _OF_A_STREAM: Final = frozenset({400, 403, 404, 409})
 _MOST_REFUSED: Final = 100
+# So many streams that are refused with the same words tell that it is the request.
+_SAME_WORDS: Final = 4
 _BAD_EVENTS_KEPT: Final = 1000
 
 
@@ -63,7 +65,8 @@ class Reading:
 
     Attributes:
         failures: WebIDs of which PI gave no values, and why, as far as it was read.
-            Where one stream was asked for by itself, that is raised instead.
+            Where one stream was asked for by itself, or none of several could be
+            read, that is raised instead.
         bad_events: events that are no samples, the first 1,000 of them.
         count: samples so far.
     """
@@ -93,6 +96,9 @@ class Reading:
         self._url_limit = url_limit
         self._priority = priority
         self._refused = 0
+        self._has_read = False
+        self._first_refusal: HTTPStatusError | None = None
+        self._reasons: list[str] = []
 
     async def __aiter__(self) -> AsyncGenerator[Sample, None]:
         """The samples, one by one.
@@ -123,6 +129,8 @@ class Reading:
                     if samples := self._samples(message):
                         yield samples
             self._note(pager.failures)
+        if self._first_refusal is not None and not self._has_read:
+            raise self._first_refusal
 
     def _note(self, failures: Mapping[str, str]) -> None:
         self.failures.update(failures)
@@ -160,7 +168,9 @@ class Reading:
         except HTTPStatusError as exc:
             self._take_refusal(pager, exc)
             return None
-        return pager.feed(self._parsed(pager.asked, response.raw_response))
+        message = pager.feed(self._parsed(pager.asked, response.raw_response))
+        self._has_read = self._has_read or bool(message.streams)
+        return message
 
     def _parsed(self, web_ids: Sequence[str], raw: bytes) -> ChannelMessage:
         if len(web_ids) == 1 and web_ids[0] in self._tags:
@@ -174,10 +184,22 @@ class Reading:
             pager.refused(int(found[1]) if found else None)
             return
         self._refused += 1
+        self._first_refusal = self._first_refusal or error
         of_a_stream = error.status_code in _OF_A_STREAM and not self._is_alone
-        if not of_a_stream or self._refused > _MOST_REFUSED:
+        if len(pager.asked) == 1:
+            self._reasons.append(said)
+        if (
+            not of_a_stream
+            or self._refused > _MOST_REFUSED
+            or self._is_of_the_request(said)
+        ):
             raise error
         pager.unknown(said or str(error))
+
+    def _is_of_the_request(self, said: str) -> bool:
+        """Whether all streams so far were refused, with the same words."""
+        is_same = self._reasons == [said] * len(self._reasons)
+        return not self._has_read and is_same and len(self._reasons) >= _SAME_WORDS
 
     def _samples(self, message: ChannelMessage) -> list[Sample]:
         found = to_samples(message, self._tags)

@@ -14,7 +14,11 @@ import pytest
 from pichannels import clock
 from pichannels.errors import UsageError
 from pichannels.piwebasync import Controller, HTTPClient
-from pichannels.piwebasync.exceptions import APIException, HTTPClientError
+from pichannels.piwebasync.exceptions import (
+    APIException,
+    HTTPClientError,
+    HTTPStatusError,
+)
 from pichannels.piwebasync.failover import FailoverClient
 from pichannels.piwebasync.history import interpolated, recorded, values
 from pichannels.piwebasync.server import PIServer
@@ -290,3 +294,25 @@ async def test_a_set_in_which_tags_are_known_keeps_to_the_length_of_urls() -> No
         truth = [e for tag in place.sim.tags for e in place.truth(tag.name)]
     assert Counter(named(samples)) == Counter(truth)
     assert place.asked() < len(tags)
+
+
+@pytest.mark.parametrize("count", [1, 3, 20])
+async def test_a_request_that_is_wrong_is_told_after_few_tries(count: int) -> None:
+    async with a_place() as place:
+        web_ids = [tag.web_id for tag in place.sim.tags[:count]]
+        found = recorded(place.client, place.pi, web_ids, "nonsense")
+        with pytest.raises(HTTPStatusError, match="'nonsense' could not be parsed"):
+            [sample async for sample in found]
+    assert place.asked() < 12
+
+
+async def test_streams_of_which_none_can_be_read_raise() -> None:
+    async with a_place() as place:
+        unknown = [
+            f"{place.web_id()[:26]}AAAA{letter}A{place.web_id()[32:]}"
+            for letter in "BCD"
+        ]
+        found = recorded(place.client, place.pi, unknown, place.start)
+        with pytest.raises(HTTPStatusError, match="404"):
+            [sample async for sample in found]
+    assert list(found.failures) == unknown
