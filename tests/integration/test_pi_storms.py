@@ -136,7 +136,8 @@ async def test_a_storm_of_429_at_the_start_is_not_answered_by_one_of_ours(
     limits = Limits(rate=100, settle=0.05, slowest=0.2, rise=1.0)
     sim.faults.status(429, count=None, seconds=0.4)
     begun = clock.monotonic()
-    options: dict[str, Any] = {"tags": [t.path for t in sim.tags[:60]], "url_length": 400}
+    tags = [tag.path for tag in sim.tags[:60]]
+    options: dict[str, Any] = {"tags": tags, "url_length": 400}
     before = sim.requests
     async with running(sim, tmp_path, limits, reconnect=SOON, **options) as found:
         channel = found[0]
