@@ -31,11 +31,13 @@ _FORM: Final = "form"
 _MARKS: Final = "watermarks"
 
 
-class _Page(msgspec.Struct, array_like=True):
-    """The pasts of a page of tags; tags that share one are kept together."""
+class _Group(msgspec.Struct, array_like=True):
+    """Tags of a page that share a past and a state."""
 
-    states: list[TagState]
-    groups: list[tuple[_PastRow, list[int]]]
+    state: TagState
+    past: _PastRow
+    runs: list[tuple[int, int]]
+    """First one in the page, and how many follow each other."""
 
 
 class _PastRow(msgspec.Struct, array_like=True):
@@ -106,15 +108,17 @@ class Claims:
         table.new_pages.clear()
         table.changed_pages.clear()
 
-    def _page(self, page: int) -> _Page:
+    def _page(self, page: int) -> list[_Group]:
         table = self._ledger.tags
         tags = range(page * PAGE, min((page + 1) * PAGE, len(table)))
-        rows: dict[int, tuple[_PastRow, list[int]]] = {}
-        for tag in tags:
-            past = table.pasts[tag]
-            row = rows.get(id(past)) or rows.setdefault(id(past), (_row(past), []))
-            row[1].append(tag - tags.start)
-        return _Page([table.state(tag) for tag in tags], list(rows.values()))
+        groups: dict[tuple[int, TagState], _Group] = {}
+        for place, tag in enumerate(tags):
+            past, state = table.pasts[tag], table.state(tag)
+            group = groups.get((id(past), state))
+            if group is None:
+                group = groups[id(past), state] = _Group(state, _row(past), [])
+            _append(group.runs, place)
+        return list(groups.values())
 
     def _segments(self) -> Iterator[tuple[str, bytes | None]]:
         changed = self._ledger.changed_segments
@@ -148,6 +152,14 @@ def _row(past: Past) -> _PastRow:
         list(past.reasons),
         list(past.excluded),
     )
+
+
+def _append(runs: list[tuple[int, int]], place: int) -> None:
+    """Add a place to the last run, or begin another."""
+    if runs and sum(runs[-1]) == place:
+        runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+    else:
+        runs.append((place, 1))
 
 
 def _steps(tags: Iterable[int]) -> list[int]:
@@ -234,25 +246,25 @@ class _Restoring:
                 # Of a tag whose past was not saved nothing is claimed.
                 self._ledger.add_tag(key, 0)
         for number, name in self._names("tags"):
-            page = _decoded(self._records, name, _Page)
-            self._page(number * self._size, page)
+            for group in _decoded(self._records, name, list[_Group]):
+                self._group(number * self._size, group)
 
-    def _page(self, first: int, page: _Page) -> None:
-        table = self._ledger.tags
-        tags = range(first, first + len(page.states))
-        if tags.stop > len(table):
-            raise CodecError("the coverage ledger tells of tags without keys")
-        for row, members in page.groups:
-            past = Past(
-                row.origin,
-                IntervalSet.from_steps(row.delivered),
-                IntervalSet.from_steps(row.denied),
-                tuple(row.reasons),
-                tuple(row.excluded),
-            )
-            table.change([tags[n] for n in members], partial(_instead, new=past))
-        for tag, state in zip(tags, page.states, strict=True):
-            table.set_state(tag, state)
+    def _group(self, page: int, group: _Group) -> None:
+        table, row = self._ledger.tags, group.past
+        past = Past(
+            row.origin,
+            IntervalSet.from_steps(row.delivered),
+            IntervalSet.from_steps(row.denied),
+            tuple(row.reasons),
+            tuple(row.excluded),
+        )
+        for first, count in group.runs:
+            tags = range(page + first, page + first + count)
+            if tags.stop > len(table):
+                raise CodecError("the coverage ledger tells of tags without keys")
+            table.change(tags, partial(_instead, new=past))
+            for tag in tags:
+                table.set_state(tag, group.state)
 
     def _dead(self) -> None:
         for message, name in self._names("dead"):

@@ -1,0 +1,76 @@
+"""Totals of a channel, and how little work they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from pichannels.coverage.ledger import Ledger, Margins
+from pichannels.coverage.tags import TagState
+from pichannels.coverage.views import Reason, coverage, totals
+from pichannels.manifest import ManifestEntry
+
+TAGS, EACH = 3000, 1000
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """Tags of three PI channels, of which one was lost."""
+    made = Ledger(Margins(settle=10, overlap=20, ahead=5))
+    tags = [made.add_tag(f"T{n}", 0) for n in range(TAGS)]
+    for sub in range(TAGS // EACH):
+        made.subscribed(f"x{sub}", tags[sub * EACH : (sub + 1) * EACH], 95)
+        made.heartbeat(f"x{sub}", 300)
+    made.lost("x2", "network", 310)
+    return made
+
+
+def test_totals_are_the_sum_over_all_tags(ledger: Ledger) -> None:
+    found = totals(ledger, 400)
+    each = [coverage(ledger, tag, 400) for tag in range(TAGS)]
+    assert found.delivered == sum(one.delivered.total for one in each)
+    assert found.in_flight == sum(one.in_flight.total for one in each)
+    assert found.holes == {
+        "never covered": Reason(TAGS, 100 * TAGS, 0),
+        "network": Reason(EACH, 130 * EACH, 310),
+    }
+
+
+def test_totals_are_worked_out_once_for_tags_that_are_the_same(ledger: Ledger) -> None:
+    assert totals(ledger, 400).worked_out == 3
+
+
+def test_tags_that_are_held_back_are_worked_out_by_themselves(ledger: Ledger) -> None:
+    entries = [ManifestEntry(f"T{n}", 295, 295, 1) for n in range(5)]
+    ledger.arrived("x0", 1, entries, 300)
+    found = totals(ledger, 400)
+    assert (found.worked_out, found.messages) == (3 + 5, 1)
+    ledger.settled(1)
+    assert totals(ledger, 400).worked_out == 3
+
+
+def test_tags_are_the_same_again_after_different_repairs(ledger: Ledger) -> None:
+    for tag in range(100):
+        ledger.reopen([tag], 150 + tag % 7, 200, "asked", 400)
+    assert totals(ledger, 400).worked_out > 3
+    for tag in range(100):
+        ledger.joined([tag], 150, 200)
+    assert totals(ledger, 400).worked_out <= 4
+
+
+def test_totals_tell_states_and_exclusions(ledger: Ledger) -> None:
+    ledger.set_state([0, 1], TagState.STATIC, 400)
+    found = totals(ledger, 400)
+    assert found.states == {TagState.LIVE: TAGS - 2, TagState.STATIC: 2}
+    assert found.excluded == {"static": Reason(2, 800, 400)}
+
+
+def test_tags_of_the_future_count_up_to_now(ledger: Ledger) -> None:
+    ledger.set_state([0], TagState.FUTURE, 400)
+    before = totals(ledger, 400).holes["never covered"].ticks
+    assert before == 100 * (TAGS - 1) + 400
+
+
+def test_parts_of_all_tags_make_up_the_whole_time(ledger: Ledger) -> None:
+    found = totals(ledger, 400)
+    holes = sum(reason.ticks for reason in found.holes.values())
+    assert found.delivered + found.in_flight + holes == 400 * TAGS
