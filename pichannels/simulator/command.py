@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,7 @@ from pichannels import clock
 from pichannels.errors import PichannelsError
 from pichannels.simulator.acceptors import Kerberos, NTLMUsers, Way
 from pichannels.simulator.faults import parse_fault
+from pichannels.simulator.members import Member
 from pichannels.simulator.plant import MOST_TAGS, Plant
 from pichannels.simulator.server import Simulator
 from pichannels.simulator.simtime import parse_time
@@ -136,6 +138,19 @@ __all__ = ["simulate"]
     help="Parts of one batch, at most; 0 refuses batches.",
 )
 @click.option(
+    "--certificate",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Serve https, with the key and the certificate in this PEM file.",
+)
+@click.option(
+    "--members",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 9),
+    help="Servers of the plant, each with WebIDs of its own, on ports one after the"
+    " other.",
+)
+@click.option(
     "--fault",
     "faults",
     multiple=True,
@@ -157,6 +172,8 @@ def simulate(
     token_lifetime: float,
     ntlm: tuple[str, ...],
     keytab: Path | None,
+    certificate: Path | None,
+    members: int,
     **options: Any,
 ) -> None:
     """Run a stand-in PI Web API server with a plant behind it.
@@ -165,6 +182,7 @@ def simulate(
     channels; nothing is stored but what you change. Faults are set while it runs
     by POST to /simulator/faults. Stops at Ctrl-C or SIGTERM.
     """
+    tls = None if certificate is None else _tls(certificate)
     ways: list[Way | None] = [
         NTLMUsers(dict(_pair("--ntlm", each) for each in ntlm)) if ntlm else None,
         Kerberos(keytab) if keytab is not None else None,
@@ -181,9 +199,23 @@ def simulate(
             port,
             start=None if start is None else parse_time(start, clock.now(), UTC),
             auth=[way for way in ways if way is not None],
+            tls=tls,
             **options,
         )
-        asyncio.run(_run(simulator, [parse_fault(fault) for fault in faults]))
+        limits = {name: options[name] for name in ("rate_limit", "batch_limit")}
+        others = [
+            Member(
+                simulator,
+                f"member-{n}",
+                host=host,
+                port=port + n if port else 0,
+                tls=tls,
+                **limits,
+            )
+            for n in range(1, members)
+        ]
+        todo = [parse_fault(fault) for fault in faults]
+        asyncio.run(_run([simulator, *others], todo))
     except PichannelsError as exc:
         raise click.ClickException(str(exc)) from exc
     except OSError as exc:
@@ -198,15 +230,28 @@ def _pair(option: str, text: str) -> tuple[str, str]:
     return name, secret
 
 
+def _tls(file: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(file)
+    except ssl.SSLError as exc:
+        raise click.BadParameter(str(exc), param_hint="--certificate") from exc
+    return context
+
+
 async def _run(
-    simulator: Simulator, faults: Sequence[tuple[str, dict[str, Any]]]
+    servers: Sequence[Simulator], faults: Sequence[tuple[str, dict[str, Any]]]
 ) -> None:
+    """Run until a signal comes; the faults are those of the first server."""
     stopped = asyncio.Event()
     with _signals(asyncio.get_running_loop(), stopped.set):
-        async with simulator:
+        async with AsyncExitStack() as stack:
+            for server in servers:
+                await stack.enter_async_context(server)
             for name, settings in faults:
-                simulator.faults.inject(name, **settings)
-            click.echo(simulator.url)
+                servers[0].faults.inject(name, **settings)
+            for server in servers:
+                click.echo(server.url)
             await stopped.wait()
 
 

@@ -103,3 +103,21 @@ def test_it_offers_the_logins_it_is_told(process: subprocess.Popen[str]) -> None
         "Bearer",
         'Basic realm="piwebapi"',
     ]
+
+
+@pytest.mark.parametrize("process", [["--members", "3", "--tags", "5"]], indirect=True)
+def test_several_servers_of_the_plant_tell_their_urls(
+    process: subprocess.Popen[str],
+) -> None:
+    urls = [url_of(process) for _ in range(3)]
+    for url in urls:
+        with urllib.request.urlopen(url + "/system/status") as answer:
+            assert answer.status == 200
+    assert len(set(urls)) == 3
+
+
+def test_a_certificate_that_is_none_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "empty.pem"
+    file.touch()
+    result = CliRunner().invoke(simulate, ["--certificate", str(file)])
+    assert result.exit_code == 2 and "--certificate" in result.output
