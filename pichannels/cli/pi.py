@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import click
 import msgspec
@@ -15,6 +15,7 @@ from pichannels.cli.completion import complete_channels
 from pichannels.cli.output import say, say_findings, say_json, say_table
 from pichannels.config import PILimitsConfig
 from pichannels.errors import PichannelsError, SettingsError, UsageError
+from pichannels.piwebasync.auth import Bearer, Negotiate
 from pichannels.piwebasync.controllers import Controller
 from pichannels.piwebasync.exceptions import HTTPClientError
 from pichannels.piwebasync.health import NotUsable, advice, ask, examine, findings
@@ -32,6 +33,11 @@ T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PAGE: Final = 1000
+_WINDOWS: Final[dict[str, Literal["negotiate", "kerberos", "ntlm"]]] = {
+    "negotiate": "negotiate",
+    "kerberos": "kerberos",
+    "ntlm": "ntlm",
+}
 
 
 class Connection(NamedTuple):
@@ -73,8 +79,9 @@ def server_options(command: F) -> F:
             "--auth",
             "-a",
             envvar="PICHANNELS_PI_AUTH",
-            help="USER:PASSWORD, USER alone to be asked, 'Bearer TOKEN', or a"
-            " reference such as '${env:NAME}' (or PICHANNELS_PI_AUTH).",
+            help="USER:PASSWORD, USER alone to be asked, 'Bearer TOKEN', Negotiate (the"
+            " login of this session), 'Negotiate USER:PASSWORD', 'NTLM USER:PASSWORD',"
+            " or a reference such as '${env:NAME}' (or PICHANNELS_PI_AUTH).",
         ),
         click.option(
             "--ca",
@@ -151,9 +158,19 @@ def _server(url: str | None, channel: str | None) -> tuple[PIServer, PILimitsCon
 def _login(text: str) -> Auth:
     referred = expand(text) if "${" in text else text
     found = referred.reveal() if isinstance(referred, Secret) else referred
-    if found.lower().startswith("bearer "):
-        return {"Authorization": found}
-    user, colon, password = found.partition(":")
+    word, _, rest = found.partition(" ")
+    scheme = word.lower()
+    if scheme == "bearer" and rest:
+        return Bearer(rest)
+    if scheme in _WINDOWS and not rest:
+        return Negotiate(protocol=_WINDOWS[scheme])
+    if scheme in _WINDOWS:
+        return Negotiate(*_user(rest), protocol=_WINDOWS[scheme])
+    return _user(found)
+
+
+def _user(text: str) -> tuple[str, str]:
+    user, colon, password = text.partition(":")
     if not colon:
         password = click.prompt(f"Password of {user}", hide_input=True, err=True)
     return user, password

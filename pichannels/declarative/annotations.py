@@ -52,6 +52,7 @@ _ORDER: Final[tuple[type[Kind], ...]] = (
     kinds.Text,
     code.Function,
     code.PythonObject,
+    compound.Tagged,
     compound.TupleOf,
     compound.ListOf,
     compound.Fields,
@@ -155,7 +156,9 @@ def _struct(kind: type[msgspec.Struct]) -> Kind:
         )
         for f in msgspec.structs.fields(kind)
     }
-    return compound.Fields(kind, fields)
+    made = compound.Fields(kind, fields)
+    tag = kind.__struct_config__.tag
+    return made if tag is None else compound.Tagged(str(tag), made)
 
 
 def _dataclass(kind: type) -> Kind:

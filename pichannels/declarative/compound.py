@@ -11,7 +11,7 @@ from pichannels.declarative.kinds import Context, Kind, Nothing, Schema
 from pichannels.declarative.source import At
 from pichannels.errors import PichannelsError, SettingsError, nearest
 
-__all__ = ["Field", "Fields", "ListOf", "MapOf", "OneOf", "TupleOf"]
+__all__ = ["Field", "Fields", "ListOf", "MapOf", "OneOf", "Tagged", "TupleOf"]
 
 
 class ListOf(Kind):
@@ -92,7 +92,7 @@ class Fields(Kind):
     """A mapping with known keys, of which something is made."""
 
     def __init__(self, make: Callable[..., Any], fields: Mapping[str, Field]) -> None:
-        self._make = make
+        self.make = make
         self.fields = dict(fields)
         self.says = f"a mapping with {', '.join(self.fields)}"
 
@@ -111,7 +111,7 @@ class Fields(Kind):
                 )
             values[key] = self.fields[key].kind.read(item, context)
         try:
-            return self._make(**values)
+            return self.make(**values)
         except (PichannelsError, TypeError, ValueError) as exc:
             raise at.problem(str(exc)) from exc
 
@@ -122,6 +122,39 @@ class Fields(Kind):
             "required": [name for name, f in self.fields.items() if f.is_required],
             "additionalProperties": False,
         }
+
+
+class Tagged(Kind):
+    """What is named by a key: `{negotiate: {user: ...}}`.
+
+    The name alone will do where nothing has to be said.
+    """
+
+    def __init__(self, tag: str, fields: Fields) -> None:
+        self._tag = tag
+        self._fields = fields
+        self._is_enough = not any(f.is_required for f in fields.fields.values())
+        self.says = f"{{{tag}: ...}}"
+
+    def fits(self, at: At) -> bool:
+        if isinstance(at.value, str):
+            return self._is_enough and at.value == self._tag
+        return isinstance(at.value, dict) and list(at.value) == [self._tag]
+
+    def convert(self, at: At, context: Context) -> Any:
+        inner = at.value[self._tag] if isinstance(at.value, dict) else None
+        if inner is None or (inner.value is None and self._is_enough):
+            return self._fields.make()
+        return self._fields.read(inner, context)
+
+    def schema(self) -> Schema:
+        named: Schema = {
+            "type": "object",
+            "properties": {self._tag: self._fields.schema()},
+            "required": [self._tag],
+            "additionalProperties": False,
+        }
+        return {"anyOf": [{"const": self._tag}, named]} if self._is_enough else named
 
 
 class OneOf(Kind):

@@ -26,6 +26,16 @@ _SECRET_KEY: Final = re.compile(
     r"|secret|token|cookie|api[^a-z]?key|access[^a-z]?key|private[^a-z]?key)([^a-z]|$)",
     re.IGNORECASE,
 )
+# Where a token is had from is no secret, nor is the name of a way to have one.
+_PLACE: Final = re.compile(r"ur[il]$|^client_credentials$", re.IGNORECASE)
+# The arguments of logins that are secret, by their place.
+_LOGINS: Final = {
+    "Basic": (1, "password"),
+    "Bearer": (0, "token"),
+    "ClientCredentials": (2, "client_secret"),
+    "NTLM": (1, "password"),
+    "Negotiate": (1, "password"),
+}
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _USER_IN_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:[^/\s@]+@", re.I)
 _REFERENCE: Final = "${"
@@ -39,7 +49,9 @@ _YAML_WAY: Final = "${env:NAME}"
 
 def is_secret_key(key: object) -> bool:
     """Whether what has this name is a secret, as far as the name tells."""
-    return isinstance(key, str) and bool(_SECRET_KEY.search(_CAMEL.sub("_", key)))
+    if not isinstance(key, str) or _PLACE.search(key):
+        return False
+    return bool(_SECRET_KEY.search(_CAMEL.sub("_", key)))
 
 
 def find_clear_secrets(project: Project) -> Iterator[Finding]:
@@ -88,10 +100,12 @@ def _in_python(file: Path) -> Iterator[Finding]:
 
 
 def _named_values(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
-    """Keyword arguments, entries of dictionaries, and what is assigned."""
+    """Arguments, entries of dictionaries, and what is assigned."""
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg:
             yield node.arg, node.value
+        elif isinstance(node, ast.Call):
+            yield from _secret_argument(node)
         elif isinstance(node, ast.Dict):
             for key, value in zip(node.keys, node.values, strict=True):
                 if isinstance(key, ast.Constant) and isinstance(key.value, str):
@@ -103,6 +117,14 @@ def _named_values(tree: ast.AST) -> Iterator[tuple[str, ast.expr]]:
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             if node.value is not None:
                 yield node.target.id, node.value
+
+
+def _secret_argument(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    """The password of a login that is made with it, without its name."""
+    name = getattr(call.func, "id", getattr(call.func, "attr", ""))
+    place, argument = _LOGINS.get(name, (len(call.args), ""))
+    if place < len(call.args):
+        yield argument, call.args[place]
 
 
 def _literals(value: ast.expr) -> Iterator[ast.Constant]:
@@ -149,7 +171,8 @@ def _clear(at: At) -> Iterator[At]:
         yield from _clear(at.value[-1])
     elif isinstance(at.value, dict):
         for key, child in at.value.items():
-            if not is_secret_key(key):
+            # The parts of a login have names that tell.
+            if not is_secret_key(key) and not isinstance(child.value, dict):
                 yield from _clear(child)
     elif isinstance(at.raw, str) and at.raw and not _is_reference(at.raw):
         yield at

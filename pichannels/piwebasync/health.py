@@ -16,11 +16,13 @@ import msgspec
 from pichannels import clock
 from pichannels.piwebasync.controllers import Controller
 from pichannels.piwebasync.exceptions import (
+    AuthFailed,
     HTTPClientError,
     HTTPStatusError,
     PIWebAsyncException,
 )
 from pichannels.piwebasync.http import HTTPClient
+from pichannels.piwebasync.login import challenges
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.responses import HTTPResponse
 from pichannels.probes import Finding
@@ -124,19 +126,27 @@ async def ask(client: HTTPClient, request: APIRequest) -> HTTPResponse:
 
 
 def _unauthorised(response: HTTPResponse) -> str:
-    offered = response.headers.get("WWW-Authenticate", "")
-    schemes = sorted({part.split()[0] for part in offered.split(",") if part.strip()})
+    """What is told of a 401, with the options that answer it."""
+    offered = [name for name, _ in challenges(response.challenges)]
+    schemes = sorted(set(offered))
     known = f" (it offers {', '.join(schemes)})" if schemes else ""
-    text = f"401 from {response.url}: the server does not accept the login{known}"
-    if schemes and not {"Basic", "Bearer"} & set(schemes):
-        return (
-            f"{text}; let an administrator allow Basic or Bearer in the PI Web API"
-            " Admin Utility, or give headers of your own in the settings"
-        )
+    ways = [text for name, text in _LOGINS.items() if name in schemes]
+    if schemes and not ways:
+        what = "give a login of its own in the settings, such as an httpx.Auth"
+    else:
+        what = f"give one: {', or '.join(ways or _LOGINS.values())}"
     return (
-        f"{text}; give one: --auth USER:PASSWORD (with the domain: 'DOMAIN\\USER:...'),"
-        " or --auth 'Bearer TOKEN'"
+        f"401 from {response.url}: the server does not accept the login{known}; {what}"
     )
+
+
+_LOGINS: Final = {
+    "Basic": "--auth USER:PASSWORD (with the domain: 'DOMAIN\\USER:...')",
+    "Bearer": "--auth 'Bearer TOKEN'",
+    "Negotiate": "--auth Negotiate (as this session's user; 'Negotiate USER:PASSWORD'"
+    " for another)",
+    "NTLM": "--auth 'NTLM DOMAIN\\USER:PASSWORD'",
+}
 
 
 def advice(error: Exception) -> str:
@@ -161,6 +171,8 @@ _STATUS: Final = {
 
 
 def _network_advice(cause: BaseException | None) -> str:
+    if isinstance(cause, AuthFailed):
+        return "check --auth, or the login in the settings"
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
         return (
             "on the command line the authority is --ca FILE, and any certificate is"

@@ -35,7 +35,6 @@ _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z
 _passed_over: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _STREAM: Final = re.compile(r"/streams/([FIPLD]1[\w-]+)/")
 _READABLE: Final = re.compile(r"json|^text/|^$")
-_CHALLENGE: Final = "www-authenticate"
 
 
 def snake_case(key: str) -> str:
@@ -201,14 +200,14 @@ class HTTPResponse(APIResponse):
             self.status_code,
             self.reason,
             self.error_messages,
-            self.offered_logins if self.http_status == 401 else "",
+            offer(self.challenges) if self.http_status == 401 else "",
         )
 
     @property
-    def offered_logins(self) -> str:
-        """How the server wants us to log in, and what to give; or ""."""
+    def challenges(self) -> list[str]:
+        """How the server wants us to log in: its `WWW-Authenticate` headers."""
         items = self.headers.items()
-        return offer(text for name, text in items if name.lower() == _CHALLENGE)
+        return [text for name, text in items if name.lower() == "www-authenticate"]
 
     @property
     def web_exception(self) -> Object:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pichannels.cli import cli
-from pichannels.simulator import Plant
+from pichannels.simulator import NTLMUsers, Plant
 from pichannels.testing.simulators import RunningSimulator
 from pichannels.values import parse_ticks
 
@@ -69,6 +69,28 @@ def test_a_refused_login_tells_how_to_give_one(
     result = run(server, "ping", auth=auth or "nobody:")
     assert result.exit_code == 1
     assert "it offers Basic); give one: --auth USER:PASSWORD" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def windows() -> Iterator[RunningSimulator]:
+    users = NTLMUsers({"PLANT\\op": "secret"})
+    with RunningSimulator(Plant(tags=1), auth=users) as found:
+        yield found
+
+
+@pytest.mark.parametrize("scheme", ["NTLM", "Negotiate", "negotiate"])
+def test_a_windows_login_is_given_by_its_name(
+    windows: RunningSimulator, scheme: str
+) -> None:
+    result = run(windows, "whoami", "--json", auth=f"{scheme} PLANT\\op:secret")
+    assert json.loads(result.stdout)["Name"] == "PLANT\\op"
+
+
+def test_a_refused_windows_login_tells_how_to_give_one(
+    windows: RunningSimulator,
+) -> None:
+    result = run(windows, "ping", auth="NTLM PLANT\\op:wrong")
+    assert "it offers NTLM, Negotiate); give one: --auth Negotiate" in result.stderr
 
 
 def test_a_login_may_be_referred_to(

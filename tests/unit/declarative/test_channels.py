@@ -19,6 +19,13 @@ from pichannels.errors import Dropped
 from pichannels.expressions import parse_expression
 from pichannels.fingerprint import options_of
 from pichannels.message import Message
+from pichannels.piwebasync.auth import (
+    NTLM,
+    Basic,
+    Bearer,
+    ClientCredentials,
+    Negotiate,
+)
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import Secret
 from pichannels.values import Sample, Tag
@@ -56,6 +63,12 @@ channels:
 """
 
 
+CLIENT = """{client_credentials: {token_url: 'https://id/token', client_id: pi,
+        client_secret: '${env:P}', scope: pi}}"""
+CREDENTIALS = ClientCredentials("https://id/token", "pi", Secret.env("P"), "pi")
+NEGOTIATE = Negotiate("me", Secret.env("P"), protocol="kerberos")
+
+
 def test_a_source_and_its_options(folder: Folder) -> None:
     (channel,) = folder.declare(PI).channels
     assert isinstance(channel, PIWebChannel)
@@ -63,6 +76,30 @@ def test_a_source_and_its_options(folder: Folder) -> None:
     assert options["tags"] == ["A", "B*"]
     assert options["auth"] == ("joe", Secret.env("PI_PASSWORD"))
     assert (options["heartbeat"], channel.name) == (3, "plant")
+
+
+@pytest.mark.parametrize(
+    ("written", "login"),
+    [
+        (
+            "{negotiate: {user: me, password: '${env:P}', protocol: kerberos}}",
+            NEGOTIATE,
+        ),
+        ("negotiate", Negotiate()),
+        ("{negotiate: }", Negotiate()),
+        ("{ntlm: {user: 'A\\b', password: '${env:P}'}}", NTLM("A\\b", Secret.env("P"))),
+        ("{basic: {user: me, password: '${env:P}'}}", Basic("me", Secret.env("P"))),
+        ("{bearer: {token: '${env:P}'}}", Bearer(Secret.env("P"))),
+        (CLIENT, CREDENTIALS),
+        ("{Authorization: '${env:P}'}", {"Authorization": Secret.env("P")}),
+    ],
+)
+def test_a_source_may_log_in_in_all_ways(
+    folder: Folder, written: str, login: object
+) -> None:
+    text = PI.replace("[joe, '${env:PI_PASSWORD}']", written)
+    (channel,) = folder.declare(text).channels
+    assert options_of(channel)["auth"] == login
 
 
 def test_options_of_every_channel(folder: Folder) -> None:

@@ -177,6 +177,42 @@ def lines(project: Project, code: str = "PC103") -> list[tuple[str, int]]:
     return sorted((Path(file).name, int(line)) for file, line in places)
 
 
+LOGINS = """\
+from pichannels.channels import BaseChannel
+from pichannels.piwebasync import auth
+from pichannels.piwebasync.auth import ClientCredentials
+from pichannels.secrets import Secret
+CHANNELS = [BaseChannel("a")]
+one = auth.NTLM("joe", "hunter2")
+two = ClientCredentials("https://id/token", "pi", "hunter2")
+three = auth.Negotiate("joe", password="hunter2")
+four = auth.Bearer(Secret.env("TOKEN"))
+five = ClientCredentials(token_url="x", client_id="pi", client_secret=Secret.env("X"))
+"""
+LOGINS_YAML = """\
+channels:
+- name: a
+  nodes:
+  - enrich.PI: {url: 'http://x', auth: {ntlm: {user: joe, password: hunter2}}}
+  - enrich.PI:
+      url: http://x
+      auth:
+        client_credentials:
+          token_url: https://id/token
+          client_id: pi
+          client_secret: '${env:X}'
+"""
+
+
+def test_secrets_in_logins_are_found(tmp_path: Path) -> None:
+    assert lines(write(tmp_path, LOGINS)) == [("settings.py", n) for n in (6, 7, 8)]
+
+
+def test_secrets_in_logins_are_found_in_yaml(tmp_path: Path) -> None:
+    project = write(tmp_path, "CHANNELS = ['a.yaml']", a=LOGINS_YAML)
+    assert lines(project) == [("a.yaml", 4)]
+
+
 def test_secrets_in_clear_are_found_in_python(tmp_path: Path) -> None:
     assert lines(write(tmp_path, CLEAR)) == [
         ("settings.py", line) for line in (3, 4, 6, 8, 10)
