@@ -112,9 +112,10 @@ class Members:
 
         return sorted(self.urls, key=place)
 
-    def _awake(self) -> list[str]:
+    def _awake_others(self) -> list[str]:
         now = clock.monotonic()
-        return [url for url in self.urls if self._states[url].rests_until <= now]
+        others = (url for url in self.urls if url != self._current)
+        return [url for url in others if self._states[url].rests_until <= now]
 
     def answered(self, url: str) -> None:
         """This member has answered; it is used from now on if the one in use fails."""
@@ -146,9 +147,9 @@ class Members:
             The base URL to go to, which is the same one where no other is awake.
         """
         self.failed(url, reason)
-        awake = self._awake()
-        if _base(url) == self._current and awake:
-            self._switch(awake[0], reason)
+        others = self._awake_others()
+        if _base(url) == self._current and others:
+            self._switch(others[0], reason)
         return self._current
 
     def use(self, url: str, reason: str = "chosen") -> None:

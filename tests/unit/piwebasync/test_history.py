@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from aiohttp import web
 
 from pichannels import clock
 from pichannels.errors import UsageError
@@ -23,7 +25,10 @@ from pichannels.piwebasync.failover import FailoverClient
 from pichannels.piwebasync.history import interpolated, recorded, values
 from pichannels.piwebasync.server import PIServer
 from pichannels.simulator import Member, Plant, Simulator, State
-from pichannels.values import DigitalState, Sample, Tag
+from pichannels.values import DigitalState, Sample, Tag, format_ticks, parse_ticks
+
+if TYPE_CHECKING:
+    from tests.unit.piwebasync.conftest import Server
 
 HOUR = 36_000_000_000
 TEMP, PUMP = "UNIT1.BOILER.TEMP", "UNIT1.PUMP1.STATUS"
@@ -316,3 +321,29 @@ async def test_streams_of_which_none_can_be_read_raise() -> None:
         with pytest.raises(HTTPStatusError, match="404"):
             [sample async for sample in found]
     assert list(found.failures) == unknown
+
+
+async def test_a_long_history_takes_no_more_memory_than_a_short_one(
+    server: Server,
+) -> None:
+    async def page(request: web.Request) -> web.Response:
+        first = parse_ticks(request.query["startTime"])
+        last = min(first + 500, 40_000)
+        events = [
+            {"Timestamp": format_ticks(n), "Value": n} for n in range(first, last)
+        ]
+        return web.json_response({"Items": [{"WebId": "W", "Items": events}]})
+
+    server.handler = page
+    peaks: list[int] = []
+    async with HTTPClient() as client:
+        found = recorded(client, server.controller, "W", 1, page=500)
+        tracemalloc.start()
+        try:
+            async for _ in found.pages():
+                peaks.append(tracemalloc.get_traced_memory()[1])
+                tracemalloc.reset_peak()
+        finally:
+            tracemalloc.stop()
+    assert (found.count, len(peaks)) == (39_999, 81)
+    assert max(peaks[-20:]) < 1.5 * max(peaks[10:30])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
+from hypothesis import given, strategies as st
 
 from pichannels.errors import UsageError
 from pichannels.piwebasync.members import Members, Switched, WebIds
@@ -149,3 +152,27 @@ def test_a_renamed_object_has_its_new_path() -> None:
     table.learn(A, r"\\S\OLD", "I1DPx")
     table.learn(A, r"\\S\NEW", "I1DPx")
     assert table.path("I1DPx") == r"\\S\NEW"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["failed", "answered", "leave", "use"]),
+            st.sampled_from([A, B, C]),
+        ),
+        max_size=30,
+    ),
+    st.sampled_from([0.0, 60.0]),
+)
+def test_whatever_happens_one_member_is_used_and_each_switch_is_told(
+    steps: list[tuple[str, str]], rest: float
+) -> None:
+    members, told = a_group(first_rest=rest)
+    for what, url in steps:
+        args = (url, "why") if what in ("failed", "leave") else (url,)
+        getattr(members, what)(*args)
+        assert sorted(members.order()) == [A, B, C]
+    used = [A, *(switch.after for switch in told)]
+    assert used[-1] == members.current
+    assert used[:-1] == [switch.before for switch in told]
+    assert all(one != other for one, other in pairwise(used))
