@@ -12,9 +12,11 @@ import asyncio
 import importlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, TypeVar
+
+import msgspec
 
 from pichannels.errors import SettingsError, nearest
 from pichannels.fingerprint import Defined
@@ -99,7 +101,7 @@ class Secret(Defined):
 def reveal(value: T) -> T:
     """The value with the secrets themselves in place of what names them.
 
-    Mappings, lists and tuples are looked through; the value stays as it is.
+    Mappings, lists, tuples and structs are looked through; the value stays as it is.
 
     Raises:
         SettingsError: a secret is missing.
@@ -125,6 +127,9 @@ def _revealed(value: Any) -> Any:
         return {key: _revealed(item) for key, item in value.items()}
     if type(value) in (list, tuple):
         return type(value)(_revealed(item) for item in value)
+    if isinstance(value, msgspec.Struct):
+        found = {name: _revealed(item) for name, item in _fields(value)}
+        return msgspec.structs.replace(value, **found)
     return value
 
 
@@ -133,7 +138,13 @@ def _is_slow(value: Any) -> bool:
         return value.is_slow
     if isinstance(value, Mapping):
         return any(map(_is_slow, value.values()))
+    if isinstance(value, msgspec.Struct):
+        return any(_is_slow(item) for _, item in _fields(value))
     return type(value) in (list, tuple) and any(map(_is_slow, value))
+
+
+def _fields(value: msgspec.Struct) -> Iterator[tuple[str, Any]]:
+    return ((name, getattr(value, name)) for name in value.__struct_fields__)
 
 
 # Looking up

@@ -9,6 +9,13 @@ what is longer than one answer.
 from __future__ import annotations
 
 from pichannels.piwebasync import exceptions
+from pichannels.piwebasync.auth import (
+    NTLM,
+    Basic,
+    Bearer,
+    ClientCredentials,
+    Negotiate,
+)
 from pichannels.piwebasync.controllers import Controller
 from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.limiting import Limiter
@@ -19,12 +26,17 @@ from pichannels.piwebasync.stream import Stream, StreamUpdates
 from pichannels.piwebasync.websocket import WebsocketClient
 
 __all__ = [
+    "NTLM",
     "APIRequest",
     "APIResponse",
+    "Basic",
+    "Bearer",
+    "ClientCredentials",
     "Controller",
     "HTTPClient",
     "HTTPResponse",
     "Limiter",
+    "Negotiate",
     "PIServer",
     "Stream",
     "StreamUpdates",

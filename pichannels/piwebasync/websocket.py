@@ -67,7 +67,8 @@ class WebsocketClient:
 
     Args:
         request: of protocol `Websocket`.
-        auth: `(user, password)`, headers, or a function that gives headers.
+        auth: `(user, password)`, a login of `pichannels.piwebasync.auth`, an
+            `httpx.Auth`, headers, or a function that gives headers.
         extra_headers: sent with the handshake.
         open_timeout: seconds for one handshake.
         reconnect: whether a lost connection is opened again, whatever ended it.

@@ -17,7 +17,9 @@ from pichannels.engine import Engine
 from pichannels.errors import SettingsError
 from pichannels.message import Message
 from pichannels.piwebasync import Controller, HTTPClient
+from pichannels.piwebasync.auth import NTLM, Bearer
 from pichannels.piwebasync.exceptions import HTTPClientError
+from pichannels.piwebasync.transport import Auth
 from pichannels.project import Project
 from pichannels.secrets import Secret, expand
 
@@ -81,9 +83,12 @@ async def test_the_pi_client_names_a_missing_secret(server: Server) -> None:
             await client.get(server.controller.dataservers.list())
 
 
-async def test_a_pi_channel_does_not_start_without_its_secret() -> None:
+@pytest.mark.parametrize(
+    "auth", [("user", MISSING), NTLM("user", MISSING), Bearer(MISSING)]
+)
+async def test_a_pi_channel_does_not_start_without_its_secret(auth: Auth) -> None:
     channel = PIWebChannel(
-        "plant", url="http://127.0.0.1:1/piwebapi", tags=["*"], auth=("user", MISSING)
+        "plant", url="http://127.0.0.1:1/piwebapi", tags=["*"], auth=auth
     )
     with pytest.raises(SettingsError, match="NO_SUCH_PASSWORD is not set"):
         await channel.start()

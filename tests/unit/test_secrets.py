@@ -140,12 +140,20 @@ def test_all_secrets_in_a_value_are_looked_up(variable: Secret) -> None:
     }
 
 
+class Login(msgspec.Struct, frozen=True):
+    user: str
+    password: str | Secret
+
+
+def test_secrets_in_a_struct_are_looked_up(variable: Secret) -> None:
+    assert reveal([Login("joe", variable)]) == [Login("joe", PASSWORD)]
+
+
 async def test_files_are_not_read_in_the_event_loop(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(PASSWORD)
-    assert await reveal_in_thread({"token": [Secret.file(file)]}) == {
-        "token": [PASSWORD]
-    }
+    found = await reveal_in_thread({"token": [Login("joe", Secret.file(file))]})
+    assert found == {"token": [Login("joe", PASSWORD)]}
 
 
 @pytest.mark.parametrize(
