@@ -17,7 +17,7 @@ import msgspec
 from pichannels import clock, codecs
 from pichannels.channels import BaseChannel
 from pichannels.channels.parking import Parking, tags_of
-from pichannels.channels.recording import settle
+from pichannels.channels.recording import Observer, settle
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import (
     ChannelStopped,
@@ -316,7 +316,8 @@ class _Redrive:
             # It has not failed again, it has not run.
             report.fail(id, outcome.error)
             return None
-        _settle(self._journal, record, delivery, outcome)
+        observer = _observer(self._project, record)
+        _settle(self._journal, record, delivery, outcome, observer)
         if outcome.state is State.ERROR:
             report.fail(id, outcome.error)
             return None
@@ -337,6 +338,13 @@ def _parking(project: Project, record: Record) -> Parking | None:
     return None
 
 
+def _observer(project: Project, record: Record) -> Observer | None:
+    """Who wants to know what becomes of the dead letter."""
+    with contextlib.suppress(UsageError):
+        return project.channel(record.channel).observer
+    return None
+
+
 def _place(project: Project, record: Record) -> tuple[BaseChannel, str | None]:
     """Where a dead letter goes on: a channel, and a node of it or its start.
 
@@ -351,7 +359,11 @@ def _place(project: Project, record: Record) -> tuple[BaseChannel, str | None]:
 
 
 def _settle(
-    journal: Journal, record: Record, delivery: Delivery, outcome: Outcome
+    journal: Journal,
+    record: Record,
+    delivery: Delivery,
+    outcome: Outcome,
+    observer: Observer | None,
 ) -> None:
     before = record.meta
     kept: dict[str, Any] = {
@@ -362,7 +374,10 @@ def _settle(
         kept |= {name: before[name] for name in ("node", "sample_error_count")}
         outcome = Outcome(outcome.state, outcome.message, outcome.error, before["node"])
     delivery.meta = {**(delivery.meta or {}), **kept, "redriven": clock.now()}
-    settle(journal, record.channel, delivery, outcome)
+    letters = settle(journal, record.channel, delivery, outcome)
+    if observer is not None and outcome.state is not State.ERROR:
+        observer.settled(record.seq, outcome.state, letters)
+        observer.redriven(record.seq)
 
 
 async def edit(journal: Journal, id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -436,6 +451,9 @@ def _drop(
         parking = _parking(project, record)
         if parking is not None:
             parking.release(tags_of(record.message().payload))
+        observer = _observer(project, record)
+        if observer is not None:
+            observer.discarded(record.seq)
         facts = {**record.meta, "discarded": clock.now()}
         if reason:
             facts["discarded_because"] = reason

@@ -1,0 +1,354 @@
+"""The coverage ledger of a channel of PI tags at work.
+
+The source tells what happens to its PI channels, the way in what becomes of messages;
+what follows is saved in the journal, so that the next run knows what this one has
+delivered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from pichannels.channels.servertime import ServerTime
+from pichannels.channels.tags import Stream
+from pichannels.coverage.claims import Claims, restore
+from pichannels.coverage.ledger import Ledger, Margins
+from pichannels.coverage.repair import Plan, Planner
+from pichannels.coverage.tags import TagState
+from pichannels.errors import CodecError, JournalError
+from pichannels.journal import Journal
+from pichannels.manifest import ManifestEntry, decode_manifest
+from pichannels.message import Message
+from pichannels.states import State
+from pichannels.values import Sample
+
+__all__ = ["LIVE", "Covering", "CoverageOptions", "ledger_key", "read_ledger"]
+
+logger: Final = logging.getLogger("pichannels.channels.pi")
+
+LIVE: Final = frozenset({"live", "late", "correction", "delete"})
+"""The lanes of what PI channels give."""
+
+_FLUSH: Final = 2.0
+"""Seconds between two commits of what is claimed."""
+_LOOK: Final = 0.25
+"""Seconds after which a loss is saved at the latest."""
+
+
+class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a channel keeps its ledger.
+
+    Attributes:
+        margins: how careful it is.
+        plan: how holes are read from the archive; None leaves them.
+        backfill: how long before the first start tags are to be covered, ticks.
+    """
+
+    margins: Margins = Margins()
+    plan: Plan | None = Plan()
+    backfill: int = 0
+
+
+class _Settled(NamedTuple):
+    """What became of a message before the ledger was there."""
+
+    seq: int
+    state: State
+    letters: Sequence[tuple[int, Message]]
+
+
+class Covering:
+    """Keeps the ledger of one channel.
+
+    It is opened when the streams of the tags are known. What is told before that is
+    kept for then.
+
+    Args:
+        channel: the name, under which the ledger is saved.
+        options: how.
+        fire: called with the name and the facts of an event.
+
+    Attributes:
+        ledger: what was delivered, and what was not.
+        planner: what to read from the archive.
+        server: the time of the server.
+        streams: those of the tags that it has, by the ledger's number.
+    """
+
+    def __init__(
+        self,
+        channel: str,
+        options: CoverageOptions,
+        fire: Callable[..., None] = lambda name, **facts: None,
+    ) -> None:
+        self.channel = channel
+        self.options = options
+        self.server = ServerTime()
+        self.ledger = Ledger(options.margins)
+        self.planner = Planner(self.ledger, options.plan)
+        self.streams: dict[int, Stream] = {}
+        self.reading: int | None = None
+        """The read whose values are handed over just now."""
+        self._fire = fire
+        self._journal: Journal | None = None
+        self._claims = Claims(self.ledger)
+        self._number: dict[str, int] = {}
+        self._early: dict[int, _Settled] = {}
+        self._flushing: asyncio.Task[None] | None = None
+        self._looking_up: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the ledger is there."""
+        return self._flushing is not None
+
+    async def open(self, journal: Journal, streams: Sequence[Stream]) -> None:
+        """Take up the ledger where the last run has left it; again only `set_streams`.
+
+        Raises:
+            JournalError: the journal cannot be read.
+            CodecError: what was saved is damaged, or of a newer program.
+        """
+        if not self.is_open:
+            self._journal = journal
+            records = await journal.saved(_namespace(self.channel))
+            unsettled = await journal.manifests(self.channel)
+            self._restore(records, unsettled, streams)
+            name = f"{self.channel}: coverage"
+            self._flushing = asyncio.create_task(self._flush_often(), name=name)
+        self.set_streams(streams)
+        early, self._early = self._early, {}
+        for settled in early.values():
+            self.settled(*settled)
+
+    def _restore(
+        self,
+        records: Mapping[str, bytes],
+        unsettled: Iterable[tuple[int, str, bytes | None]],
+        streams: Sequence[Stream],
+    ) -> None:
+        keys = {stream.web_id: ledger_key(stream) for stream in streams}
+        in_flight = [
+            (seq, _renamed(_entries(manifest), keys))
+            for seq, lane, manifest in unsettled
+            if lane in LIVE and seq not in self._early
+        ]
+        self.ledger = restore(
+            records, in_flight, self.server.now(), self.options.margins
+        )
+        self.planner = Planner(self.ledger, self.options.plan)
+        self._claims = Claims(self.ledger)
+
+    def set_streams(self, streams: Sequence[Stream]) -> None:
+        """These are the tags from now on."""
+        now = self.server.now()
+        origin = now - self.options.backfill
+        ledger = self.ledger
+        before = set(self.streams)
+        self.streams = {}
+        for stream in streams:
+            tag = ledger.add_tag(ledger_key(stream), origin)
+            self.streams[tag] = stream
+            self._number[stream.web_id] = tag
+        for state, tags in self._changed(before).items():
+            ledger.set_state(tags, state, now)
+
+    def _changed(self, before: set[int]) -> dict[TagState, list[int]]:
+        found: dict[TagState, list[int]] = {}
+        for tag, stream in self.streams.items():
+            is_future = bool(getattr(stream, "future", False))
+            state = TagState.FUTURE if is_future else TagState.LIVE
+            if self.ledger.tags.state(tag) != state:
+                found.setdefault(state, []).append(tag)
+        gone = [
+            tag
+            for tag in range(len(self.ledger.tags))
+            if tag not in self.streams
+            and self.ledger.tags.state(tag) is not TagState.REMOVED
+        ]
+        if gone:
+            found[TagState.REMOVED] = gone
+        return found
+
+    # What happens to PI channels
+
+    def connected(
+        self, sub: str, web_ids: Iterable[str], server_date: int | None
+    ) -> None:
+        """A PI channel is open."""
+        self.server.learn(server_date)
+        tags = [self._number[web_id] for web_id in web_ids if web_id in self._number]
+        now = self.server.now()
+        self.ledger.unsubscribed(sub, "connected again", now)
+        self.ledger.subscribed(sub, tags, now)
+
+    def heard(self, sub: str, at: int | None) -> None:
+        """All that a PI channel gave before `at` (our own time) was handed over."""
+        if at is not None:
+            self.ledger.heartbeat(sub, self.server.of(at))
+
+    def lost(self, sub: str, reason: str) -> None:
+        """A PI channel is lost; what it gave last may not be all."""
+        self.ledger.lost(sub, reason, self.server.now())
+
+    def not_understood(self, sub: str, web_ids: Iterable[str]) -> None:
+        """It gave something that nobody understands, whatever that was."""
+        self.lost(sub, "decode")
+        self.connected(sub, web_ids, None)
+
+    def closed(self, sub: str) -> None:
+        """A PI channel was closed by us, after all it gave was handed over."""
+        self.ledger.unsubscribed(sub, "stopped", self.server.now())
+
+    # What becomes of messages
+
+    def accepted(self, seq: int, lane: str, manifest: bytes | None) -> None:
+        """A message is on its way into the journal."""
+        if self.reading is not None and lane not in LIVE:
+            self.planner.took(self.reading, seq)
+        elif lane in LIVE and self.is_open:
+            self.ledger.hold(seq, self._own(_entries(manifest)))
+
+    def withdrawn(self, seq: int) -> None:
+        """It was not accepted; whoever has it gives it again."""
+        if not self.planner.settled(seq):
+            self.ledger.settled(seq)
+
+    def settled(
+        self, seq: int, state: State, letters: Sequence[tuple[int, Message]] = ()
+    ) -> None:
+        """It is settled, but for these dead letters."""
+        if not self.is_open:
+            self._early[seq] = _Settled(seq, state, letters)
+            return
+        now = self.server.now()
+        for letter, msg in letters:
+            self.ledger.failed(letter, self._own(_entries_of(msg.payload)), now)
+        if state is State.ERROR:
+            self._give_up(seq)
+        elif not self.planner.settled(seq):
+            self.ledger.settled(seq)
+
+    def _give_up(self, seq: int) -> None:
+        """Note what was not delivered of a message that has failed as a whole."""
+        looking = asyncio.create_task(
+            self._note_failed(seq), name=f"{self.channel}: dead letter"
+        )
+        self._looking_up.add(looking)
+        looking.add_done_callback(self._looking_up.discard)
+
+    async def _note_failed(self, seq: int) -> None:
+        assert self._journal is not None
+        try:
+            record = await self._journal.get(self.channel, seq)
+            entries = self._own(record.tags()) if record is not None else []
+        except (JournalError, CodecError) as exc:
+            # It stays in flight: too little is claimed.
+            logger.error("%s: dead letter %d: %s", self.channel, seq, exc)
+            return
+        self.ledger.failed(seq, entries, self.server.now())
+        self.planner.settled(seq)
+
+    def redriven(self, seq: int) -> None:
+        """A dead letter is delivered after all."""
+        self.ledger.redriven(seq)
+
+    def discarded(self, seq: int) -> None:
+        """A dead letter will never be delivered."""
+        self.ledger.discarded(seq)
+
+    def _own(self, entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
+        """The entries under the keys of the ledger."""
+        keys, numbers = self.ledger.tags.keys, self._number
+        return [
+            ManifestEntry(keys[numbers[e.key]], e.first, e.last, e.count)
+            for e in entries
+            if e.key in numbers
+        ]
+
+    # What is kept
+
+    def save(self) -> None:
+        """Hand what has changed to the journal, in one commit."""
+        journal = self._journal
+        if journal is None:
+            return
+        namespace = _namespace(self.channel)
+        for name, data in self._claims.changes().items():
+            if data is None:
+                journal.forget(namespace, name)
+            else:
+                journal.save(namespace, name, data)
+
+    async def _flush_often(self) -> None:
+        waited = 0.0
+        while True:
+            await asyncio.sleep(_LOOK)
+            waited += _LOOK
+            if waited >= _FLUSH or self._claims.is_urgent:
+                waited = 0.0
+                try:
+                    self.save()
+                except JournalError as exc:
+                    logger.error("%s: coverage is not saved: %s", self.channel, exc)
+
+    async def close(self) -> None:
+        """Save what is known and keep no more."""
+        flushing, self._flushing = self._flushing, None
+        if flushing is None:
+            return
+        flushing.cancel()
+        await asyncio.wait([flushing, *self._looking_up])
+        self.save()
+        self._journal = None
+
+
+def ledger_key(stream: Stream) -> str:
+    """What a ledger calls a tag: what outlives a rename."""
+    tag = stream.tag("")
+    return tag.key or tag.path
+
+
+async def read_ledger(journal: Journal, channel: str, now: int) -> Ledger:
+    """The ledger of a channel that does not run, as it was saved.
+
+    Raises:
+        JournalError: the journal cannot be read.
+        CodecError: what was saved is damaged, or of a newer program.
+    """
+    records: dict[str, Any] = await journal.saved(_namespace(channel))
+    return restore(records, [], now)
+
+
+def _namespace(channel: str) -> str:
+    return f"coverage:{channel}"
+
+
+def _entries(manifest: bytes | None) -> list[ManifestEntry]:
+    return [] if manifest is None else decode_manifest(manifest)
+
+
+def _renamed(
+    entries: Iterable[ManifestEntry], keys: Mapping[str, str]
+) -> list[ManifestEntry]:
+    return [
+        ManifestEntry(keys[e.key], e.first, e.last, e.count)
+        for e in entries
+        if e.key in keys
+    ]
+
+
+def _entries_of(samples: Any) -> list[ManifestEntry]:
+    """One entry for each tag of samples, by its WebID."""
+    found: dict[str, list[int]] = {}
+    for sample in samples if isinstance(samples, list) else ():
+        if type(sample) is Sample:
+            at = sample.ticks
+            row = found.setdefault(sample.tag.web_id, [at, at, 0])
+            row[:] = min(row[0], at), max(row[1], at), row[2] + 1
+    return [ManifestEntry(key, *row) for key, row in found.items()]

@@ -1,0 +1,235 @@
+"""What a channel accepts and settles is what its ledger claims, also after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pichannels.channels import BaseChannel
+from pichannels.channels.covering import CoverageOptions, Covering, read_ledger
+from pichannels.control import deadletters
+from pichannels.control.deadletters import Chosen
+from pichannels.coverage.ledger import Margins
+from pichannels.coverage.tags import TagState
+from pichannels.coverage.views import coverage
+from pichannels.errors import SampleErrors
+from pichannels.journal import Journal
+from pichannels.manifest import ManifestEntry, encode_manifest
+from pichannels.message import Message
+from pichannels.node import BaseNode
+from pichannels.piwebasync.resolve import Point
+from pichannels.project import Project
+from pichannels.values import TICKS_PER_SECOND as SECOND, Sample, Tag, parse_ticks
+
+NOON = parse_ticks("2026-01-01T12:00:00Z")
+POINTS = [
+    Point(web_id=f"W{n}", name=f"T{n}", path=rf"\\S\T{n}", id=n) for n in range(3)
+]
+OPTIONS = CoverageOptions(margins=Margins(settle=0, overlap=0, ahead=SECOND), plan=None)
+
+
+class Gate(BaseNode):
+    """Holds messages back until it is opened; fails what is `bad`."""
+
+    def __init__(self) -> None:
+        super().__init__(name="gate")
+        self.opened = asyncio.Event()
+        self.opened.set()
+        self.reached = asyncio.Event()
+        self.bad: set[Any] = set()
+
+    async def process(self, msg: Message) -> Message:
+        self.reached.set()
+        await self.opened.wait()
+        failed = {n: "bad" for n, s in enumerate(msg.payload) if s.value in self.bad}
+        if failed:
+            raise SampleErrors(failed)
+        return msg
+
+
+class Plant:
+    """A channel with a ledger, fed by hand; the server's time is ours to say."""
+
+    def __init__(self, folder: Path) -> None:
+        self.gate = Gate()
+        self.channel = BaseChannel("boiler").add(self.gate)
+        self.covering = Covering("boiler", OPTIONS)
+        self.channel.observer = self.covering
+        self.project = Project([self.channel])
+        self.journal = Journal(folder / "journal.db")
+
+    def at(self, seconds: float) -> None:
+        """The server says that it is so many seconds after noon."""
+        self.covering.server.learn(NOON + int((seconds + 1) * SECOND))
+
+    def connect(self, seconds: float) -> None:
+        ids = [point.web_id for point in POINTS]
+        self.at(seconds)
+        self.covering.connected("s", ids, NOON + int((seconds + 1) * SECOND))
+
+    def heard(self, seconds: float) -> None:
+        """Nothing more is to come from before."""
+        self.covering.ledger.heartbeat("s", NOON + int(seconds * SECOND))
+
+    async def give(self, *events: tuple[int, float, Any]) -> None:
+        """Accept a message with these events: tag, seconds after noon, value."""
+        samples = [
+            Sample(Tag(f"T{n}", web_id=f"W{n}"), NOON + int(at * SECOND), value)
+            for n, at, value in events
+        ]
+        entries = [ManifestEntry(s.tag.web_id, s.ticks, s.ticks, 1) for s in samples]
+        msg = Message(payload=samples)
+        await self.channel.accept(msg, manifest=encode_manifest(entries))
+
+    def delivered(self, tag: int = 1) -> list[tuple[float, float]]:
+        """The delivered ranges in seconds after noon."""
+        ledger = self.covering.ledger
+        number = ledger.tags.get(str(tag))
+        assert number is not None
+        found = coverage(ledger, number, NOON + 3600 * SECOND).delivered
+        return [(_seconds(start), _seconds(end)) for start, end in found]
+
+
+def _seconds(at: int) -> float:
+    return round((at - NOON) / SECOND, 2)
+
+
+@asynccontextmanager
+async def running(folder: Path, points: list[Point] = POINTS) -> AsyncIterator[Plant]:
+    plant = Plant(folder)
+    await plant.journal.open()
+    plant.channel.attach(journal=plant.journal)
+    plant.at(0)
+    await plant.channel.start()
+    await plant.covering.open(plant.journal, points)
+    try:
+        yield plant
+    finally:
+        plant.covering.closed("s")
+        await plant.channel.stop()
+        await plant.covering.close()
+        await plant.journal.close()
+
+
+async def test_what_is_settled_is_delivered_up_to_the_last_thing_heard(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as plant:
+        plant.connect(10)
+        await plant.give((1, 20, "a"))
+        plant.heard(30)
+        await plant.channel.drain()
+        assert plant.delivered() == [(11, 30)]
+
+
+async def test_what_is_not_settled_holds_back_its_tag_only(tmp_path: Path) -> None:
+    async with running(tmp_path) as plant:
+        plant.connect(10)
+        plant.gate.opened.clear()
+        await plant.give((1, 20, "a"))
+        plant.heard(30)
+        assert (plant.delivered(1), plant.delivered(2)) == ([(11, 20)], [(11, 30)])
+        plant.gate.opened.set()
+        await plant.channel.drain()
+        assert plant.delivered(1) == [(11, 30)]
+
+
+async def test_a_loss_begins_a_hole_that_live_values_do_not_bridge(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as plant:
+        plant.connect(10)
+        plant.heard(30)
+        plant.covering.lost("s", "network")
+        plant.connect(50)
+        plant.heard(60)
+        assert plant.delivered() == [(11, 30), (51, 60)]
+
+
+async def test_the_next_run_knows_what_was_delivered(tmp_path: Path) -> None:
+    async with running(tmp_path) as plant:
+        plant.connect(10)
+        await plant.give((1, 20, "a"))
+        await plant.channel.drain()
+        plant.heard(30)
+    async with running(tmp_path) as plant:
+        assert plant.delivered() == [(11, 30)]
+
+
+async def test_after_a_crash_what_was_not_settled_is_not_claimed(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as plant:
+        plant.connect(10)
+        plant.gate.opened.clear()
+        await plant.give((1, 20, "a"))
+        plant.heard(30)
+        plant.covering.save()
+        await plant.journal.flush()
+        again = Covering("boiler", OPTIONS)
+        again.server.learn(NOON + 40 * SECOND)
+        await again.open(plant.journal, POINTS)
+        plant.covering, plant.gate.opened = again, asyncio.Event()
+        assert (plant.delivered(1), plant.delivered(2)) == ([(11, 20)], [(11, 30)])
+
+
+async def test_samples_that_were_set_aside_are_not_claimed_until_redriven(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as plant:
+        plant.connect(10)
+        plant.gate.bad = {"x"}
+        await plant.give((1, 20, "x"), (2, 20, "ok"))
+        plant.heard(30)
+        await plant.channel.drain()
+        assert plant.delivered(2) == [(11, 30)]
+        assert plant.delivered(1) == [(11, 20), (20, 30)]
+        plant.gate.bad = set()
+        await deadletters.redrive(
+            plant.project, plant.journal, Chosen(channel="boiler")
+        )
+        assert plant.delivered(1) == [(11, 30)]
+
+
+async def test_a_message_that_fails_as_a_whole_is_not_claimed(tmp_path: Path) -> None:
+    async with running(tmp_path) as plant:
+        plant.connect(10)
+        plant.gate.bad = {"x"}
+        await plant.give((1, 20, "x"))
+        plant.heard(30)
+        await plant.channel.drain()
+        while len(plant.delivered(1)) < 2:
+            await plant.journal.get("boiler", 1)
+        assert plant.delivered(1) == [(11, 20), (20, 30)]
+        await deadletters.discard(
+            plant.project, plant.journal, Chosen(channel="boiler")
+        )
+        assert plant.delivered(1) == [(11, 20), (20, 30)]
+
+
+async def test_tags_that_are_gone_are_removed_and_may_come_back(tmp_path: Path) -> None:
+    async with running(tmp_path) as plant:
+        plant.connect(10)
+        plant.covering.set_streams(POINTS[:2])
+        states = plant.covering.ledger.tags
+        assert [states.state(n) for n in range(3)][2] is TagState.REMOVED
+        plant.covering.set_streams(POINTS)
+        assert states.state(2) is TagState.LIVE
+
+
+async def test_the_ledger_of_a_channel_that_does_not_run_can_be_read(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as plant:
+        plant.connect(10)
+        plant.heard(30)
+    journal = Journal(tmp_path / "journal.db")
+    await journal.open()
+    ledger = await read_ledger(journal, "boiler", NOON + 60 * SECOND)
+    await journal.close()
+    found = coverage(ledger, 0, NOON + 60 * SECOND)
+    assert round(found.delivered.total / SECOND, 2) == 19
+    assert found.holes[-1].reason == "stopped"
