@@ -27,23 +27,12 @@ from pichannels.piwebasync.retrying import READS
 from pichannels.piwebasync.transport import Auth, AuthFailed
 from pichannels.piwebasync.webids import path_in
 
-__all__ = ["FailoverClient", "member_failed"]
+__all__ = ["FailoverClient"]
 
 _FAILED: Final = frozenset({502, 503, 504})
 _WEB_ID: Final = re.compile(r"\b[FIPLD]1(?:DP|DS|RS|RD|Em|Fm|Ab)[\w-]{4,}", re.ASCII)
 _OF_VALUES: Final = re.compile("/streams(?:ets)?(?:/|\\?|$)")
 _NEVER_SENT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-
-
-def member_failed(response: HTTPResponse) -> bool:
-    """Whether this answer says that the server, and not the request, is at fault.
-
-    It does with 502, 503 and 504, and with a 200 whose `WebException` has no other
-    status than these. A 4xx never does: another member would say the same.
-    """
-    if response.status_code in _FAILED:
-        return True
-    return bool(response.web_exception) and response.status_code >= 500
 
 
 class _Trial:
@@ -185,7 +174,7 @@ class FailoverClient(HTTPClient):
                 if self.is_closed or not trial.failed(url, exc, began):
                     raise
                 continue
-            if not member_failed(response):
+            if not response.is_unavailable:
                 trial.answered(url)
                 self._note_web_ids(response, url)
                 return response

@@ -34,6 +34,7 @@ Columns: TypeAlias = dict[str, list[Any]]
 _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _passed_over: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _STREAM: Final = re.compile(r"/streams/([FIPLD]1[\w-]+)/")
+_UNAVAILABLE: Final = frozenset({502, 503, 504})
 _READABLE: Final = re.compile(r"json|^text/|^$")
 
 
@@ -208,6 +209,18 @@ class HTTPResponse(APIResponse):
         """How the server wants us to log in: its `WWW-Authenticate` headers."""
         items = self.headers.items()
         return [text for name, text in items if name.lower() == "www-authenticate"]
+
+    @property
+    def is_unavailable(self) -> bool:
+        """Whether the server is at fault, and not the request.
+
+        It is with 502, 503 and 504, and where a `WebException` broke the answer off,
+        unless that has a status below 500.
+        """
+        if broken := self.web_exception:
+            status = broken.get("StatusCode")
+            return not isinstance(status, int) or status >= 500
+        return self.http_status in _UNAVAILABLE
 
     @property
     def web_exception(self) -> Object:

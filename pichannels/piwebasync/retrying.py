@@ -19,7 +19,7 @@ __all__ = ["READS", "repeated"]
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 """The verbs that change nothing, however often they are sent."""
 
-_WORTH_ANOTHER: Final = frozenset({429, 502, 503, 504})
+_TOO_MANY: Final = 429
 
 
 async def repeated(
@@ -29,9 +29,10 @@ async def repeated(
 ) -> HTTPResponse:
     """The first useful answer, or what the last attempt gave.
 
-    There is another attempt after 429, 502, 503, 504, a `WebException` of one of
-    these, and where there was no answer. `Retry-After` is waited for, unless it is
-    longer than `policy.maximum`: then the answer is given back at once.
+    There is another attempt after 429, where the server is not available (502, 503,
+    504, a `WebException`), and where there was no answer. `Retry-After` is waited
+    for, unless it is longer than `policy.maximum`: then the answer is given back at
+    once.
 
     Raises:
         HTTPClientError: the last attempt got no answer.
@@ -56,7 +57,7 @@ def _wait_after(
     response: HTTPResponse, policy: RetryPolicy, tries: int
 ) -> float | None:
     """Seconds until the next attempt; None where there is to be none."""
-    if response.status_code not in _WORTH_ANOTHER:
+    if not (response.is_unavailable or response.http_status == _TOO_MANY):
         return None
     wait = policy.delay(tries, NotConnected(response.url, str(response.status_code)))
     wished = _retry_after(response.headers)

@@ -142,3 +142,21 @@ def test_a_websocket_message_has_samples_and_a_heartbeat_has_none(name: str) -> 
 
 def test_a_success_is_one_although_its_text_names_a_web_exception() -> None:
     response(b'{"Description":"\\"WebException\\" is a word"}').raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (503, b"<html>", True),
+        (500, b"{}", False),
+        (429, b"{}", False),
+        (200, b"{}", False),
+        (200, b'{"WebException":{"StatusCode":502}}', True),
+        (200, b'{"WebException":{"Errors":["gone"]}}', True),
+        (200, b'{"WebException":{"StatusCode":404}}', False),
+    ],
+)
+def test_a_server_that_is_not_available_is_told_from_a_wrong_request(
+    status: int, body: bytes, expected: bool
+) -> None:
+    assert response(body, status).is_unavailable is expected
