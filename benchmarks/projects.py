@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+from pichannels.channels.pi import URL_LENGTH
 from pichannels.channels.tags import WEB_ID_TYPE
 from pichannels.piwebasync import resolve
 from pichannels.piwebasync.requests import APIRequest
@@ -120,7 +121,7 @@ def requests(plant: Plant) -> list[str]:
     return [
         part.request.absolute_url
         for tags in paths(plant)
-        for part in split(build, tags)
+        for part in split(build, tags, url_limit=URL_LENGTH)
     ]
 
 
@@ -139,5 +140,7 @@ def sockets(plant: Plant) -> list[str]:
     return [
         part.request.absolute_url
         for group in plant.groups
-        for part in split(build, [point.web_id for point in group])
+        for part in split(
+            build, [point.web_id for point in group], url_limit=URL_LENGTH
+        )
     ]

@@ -23,7 +23,10 @@ from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import reveal_in_thread
 
-__all__ = ["PIWebChannel"]
+__all__ = ["URL_LENGTH", "PIWebChannel"]
+
+URL_LENGTH: Final = 8000
+"""Bytes of a URL that PI takes beside a Kerberos ticket, and common proxies pass."""
 
 _NAMED: Final = 5
 _TRANSPORTS: Final = ("auto", "channel", "updates")
@@ -48,7 +51,8 @@ class PIWebChannel(BaseChannel):
             first one that the server lists.
         server: what events are known under (part of each event id); by default the
             host of the URL. Keep it when the server moves.
-        auth: `(user, password)`, headers, or a function that gives headers. What is
+        auth: `(user, password)`, a login of `pichannels.piwebasync.auth` such as
+            `Negotiate()`, headers, or a function that gives headers. What is
             secret in it, or in `headers`, is best a `Secret`.
         headers: sent with each request and handshake.
         verify: False, or the path of a CA file, for certificates of one's own.
@@ -72,6 +76,9 @@ class PIWebChannel(BaseChannel):
         cache_ttl: seconds for which resolved WebIDs are used again after a restart.
         refresh: how often name filters, elements and templates are looked up again,
             and tags that were not found: seconds, or a cron string; 0 or None never.
+        others: base URLs of further members of the same logical server. When the one
+            in use cannot be reached, the next one is: its own WebIDs are looked up,
+            and what came meanwhile counts as lost for `failover`.
         options: those of every channel.
 
     Raises:
@@ -95,13 +102,14 @@ class PIWebChannel(BaseChannel):
         poll_interval: float = 1.0,
         initial_values: bool = True,
         tags_per_channel: int = 1000,
-        url_length: int = 8000,
+        url_length: int = URL_LENGTH,
         batch_bytes: int = 2**20,
         buffer_bytes: int = 8 * 2**20,
         max_block: float = 10.0,
         reconnect: RetryPolicy = BACKOFF,
         transport: Transport = "auto",
         refresh: float | str | None = 3600.0,
+        others: Sequence[str] = (),
         cache_ttl: float = 12 * 3600.0,
         **options: Any,
     ) -> None:
@@ -115,7 +123,12 @@ class PIWebChannel(BaseChannel):
         # Of the instance as soon as it joins one.
         self.limiters = Limiters()
         self.pi_server = PIServer(
-            url=url, auth=auth, headers=headers, verify=verify, cert=cert
+            url=url,
+            auth=auth,
+            headers=headers,
+            verify=verify,
+            cert=cert,
+            others=tuple(others),
         )
         self.data_server = data_server
         self._url_length = url_length
@@ -164,7 +177,7 @@ class PIWebChannel(BaseChannel):
     @property
     def last_event(self) -> int | None:
         """When something was accepted last, ticks."""
-        return self._source.last_event
+        return self._source.handing.last_event
 
     @property
     def is_ready(self) -> bool:
@@ -175,7 +188,7 @@ class PIWebChannel(BaseChannel):
     def statistics(self) -> dict[str, Any]:
         """What came in, and how the connections are."""
         subscriptions = self._source.subscriptions
-        intake = self._source.intake
+        intake = self._source.handing.intake
         polled = sum(each.stream.is_polling for each in subscriptions)
         return {
             "tags": len(self.points),
@@ -185,6 +198,7 @@ class PIWebChannel(BaseChannel):
             "polled": polled,
             "fell_back": self._source.fell_back if polled else "",
             "losses": self.losses,
+            "failovers": self._source.membership.switches,
             "frames": intake.frames,
             "heartbeats": intake.heartbeats,
             "events": intake.events,
@@ -233,7 +247,7 @@ class PIWebChannel(BaseChannel):
         if not isinstance(old, PIWebChannel) or not await old._source.pause():
             return False
         self._source, old._source = old._source, self._source
-        self._source.owner, old._source.owner = self, old
+        self._source.handing.owner, old._source.handing.owner = self, old
         return True
 
     async def update_tags(self, tags: TagSpec | Sequence[TagSpec]) -> None:

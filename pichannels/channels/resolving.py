@@ -67,7 +67,7 @@ class Resolver:
     """Finds the streams of tags on one server.
 
     Args:
-        server: what is asked.
+        server: what is asked; may be another member later.
         data_server: where names are looked up.
         url_length: bytes of one URL, at most.
         ttl: seconds for which what was found is good.
@@ -76,7 +76,7 @@ class Resolver:
     def __init__(
         self, server: PIServer, data_server: str | None, url_length: int, ttl: float
     ) -> None:
-        self._server = server
+        self.server = server
         self._data_server = data_server
         self._url_length = url_length
         self._ttl = ttl
@@ -93,7 +93,7 @@ class Resolver:
         """
         found = await self._asked(tags, limiter)
         if not found.streams:
-            raise NotConnected(self._server.url, "none of the tags was found")
+            raise NotConnected(self.server.url, "none of the tags was found")
         return Found(*found)
 
     async def find_again(
@@ -112,16 +112,16 @@ class Resolver:
         streams = {s.web_id: s for s in before.streams if s.web_id in before.plain}
         streams |= {stream.web_id: stream for stream in new.streams}
         if not streams:
-            raise NotConnected(self._server.url, "none of the tags was found")
+            raise NotConnected(self.server.url, "none of the tags was found")
         return Found(list(streams.values()), new.unresolved, plain)
 
     async def _asked(
         self, tags: Sequence[TagSpec], limiter: Limiter | None
     ) -> TagsFound:
-        async with self._server.client(limiter) as client:
+        async with self.server.client(limiter) as client:
             return await find_tags(
                 client,
-                self._server.controller(),
+                self.server.controller(),
                 tags,
                 data_server=self._data_server,
                 url_limit=self._url_length,
@@ -164,7 +164,7 @@ class Resolver:
 
     def _wanted(self, tags: Sequence[TagSpec]) -> str:
         """Stands for what is asked, which may be long."""
-        asked = [self._server.url, self._data_server or "", *map(str, tags)]
+        asked = [self.server.url, self._data_server or "", *map(str, tags)]
         return sha256(_encode(asked)).hexdigest()
 
 

@@ -14,7 +14,8 @@ from math import inf
 from typing import Any, Final
 
 from pichannels import clock
-from pichannels.channels.intake import Intake, Received
+from pichannels.channels.handing import Handing
+from pichannels.channels.membership import Membership
 from pichannels.channels.overlap import Overlap
 from pichannels.channels.rearranging import Rearranging
 from pichannels.channels.refreshing import Refreshing
@@ -52,7 +53,6 @@ logger: Final = logging.getLogger("pichannels.channels.pi")
 
 RESTART_DELAY: Final = 1.0
 """Seconds before a source that had to end begins again."""
-_STILL_WITHIN: Final = 5.0
 _RESOLVED_LATELY: Final = 60.0
 _UNKNOWN: Final = (400, 404)
 _NAMED: Final = 20
@@ -60,6 +60,10 @@ _NAMED: Final = 20
 
 class _StaleWebIds(Exception):
     """The server does not know a WebID that we got from it earlier."""
+
+
+class _AtAnother(Exception):
+    """Another member of the server is used from now on."""
 
 
 class PISource:
@@ -81,29 +85,30 @@ class PISource:
         tags: Sequence[TagSpec],
         options: SourceOptions,
     ) -> None:
-        self.owner = owner
+        self.handing = Handing(owner, options.server)
         self.tags = list(tags)
         self.found = Found([], {})
         """What the server has for the tags."""
         self.losses = 0
-        self.last_event: int | None = None
         self.fell_back = ""
         """Why PI channels are polled, where they are."""
-        self.intake = Intake(options.server)
         self.subscriptions: list[Subscription] = []
-        self._server = server
-        self._requests = server.controller(websocket=True).streamsets
+        # Looked at here, so that a URL which is none is told at once.
+        server.controller(websocket=True)
+        self.membership = Membership(server)
         self._resolver = resolver
         self._options = options
         self._resolved = -inf
         self._task: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
-        self._is_closing = False
-        self._flowing = asyncio.Event()
-        self._still = asyncio.Event()
-        self._taking = 0
+        self._is_closing = self._is_moving = False
         self._changing = asyncio.Lock()
         self._refreshing = Refreshing(options.refresh, self.refresh)
+
+    @property
+    def owner(self) -> Owner:
+        """Who accepts what is received."""
+        return self.handing.owner
 
     @property
     def is_running(self) -> bool:
@@ -127,7 +132,7 @@ class PISource:
 
     def start(self) -> None:
         """Begin to receive, or go on after a pause."""
-        self._flowing.set()
+        self.handing.go_on()
         if self._task is None:
             self._is_closing = False
             name = f"{self.owner.name}: PI source"
@@ -143,16 +148,7 @@ class PISource:
         """
         if not self.is_running or self._changing.locked():
             return False
-        self._flowing.clear()
-        try:
-            async with asyncio.timeout(_STILL_WITHIN):
-                while self._taking:
-                    self._still.clear()
-                    await self._still.wait()
-        except TimeoutError:
-            self._flowing.set()
-            return False
-        return True
+        return await self.handing.stand_still()
 
     async def close(self) -> None:
         """Close the PI channels and give the owner what they have received."""
@@ -160,8 +156,16 @@ class PISource:
         if task is None:
             return
         self._is_closing = True
-        self._flowing.set()
+        self.handing.go_on()
         await self._refreshing.stop()
+        try:
+            await self._close_all()
+        finally:
+            task.cancel()
+        await asyncio.wait([task])
+
+    async def _close_all(self) -> None:
+        """Close all PI channels; what they received is accepted, as far as time is."""
         closing = []
         for each in self.subscriptions:
             each.release()
@@ -170,19 +174,25 @@ class PISource:
             if closing:
                 await asyncio.wait(closing, timeout=self.owner.drain_timeout)
         finally:
-            for one in (task, *closing):
+            for one in closing:
                 one.cancel()
-        await asyncio.wait([task, *closing])
+        await asyncio.gather(*closing, return_exceptions=True)
 
     @property
     def _limiter(self) -> Limiter:
-        return limiter_for(self.owner, *self._server.urls)
+        return limiter_for(self.owner, *self.membership.urls)
+
+    @property
+    def _server(self) -> PIServer:
+        """The member that is used now."""
+        return self.membership.current
 
     # Receiving
 
     async def _run(self) -> None:
         may_use_kept = True
         while not self._is_closing:
+            delay = RESTART_DELAY
             try:
                 await self._resolve(may_use_kept)
                 may_use_kept = True
@@ -194,16 +204,19 @@ class PISource:
                 may_use_kept = False
             except* ChannelStopped:
                 self._is_closing = True
+            except* _AtAnother:
+                delay = 0.0
             except* Exception as failed:
                 # One report for each fault, and none may end the source for good.
                 for exc in failed.exceptions:
                     logger.error("%s: the source failed", self.owner.name, exc_info=exc)
                     self._fire("pi.failed", error=str(exc))
             if not self._is_closing:
-                await asyncio.sleep(RESTART_DELAY)
+                await asyncio.sleep(delay)
 
     async def _receive_all(self) -> None:
         try:
+            self._is_moving = False
             async with asyncio.TaskGroup() as self._group:
                 for part in self._parts([each.web_id for each in self.found.streams]):
                     self._open(self._group, part)
@@ -212,7 +225,8 @@ class PISource:
             self.subscriptions = []
 
     def _request(self, web_ids: Sequence[str]) -> APIRequest:
-        return self._requests.get_channel_adhoc(
+        streamsets = self._server.controller(websocket=True).streamsets
+        return streamsets.get_channel_adhoc(
             web_ids,
             include_initial_values=self._options.initial_values,
             heartbeat_rate=self._options.heartbeat,
@@ -272,43 +286,18 @@ class PISource:
         for delay in self._options.reconnect.delays():
             try:
                 return await subscription.receive(
-                    request, self._flow, self._options.batch_bytes
+                    request, self.handing.give, self._options.batch_bytes
                 )
             except (WebsocketClientError, HTTPClientError) as exc:
                 self._noted(subscription, NotOpened(url, clock.now(), exc))
             await asyncio.sleep(delay)
         raise NotConnected(self._server.url, "no PI channel opened in all attempts")
 
-    async def _flow(self, frames: list[bytes]) -> None:
-        await self._flowing.wait()
-        await self._give(frames)
-
-    async def _give(self, frames: list[bytes]) -> None:
-        self._taking += 1
-        try:
-            for received in self.intake.messages(frames):
-                await self._take(received)
-        finally:
-            self._taking -= 1
-            self._still.set()
-
-    async def _take(self, received: Received) -> None:
-        while True:
-            try:
-                await self.owner.accept(received.message, manifest=received.manifest)
-            except JournalError as exc:
-                # Nothing was accepted. Meanwhile the buffer fills, and what does
-                # not fit is reported as lost by the client.
-                logger.error("%s: the journal takes nothing: %s", self.owner.name, exc)
-                await asyncio.sleep(1)
-            else:
-                self.last_event = clock.now()
-                return
-
     def _noted(self, subscription: Subscription, event: StreamEvent) -> None:
         name = self.owner.name
         if isinstance(event, Connected):
             subscription.connected()
+            self.membership.answered()
             self._fire("pi.connected", url=event.url)
         elif isinstance(event, Lost):
             subscription.lost()
@@ -322,7 +311,7 @@ class PISource:
             self._fire("pi.not_opened", error=str(event.error))
             if subscription.is_held_back:
                 subscription.refused(event.error)
-            else:
+            elif not self._moved(event.error):
                 self._look_at(subscription, event.error)
         elif isinstance(event, NotSignedUp):
             logger.warning(
@@ -336,6 +325,26 @@ class PISource:
             self._fire("pi.fell_back", url=event.url, error=self.fell_back)
         elif isinstance(event, CameBack):
             self._fire("pi.came_back", url=event.url)
+
+    def _moved(self, error: Exception) -> bool:
+        """Whether this leads to another member of the server."""
+        before = self._server.url
+        if self._group is None or not self.membership.leave(error):
+            return self._is_moving
+        after = self._server.url
+        logger.warning("%s: goes on at %s: %s", self.owner.name, after, error)
+        self.losses += 1
+        self._fire("pi.lost", reason="failover", detail=f"{before}: {error}")
+        self._fire("pi.failed_over", before=before, after=after, error=str(error))
+        if not self._is_moving:
+            self._is_moving = True
+            self._group.create_task(self._move(), name=f"{self.owner.name}: failover")
+        return True
+
+    async def _move(self) -> None:
+        """Begin anew at the member that is used now, after what was received."""
+        await self._close_all()
+        raise _AtAnother
 
     def _look_at(self, subscription: Subscription, error: Exception) -> None:
         if getattr(error, "status_code", None) in _UNKNOWN:
@@ -357,6 +366,7 @@ class PISource:
     async def _resolve(self, may_use_kept: bool) -> None:
         owner = self.owner
         self._resolved = -inf
+        self._resolver.server = self._server
         kept = await self._resolver.kept(owner.journal, owner.name, self.tags)
         if not may_use_kept:
             kept = None
@@ -369,6 +379,8 @@ class PISource:
             except (PIWebAsyncException, DecodeError, NotConnected) as exc:
                 logger.warning("%s: the tags are not resolved: %s", owner.name, exc)
                 self._fire("pi.unresolved", error=str(exc))
+                if self.membership.leave(exc):
+                    self._resolver.server, kept = self._server, None
                 if kept is not None:
                     self.found = kept
                     return

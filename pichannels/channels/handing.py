@@ -1,0 +1,82 @@
+"""Hands what a source receives to the channel that accepts it, or holds it back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from pichannels import clock
+from pichannels.channels.intake import Intake, Received
+from pichannels.channels.source_parts import Owner
+from pichannels.errors import JournalError
+
+__all__ = ["Handing"]
+
+logger: Final = logging.getLogger("pichannels.channels.pi")
+
+_STILL_WITHIN: Final = 5.0
+_JOURNAL_DELAY: Final = 1.0
+
+
+class Handing:
+    """Gives an owner messages of the frames that come.
+
+    Args:
+        owner: who accepts them; may be another one later.
+        server: the configured name of the logical server.
+    """
+
+    def __init__(self, owner: Owner, server: str) -> None:
+        self.owner = owner
+        self.intake = Intake(server)
+        self.last_event: int | None = None
+        """When something was accepted last, ticks."""
+        self._flowing = asyncio.Event()
+        self._still = asyncio.Event()
+        self._taking = 0
+
+    def go_on(self) -> None:
+        """Give, after `stand_still` or at the beginning."""
+        self._flowing.set()
+
+    async def stand_still(self) -> bool:
+        """Give nothing more, as soon as the owner has accepted what it was given.
+
+        Returns:
+            False when that takes too long; then it goes on.
+        """
+        self._flowing.clear()
+        try:
+            async with asyncio.timeout(_STILL_WITHIN):
+                while self._taking:
+                    self._still.clear()
+                    await self._still.wait()
+        except TimeoutError:
+            self.go_on()
+            return False
+        return True
+
+    async def give(self, frames: list[bytes]) -> None:
+        """Give messages of these frames; returns when they are accepted."""
+        await self._flowing.wait()
+        self._taking += 1
+        try:
+            for received in self.intake.messages(frames):
+                await self._take(received)
+        finally:
+            self._taking -= 1
+            self._still.set()
+
+    async def _take(self, received: Received) -> None:
+        while True:
+            try:
+                await self.owner.accept(received.message, manifest=received.manifest)
+            except JournalError as exc:
+                # Nothing was accepted. Meanwhile the buffer fills, and what does
+                # not fit is reported as lost by the client.
+                logger.error("%s: the journal takes nothing: %s", self.owner.name, exc)
+                await asyncio.sleep(_JOURNAL_DELAY)
+            else:
+                self.last_event = clock.now()
+                return
