@@ -83,7 +83,8 @@ class PI(QueueingSink):
             place leaves the sample out.
         url: of the server, such as `https://pi.example.com/piwebapi`; by default
             that of the `PIWebChannel` that the node is in, with its credentials.
-        auth: `(user, password)`, headers, or a function that gives headers.
+        auth: `(user, password)`, a login of `pichannels.piwebasync.auth`, an
+            `httpx.Auth`, headers, or a function that gives headers.
         headers: sent with each request.
         verify: False, or the path of a CA file, for certificates of one's own.
         cert: client certificate.
