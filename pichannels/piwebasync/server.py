@@ -18,7 +18,7 @@ from pichannels.retry import RetryPolicy
 __all__ = ["PIServer"]
 
 
-class PIServer(msgspec.Struct, frozen=True, kw_only=True):
+class PIServer(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The address of a PI Web API and the credentials for it.
 
     A channel that receives from one offers it as its attribute `pi_server`, and
@@ -37,6 +37,22 @@ class PIServer(msgspec.Struct, frozen=True, kw_only=True):
     verify: Verify = True
     cert: Cert = None
     others: tuple[str, ...] = ()
+    _members: Members | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PIServer):
+            return NotImplemented
+        return self._address() == other._address()
+
+    def __hash__(self) -> int:
+        return hash(self.urls)
+
+    def __repr__(self) -> str:
+        # The login is nobody's business.
+        return f"<PIServer {' '.join(self.urls)}>"
+
+    def _address(self) -> tuple[object, ...]:
+        return self.urls, self.auth, self.headers, self.verify, self.cert
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -45,15 +61,18 @@ class PIServer(msgspec.Struct, frozen=True, kw_only=True):
 
     def at(self, url: str) -> PIServer:
         """The one member at this base URL."""
-        return msgspec.structs.replace(self, url=url, others=())
+        return msgspec.structs.replace(self, url=url, others=(), _members=None)
 
     def members(self) -> Members:
-        """A new state of which member is used; all clients should share one.
+        """Which member is used: one state for all that use this `PIServer`.
 
         Raises:
             UsageError: a URL is no address of a PI Web API, or is there twice.
         """
-        return Members(self.urls)
+        if self._members is None:
+            msgspec.structs.force_setattr(self, "_members", Members(self.urls))
+        assert self._members is not None
+        return self._members
 
     def controller(self, *, websocket: bool = False) -> Controller:
         """What makes requests to this server, by the URL of the first member.
@@ -70,21 +89,18 @@ class PIServer(msgspec.Struct, frozen=True, kw_only=True):
         limiter: Limiter | None = None,
         priority: Priority = "live",
         *,
-        members: Members | None = None,
         retry: RetryPolicy | None = None,
     ) -> HTTPClient:
         """A new client for this server; the caller closes it.
 
-        With several members, or where `members` is given, it is a `FailoverClient`.
+        With several members it is a `FailoverClient`; all clients of this `PIServer`
+        use the same member.
 
         Args:
             limiter: the one that all clients of the server share.
             priority: what the limiter takes its requests for.
-            members: the state that all clients of the server share.
             retry: as of `HTTPClient`.
         """
-        if members is None and self.others:
-            members = self.members()
         options: dict[str, Any] = {
             "auth": self.auth,
             "headers": self.headers,
@@ -94,6 +110,6 @@ class PIServer(msgspec.Struct, frozen=True, kw_only=True):
             "priority": priority,
             "retry": retry,
         }
-        if members is not None:
-            return FailoverClient(members, **options)
+        if self.others:
+            return FailoverClient(self.members(), **options)
         return HTTPClient(**options)

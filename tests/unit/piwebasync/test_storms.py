@@ -112,7 +112,7 @@ async def test_members_that_fail_in_turn_lose_no_read() -> None:
         server = PIServer(url=a.url, others=(b.url,))
         members = server.members()
         request = server.controller().streams.get_value(a.plant.tag(TEMP).web_id)
-        async with server.client(members=members, retry=PATIENT) as client:
+        async with server.client(retry=PATIENT) as client:
             for bad, good in ((a, b), (b, a), (a, b)):
                 bad.faults.status(502, count=None)
                 good.faults.clear()
