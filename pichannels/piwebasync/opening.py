@@ -10,6 +10,7 @@ import msgspec
 
 from pichannels import clock
 from pichannels.piwebasync.exceptions import (
+    AuthFailed,
     ChannelRefused,
     PIWebAsyncException,
     WebsocketClientError,
@@ -186,4 +187,6 @@ class Opener(msgspec.Struct, kw_only=True):
 
 def is_not_the_path(error: Exception) -> bool:
     """Whether a handshake failed for what would stop polling, too."""
+    if isinstance(error.__cause__, AuthFailed):
+        return True
     return isinstance(error, ChannelRefused) and error.status_code in _NOT_THE_PATH

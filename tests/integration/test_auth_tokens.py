@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from pichannels.piwebasync import HTTPClient, WebsocketClient
+from pichannels.piwebasync import HTTPClient, Stream, WebsocketClient
 from pichannels.piwebasync.auth import Basic, Bearer, ClientCredentials
 from pichannels.piwebasync.exceptions import (
     ChannelRefused,
@@ -147,6 +147,29 @@ async def test_why_there_is_no_token_is_told_to_all_who_wait(sim: Simulator) -> 
             *(who(client, sim) for _ in range(5)), return_exceptions=True
         )
     assert all("gave no token: 401 invalid_client" in str(one) for one in found)
+
+
+async def test_a_stream_without_its_token_is_not_polled_instead(
+    sim: Simulator,
+) -> None:
+    stream = Stream(asyncio.Queue(), auth=credentials(sim, "wrong"), transport="auto")
+    with pytest.raises(WebsocketClientError, match="gave no token") as told:
+        await stream.start(a_channel(sim), lambda message: message)
+    assert not hasattr(told.value, "__notes__")
+
+
+async def test_a_stream_is_polled_with_its_token(
+    sim: Simulator, tokens: Tokens
+) -> None:
+    queue: asyncio.Queue[bytes] = asyncio.Queue()
+    stream = Stream(queue, auth=credentials(sim), transport="updates", poll=0.01)
+    await stream.start(a_channel(sim), lambda message: message.raw_response)
+    sim.push(sim.tags[0].name, 1.5)
+    assert b"1.5" in await queue.get()
+    sim.faults.withdraw()
+    sim.push(sim.tags[0].name, 2.5)
+    assert b"2.5" in await queue.get()
+    await stream.stop()
 
 
 async def provider(status: int, body: str) -> TestServer:
