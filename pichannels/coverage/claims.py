@@ -35,6 +35,7 @@ class _Group(msgspec.Struct, array_like=True):
     """Tags of a page that share a past and a state."""
 
     state: TagState
+    is_future: bool
     past: _PastRow
     runs: list[tuple[int, int]]
     """First one in the page, and how many follow each other."""
@@ -111,12 +112,13 @@ class Claims:
     def _page(self, page: int) -> list[_Group]:
         table = self._ledger.tags
         tags = range(page * PAGE, min((page + 1) * PAGE, len(table)))
-        groups: dict[tuple[int, TagState], _Group] = {}
+        groups: dict[tuple[int, TagState, bool], _Group] = {}
         for place, tag in enumerate(tags):
             past, state = table.pasts[tag], table.state(tag)
-            group = groups.get((id(past), state))
+            key = (id(past), state, table.is_future(tag))
+            group = groups.get(key)
             if group is None:
-                group = groups[id(past), state] = _Group(state, _row(past), [])
+                group = groups[key] = _Group(state, key[2], _row(past), [])
             _append(group.runs, place)
         return list(groups.values())
 
@@ -265,6 +267,8 @@ class _Restoring:
             table.change(tags, partial(_instead, new=past))
             for tag in tags:
                 table.set_state(tag, group.state)
+                if group.is_future:
+                    table.set_future(tag)
 
     def _dead(self) -> None:
         for message, name in self._names("dead"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
@@ -76,9 +76,10 @@ class Flight:
             segment.release(message)
         return held.segments
 
-    def holds_back(self, tag: int) -> bool:
-        """Whether something of the tag is held back by itself."""
-        return tag in self._holds
+    @property
+    def tags(self) -> Iterable[int]:
+        """The tags that are held back, each by itself."""
+        return self._holds.keys()
 
     def earliest(self, tag: int, start: int, end: int) -> int:
         """The first hold of the tag in the range, or the end of the range."""

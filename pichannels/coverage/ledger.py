@@ -81,9 +81,15 @@ class Ledger:
 
     # Tags
 
-    def add_tag(self, key: str, origin: int) -> int:
-        """The number of a tag; a new one is to be covered from `origin` on."""
-        tag = self.tags.add(key, origin)
+    def add_tag(self, key: str, origin: int, *, is_future: bool = False) -> int:
+        """The number of a tag; a new one is to be covered from `origin` on.
+
+        Args:
+            key: as in manifests.
+            origin: ticks.
+            is_future: whether it has timestamps of the future; it stays so.
+        """
+        tag = self.tags.add(key, origin, is_future)
         if tag == len(self._segments_of):
             self._segments_of.append(())
             self.version += 1
@@ -169,7 +175,12 @@ class Ledger:
             of[tag] = made[row]
 
     def heartbeat(self, sub: str, server_time: int) -> None:
-        """The PI channel is alive and has given all that it had."""
+        """The PI channel is alive and had given all that it had.
+
+        Args:
+            sub: the PI channel; one that is not open changes nothing.
+            server_time: when the heartbeat was received, however long it waited.
+        """
         segment = self._open.get(sub)
         if segment is not None:
             segment.heard(server_time)
@@ -181,7 +192,15 @@ class Ledger:
         entries: Iterable[ManifestEntry],
         server_time: int,
     ) -> None:
-        """A message of a PI channel was accepted."""
+        """A message of a PI channel was accepted.
+
+        Args:
+            sub: the PI channel.
+            message: its number in the journal, where it is durable.
+            entries: its manifest.
+            server_time: when the last of it was received, however long it waited:
+                what came later is not in it.
+        """
         self.hold(message, entries)
         self.heartbeat(sub, server_time)
 
@@ -306,7 +325,7 @@ class Ledger:
             for tag in future
             if not any(x.cut is None and x.start <= cut for x in self._segments_of[tag])
         ]
-        self.tags.change(alone, lambda past: past.reopened(cut, OPEN_END))
+        self.tags.change(alone, lambda past: past.cut_off(cut))
         self.is_urgent |= bool(alone)
 
     def _close(self, segment: Segment) -> None:
@@ -350,10 +369,6 @@ class Ledger:
         for tag, start, end in () if letter is None else letter.ranges:
             assert letter is not None
             self.exclude([tag], start, end, DEAD, letter.at)
-
-    def is_special(self, tag: int) -> bool:
-        """Whether a tag differs from those with the same past and segments."""
-        return self.flight.holds_back(tag) or self.dead.concern(tag)
 
     # The archive
 
@@ -434,11 +449,19 @@ class Ledger:
 
     # What follows
 
-    def claimed(self, tag: int) -> IntervalSet:
-        """What is delivered of a tag, but for what is excluded."""
+    def claimed(self, tag: int, *, is_held: bool = True) -> IntervalSet:
+        """What is delivered of a tag, but for what is excluded.
+
+        Args:
+            tag: its number.
+            is_held: False for what would be without the holds of this very tag.
+        """
         past = self.tags.pasts[tag]
         given = IntervalSet(
-            [(each.start, self.edge(each, tag)) for each in self.segments_of(tag)]
+            [
+                (each.start, self.edge(each, tag) if is_held else each.reach)
+                for each in self.segments_of(tag)
+            ]
         )
         return given.difference(past.denied).union(past.delivered)
 

@@ -225,7 +225,9 @@ class Planner:
             for each in ledger.subscriptions_of(tag)
         ):
             end = OPEN_END
-        holes = IntervalSet([x[:2] for x in coverage(ledger, tag, now).holes])
+        holes = IntervalSet(
+            [x[:2] for x in coverage(ledger, tag, now, is_held=False).holes]
+        )
         if holes:
             self._idle = None
         return IntervalSet(

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from typing import Final
 
 __all__ = ["Segment"]
+
+_SPARE: Final = 64
+"""Settled messages that may be left in the heap, beside as many as are not."""
 
 
 class Segment:
@@ -76,6 +80,9 @@ class Segment:
         """One of its messages is settled."""
         self.unsettled -= 1
         self._coarse.pop(message, None)
+        if len(self._heap) > 2 * len(self._coarse) + _SPARE:
+            self._heap = [(at, message) for message, at in self._coarse.items()]
+            heapify(self._heap)
 
     def split(self, id: int, leaving: frozenset[int]) -> Segment:
         """Give some tags to a segment of their own, with the same history."""

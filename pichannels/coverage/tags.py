@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from pichannels.coverage.intervals import EMPTY, IntervalSet
 from pichannels.coverage.labels import Label, Labels, cleared, marked
+from pichannels.values import OPEN_END
 
 __all__ = ["PAGE", "Past", "TagState", "TagTable"]
 
@@ -26,7 +27,7 @@ _SHARED: Final = 4096
 
 
 class TagState(enum.StrEnum):
-    """What can be expected of a tag."""
+    """What can be expected of a tag; `FUTURE` is a live one with such timestamps."""
 
     LIVE = "live"
     UNRESOLVED = "unresolved"
@@ -41,7 +42,9 @@ class TagState(enum.StrEnum):
         return self in (TagState.LIVE, TagState.FUTURE)
 
 
-STATES: Final = tuple(TagState)
+_STATES: Final = tuple(TagState)
+_LIVE: Final = _STATES.index(TagState.LIVE)
+_FUTURE: Final = 128
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -85,6 +88,10 @@ class Past(msgspec.Struct, frozen=True):
             denied=self.denied.add(start, end),
         )
 
+    def cut_off(self, start: int) -> Past:
+        """Nothing is delivered from `start` on."""
+        return replace(self, delivered=self.delivered.remove(start, OPEN_END + 1))
+
     def explained(self, label: Label) -> Past:
         """Holes in a range have this reason."""
         return replace(self, reasons=marked(self.reasons, label))
@@ -127,29 +134,37 @@ class TagTable:
         """The number of a key, if it has one."""
         return self._ids.get(key)
 
-    def add(self, key: str, origin: int) -> int:
+    def add(self, key: str, origin: int, is_future: bool = False) -> int:
         """The number of a key; a new tag is covered from `origin` on."""
         tag = self._ids.setdefault(key, len(self.keys))
         if tag == len(self.keys):
             self.keys.append(key)
             self.pasts.append(self._share(Past(origin)))
-            self._states.append(STATES.index(TagState.LIVE))
+            self._states.append(_LIVE + _FUTURE * is_future)
             self.new_pages.add(tag // PAGE)
             self.changed_pages.add(tag // PAGE)
         return tag
 
     def state(self, tag: int) -> TagState:
         """What can be expected of the tag."""
-        return STATES[self._states[tag]]
+        code = self._states[tag]
+        return TagState.FUTURE if code == _LIVE + _FUTURE else _STATES[code % _FUTURE]
 
     def is_future(self, tag: int) -> bool:
-        """Whether the tag has timestamps of the future."""
-        return self._states[tag] == _FUTURE
+        """Whether the tag has timestamps of the future, whatever its state."""
+        return self._states[tag] >= _FUTURE
 
     def set_state(self, tag: int, state: TagState) -> None:
-        """Expect this of the tag."""
-        self._states[tag] = STATES.index(state)
+        """Expect this of the tag; one of the future stays one."""
+        if state is TagState.FUTURE:
+            state = TagState.LIVE
+        future = self._states[tag] & _FUTURE
+        self._states[tag] = _STATES.index(state) + future
         self.changed_pages.add(tag // PAGE)
+
+    def set_future(self, tag: int) -> None:
+        """The tag has timestamps of the future; so it is from its beginning."""
+        self._states[tag] |= _FUTURE
 
     def change(self, tags: Iterable[int], rule: Callable[[Past], Past]) -> None:
         """Replace the pasts of tags; equal ones are worked out once and shared."""
@@ -170,6 +185,3 @@ class TagTable:
         if len(self._shared) >= _SHARED:
             self._shared.clear()
         return self._shared.setdefault(past, past)
-
-
-_FUTURE: Final = STATES.index(TagState.FUTURE)

@@ -80,7 +80,14 @@ class Totals(msgspec.Struct):
     worked_out: int = 0
 
 
-def coverage(ledger: Ledger, tag: int, now: int, end: int | None = None) -> Coverage:
+def coverage(
+    ledger: Ledger,
+    tag: int,
+    now: int,
+    end: int | None = None,
+    *,
+    is_held: bool = True,
+) -> Coverage:
     """What became of each instant of a tag from its origin on.
 
     Args:
@@ -89,12 +96,14 @@ def coverage(ledger: Ledger, tag: int, now: int, end: int | None = None) -> Cove
         now: the server's time, ticks.
         end: where to stop instead of now; by default a tag of the future is told of
             to the end of time.
+        is_held: False for what would be without the holds of this very tag, which
+            change nothing in its holes.
     """
     past, state = ledger.tags.pasts[tag], ledger.tags.state(tag)
     if end is None:
-        end = OPEN_END if state is TagState.FUTURE else now
+        end = OPEN_END if ledger.tags.is_future(tag) else now
     start = past.origin
-    claimed = ledger.claimed(tag).within(start, end)
+    claimed = ledger.claimed(tag, is_held=is_held).within(start, end)
     received = ledger.received(tag, now).within(start, end)
     labels = _excluded(ledger, tag)
     excluded = ranges(labels).within(start, end) if labels else EMPTY
@@ -121,15 +130,16 @@ def _excluded(ledger: Ledger, tag: int) -> Labels:
 
 
 def groups(ledger: Ledger, tags: Iterable[int] | None = None) -> Iterator[list[int]]:
-    """Tags (or all) that are the same in all that a ledger knows, together."""
-    found: dict[tuple[int, int, TagState], list[int]] = {}
-    pasts = ledger.tags.pasts
-    for tag in range(len(pasts)) if tags is None else tags:
-        if ledger.is_special(tag):
+    """Tags (or all) together that are the same but for what is held back of each."""
+    table = ledger.tags
+    found: dict[tuple[int, int, TagState, bool], list[int]] = {}
+    for tag in range(len(table)) if tags is None else tags:
+        if ledger.dead.concern(tag):
             yield [tag]
             continue
         # Pasts and rows of segments are shared, so their ids tell.
-        key = (id(pasts[tag]), id(ledger.subscriptions_of(tag)), ledger.tags.state(tag))
+        row = ledger.subscriptions_of(tag)
+        key = (id(table.pasts[tag]), id(row), table.state(tag), table.is_future(tag))
         found.setdefault(key, []).append(tag)
     yield from found.values()
 
@@ -138,8 +148,26 @@ def totals(ledger: Ledger, now: int) -> Totals:
     """All tags of a channel, up to now."""
     result = Totals(len(ledger.tags), {}, messages=len(ledger.flight.messages))
     for tags in groups(ledger):
-        _add(result, coverage(ledger, tags[0], now, now), len(tags))
+        one = coverage(ledger, tags[0], now, now, is_held=False)
+        _add(result, one, len(tags))
+    held = sum(_held_back(ledger, tag, now) for tag in ledger.flight.tags)
+    result.delivered -= held
+    result.in_flight += held
     return result
+
+
+def _held_back(ledger: Ledger, tag: int, now: int) -> int:
+    """How many ticks of a tag would be delivered but for its own holds."""
+    segments = ledger.segments_of(tag)
+    past = ledger.tags.pasts[tag]
+    is_plain = not (past.denied or past.excluded or ledger.dead.concern(tag))
+    if is_plain and len(segments) == 1:
+        edge, reach = ledger.edge(segments[0], tag), min(segments[0].reach, now)
+        if past.origin <= edge and (past.delivered.last or edge) <= edge:
+            return max(reach - edge, 0)
+    free = ledger.claimed(tag, is_held=False).difference(ledger.claimed(tag))
+    excluded = ranges(_excluded(ledger, tag))
+    return free.difference(excluded).within(past.origin, now).total
 
 
 def _add(result: Totals, one: Coverage, count: int) -> None:

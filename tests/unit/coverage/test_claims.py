@@ -172,6 +172,15 @@ def test_new_segments_have_new_names_after_a_crash() -> None:
     assert {n for n in saved if n.startswith("segment/")} - before == {"segment/4"}
 
 
+def test_tags_of_the_future_are_known_again() -> None:
+    kept = Kept()
+    tag = kept.ledger.add_tag("forecast", 0, is_future=True)
+    kept.ledger.set_state([tag], TagState.NO_ACCESS, 100)
+    kept.save()
+    assert kept.back().tags.is_future(tag)
+    assert kept.back().tags.state(tag) is TagState.NO_ACCESS
+
+
 def test_there_may_be_nothing_to_come_back() -> None:
     assert len(restore({}, [], 100, MARGINS).tags) == 0
 

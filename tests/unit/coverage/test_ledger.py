@@ -19,11 +19,13 @@ def entry(first: int, last: int | None = None, key: str = "A") -> ManifestEntry:
     return ManifestEntry(key, first, first if last is None else last, 1)
 
 
-def ledger_of(*keys: str, margins: Margins = MARGINS) -> Ledger:
+def ledger_of(
+    *keys: str, margins: Margins = MARGINS, is_future: bool = False
+) -> Ledger:
     """Tags to be covered from 0 on, delivered up to 100."""
     ledger = Ledger(margins)
     for key in keys or ("A",):
-        ledger.joined([ledger.add_tag(key, 0)], 0, 100)
+        ledger.joined([ledger.add_tag(key, 0, is_future=is_future)], 0, 100)
     return ledger
 
 
@@ -154,6 +156,18 @@ def test_beyond_the_limit_messages_hold_back_all_tags_of_the_channel() -> None:
     assert [delivered(ledger, tag)[-1] for tag in (0, 1)] == [(200, 295)] * 2
     ledger.settled(1)
     assert [delivered(ledger, tag)[-1] for tag in (0, 1)] == [(200, 390)] * 2
+
+
+def test_what_is_held_back_for_all_takes_no_room_once_it_is_settled() -> None:
+    ledger = live(margins=Margins(settle=10, overlap=20, ahead=5, exact=0))
+    for number in range(5000):
+        at = 300 + number
+        ledger.arrived("x", number, [entry(at)], at)
+        if number:
+            ledger.settled(number)
+    assert delivered(ledger)[-1] == (200, 300)
+    (segment,) = ledger.open_segments
+    assert len(segment._heap) < 100
 
 
 def test_tags_that_are_not_ours_are_passed_over() -> None:
@@ -351,8 +365,7 @@ def test_holes_of_tags_that_cannot_be_read_say_so(state: TagState) -> None:
 
 
 def test_a_tag_of_the_future_is_covered_by_the_archive_alone() -> None:
-    ledger = ledger_of()
-    ledger.set_state([0], TagState.FUTURE, 150)
+    ledger = ledger_of(is_future=True)
     ledger.subscribed("x", [0], 195)
     ledger.heartbeat("x", 900)
     assert holes(ledger, 900) == [(100, OPEN_END, "never covered", 0)]
@@ -381,6 +394,12 @@ def test_edits_and_deletions_have_lanes_of_their_own() -> None:
 
 
 def test_nothing_of_a_tag_of_the_future_is_late() -> None:
-    ledger = live()
-    ledger.set_state([0], TagState.FUTURE, 150)
-    assert ledger.lane(0, 50) == "live"
+    assert ledger_of(is_future=True).lane(0, 50) == "live"
+
+
+def test_a_tag_of_the_future_stays_one() -> None:
+    ledger = ledger_of(is_future=True)
+    ledger.set_state([0], TagState.NO_ACCESS, 150)
+    assert ledger.tags.state(0) is TagState.NO_ACCESS
+    ledger.set_state([0], TagState.LIVE, 200)
+    assert ledger.tags.state(0) is TagState.FUTURE

@@ -31,10 +31,12 @@ PLAN = Plan(
 )
 
 
-def ledger_of(count: int, *delivered: tuple[int, int], origin: int = 0) -> Ledger:
+def ledger_of(
+    count: int, *delivered: tuple[int, int], is_future: bool = False
+) -> Ledger:
     """Tags of which all but the ranges is missing."""
     ledger = Ledger(MARGINS)
-    tags = [ledger.add_tag(f"T{n}", origin) for n in range(count)]
+    tags = [ledger.add_tag(f"T{n}", 0, is_future=is_future) for n in range(count)]
     for start, end in delivered:
         ledger.joined(tags, start, end)
     return ledger
@@ -232,8 +234,7 @@ def test_removed_tags_are_not_read() -> None:
 
 
 def test_the_future_of_a_tag_is_read_only_while_it_is_subscribed() -> None:
-    ledger = ledger_of(1)
-    ledger.set_state([0], TagState.FUTURE, NOW)
+    ledger = ledger_of(1, is_future=True)
     planner = planner_of(ledger)
     assert [x.end for x in read_all(planner, NOW)][-1] == NOW - 10
     ledger.subscribed("x", [0], NOW)
@@ -243,8 +244,7 @@ def test_the_future_of_a_tag_is_read_only_while_it_is_subscribed() -> None:
 
 
 def test_the_future_is_unknown_again_after_a_loss() -> None:
-    ledger = ledger_of(1)
-    ledger.set_state([0], TagState.FUTURE, NOW)
+    ledger = ledger_of(1, is_future=True)
     ledger.subscribed("x", [0], NOW)
     list(read_all(planner_of(ledger), NOW + 100))
     ledger.heartbeat("x", NOW + 200)
@@ -253,8 +253,7 @@ def test_the_future_is_unknown_again_after_a_loss() -> None:
 
 
 def test_a_read_of_the_future_that_a_loss_overtook_does_not_count() -> None:
-    ledger = ledger_of(1, (0, NOW))
-    ledger.set_state([0], TagState.FUTURE, NOW)
+    ledger = ledger_of(1, (0, NOW), is_future=True)
     ledger.subscribed("x", [0], NOW)
     planner = planner_of(ledger)
     reads = [read for read in (planner.next(NOW + 100),) if read]

@@ -39,13 +39,20 @@ def test_totals_are_worked_out_once_for_tags_that_are_the_same(ledger: Ledger) -
     assert totals(ledger, 400).worked_out == 3
 
 
-def test_tags_that_are_held_back_are_worked_out_by_themselves(ledger: Ledger) -> None:
-    entries = [ManifestEntry(f"T{n}", 295, 295, 1) for n in range(5)]
-    ledger.arrived("x0", 1, entries, 300)
+def test_tags_that_are_held_back_are_worked_out_together_all_the_same(
+    ledger: Ledger,
+) -> None:
+    for number in range(5):
+        entries = [ManifestEntry(f"T{n}", 250, 295 - number, 1) for n in range(number)]
+        ledger.arrived("x0", number, entries, 310)
+    ledger.exclude([3], 280, 295, "policy", 310)
+    ledger.reopen([2], 285, 305, "asked", 310)
+    ledger.failed(4, [ManifestEntry("T1", 260, 292, 1)], 320)
     found = totals(ledger, 400)
-    assert (found.worked_out, found.messages) == (3 + 5, 1)
-    ledger.settled(1)
-    assert totals(ledger, 400).worked_out == 3
+    each = [coverage(ledger, tag, 400) for tag in range(TAGS)]
+    assert found.worked_out < 10
+    assert found.delivered == sum(one.delivered.total for one in each)
+    assert found.in_flight == sum(one.in_flight.total for one in each)
 
 
 def test_tags_are_the_same_again_after_different_repairs(ledger: Ledger) -> None:
@@ -65,9 +72,9 @@ def test_totals_tell_states_and_exclusions(ledger: Ledger) -> None:
 
 
 def test_tags_of_the_future_count_up_to_now(ledger: Ledger) -> None:
-    ledger.set_state([0], TagState.FUTURE, 400)
-    before = totals(ledger, 400).holes["never covered"].ticks
-    assert before == 100 * (TAGS - 1) + 400
+    ledger.add_tag("forecast", 0, is_future=True)
+    assert totals(ledger, 400).holes["never covered"].ticks == 100 * TAGS + 400
+    assert totals(ledger, 400).states[TagState.FUTURE] == 1
 
 
 def test_parts_of_all_tags_make_up_the_whole_time(ledger: Ledger) -> None:
