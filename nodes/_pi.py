@@ -116,7 +116,7 @@ class PI(BaseNode):
                 key="url",
             )
         self._controller = server.controller()
-        self._client = server.client(limiter_for(self.channel, server.url))
+        self._client = server.client(limiter_for(self.channel, *server.urls))
         of = (server.url, self._point_attributes, self._limits)
         self._cache = FactCache(self, of, self.ttl, self.first_wait)
         await self._cache.start()

@@ -20,7 +20,7 @@ from pichannels.piwebasync.controllers import Controller
 from pichannels.piwebasync.exceptions import HTTPClientError
 from pichannels.piwebasync.health import NotUsable, advice, ask, examine, findings
 from pichannels.piwebasync.http import HTTPClient
-from pichannels.piwebasync.limiting import Limiters
+from pichannels.piwebasync.limiting import Limiter, Limiters
 from pichannels.piwebasync.resolve import Point, parse_points
 from pichannels.piwebasync.server import PIServer
 from pichannels.piwebasync.splitting import ListPager
@@ -46,6 +46,7 @@ class Connection(NamedTuple):
     server: PIServer
     client: HTTPClient
     controller: Controller
+    limiter: Limiter
 
 
 @click.group(short_help="Look at a PI Web API server: login, points, values.")
@@ -120,7 +121,7 @@ def connected(
     async def run() -> T:
         limiter = Limiters(limits.limits(), limits.special).of(server.url)
         async with server.client(limiter) as client:
-            connection = Connection(server, client, server.controller())
+            connection = Connection(server, client, server.controller(), limiter)
             return await _explained(work(connection))
 
     return asyncio.run(run())

@@ -253,6 +253,7 @@ async def _receive(
         reconnect=True,
         heartbeat=float(_HEARTBEAT),
         on_event=_tell,
+        limiter=connection.limiter,
     )
     client.start()
     try:

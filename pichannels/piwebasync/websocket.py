@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from pichannels import clock
-from pichannels.errors import UsageError
+from pichannels.errors import Backpressure, UsageError
 from pichannels.piwebasync.connection import Connection, Ending, Options, connect
 from pichannels.piwebasync.exceptions import (
     APIException,
@@ -307,14 +307,18 @@ class WebsocketClient:
     async def _connect(self, request: Request) -> Connection:
         if self._limiter is None:
             return await connect(request, self._options)
-        async with self._limiter.turn() as turn:
-            try:
-                connection = await connect(request, self._options)
-            except ChannelRefused as exc:
-                turn.answered(exc.status_code, {})
-                raise
-            turn.answered(_SWITCHING, {})
-            return connection
+        try:
+            async with self._limiter.turn() as turn:
+                try:
+                    connection = await connect(request, self._options)
+                except ChannelRefused as exc:
+                    turn.answered(exc.status_code, {})
+                    raise
+                turn.answered(_SWITCHING, {})
+                return connection
+        except Backpressure as exc:
+            url = shown(request.absolute_url)
+            raise WebsocketClientError(f"{url} is not reached: {exc}") from exc
 
     def _run(self, connection: Connection | None) -> None:
         if connection is not None:

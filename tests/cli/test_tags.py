@@ -43,6 +43,7 @@ def test_tags_are_shown_added_and_removed(project: Folder) -> None:
     streams: list[dict[str, Any]] = result.json["streams"]
     assert (result.code, result.json["asked"]) == (0, [OTHER])
     assert [each["tag"] for each in streams] == [rf"\\SIMSRV\{OTHER}"]
+    assert "PI server" in project.run("status").out
     shown = project.run("tags", "live", "--refresh")
     assert rf"\\SIMSRV\{OTHER}" in shown.out and "1 tag: 1" in shown.out
 

@@ -24,6 +24,7 @@ from pichannels.retry import RetryPolicy
 from pichannels.simulator import Plant, Simulator
 
 OLD, NEW = "UNIT1.SPARE.AI1", "UNIT1.SPARE.NEW1"
+BOILER = r"\\SIMAF\Plant\Site\Area1\Unit1\Boiler"
 SOON = RetryPolicy(attempts=0, initial=0.01, maximum=0.05)
 
 
@@ -160,6 +161,18 @@ async def test_a_match_that_is_gone_is_dropped_without_a_gap_in_the_others(
         assert NEW not in names(plant.channel) and OLD in names(plant.channel)
     values = plant.sink.values[OLD]
     assert values[values.index(1.0) :] == [*map(float, range(1, count + 1))]
+
+
+async def test_attributes_of_an_element_are_looked_up_again(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    async with running(sim, tmp_path, rf"af:{BOILER}|Temp*;Fresh*") as plant:
+        before = names(plant.channel)
+        sim.rename(rf"{BOILER}|Pressure", "Fresh")
+        await plant.channel.refresh_tags()
+        told = await plant.event("pi.tags_changed")
+        assert "Fresh" in names(plant.channel) and set(before) < {*names(plant.channel)}
+    assert (told.facts["added"], told.facts["removed"]) == (1, 0)
 
 
 @pytest.mark.parametrize("refresh", [0.05, "* * * * * *"])
