@@ -55,7 +55,7 @@ def _values(table: Table) -> dict[str, Any]:
         numbers = [v if type(v) in (int, float) else None for v in table.value]
         return {
             "value": polars.Series(numbers, dtype=polars.Float64, strict=False),
-            "text": polars.Series(map(_text, table.value), dtype=polars.String),
+            "text": polars.Series([*map(_text, table.value)], dtype=polars.String),
         }
     kinds = {
         "float": polars.Float64,

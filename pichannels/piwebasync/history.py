@@ -40,6 +40,8 @@ Instant: TypeAlias = int | datetime | str
 _Tags: TypeAlias = Mapping[str, Tag]
 
 _PAGE: Final = 10_000
+# A third of what PI gives at most: an answer is read as a whole.
+_AT_ONCE: Final = 50_000
 _LONGEST: Final = "2000-01-01T00:00:00.0000000Z"
 
 
@@ -53,7 +55,7 @@ def recorded(
     tags: Mapping[str, Tag] | None = None,
     filter_expression: str | None = None,
     page: int = _PAGE,
-    item_limit: int = ITEM_LIMIT,
+    item_limit: int = _AT_ONCE,
     url_limit: int = URL_LIMIT,
     priority: Priority | None = None,
 ) -> Reading:
@@ -122,7 +124,7 @@ def interpolated(
     *,
     tags: Mapping[str, Tag] | None = None,
     filter_expression: str | None = None,
-    item_limit: int = ITEM_LIMIT,
+    item_limit: int = _AT_ONCE,
     url_limit: int = URL_LIMIT,
     priority: Priority | None = None,
 ) -> Reading:
@@ -178,7 +180,7 @@ def values(
     time: Instant = "*",
     *,
     tags: Mapping[str, Tag] | None = None,
-    item_limit: int = ITEM_LIMIT,
+    item_limit: int = _AT_ONCE,
     url_limit: int = URL_LIMIT,
     priority: Priority | None = None,
 ) -> Reading:

@@ -137,6 +137,7 @@ class RecordedPager:
     ) -> None:
         self._build = build
         self._limit = item_limit
+        self._page = max_count
         each = max(1, min(max_count, item_limit // max(1, len(web_ids))))
         self._steps = deque([_Step(list(web_ids), start, each)] if web_ids else ())
         self.failures: dict[str, str] = {}
@@ -228,8 +229,10 @@ class RecordedPager:
                     f"{web_id} has more than {max_count} events at {last}, and the"
                     " server gives no more in one answer"
                 )
-            max_count = min(2 * max_count, self._limit)
-        self._steps.append(_Step([web_id], last, max_count))
+            max_count = 2 * max_count
+        # Alone it may have more than it had among others.
+        count = min(max(max_count, self._page), self._limit)
+        self._steps.append(_Step([web_id], last, count))
 
 
 class _Stretch(msgspec.Struct):

@@ -231,3 +231,11 @@ def test_a_stream_that_spoils_a_page_is_found_and_left_out() -> None:
         for stream in pager.feed(answer(archive, pager.request)).streams:
             found[stream.web_id] += [(e.timestamp, e.value) for e in stream.events]
     assert (found, list(pager.failures)) == (archive, ["BAD"])
+
+
+def test_a_stream_that_goes_on_alone_has_a_whole_page() -> None:
+    pager = RecordedPager(recorded, ["W", "V"], "2023", max_count=50, item_limit=60)
+    events = [TimedValue(f"2023-01-01T00:00:{n:02d}Z") for n in range(30)]
+    answers = [StreamEvents("W", items=events), StreamEvents("V", items=[])]
+    pager.feed(ChannelMessage(answers))
+    assert pager.request is not None and pager.request.params["maxCount"] == "50"
