@@ -26,6 +26,7 @@ from pichannels.values import Sample
 
 ONE, OTHER, GOES = "UNIT1.SPARE.AI1", "UNIT2.SPARE.AI1", "UNIT3.SPARE.AI1"
 SOON = RetryPolicy(attempts=0, initial=0.01, maximum=0.05)
+SLOWLY = RetryPolicy(attempts=0, initial=0.01, factor=100)
 
 
 class Sink(BaseNode):
@@ -89,11 +90,11 @@ async def running(
     journal = Journal(folder / "journal.sqlite")
     await journal.open()
     given: dict[str, Any] = {"tags": [ONE], "poll_interval": 0.02, "heartbeat": 20}
+    given["reconnect"] = SOON
     channel = PIWebChannel(
         "plant",
         url=simulator.url,
         server="PLANT",
-        reconnect=SOON,
         message_store_factory=SQLiteMessageStoreFactory(),
         **given | options,
     )
@@ -204,3 +205,27 @@ async def test_new_tags_that_are_refused_leave_the_old_ones_open(
 def test_an_unknown_transport_is_told() -> None:
     with pytest.raises(UsageError, match="did you mean 'updates'"):
         PIWebChannel(url="https://pi.test", tags=["A"], transport="update")  # type: ignore[arg-type]
+
+
+async def test_a_channel_stops_at_once_while_no_answer_comes(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    simulator.faults.slow(5, path="channel")
+    async with running(simulator, tmp_path) as plant:
+        for _ in range(200):
+            if simulator.faults.counts["slow"]:
+                break
+            await asyncio.sleep(0.01)
+        async with asyncio.timeout(1):
+            await plant.channel.stop()
+
+
+async def test_a_channel_stops_at_once_while_the_server_is_away(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with running(simulator, tmp_path, reconnect=SLOWLY) as plant:
+        await plant.event("pi.connected")
+        await simulator.close()
+        await plant.event("pi.not_opened")
+        async with asyncio.timeout(1):
+            await plant.channel.stop()
