@@ -347,3 +347,13 @@ async def test_a_long_history_takes_no_more_memory_than_a_short_one(
             tracemalloc.stop()
     assert (found.count, len(peaks)) == (9_999, 51)
     assert max(peaks[-10:]) < 1.5 * max(peaks[5:15])
+
+
+async def test_a_range_that_runs_backwards_comes_backwards() -> None:
+    async with a_place(hours=0.5) as place:
+        found = recorded(
+            place.client, place.pi, place.web_id(), place.end, place.start, page=30
+        )
+        ticks = [sample.ticks async for sample in found]
+        truth = [ticks for _, ticks in place.truth(TEMP)]
+    assert ticks == truth[::-1]
