@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from pichannels.piwebasync.environment import is_proved, netrc_login, proxy_of
 from pichannels.piwebasync.exceptions import (
     APIException,
     ChannelOpenTimeout,
@@ -174,6 +175,8 @@ async def connect(request: Request, options: Options) -> Connection:
     if request.protocol != WEBSOCKET:
         raise APIException(f"{shown(url)} is no channel request; use HTTPClient")
     login = login_of(options.auth)
+    if login is None and options.trust_env and not is_proved(options.headers):
+        login = await netrc_login(url)
     tls = await tls_context(options.verify, options.cert)
     handshake = _Handshake(request, options, tls)
     try:
@@ -205,12 +208,14 @@ class _Handshake:
         self._headers: dict[str, str] = {}
         self._server_date: int | None = None
         self._opened: Connection | None = None
+        self._proxy = options.proxy
+        if self._proxy is None and options.trust_env:
+            self._proxy = proxy_of(self._url)
         connector = BoundConnector(tls)
         self._bond = connector.bond
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None),
-            trust_env=options.trust_env,
             raise_for_status=self._check,
         )
 
@@ -218,7 +223,7 @@ class _Handshake:
         """What logins are told: a handshake is a GET of HTTP."""
         url = f"http{self._url.removeprefix('ws')}"
         self._headers = await given_headers(self._options.headers)
-        fetch = fetcher(self._session, self._options.proxy)
+        fetch = fetcher(self._session, self._proxy)
         return Asked("GET", url, self._headers, b"", fetch, self._bond)
 
     async def attempt(
@@ -230,7 +235,7 @@ class _Handshake:
             socket = await self._session.ws_connect(
                 URL(with_safe_chars(self._url, options.safe_chars), encoded=True),
                 headers={**self._headers, **proof},
-                proxy=options.proxy,
+                proxy=self._proxy,
                 heartbeat=options.ping_interval,
                 timeout=aiohttp.ClientWSTimeout(ws_close=options.close_timeout),
                 max_msg_size=0,

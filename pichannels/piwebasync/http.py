@@ -13,6 +13,7 @@ from yarl import URL
 
 from pichannels.errors import UsageError, nearest
 from pichannels.limiter import Priority
+from pichannels.piwebasync.environment import is_proved, proxy_of
 from pichannels.piwebasync.exceptions import APIException, HTTPClientError, shown
 from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.login import Answer, Asked, logged_in
@@ -128,6 +129,7 @@ class HTTPClient:
         self._connect_timeout = connect_timeout
         self._follow_redirects = follow_redirects
         self._max_redirects = max_redirects
+        self._trust_env = trust_env
         self._limiter = limiter
         self._priority = priority
         self._retry = retry
@@ -137,7 +139,6 @@ class HTTPClient:
                 verify=verify,
                 cert=cert,
                 max_connections=max_connections,
-                trust_env=trust_env,
             )
         )
         self._closed = False
@@ -202,19 +203,22 @@ class HTTPClient:
         body = None if json is None else msgspec.json.encode(json)
         login = login_of(self._auth if auth is None else auth)
         try:
+            sent = await self._sent_headers(method, body) | dict(headers or {})
+            if login is None and self._trust_env and not is_proved(sent):
+                login = await self._sessions.login_for(url)
             async with asyncio.timeout(seconds), self._sessions.take(login) as lane:
                 asked = Asked(
                     method,
                     url,
-                    await self._sent_headers(method, body) | dict(headers or {}),
+                    sent,
                     body or b"",
                     fetcher(lane.session, self._proxy_of(url)),
                     lane.bond,
                 )
 
                 async def once(proof: dict[str, str]) -> tuple[Answer, HTTPResponse]:
-                    sent = {**asked.headers, **proof, **(headers or {})}
-                    return await self._once(lane, asked, sent, redirects)
+                    proved = {**asked.headers, **proof, **(headers or {})}
+                    return await self._once(lane, asked, proved, redirects)
 
                 return await logged_in(login, asked, once)
         except FAILURES as exc:
@@ -222,7 +226,8 @@ class HTTPClient:
             raise HTTPClientError(method, url, reason) from exc
 
     def _proxy_of(self, url: str) -> str | None:
-        return self._proxies.get(url.partition(":")[0].lower())
+        given = self._proxies.get(url.partition(":")[0].lower())
+        return proxy_of(url) if given is None and self._trust_env else given
 
     def _reason(self, error: BaseException, seconds: float | None) -> str:
         if isinstance(error, aiohttp.ConnectionTimeoutError):

@@ -11,11 +11,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 from yarl import URL
 
+from pichannels.piwebasync.credentials import Basic
+from pichannels.piwebasync.environment import netrc_login
 from pichannels.piwebasync.login import Answer, Bond, Detour, Login
 from pichannels.piwebasync.tls import Cert, Verify, tls_context
 
@@ -74,7 +77,6 @@ class SessionOptions(msgspec.Struct, kw_only=True):
     verify: Verify
     cert: Cert
     max_connections: int
-    trust_env: bool
 
     def __repr__(self) -> str:
         return "<SessionOptions>"
@@ -97,6 +99,7 @@ class Sessions:
         self._idle: list[Lane] = []
         self._busy = 0
         self._closed = False
+        self._named: dict[str, Basic | None] = {}
 
     @asynccontextmanager
     async def take(self, login: Login | None) -> AsyncIterator[Lane]:
@@ -114,6 +117,13 @@ class Sessions:
                 self._busy -= 1
                 if lane is not None:
                     await self._give_back(lane)
+
+    async def login_for(self, url: str) -> Login | None:
+        """The login that the environment has for a server; read once for each."""
+        host = urlsplit(url).netloc
+        if host not in self._named:
+            self._named[host] = await netrc_login(url)
+        return self._named[host]
 
     async def close(self) -> None:
         """Close all connections; bound ones in use when they are given back."""
@@ -161,7 +171,6 @@ class Sessions:
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=self._cookies,
-            trust_env=self._options.trust_env,
         )
 
 
