@@ -62,6 +62,10 @@ class Answer(msgspec.Struct, frozen=True):
         """The values of all headers with this name, in any case."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
+    def __repr__(self) -> str:
+        # The answer to a detour may hold a token.
+        return f"<Answer {self.status}>"
+
 
 class Detour(msgspec.Struct, frozen=True):
     """Another request that a flow needs first, such as one for a token."""

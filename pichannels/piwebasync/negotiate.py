@@ -66,6 +66,10 @@ class Negotiate(Shown, msgspec.Struct, tag="negotiate", dict=True):
         protocol: `kerberos` or `ntlm` to allow only that.
         mutual: whether a server that logs us in by Kerberos has to prove itself, too.
         channel_bindings: whether the login is bound to the server's certificate.
+
+    Raises:
+        SettingsError: pyspnego is not installed.
+        UsageError: a password without user, or no such protocol.
     """
 
     user: str | Secret | None = None
@@ -178,6 +182,9 @@ class NTLM(Shown, msgspec.Struct, frozen=True, tag="ntlm"):
         user: with the domain, `DOMAIN\\user`.
         password: best a `Secret`.
         channel_bindings: whether the login is bound to the server's certificate.
+
+    Raises:
+        SettingsError: pyspnego is not installed.
     """
 
     user: str | Secret
@@ -289,7 +296,7 @@ def _library(name: str = _LIBRARY) -> ModuleType:
     return library
 
 
-class _Wanted(NamedTuple):
+class _Wanted(Shown, msgspec.Struct):
     """What a context is made for."""
 
     user: str | None
@@ -298,6 +305,8 @@ class _Wanted(NamedTuple):
     service: str
     protocol: str
     delegate: bool
+
+    _shows: ClassVar[tuple[str, ...]] = ("user", "service", "hostname")
 
 
 def _context(wanted: _Wanted) -> Any:

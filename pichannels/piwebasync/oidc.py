@@ -135,6 +135,9 @@ class _Token(msgspec.Struct):
     access_token: str
     expires_in: float | None = None
 
+    def __repr__(self) -> str:
+        return f"<token for {self.expires_in} s>"
+
 
 class _Refusal(msgspec.Struct):
     """Why a provider gives nothing."""
