@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: start test bench docs clean
+.PHONY: start test faults bench docs clean
 
 start: $(VENV)/.installed
 	$(BIN)/pichannels start
@@ -17,6 +17,15 @@ test: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# Everything that can go wrong, for so many seconds; a seed repeats its choices.
+FAULTS_SECONDS ?= 600
+FAULTS_SEED := $(or $(FAULTS_SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
+
+faults: $(VENV)/.installed-test
+	@echo "FAULTS_SEED=$(FAULTS_SEED) FAULTS_SECONDS=$(FAULTS_SECONDS)"
+	FAULTS_SEED=$(FAULTS_SEED) FAULTS_SECONDS=$(FAULTS_SECONDS) \
+	  $(BIN)/pytest tests/faults -v
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m benchmarks

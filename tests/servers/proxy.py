@@ -1,13 +1,16 @@
-"""A proxy on loopback that holds answers back, or hangs up, when it is told to."""
+"""A proxy on loopback: delays, swallows, breaks connections when it is told to."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, TypeAlias
 
-__all__ = ["Proxy"]
+__all__ = ["Direction", "Proxy"]
+
+Direction: TypeAlias = Literal["asked", "answered"]
+"""What goes to the server, and what comes from it."""
 
 
 class Proxy:
@@ -21,6 +24,8 @@ class Proxy:
             connection, do not arrive.
         held: set when that has happened.
         connections: how many there were.
+        refusing: new connections are reset at once.
+        delay: seconds that each piece takes, by direction.
     """
 
     def __init__(self, port: int) -> None:
@@ -28,9 +33,13 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._passing = {"asked": asyncio.Event(), "answered": asyncio.Event()}
         self.hold_from: bytes | None = None
         self.held = asyncio.Event()
         self.connections = 0
+        self.refusing = False
+        self.delay = {"asked": 0.0, "answered": 0.0}
+        self.heal()
 
     @property
     def port(self) -> int:
@@ -50,13 +59,29 @@ class Proxy:
     ) -> None:
         assert self._server is not None
         self._server.close()
+        self.heal()
         self.hang_up()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def hang_up(self) -> None:
-        """Break all connections."""
+    def hang_up(self, how: Literal["reset", "fin"] = "reset") -> None:
+        """Break all connections: by RST, or by FIN after what was passed on."""
         for writer in self._writers:
-            writer.transport.abort()
+            if how == "fin":
+                writer.close()
+            else:
+                writer.transport.abort()
+
+    def swallow(self, *directions: Direction) -> None:
+        """Be a black hole: pass nothing on, and close nothing, until `heal`."""
+        for direction in directions or ("asked", "answered"):
+            self._passing[direction].clear()
+
+    def heal(self) -> None:
+        """Pass on again what comes, at once, with what has waited."""
+        self.refusing = False
+        self.delay = {"asked": 0.0, "answered": 0.0}
+        for passing in self._passing.values():
+            passing.set()
 
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -64,30 +89,45 @@ class Proxy:
         self.connections += 1
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
+        self._keep(task)
+        if self.refusing:
+            writer.transport.abort()
+            return
         self._writers.add(writer)
-        with suppress(OSError):
-            other = await asyncio.open_connection("127.0.0.1", self._target)
-            self._writers.add(other[1])
-            asked = self._pass_on(reader, other[1], may_hold=False)
-            self._tasks.add(asyncio.create_task(asked))
-            await self._pass_on(other[0], writer, may_hold=True)
+        other: asyncio.StreamWriter | None = None
+        try:
+            with suppress(OSError):
+                answers, other = await asyncio.open_connection(
+                    "127.0.0.1", self._target
+                )
+                self._writers.add(other)
+                self._keep(asyncio.create_task(self._pass_on(reader, other, "asked")))
+                await self._pass_on(answers, writer, "answered")
+        finally:
+            self._writers -= {writer, other}
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _pass_on(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        *,
-        may_hold: bool,
+        direction: Direction,
     ) -> None:
         is_held = False
         with suppress(OSError):
             while data := await reader.read(65536):
-                if may_hold and self.hold_from and self.hold_from in data:
+                hold = self.hold_from if direction == "answered" else None
+                if hold and hold in data:
                     is_held = True
                     self.held.set()
                 if is_held:
                     continue
+                if seconds := self.delay[direction]:
+                    await asyncio.sleep(seconds)
+                await self._passing[direction].wait()
                 writer.write(data)
                 await writer.drain()
         writer.close()

@@ -1,0 +1,83 @@
+"""The process ends: killed, told to stop, with torn files, at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.faults.running import Run
+
+__all__ = ["killed", "reloaded", "stopped", "torn"]
+
+
+async def killed(run: Run) -> None:
+    """SIGKILL at random moments: before it is ready, while it starts, under load."""
+    for _ in run.rounds(short=4, most=200):
+        run.sink.begin_run()
+        await run.instance.start()
+        if run.rng.random() < 0.2:
+            await run.pause(0.1, 1.2)
+        else:
+            await run.more(run.rng.randrange(1, 400))
+            await run.pause(0.0, 0.4)
+        await run.kill()
+    run.notes["kills"] = run.restarts
+
+
+async def torn(run: Run) -> None:
+    """The last bytes of the log are torn, or garbage, after a kill.
+
+    What was synced is before them: torn is what a crash of the machine leaves.
+    """
+    for _ in run.rounds(short=2, most=30):
+        await run.begin()
+        await run.more(run.rng.randrange(50, 400))
+        await run.kill()
+        wal = run.instance.data / "journal.sqlite-wal"
+        seen = run.rng.randbytes(run.rng.randrange(1, 5000))
+        await asyncio.to_thread(_append, wal, seen)
+
+
+def _append(path: Path, data: bytes) -> None:
+    """What a frame that was begun and never synced looks like."""
+    if path.exists():
+        with path.open("ab") as file:
+            file.write(data)
+
+
+async def stopped(run: Run) -> None:
+    """SIGTERM once, or twice, under load: it drains, or stops at once."""
+    for number in run.rounds(short=2, most=60):
+        await run.begin()
+        await run.more(run.rng.randrange(50, 300))
+        is_twice = number % 2 == 1
+        run.sink.delay = 0.3 if is_twice else 0.0
+        run.instance.signal()
+        if is_twice:
+            await run.pause(0.0, 0.2)
+            run.instance.signal()
+            run.restarts += 1
+        run.faults += 1
+        code = await run.instance.ended()
+        assert code in ((0, 1) if is_twice else (0,)), (code, run.instance.log[-2000:])
+        run.sink.delay = 0.0
+
+
+async def reloaded(run: Run) -> None:
+    """Reloads under load: with the same settings, changed ones, and bad ones."""
+    await run.begin()
+    settings = run.instance.folder / "settings.py"
+    text = await asyncio.to_thread(settings.read_text)
+    await run.cover()
+    for number in run.rounds(short=4, most=60):
+        change = (
+            "",
+            f"\nplant.add(publish.Console(queue_lines={number + 1}))\n",
+            "\n1/0",
+        )
+        await asyncio.to_thread(settings.write_text, text + change[number % 3])
+        answer = await run.instance.command("reload")
+        assert (answer is None) == (number % 3 == 2), answer
+        run.faults += 1
+        await run.more(100)
+    await asyncio.to_thread(settings.write_text, text)

@@ -1,0 +1,101 @@
+"""What the files of an instance that has ended say: the first half of the evidence."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from nodes import decode
+from pichannels.errors import DecodeError, Dropped, SampleErrors
+from pichannels.journal import Journal, Record
+from pichannels.message import Message
+from pichannels.states import State
+from pichannels.values import Sample
+from tests.faults.oracle import Kept
+
+__all__ = ["Found", "gather"]
+
+_SERVER: Final = "PLANT"
+
+
+class Found(NamedTuple):
+    """What was accepted, and what became of it.
+
+    Attributes:
+        accepted: all messages, by number.
+        lost: numbers of messages that were called durable and are not in the journal
+            as they were, though nothing older is there no more.
+        aside: event id -> tag and ticks of what is a dead letter.
+        problems: what verification says.
+    """
+
+    accepted: list[Kept]
+    lost: list[int]
+    aside: dict[str, tuple[str, int]]
+    problems: list[str]
+
+
+async def gather(journal: Path, channel: str, witness: Path) -> Found:
+    """Open and verify the journal of an instance that has ended; read both files."""
+    problems, records = await _read(journal, channel)
+    witnessed = await asyncio.to_thread(_witnessed, witness)
+    aside: dict[str, tuple[str, int]] = {}
+    payloads: dict[int, bytes] = {}
+    for record in records:
+        if "part_of" not in record.meta:
+            payloads[record.seq] = record.message().payload
+        if record.state is State.ERROR:
+            samples = _samples(record.message())
+            aside.update({s.event_id: (s.tag.name, s.ticks) for s in samples})
+    # Messages that are settled go, the oldest first, where there is no room.
+    oldest = min((record.seq for record in records), default=0)
+    lost = [
+        seq
+        for seq, payload in witnessed.items()
+        if seq >= oldest and payloads.get(seq) != payload
+    ]
+    known = sorted((witnessed | payloads).items())
+    return Found([_kept(*each) for each in known], lost, aside, problems)
+
+
+async def _read(path: Path, channel: str) -> tuple[list[str], list[Record]]:
+    journal = Journal(path)
+    await journal.open()
+    try:
+        return await journal.verify(), await journal.search(channel, count=10**7)
+    finally:
+        await journal.close()
+
+
+def _witnessed(path: Path) -> dict[int, bytes]:
+    """Number -> payload of each message that `accept` has called durable."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return {number: payload.encode() for number, payload in map(_row, lines)}
+
+
+def _row(line: str) -> tuple[int, str]:
+    number, payload = msgspec.json.decode(line)
+    return number, payload
+
+
+def _kept(seq: int, payload: bytes) -> Kept:
+    samples = _samples(Message("application/json", payload, {"server": _SERVER}))
+    return Kept(seq, [(s.tag.name, s.event_id) for s in samples])
+
+
+def _samples(message: Message) -> list[Sample]:
+    if isinstance(message.payload, list):
+        return message.payload
+    try:
+        message = decode.PI().process(message)
+    except SampleErrors as exc:
+        if exc.message is None:
+            return []
+        message = exc.message
+    except (DecodeError, Dropped):
+        return []
+    samples: list[Sample] = message.payload
+    return samples

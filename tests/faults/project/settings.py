@@ -1,0 +1,80 @@
+"""The project that the fault-injection suite runs: PI tags to one sink over HTTP.
+
+What it is to be comes from the environment, as the suite changes it between starts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+from zlib import crc32
+
+from msgstore.sqlite import SQLiteMessageStoreFactory
+from nodes import decode, publish
+from pichannels.channels.pi import PIWebChannel
+from pichannels.errors import SampleErrors
+from pichannels.message import Message
+from pichannels.node import BaseNode
+from pichannels.retry import RetryPolicy
+
+_options: dict[str, Any] = json.loads(os.environ.get("FAULTS_OPTIONS", "{}"))
+_PI = os.environ.get("FAULTS_PI", "http://127.0.0.1:8500/piwebapi")
+_SINK = os.environ.get("FAULTS_SINK", "http://127.0.0.1:8600/")
+_WITNESS = os.environ.get("FAULTS_WITNESS", os.devnull)
+
+
+class _Witnessed(PIWebChannel):
+    """Notes outside of the data folder what `accept` has called durable."""
+
+    async def accept(
+        self, msg: Message, *, lane: str = "live", manifest: bytes | None = None
+    ) -> None:
+        payload = msg.payload.decode("utf-8", "replace")
+        await super().accept(msg, lane=lane, manifest=manifest)
+        _note(f"{json.dumps([int(msg.store_id or 0), payload])}\n")
+
+
+def _note(line: str) -> None:
+    with open(_WITNESS, "a", encoding="utf-8") as file:
+        file.write(line)
+
+
+class _Poisoned(BaseNode):
+    """Refuses samples by their event id: `share` of a thousand."""
+
+    def __init__(self, share: int) -> None:
+        super().__init__(name="poisoned")
+        self._share = share
+
+    def process(self, msg: Message) -> Message:
+        causes = {
+            index: "poison"
+            for index, sample in enumerate(msg.payload)
+            if crc32(sample.event_id.encode()) % 1000 < self._share
+        }
+        if causes:
+            raise SampleErrors(causes)
+        return msg
+
+
+_again = RetryPolicy(attempts=0, initial=0.05, maximum=0.3)
+
+plant = _Witnessed(
+    "plant",
+    url=_PI,
+    server="PLANT",
+    reconnect=_again,
+    message_store_factory=SQLiteMessageStoreFactory(),
+    **{"tags": ["UNIT*"], "heartbeat": 5, "poll_interval": 0.1}
+    | _options.get("source", {}),
+)
+plant.add(decode.PI())
+if _options.get("poison"):
+    plant.add(_Poisoned(_options["poison"]))
+plant.add(publish.HTTP(_SINK, retry=_again, timeout=5, **_options.get("sink", {})))
+
+PROJECT_NAME = "faults"
+CHANNELS = [plant]
+JOURNAL = _options.get("journal", {})
+DRAIN_TIMEOUT = 10

@@ -1,0 +1,44 @@
+"""Whatever goes wrong, the promises are kept: each scenario, and then the oracle.
+
+The short form is a part of all tests. `make faults` runs everything for
+`FAULTS_SECONDS` in all, from `FAULTS_SEED`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.faults.preload import why_missing
+from tests.faults.running import BUDGET, Figures, Scenario, opened, seed_of
+from tests.faults.scenarios import SCENARIOS
+
+CHOSEN = [each for each in SCENARIOS if each.is_short or BUDGET]
+SHARE = BUDGET / sum(each.weight for each in CHOSEN)
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
+
+
+def limited(scenario: Scenario) -> object:
+    """The scenario, with the time that pytest gives it at most."""
+    seconds = 60 + 2 * SHARE * scenario.weight
+    return pytest.param(
+        scenario, id=scenario.name, marks=pytest.mark.timeout(120 + seconds)
+    )
+
+
+@pytest.mark.parametrize("scenario", [limited(each) for each in CHOSEN])
+async def test_the_promises_are_kept(
+    scenario: Scenario, tmp_path: Path, library: Path | None, figures: list[Figures]
+) -> None:
+    if scenario.needs_library and library is None:
+        pytest.skip(why_missing())
+    print("FAULTS_SEED and scenario:", seed_of(scenario.name))  # noqa: T201
+    chosen = library if scenario.needs_library else None
+    async with opened(scenario, tmp_path, chosen, SHARE * scenario.weight) as run:
+        await scenario.steps(run)
+        found = await run.finish()
+    figures.append(found)
+    assert found.wrong == []
