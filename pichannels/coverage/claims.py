@@ -226,9 +226,9 @@ class _Restoring:
         marks = _decoded(self._records, _MARKS, dict[int, int], default={})
         for segment, cut in segments:
             if cut is None:
-                segment.heard(marks.get(segment.id, segment.start))
-                cut = max(segment.start, segment.received - ledger.margins.overlap)
-                ledger.end(segment, cut, "restart", now)
+                segment.heard(marks.get(segment.id, segment.watermark))
+                certain = segment.received - ledger.margins.overlap
+                ledger.end(segment, certain, "restart", now)
             else:
                 ledger.end(segment, cut)
 
@@ -285,7 +285,7 @@ class _Restoring:
                 at += step
                 segment.tags.append(at)
             self._ledger.attach(segment)
-            segment.watermark = segment.start
+            segment.watermark = segment.start - self._ledger.margins.ahead
             found.append((segment, row.cut))
         return found
 

@@ -11,40 +11,20 @@ from collections.abc import Collection, Iterable
 from functools import partial
 from typing import Literal, TypeAlias
 
-import msgspec
-
 from pichannels.coverage.dead import DEAD, DeadLetters
 from pichannels.coverage.flight import Flight
 from pichannels.coverage.intervals import IntervalSet
 from pichannels.coverage.labels import Label
+from pichannels.coverage.margins import Margins
 from pichannels.coverage.segments import Segment
 from pichannels.coverage.tags import Past, TagState, TagTable
 from pichannels.errors import UsageError
 from pichannels.manifest import ManifestEntry
-from pichannels.values import NO_DATA, OPEN_END, TICKS_PER_SECOND
+from pichannels.values import NO_DATA, OPEN_END
 
 __all__ = ["Lane", "Ledger", "Margins"]
 
 Lane: TypeAlias = Literal["live", "late", "correction", "delete"]
-
-
-class Margins(msgspec.Struct, frozen=True, kw_only=True):
-    """How careful a ledger is; times in ticks.
-
-    Attributes:
-        settle: how long after its own time an event may still come and not be late:
-            polls of the server, delays on the way, disorder.
-        overlap: how much before the last thing heard a loss may have begun.
-        ahead: how far events may be ahead of the server's time, and how inexact the
-            time of a subscription may be.
-        exact: holds that are known tag by tag; beyond them messages hold back all
-            tags of a PI channel, so that memory is bounded.
-    """
-
-    settle: int = 10 * TICKS_PER_SECOND
-    overlap: int = 30 * TICKS_PER_SECOND
-    ahead: int = 5 * TICKS_PER_SECOND
-    exact: int = 1_000_000
 
 
 class Ledger:
@@ -145,7 +125,7 @@ class Ledger:
         segment = Segment(
             self._new_id(), server_time + self.margins.ahead, tags, self.margins.settle
         )
-        segment.heard(server_time)
+        segment.watermark = server_time
         self.attach(segment)
         self._open[sub] = segment
         self.version += 1
@@ -266,27 +246,29 @@ class Ledger:
         segment = self._open.get(sub)
         if segment is None:
             return
-        leaving = frozenset(segment.tags if tags is None else tags)
-        leaving &= frozenset(segment.tags)
+        leaving = frozenset(segment.tags)
+        if tags is not None:
+            leaving &= frozenset(tags)
+            if not leaving:
+                return
         heard = segment.watermark if since is None else min(since, segment.watermark)
         certain = heard - self.margins.settle - self.margins.overlap
-        cut = max(segment.start, certain)
         self.is_urgent |= since is not None
-        self._end(sub, segment, leaving, cut, reason, at)
+        self._end(sub, segment, leaving, certain, reason, at)
 
     def unsubscribed(self, sub: str, reason: str, at: int) -> None:
         """A PI channel was closed in order; nothing of what it gave is in doubt."""
         segment = self._open.get(sub)
         if segment is not None:
-            cut = max(segment.start, segment.received)
-            self._end(sub, segment, frozenset(segment.tags), cut, reason, at)
+            tags = frozenset(segment.tags)
+            self._end(sub, segment, tags, segment.received, reason, at)
 
     def _end(
         self,
         sub: str,
         segment: Segment,
         leaving: frozenset[int],
-        cut: int,
+        certain: int,
         reason: str,
         at: int,
     ) -> None:
@@ -294,18 +276,25 @@ class Ledger:
             segment = self._split(segment, leaving)
         else:
             del self._open[sub]
-        self.end(segment, cut, reason, at)
+        self.end(segment, certain, reason, at)
 
     def end(
-        self, segment: Segment, cut: int, reason: str | None = None, at: int = 0
+        self, segment: Segment, certain: int, reason: str | None = None, at: int = 0
     ) -> None:
-        """A segment gives nothing more; it is over when its messages are settled."""
-        segment.cut = cut
+        """A segment gives nothing more; it is over when its messages are settled.
+
+        Args:
+            segment: which one.
+            certain: up to when nothing of what it gave is in doubt.
+            reason: of the hole that begins there, unless that is known already.
+            at: when that was noticed.
+        """
+        segment.cut = cut = max(segment.start, certain)
         self.changed_segments.add(segment.id)
         if reason is not None:
             label = Label(cut, OPEN_END, reason, at)
             self.tags.change(segment.tags, lambda past: past.explained(label))
-        self._cut_future(segment, cut)
+        self._cut_future(segment, certain, reason, at)
         self._close(segment)
         self.version += 1
 
@@ -317,15 +306,19 @@ class Ledger:
         self._replace(child.tags, segment, child)
         return child
 
-    def _cut_future(self, segment: Segment, cut: int) -> None:
+    def _cut_future(
+        self, segment: Segment, cut: int, reason: str | None, at: int
+    ) -> None:
         """Of a tag of the future anything after the cut may have changed."""
-        future = [tag for tag in segment.tags if self.tags.is_future(tag)]
         alone = [
             tag
-            for tag in future
+            for tag in filter(self.tags.is_future, segment.tags)
             if not any(x.cut is None and x.start <= cut for x in self._segments_of[tag])
         ]
         self.tags.change(alone, lambda past: past.cut_off(cut))
+        if reason is not None:
+            label = Label(cut, OPEN_END, reason, at)
+            self.tags.change(alone, lambda past: past.explained(label))
         self.is_urgent |= bool(alone)
 
     def _close(self, segment: Segment) -> None:

@@ -219,6 +219,13 @@ def test_some_tags_can_be_lost_alone() -> None:
     assert delivered(ledger, 1)[-1] == (200, 390)
 
 
+def test_tags_of_other_channels_are_not_lost() -> None:
+    ledger = live("A", "B")
+    ledger.subscribed("y", [0], 300)
+    ledger.lost("y", "signup removed", 310, tags=[1])
+    assert len(ledger.open_segments) == 2
+
+
 def test_the_hole_keeps_its_reason_when_the_channel_is_back() -> None:
     ledger = live()
     ledger.lost("x", "network", 350)
@@ -371,6 +378,14 @@ def test_a_tag_of_the_future_is_covered_by_the_archive_alone() -> None:
     assert holes(ledger, 900) == [(100, OPEN_END, "never covered", 0)]
     ledger.joined([0], 100, OPEN_END, asked=900)
     assert holes(ledger, 900) == []
+
+
+def test_the_future_is_cut_back_further_than_a_channel_that_died_at_once() -> None:
+    ledger = ledger_of(is_future=True)
+    ledger.subscribed("x", [0], 195)
+    ledger.joined([0], 100, OPEN_END, asked=200)
+    ledger.unsubscribed("x", "stopped", 300)
+    assert holes(ledger, 300) == [(185, OPEN_END, "stopped", 300)]
 
 
 # Lanes
