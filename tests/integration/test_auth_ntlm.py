@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import spnego
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from pichannels.piwebasync import HTTPClient, Stream, WebsocketClient
+from pichannels.piwebasync import Controller, HTTPClient, Stream, WebsocketClient
 from pichannels.piwebasync.auth import NTLM, Login, Negotiate
 from pichannels.piwebasync.exceptions import ChannelRefused, HTTPStatusError
 from pichannels.piwebasync.frames import ChannelEvent, Connected, Lost
@@ -152,18 +157,66 @@ async def test_a_login_is_bound_to_the_certificate_of_the_server(
     own, other = (make_certificate(tmp_path, name) for name in ("own", "other"))
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     await asyncio.to_thread(tls.load_cert_chain, own)
-    found = []
+    found: list[object] = []
     for certificate in (own, other):
         users = NTLMUsers(USERS.users, certificate=certificate)
         async with (
             a_simulator(users, tls=tls) as sim,
             HTTPClient(LOGINS[0], verify=str(own), timeout=10) as client,
         ):
-            try:
-                found.append(await who(client, sim))
-            except HTTPStatusError as exc:
-                found.append(str(exc.status_code))
-    assert found == [USER, "401"]
+            channel = WebsocketClient(a_channel(sim), auth=LOGINS[0], verify=str(own))
+            found += await asyncio.gather(
+                who(client, sim), channel.open(), return_exceptions=True
+            )
+        await channel.close()
+    assert found[0] == USER and isinstance(found[1], WebsocketClient)
+    assert [getattr(one, "status_code", None) for one in found[2:]] == [401, 401]
+
+
+class Hasty:
+    """Takes NTLM, and closes the connection after its first challenges."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.contexts: dict[object, Any] = {}
+
+    async def handle(self, request: web.Request) -> web.Response:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        if not scheme:
+            return _asks("NTLM")
+        context = self.contexts.setdefault(
+            request.transport, spnego.server(protocol="ntlm")
+        )
+        try:
+            answer = context.step(b64decode(given)) or b""
+        except (spnego.exceptions.SpnegoError, ValueError):
+            return _asks("NTLM")
+        if context.complete:
+            return web.json_response({"Name": context.client_principal})
+        challenge = _asks(f"NTLM {b64encode(answer).decode()}")
+        if self.times:
+            self.times -= 1
+            challenge.force_close()
+        return challenge
+
+
+def _asks(challenge: str) -> web.Response:
+    return web.Response(status=401, headers={"WWW-Authenticate": challenge})
+
+
+@pytest.mark.parametrize(("times", "status"), [(1, 200), (2, 401)])
+async def test_a_login_that_loses_its_connection_is_begun_once_more(
+    times: int, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = tmp_path / "users"
+    await asyncio.to_thread(users.write_text, f"PLANT:reader:{PASSWORD}\n", "utf-8")
+    monkeypatch.setenv("NTLM_USER_FILE", str(users))
+    application = web.Application()
+    application.router.add_get("/{path:.*}", Hasty(times).handle)
+    async with TestServer(application) as server, HTTPClient(LOGINS[0]) as client:
+        controller = Controller("http", "127.0.0.1", server.port, "piwebapi")
+        response = await client.get(controller.system.user_info())
+    assert response.status_code == status
 
 
 async def test_nothing_tells_the_password_or_a_token(
