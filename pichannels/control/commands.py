@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from pichannels.control import deadletters, history, keeping
+from pichannels.control.coverage import coverage_report
+from pichannels.control.coverage_reports import CoverageWanted
 from pichannels.control.deadletters import Chosen, Listed
 from pichannels.control.history import Search, Selection
 from pichannels.control.keeping import Export, Import, Prune
@@ -175,6 +177,10 @@ async def _verify(instance: Instance, request: _Nothing) -> Any:
     return {"problems": await instance.journal.verify()}
 
 
+async def _coverage(instance: Instance, request: CoverageWanted) -> Any:
+    return await coverage_report(instance.project, instance.journal, request)
+
+
 async def _dead_list(instance: Instance, request: Listed) -> Any:
     return await deadletters.list_letters(instance.journal, request)
 
@@ -210,6 +216,7 @@ def _chosen(request: Chosen) -> Chosen:
 
 COMMANDS: Final[Mapping[str, Command]] = {
     "backup": Command(_Backup, _backup),
+    "coverage": Command(CoverageWanted, _coverage),
     "dead-discard": Command(_Discard, _dead_discard),
     "dead-edit": Command(_Edit, _dead_edit),
     "dead-list": Command(Listed, _dead_list),

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 from pichannels.channels import BaseChannel
+from pichannels.control.coverage_metrics import coverage_families
+from pichannels.control.coverage_reports import ChannelCoverage
 from pichannels.journal import JournalStatistics
 from pichannels.lifecycle import Status
 from pichannels.metrics import Family, Point
@@ -115,6 +117,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         sinks: where messages leave the project.
         pi_servers: the PI Web API servers that are asked.
         journal: what it does at this moment, or None while it is not open.
+        coverage: of the channels that keep a ledger; the control server adds it.
     """
 
     project: str
@@ -132,6 +135,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     sinks: list[SinkReport]
     pi_servers: list[ServerReport]
     journal: JournalStatistics | None
+    coverage: list[ChannelCoverage] = []
 
 
 def channel_report(channel: BaseChannel, unsettled: int) -> ChannelReport:
@@ -196,6 +200,7 @@ def metrics(status: StatusReport) -> list[Family]:
     return [
         *_instance_families(status),
         *_channel_families(status.channels),
+        *coverage_families(status.coverage),
         *_server_families(status.pi_servers),
         *(_journal_families(status.journal) if status.journal else ()),
     ]

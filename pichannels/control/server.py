@@ -27,7 +27,8 @@ from pichannels.control.access import (
     write_address,
 )
 from pichannels.control.commands import Instance, run_command
-from pichannels.control.reports import metrics
+from pichannels.control.coverage import CoverageSummaries
+from pichannels.control.reports import StatusReport, metrics
 from pichannels.errors import (
     Backpressure,
     MessageNotFound,
@@ -77,6 +78,7 @@ class ControlServer:
         self._token = ""
         self._runner: web.AppRunner | None = None
         self._address: Address | None = None
+        self._coverage = CoverageSummaries()
         self._feeds: set[asyncio.Task[Any]] = set()
         self._work: set[asyncio.Task[bytes]] = set()
 
@@ -162,14 +164,19 @@ class ControlServer:
         return _json(body, 200 if is_ready else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        text = render(metrics(self._instance.status()))
+        text = render(metrics(await self._told()))
         return web.Response(
             body=text.encode(),
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
 
     async def _status(self, request: web.Request) -> web.Response:
-        return _json(msgspec.json.encode(self._instance.status()))
+        return _json(msgspec.json.encode(await self._told()))
+
+    async def _told(self) -> StatusReport:
+        """The status, with what the coverage ledgers say."""
+        found = await self._coverage.of(self._instance.project.all_channels())
+        return msgspec.structs.replace(self._instance.status(), coverage=found)
 
     async def _command(self, request: web.Request) -> web.Response:
         body = await request.read()

@@ -1,0 +1,111 @@
+"""The numbers of the coverage ledgers, as `docs/metrics.md` explains them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal, NamedTuple
+
+from pichannels.control.coverage_reports import ChannelCoverage, ReasonReport
+from pichannels.coverage.tags import TagState
+from pichannels.metrics import Family, Point
+
+__all__ = ["coverage_families"]
+
+
+class _Number(NamedTuple):
+    """One number of a channel."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    help: str
+    value: Callable[[ChannelCoverage], float]
+
+
+_NUMBERS: Final = (
+    _Number(
+        "tags_with_holes",
+        "gauge",
+        "Tags that have holes.",
+        lambda each: each.tags_with_holes,
+    ),
+    _Number(
+        "longest_hole_seconds",
+        "gauge",
+        "The longest hole of a tag.",
+        lambda each: each.longest_hole,
+    ),
+    _Number(
+        "oldest_hole_seconds",
+        "gauge",
+        "How long ago the first hole was noticed that is still there.",
+        lambda each: each.oldest_hole,
+    ),
+    _Number(
+        "in_flight",
+        "gauge",
+        "Messages of PI channels that are not settled.",
+        lambda each: each.messages,
+    ),
+    _Number(
+        "reads",
+        "gauge",
+        "Reads of the archive that are under way or not settled.",
+        lambda each: each.reads,
+    ),
+    _Number(
+        "repaired_samples_total",
+        "counter",
+        "Samples read from the archive and accepted.",
+        lambda each: each.repaired,
+    ),
+    _Number(
+        "failed_reads_total",
+        "counter",
+        "Reads of the archive that failed.",
+        lambda each: each.failed_reads,
+    ),
+)
+
+
+def coverage_families(channels: Sequence[ChannelCoverage]) -> list[Family]:
+    """The metrics of these channels."""
+    return [
+        _tags(channels),
+        _by_reason(
+            "hole_seconds",
+            "How long holes are, summed over all tags.",
+            [(each.channel, each.holes) for each in channels],
+        ),
+        _by_reason(
+            "excluded_seconds",
+            "How long what is excluded is, summed over all tags.",
+            [(each.channel, each.excluded) for each in channels],
+        ),
+        *(_family(number, channels) for number in _NUMBERS),
+    ]
+
+
+def _tags(channels: Sequence[ChannelCoverage]) -> Family:
+    points = [
+        Point(each.states.get(state, 0), {"channel": each.channel, "state": state})
+        for each in channels
+        for state in TagState
+    ]
+    help = "Tags, by what can be expected of them."
+    return Family("coverage_tags", "gauge", help, points)
+
+
+def _by_reason(
+    name: str, help: str, found: Iterable[tuple[str, Sequence[ReasonReport]]]
+) -> Family:
+    points = [
+        Point(one.seconds, {"channel": channel, "reason": one.reason})
+        for channel, reasons in found
+        for one in reasons
+    ]
+    return Family(f"coverage_{name}", "gauge", help, points)
+
+
+def _family(number: _Number, channels: Sequence[ChannelCoverage]) -> Family:
+    points = [Point(number.value(x), {"channel": x.channel}) for x in channels]
+    return Family(f"coverage_{number.name}", number.kind, number.help, points)

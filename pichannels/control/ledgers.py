@@ -1,0 +1,161 @@
+"""Where coverage ledgers are: in running channels, or in the journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from pichannels import clock
+from pichannels.channels import BaseChannel
+from pichannels.channels.covering import LIVE, ledger_key
+from pichannels.channels.tags import Stream
+from pichannels.coverage.claims import restore
+from pichannels.coverage.ledger import Ledger
+from pichannels.journal import Journal
+from pichannels.manifest import ManifestEntry, decode_manifest
+from pichannels.piwebasync.assets import Attribute
+from pichannels.piwebasync.resolve import Point
+
+__all__ = ["View", "ledgers", "running_ledgers"]
+
+
+class View(NamedTuple):
+    """A ledger at one moment, and what goes on around it.
+
+    Attributes:
+        channel: the full name of the channel.
+        ledger: what was delivered, and what was not.
+        streams: of its tags, by the ledger's number, where they are known.
+        now: the server's time, ticks; our own while the channel does not run.
+        is_running: False for what the last run has left.
+        reads: of the archive, under way or not settled.
+        waiting: tags that wait after a read has failed.
+        repaired: samples that were read from the archive and accepted.
+        failed_reads: reads that failed.
+    """
+
+    channel: str
+    ledger: Ledger
+    streams: Mapping[int, Stream]
+    now: int
+    is_running: bool = False
+    reads: int = 0
+    waiting: int = 0
+    repaired: int = 0
+    failed_reads: int = 0
+
+    def name(self, tag: int) -> str:
+        """The name of a tag; its key where no more is known."""
+        stream = self.streams.get(tag)
+        return self.ledger.tags.keys[tag] if stream is None else stream.name
+
+    def path(self, tag: int) -> str:
+        """The path of a tag; its key where no more is known."""
+        stream = self.streams.get(tag)
+        return self.ledger.tags.keys[tag] if stream is None else stream.path
+
+
+class _ServerTime(Protocol):
+    def now(self) -> int: ...
+
+
+class _Planner(Protocol):
+    waiting: int
+
+    def __len__(self) -> int: ...
+
+
+class _Covering(Protocol):
+    """What is needed of the ledger of a channel at work."""
+
+    ledger: Ledger
+    streams: Mapping[int, Stream]
+    server: _ServerTime
+    planner: _Planner
+    is_open: bool
+
+
+def running_ledgers(channels: Iterable[BaseChannel]) -> Iterator[View]:
+    """The ledgers of those channels that keep one just now."""
+    for channel in channels:
+        view = _running(channel)
+        if view is not None:
+            yield view
+
+
+def _running(channel: BaseChannel) -> View | None:
+    covering: _Covering | None = getattr(channel, "covering", None)
+    if covering is None or not covering.is_open:
+        return None
+    repairing = getattr(channel, "repairing", None)
+    return View(
+        channel.name,
+        covering.ledger,
+        covering.streams,
+        covering.server.now(),
+        is_running=True,
+        reads=len(covering.planner),
+        waiting=covering.planner.waiting,
+        repaired=getattr(repairing, "samples", 0),
+        failed_reads=getattr(repairing, "failures", 0),
+    )
+
+
+async def ledgers(channels: Iterable[BaseChannel], journal: Journal) -> list[View]:
+    """The ledgers of channels, as they are or as their last run has left them.
+
+    Raises:
+        JournalError: the journal cannot be read.
+        CodecError: what was saved is damaged, or of a newer program.
+    """
+    views = [_running(one) or await _saved(journal, one.name) for one in channels]
+    return [view for view in views if view is not None]
+
+
+async def _saved(journal: Journal, channel: str) -> View | None:
+    records = await journal.saved(f"coverage:{channel}")
+    if not records:
+        return None
+    now = clock.now()
+    streams = await _kept(journal, channel)
+    keys = {stream.web_id: ledger_key(stream) for stream in streams}
+    unsettled = [
+        (seq, _entries(manifest, keys))
+        for seq, lane, manifest in await journal.manifests(channel)
+        if lane in LIVE
+    ]
+    ledger = await asyncio.to_thread(restore, records, unsettled, now)
+    return View(channel, ledger, _numbered(ledger, streams), now)
+
+
+class _Kept(msgspec.Struct):
+    """What the last run has found for its tags; see `channels.resolving`."""
+
+    points: list[Point]
+    attributes: list[Attribute]
+
+
+async def _kept(journal: Journal, channel: str) -> Sequence[Stream]:
+    data: Any = await journal.restore(f"channel:{channel}", "points", None)
+    try:
+        kept = msgspec.msgpack.decode(data, type=_Kept)
+    except (msgspec.DecodeError, TypeError):
+        # Nothing was kept, or by another version; keys have to do.
+        return []
+    return [*kept.points, *kept.attributes]
+
+
+def _entries(manifest: bytes | None, keys: Mapping[str, str]) -> list[ManifestEntry]:
+    found = [] if manifest is None else decode_manifest(manifest)
+    return [
+        ManifestEntry(keys.get(each.key, each.key), each.first, each.last, each.count)
+        for each in found
+    ]
+
+
+def _numbered(ledger: Ledger, streams: Iterable[Stream]) -> dict[int, Stream]:
+    numbers = ((ledger.tags.get(ledger_key(one)), one) for one in streams)
+    return {number: one for number, one in numbers if number is not None}
