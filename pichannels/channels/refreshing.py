@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from pichannels.values import TICKS_PER_SECOND
 
 __all__ = ["Refreshing"]
 
+logger: Final = logging.getLogger("pichannels.channels")
+
 _LONGEST_SLEEP: Final = 60.0
 
 
@@ -23,7 +26,7 @@ class Refreshing:
     Args:
         when: seconds between two times, or a cron string in the machine's time zone;
             None or 0 for never.
-        work: is awaited each time, and fails by no error.
+        work: is awaited each time; what it raises is logged.
 
     Raises:
         SettingsError: `when` is neither.
@@ -53,7 +56,11 @@ class Refreshing:
 
     async def _run(self) -> None:
         while await self._until_next():
-            await self._work()
+            try:
+                await self._work()
+            except Exception:
+                # The next time comes all the same.
+                logger.exception("what is done on a schedule has failed")
 
     async def _until_next(self) -> bool:
         """Wait for the next time; False when there is none."""

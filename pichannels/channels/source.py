@@ -24,10 +24,11 @@ from pichannels.channels.source_parts import Owner, SourceOptions, TagState
 from pichannels.channels.subscription import Subscription
 from pichannels.channels.tags import WEB_ID_TYPE, TagSpec
 from pichannels.errors import (
+    Backpressure,
     ChannelStopped,
     DecodeError,
-    JournalError,
     NotConnected,
+    PichannelsError,
 )
 from pichannels.piwebasync.exceptions import (
     HTTPClientError,
@@ -55,6 +56,7 @@ RESTART_DELAY: Final = 1.0
 """Seconds before a source that had to end begins again."""
 _RESOLVED_LATELY: Final = 60.0
 _UNKNOWN: Final = (400, 404)
+_UNRESOLVED: Final = (PIWebAsyncException, DecodeError, NotConnected, Backpressure)
 _NAMED: Final = 20
 
 
@@ -101,7 +103,7 @@ class PISource:
         self._resolved = -inf
         self._task: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
-        self._is_closing = self._is_moving = False
+        self._is_closing = self._is_moving = self._is_over = False
         self._changing = asyncio.Lock()
         self._refreshing = Refreshing(options.refresh, self.refresh)
 
@@ -216,7 +218,7 @@ class PISource:
 
     async def _receive_all(self) -> None:
         try:
-            self._is_moving = False
+            self._is_moving = self._is_over = False
             async with asyncio.TaskGroup() as self._group:
                 for part in self._parts([each.web_id for each in self.found.streams]):
                     self._open(self._group, part)
@@ -244,7 +246,13 @@ class PISource:
     def _open(
         self, group: asyncio.TaskGroup, part: Part, overlap: Overlap | None = None
     ) -> Subscription:
-        """Open a PI channel in the background."""
+        """Open a PI channel in the background.
+
+        Raises:
+            NotConnected: the source is about to begin anew.
+        """
+        if self._is_over:
+            raise NotConnected(self._server.url, "the source begins anew")
         options, server = self._options, self._server
         beat = options.heartbeat * options.poll_interval
         stream = PIStream(
@@ -275,6 +283,10 @@ class PISource:
         try:
             await self._begin(subscription, request)
             await subscription.ended()
+        except Exception:
+            # All others end with it.
+            self._is_over = True
+            raise
         finally:
             if subscription in self.subscriptions:
                 self.subscriptions.remove(subscription)
@@ -343,6 +355,7 @@ class PISource:
 
     async def _move(self) -> None:
         """Begin anew at the member that is used now, after what was received."""
+        self._is_over = True
         await self._close_all()
         raise _AtAnother
 
@@ -376,7 +389,7 @@ class PISource:
         for delay in self._options.reconnect.delays():
             try:
                 return await self._keep(self.tags, await self._find(self.tags))
-            except (PIWebAsyncException, DecodeError, NotConnected) as exc:
+            except _UNRESOLVED as exc:
                 logger.warning("%s: the tags are not resolved: %s", owner.name, exc)
                 self._fire("pi.unresolved", error=str(exc))
                 if self.membership.leave(exc):
@@ -426,7 +439,7 @@ class PISource:
                 # Without PI channels all tags are about to be looked up.
                 if self._group is not None and self.subscriptions:
                     await self._find_again(self._group)
-        except (PIWebAsyncException, DecodeError, NotConnected, JournalError) as exc:
+        except PichannelsError as exc:
             logger.warning("%s: the tags stay as they are: %s", self.owner.name, exc)
             self._fire("pi.unresolved", error=str(exc))
 
