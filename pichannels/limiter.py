@@ -2,8 +2,9 @@
 
 `Throttle` says which of those that wait may go, and when: live requests before
 history, of which a tenth is kept for history. What the server answers makes it
-faster (by addition) or slower (by multiplication). Times are seconds of the
-monotonic clock and are given, never asked for.
+slower (by multiplication) or faster (by addition, and by doubling where it is far
+below what the server bore before). Times are seconds of the monotonic clock and are
+given, never asked for.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         history_share: the part of the requests that history gets while live
             requests wait, too.
         fall: what remains of the pace after an answer that asks for less.
-        rise: the part of the full pace that comes back in a second of good answers.
+        rise: the part of the full pace that comes back in a second of good answers;
+            up to half of the pace from which it fell it doubles, where that is more.
         slowest: the part of the full pace that is always left.
         settle: seconds in which the pace falls once at most; what was sent before
             the fall says nothing new.
@@ -107,6 +109,9 @@ class Throttle:
         self._paused_until = -inf
         self._changed = -inf
         self._fallen = -inf
+        # Up to here the pace doubles; what lies above has to be tried with care.
+        self._near = 0.0
+        self._is_falling = False
         self._owed = 0.0
         self._latency: dict[Priority, _Latency] = {
             "live": _Latency(),
@@ -198,13 +203,20 @@ class Throttle:
         if sent < self._fallen or now < self._fallen + self.limits.settle:
             return
         self._fallen = self._changed = now
+        if not self._is_falling:
+            # Of an outage the first fall alone tells what the server could bear.
+            self._near = max(self._near, self.pace) / 2
+            self._is_falling = True
         self.pace = max(self.limits.slowest, self.pace * factor)
         self.counts["slowed"] += 1
 
     def _speed_up(self, now: float) -> None:
         passed = min(now - self._changed, 1.0)
         self._changed = now
-        self.pace = min(1.0, self.pace + self.limits.rise * passed)
+        self._is_falling = False
+        doubled = min(self._near, self.pace * 2**passed)
+        risen = self.pace + self.limits.rise * passed
+        self.pace = min(1.0, max(doubled, risen))
 
 
 def retry_after_seconds(text: str | None, now: int) -> float | None:

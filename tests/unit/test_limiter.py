@@ -94,17 +94,50 @@ def test_answers_to_what_was_sent_before_say_nothing_new() -> None:
     assert throttle.pace == 0.5
 
 
-def test_the_pace_falls_to_a_floor_and_comes_back_by_and_by() -> None:
-    throttle = Throttle(Limits(slowest=0.1, rise=0.05))
+def recovering(throttle: Throttle, start: float, seconds: int) -> list[float]:
+    """The pace after each second of good answers."""
+    paces = []
+    for second in range(1, seconds + 1):
+        throttle.started(start + second, "live", False)
+        throttle.answered(start + second, "live", 0.01, 200)
+        paces.append(throttle.pace)
+    return paces
+
+
+def fallen(limits: Limits) -> Throttle:
+    """One that has seen nothing but errors for 20 s."""
+    throttle = Throttle(limits)
     for second in range(10):
         refused(throttle, float(second) * 2)
-    assert throttle.pace == 0.1
-    paces = []
-    for second in range(40):
-        throttle.started(20.0 + second, "live", False)
-        throttle.answered(20.0 + second, "live", 0.01, 200)
-        paces.append(throttle.pace)
+    assert throttle.pace == limits.slowest
+    return throttle
+
+
+def test_after_an_outage_the_pace_doubles_to_half_of_what_it_was() -> None:
+    paces = recovering(fallen(Limits(slowest=0.1)), 18.0, 4)
+    assert paces == pytest.approx([0.2, 0.4, 0.5, 0.55])
+
+
+def test_above_half_the_pace_comes_back_by_and_by() -> None:
+    paces = recovering(fallen(Limits(slowest=0.02, rise=0.05)), 18.0, 16)
+    rises = [b - a for a, b in zip(paces, paces[1:], strict=False) if a >= 0.5]
     assert paces[-1] == 1.0
+    assert max(rises) < 0.051
+
+
+def test_errors_while_the_pace_doubles_halve_how_far_it_does() -> None:
+    throttle = fallen(Limits(slowest=0.1))
+    assert recovering(throttle, 18.0, 2)[-1] == pytest.approx(0.4)
+    refused(throttle, 22.0)
+    assert recovering(throttle, 22.0, 2) == pytest.approx([0.25, 0.3])
+
+
+def test_a_server_that_errs_now_and_then_is_never_rushed() -> None:
+    throttle = Throttle(Limits(rise=0.05))
+    paces = [1.0]
+    for start in range(0, 40, 4):
+        refused(throttle, float(start))
+        paces += [throttle.pace, *recovering(throttle, float(start), 3)]
     assert max(b - a for a, b in zip(paces, paces[1:], strict=False)) < 0.051
 
 
