@@ -86,12 +86,14 @@ class Bond(msgspec.Struct):
         number: of the connection that the last request went over.
         certificate: the server's on that connection, DER; None without TLS.
         proved: the number of the connection on which the login was accepted.
+        repeats: how often the server asked again on that connection, in a row.
         each_time: the scheme that is asked for anew with each request, or "".
     """
 
     number: int = 0
     certificate: bytes | None = None
-    proved: int = 0
+    proved: int = -1
+    repeats: int = 0
     each_time: str = ""
 
 

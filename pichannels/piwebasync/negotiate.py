@@ -102,9 +102,11 @@ class Negotiate(Shown, msgspec.Struct, tag="negotiate", dict=True):
         if not scheme:
             answer = yield {}
             if answer.status != 401:
+                bond.repeats = 0
                 return
             scheme = self._scheme_of(answer)
-            if bond.proved == bond.number and bond.number:
+            bond.repeats += bond.proved == bond.number
+            if bond.repeats > 1:
                 # This server logs in requests, not connections.
                 bond.each_time = scheme
         for renew in (False, True):
@@ -131,7 +133,7 @@ class Negotiate(Shown, msgspec.Struct, tag="negotiate", dict=True):
     def _scheme_of(self, answer: Answer) -> str:
         """What we answer with, of what the server offers; "" for nothing."""
         offered = answer.all("WWW-Authenticate")
-        names = {name.lower(): name for name, _ in challenges(offered)}
+        names = {name.lower() for name, _ in challenges(offered)}
         for scheme in _SCHEMES[self.protocol]:
             if scheme.lower() in names:
                 return scheme

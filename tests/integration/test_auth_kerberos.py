@@ -85,10 +85,10 @@ async def test_many_requests_at_once_are_logged_in(sim: Simulator) -> None:
 async def test_a_server_that_asks_each_time_is_answered_at_once(realm: Realm) -> None:
     each = Kerberos(realm.keytab, each_request=True)
     async with (
-        a_simulator(each, rate_limit=8) as sim,
+        a_simulator(each, rate_limit=9) as sim,
         HTTPClient(with_password()) as client,
     ):
-        # Two, two more until it is known, then one for each.
+        # Three times two tries until it is known, then one for each.
         assert [await who(client, sim) for _ in range(6)] == [USER] * 6
 
 

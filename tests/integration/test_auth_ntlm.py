@@ -104,9 +104,9 @@ async def test_a_connection_is_logged_in_once() -> None:
 
 async def test_a_server_that_asks_each_time_is_answered_each_time() -> None:
     each = NTLMUsers(USERS.users, each_request=True)
-    async with a_simulator(each, rate_limit=10) as sim, HTTPClient(LOGINS[0]) as client:
-        # Three, and two more tries until it is known; then two for each.
-        assert [await who(client, sim) for _ in range(4)] == [USER] * 4
+    async with a_simulator(each, rate_limit=13) as sim, HTTPClient(LOGINS[0]) as client:
+        # Three times three tries until it is known, then two for each.
+        assert [await who(client, sim) for _ in range(5)] == [USER] * 5
 
 
 async def test_a_withdrawn_login_is_made_again(sim: Simulator) -> None:
@@ -114,6 +114,14 @@ async def test_a_withdrawn_login_is_made_again(sim: Simulator) -> None:
         await who(client, sim)
         sim.faults.withdraw()
         assert await who(client, sim) == USER
+
+
+async def test_a_server_that_asked_again_once_is_not_told_each_time() -> None:
+    async with a_simulator(USERS, rate_limit=9) as sim, HTTPClient(LOGINS[0]) as client:
+        await who(client, sim)
+        sim.faults.withdraw()
+        # Three tries before and after, then one for each.
+        assert [await who(client, sim) for _ in range(4)] == [USER] * 4
 
 
 async def test_a_lost_connection_is_logged_in_again(sim: Simulator) -> None:
