@@ -266,9 +266,9 @@ class _Restoring:
                 raise CodecError("the coverage ledger tells of tags without keys")
             table.change(tags, partial(_instead, new=past))
             for tag in tags:
-                table.set_state(tag, group.state)
                 if group.is_future:
-                    table.set_future(tag)
+                    table.set_state(tag, TagState.FUTURE)
+                table.set_state(tag, group.state)
 
     def _dead(self) -> None:
         for message, name in self._names("dead"):

@@ -79,7 +79,7 @@ class Ledger:
         """Tell what can be expected of tags from `at` on.
 
         Static ones are excluded wholly, removed ones from then on; the holes of tags
-        without access or WebID are called so.
+        without access or WebID are called so. A tag of the future stays one.
         """
 
         def rule(past: Past) -> Past:

@@ -156,15 +156,11 @@ class TagTable:
 
     def set_state(self, tag: int, state: TagState) -> None:
         """Expect this of the tag; one of the future stays one."""
-        if state is TagState.FUTURE:
-            state = TagState.LIVE
         future = self._states[tag] & _FUTURE
+        if state is TagState.FUTURE:
+            state, future = TagState.LIVE, _FUTURE
         self._states[tag] = _STATES.index(state) + future
         self.changed_pages.add(tag // PAGE)
-
-    def set_future(self, tag: int) -> None:
-        """The tag has timestamps of the future; so it is from its beginning."""
-        self._states[tag] |= _FUTURE
 
     def change(self, tags: Iterable[int], rule: Callable[[Past], Past]) -> None:
         """Replace the pasts of tags; equal ones are worked out once and shared."""

@@ -412,8 +412,10 @@ def test_nothing_of_a_tag_of_the_future_is_late() -> None:
     assert ledger_of(is_future=True).lane(0, 50) == "live"
 
 
-def test_a_tag_of_the_future_stays_one() -> None:
-    ledger = ledger_of(is_future=True)
+@pytest.mark.parametrize("is_told_later", [False, True])
+def test_a_tag_of_the_future_stays_one(is_told_later: bool) -> None:
+    ledger = ledger_of(is_future=not is_told_later)
+    ledger.set_state([0], TagState.FUTURE, 140)
     ledger.set_state([0], TagState.NO_ACCESS, 150)
     assert ledger.tags.state(0) is TagState.NO_ACCESS
     ledger.set_state([0], TagState.LIVE, 200)
