@@ -18,7 +18,7 @@ INSIDE: Final = {
     *("opening", "retrying", "sessions", "silence", "tls", "transport", "updates"),
     *("controllers_base", "controllers_common", "controllers_searches"),
     # Their names are in `auth`, or in `pichannels.piwebasync` itself.
-    *("credentials", "httpx_flow", "login", "negotiate", "oidc"),
+    *("credentials", "environment", "httpx_flow", "login", "negotiate", "oidc"),
     *(
         "controllers",
         "http",
