@@ -26,7 +26,7 @@ def refused(status: int) -> ChannelRefused:
         refused(503),
         ChannelOpenTimeout(f"{ONE}/channel", 10.0),
         HTTPClientError("GET", ONE, "not reached"),
-        HTTPStatusError("GET", ONE, 502, "Bad Gateway"),
+        HTTPStatusError("GET", ONE, 502, "Bad Gateway", []),
     ],
 )
 def test_a_member_that_does_not_work_is_left(error: Exception) -> None:
