@@ -181,12 +181,17 @@ async def test_a_password_gets_a_new_ticket_when_the_old_one_has_expired(
 async def answer_with(proof: str | None) -> TestServer:
     """A server that takes any ticket, and answers with this proof."""
 
-    async def handle(request: web.Request) -> web.Response:
+    async def handle(request: web.Request) -> web.StreamResponse:
         if "Authorization" not in request.headers:
             return web.Response(status=401, headers={"WWW-Authenticate": "Negotiate"})
-        answer = web.json_response({"Name": "nobody"})
+        socket = web.WebSocketResponse()
+        is_channel = bool(socket.can_prepare(request))
+        answer = socket if is_channel else web.json_response({"Name": "nobody"})
         if proof is not None:
             answer.headers["WWW-Authenticate"] = f"Negotiate {proof}"
+        if is_channel:
+            await socket.prepare(request)
+            await socket.receive()
         return answer
 
     application = web.Application()
@@ -218,6 +223,18 @@ async def test_a_server_without_proof_is_not_trusted(
 ) -> None:
     with pytest.raises(HTTPClientError, match=told):
         await asked(await answer_with(proof), with_password())
+
+
+@pytest.mark.parametrize("proof", [None, b64encode(b"nonsense").decode()])
+async def test_a_channel_without_proof_is_not_trusted(
+    realm: Realm, proof: str | None
+) -> None:
+    server = await answer_with(proof)
+    controller = Controller("http", "127.0.0.1", server.port, "/piwebapi")
+    request = controller.streamsets.get_channel_adhoc(["A"])
+    with pytest.raises(WebsocketClientError, match="is not opened: the"):
+        await WebsocketClient(request, auth=with_password()).open()
+    await server.close()
 
 
 async def test_the_proof_may_be_left_out_on_purpose(realm: Realm) -> None:
