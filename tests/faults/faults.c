@@ -2,18 +2,22 @@
  * shifts the clock of the wall. Loaded before libc.
  *
  * FAULTS_DIR is the folder; FAULTS_CONTROL a file with the numbers of `struct
- * control`, which the test changes while the process runs.
+ * control`, which the test changes while the process runs. With FAULTS_NOTES all
+ * that is written at a place, as SQLite does, is noted in this file with what was
+ * there before, and each sync: a test can then take back what was not synced.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -40,6 +44,16 @@ static struct control *control = &nothing;
 static char folder[4096];
 static size_t folder_length;
 
+/* One note; the path and the bytes before and after follow it. */
+enum { WRITTEN = 1, TRUNCATED = 2, SYNC_BEGINS = 3, SYNC_ENDED = 4 };
+struct note {
+    int64_t kind, offset, size_before; /* of the file */
+    int64_t path, before, after;       /* bytes of each */
+};
+
+static int notes = -1;
+static pthread_mutex_t noting = PTHREAD_MUTEX_INITIALIZER;
+
 static ssize_t (*real_write)(int, const void *, size_t);
 static ssize_t (*real_writev)(int, const struct iovec *, int);
 static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
@@ -49,7 +63,6 @@ static ssize_t (*real_pwritev64)(int, const struct iovec *, int, off64_t);
 static int (*real_fsync)(int);
 static int (*real_fdatasync)(int);
 static int (*real_rename)(const char *, const char *);
-static int (*real_ftruncate)(int, off_t);
 static int (*real_ftruncate64)(int, off64_t);
 static int (*real_clock_gettime)(clockid_t, struct timespec *);
 
@@ -63,10 +76,12 @@ __attribute__((constructor)) static void begin(void) {
     real_fsync = dlsym(RTLD_NEXT, "fsync");
     real_fdatasync = dlsym(RTLD_NEXT, "fdatasync");
     real_rename = dlsym(RTLD_NEXT, "rename");
-    real_ftruncate = dlsym(RTLD_NEXT, "ftruncate");
     real_ftruncate64 = dlsym(RTLD_NEXT, "ftruncate64");
     real_clock_gettime = dlsym(RTLD_NEXT, "clock_gettime");
     const char *path = getenv("FAULTS_CONTROL"), *dir = getenv("FAULTS_DIR");
+    const char *noted = getenv("FAULTS_NOTES");
+    if (noted)
+        notes = open(noted, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (!path || !dir || strlen(dir) >= sizeof folder)
         return;
     folder_length = strlen(strcpy(folder, dir));
@@ -83,14 +98,52 @@ static int is_below(const char *path) {
     return strncmp(path, folder, folder_length) == 0 && path[folder_length] == '/';
 }
 
-static int is_watched(int fd) {
-    char link[64], path[4096];
+/* Whether the file is below the folder, and its path. */
+static int find(int fd, char path[4096]) {
+    char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
+    ssize_t length = readlink(link, path, 4095);
     if (length <= 0)
         return 0;
     path[length] = 0;
     return is_below(path);
+}
+
+static int is_watched(int fd) {
+    char path[4096];
+    return find(fd, path);
+}
+
+/* Note what is about to be done to a file from some place on. */
+static void note(int kind, int fd, off64_t offset, const void *data, size_t size) {
+    char path[4096];
+    struct stat facts;
+    if (notes < 0 || !find(fd, path) || fstat(fd, &facts))
+        return;
+    size_t end = kind == TRUNCATED ? (size_t)facts.st_size : (size_t)offset + size;
+    size_t room = end > (size_t)offset ? end - (size_t)offset : 0;
+    char *before = malloc(room + 1);
+    ssize_t found = before && room ? pread64(fd, before, room, offset) : 0;
+    struct note note = {kind, offset, facts.st_size, (int64_t)strlen(path),
+                        found > 0 ? found : 0, (int64_t)size};
+    struct iovec parts[] = {{&note, sizeof note},
+                            {path, (size_t)note.path},
+                            {before, (size_t)note.before},
+                            {(void *)data, size}};
+    if (real_writev(notes, parts, 4) < 0)
+        abort();
+    free(before);
+}
+
+/* Held from the note to the write, so that both have one order. */
+static void begin_noting(void) {
+    if (notes >= 0)
+        pthread_mutex_lock(&noting);
+}
+
+static void end_noting(void) {
+    if (notes >= 0)
+        pthread_mutex_unlock(&noting);
 }
 
 static int by_chance(void) {
@@ -151,17 +204,23 @@ ssize_t write(int fd, const void *data, size_t size) {
 }
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
-    if (!hits(WRITE, fd))
-        return real_pwrite(fd, data, size, offset);
-    size_t some = part(size);
-    return after_part(some ? real_pwrite(fd, data, some, offset) : 0);
+    int is_hit = hits(WRITE, fd);
+    size_t some = is_hit ? part(size) : size;
+    begin_noting();
+    note(WRITTEN, fd, offset, data, some);
+    ssize_t done = some ? real_pwrite(fd, data, some, offset) : 0;
+    end_noting();
+    return is_hit ? after_part(done) : done;
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset) {
-    if (!hits(WRITE, fd))
-        return real_pwrite64(fd, data, size, offset);
-    size_t some = part(size);
-    return after_part(some ? real_pwrite64(fd, data, some, offset) : 0);
+    int is_hit = hits(WRITE, fd);
+    size_t some = is_hit ? part(size) : size;
+    begin_noting();
+    note(WRITTEN, fd, offset, data, some);
+    ssize_t done = some ? real_pwrite64(fd, data, some, offset) : 0;
+    end_noting();
+    return is_hit ? after_part(done) : done;
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count) {
@@ -185,17 +244,37 @@ ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset) 
     return after_part(some ? real_pwritev64(fd, parts, some, offset) : 0);
 }
 
-int fsync(int fd) { return hits(SYNC, fd) ? failed() : real_fsync(fd); }
-
-int fdatasync(int fd) { return hits(SYNC, fd) ? failed() : real_fdatasync(fd); }
-
-int ftruncate(int fd, off_t size) {
-    return hits(TRUNCATE, fd) ? failed() : real_ftruncate(fd, size);
+static int synced(int fd, int (*real)(int)) {
+    if (hits(SYNC, fd))
+        return failed();
+    begin_noting();
+    note(SYNC_BEGINS, fd, 0, NULL, 0);
+    end_noting();
+    int result = real(fd);
+    begin_noting();
+    if (result == 0)
+        note(SYNC_ENDED, fd, 0, NULL, 0);
+    end_noting();
+    return result;
 }
 
-int ftruncate64(int fd, off64_t size) {
-    return hits(TRUNCATE, fd) ? failed() : real_ftruncate64(fd, size);
+int fsync(int fd) { return synced(fd, real_fsync); }
+
+int fdatasync(int fd) { return synced(fd, real_fdatasync); }
+
+static int truncated(int fd, off64_t size, int (*real)(int, off64_t)) {
+    if (hits(TRUNCATE, fd))
+        return failed();
+    begin_noting();
+    note(TRUNCATED, fd, size, NULL, 0);
+    int result = real(fd, size);
+    end_noting();
+    return result;
 }
+
+int ftruncate(int fd, off_t size) { return truncated(fd, size, real_ftruncate64); }
+
+int ftruncate64(int fd, off64_t size) { return truncated(fd, size, real_ftruncate64); }
 
 int rename(const char *from, const char *to) {
     if (is_wanted(RENAME) && is_below(to) && strikes())

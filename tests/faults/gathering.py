@@ -72,13 +72,17 @@ async def _read(path: Path, channel: str) -> tuple[list[str], list[Record]]:
 
 def _witnessed(path: Path) -> dict[int, bytes]:
     """Number -> payload of each message that `accept` has called durable."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return {number: payload.encode() for number, payload in map(_row, lines)}
+    lines = path.read_bytes().split(b"\n") if path.exists() else []
+    return dict(row for line in lines if (row := _row(line)))
 
 
-def _row(line: str) -> tuple[int, str]:
-    number, payload = msgspec.json.decode(line)
-    return number, payload
+def _row(line: bytes) -> tuple[int, bytes] | None:
+    """A line of the witness; None for one that a kill has torn."""
+    try:
+        number, payload = msgspec.json.decode(line, type=tuple[int, str])
+    except msgspec.DecodeError:
+        return None
+    return number, payload.encode()
 
 
 def _kept(seq: int, payload: bytes) -> Kept:

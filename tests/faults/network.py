@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from tests.faults.running import Run
 from tests.servers.proxy import Direction
@@ -16,6 +17,10 @@ __all__ = [
     "sink_once",
     "sink_refusing",
 ]
+
+
+_FAST: Final = 150.0
+_HALF_HOUR: Final = 1800.0
 
 
 async def cut(run: Run) -> None:
@@ -101,9 +106,18 @@ async def overflowing(run: Run) -> None:
 
 
 async def sink_down(run: Run) -> None:
-    """The sink refuses, is slow, or takes without an answer; then it is back."""
+    """The sink refuses, is slow, or takes without an answer; then it is back.
+
+    In the long form it is away for half an hour of the plant's time first.
+    """
     await run.begin()
     await run.cover()
+    if not run.is_short:
+        await run.plant.command("clock", speed=_FAST)
+        run.sink.refusing = 503
+        await asyncio.sleep(_HALF_HOUR / _FAST)
+        run.sink.refusing = 0
+        await run.plant.command("clock", speed=20)
     for _ in run.rounds(short=3, most=100):
         await run.more(100, seconds=5)
         await sink_once(run)

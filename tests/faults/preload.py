@@ -68,7 +68,7 @@ def why_missing() -> str:
 def build(path: Path) -> None:
     """Build the library."""
     command = ["cc", "-Wall", "-Wextra", "-Werror", "-O2", "-shared", "-fPIC"]
-    arguments = [*command, "-o", str(path), str(_SOURCE), "-ldl"]
+    arguments = [*command, "-o", str(path), str(_SOURCE), "-ldl", "-lpthread"]
     subprocess.run(arguments, check=True, timeout=30)
 
 
@@ -79,9 +79,12 @@ class Preload:
         library: the built one.
         control: the file through which they are told.
         folder: what is written below it can be hit, and nothing else.
+        notes: the file in which writes and syncs are noted, if any.
     """
 
-    def __init__(self, library: Path, control: Path, folder: Path) -> None:
+    def __init__(
+        self, library: Path, control: Path, folder: Path, notes: Path | None = None
+    ) -> None:
         control.write_bytes(bytes(ctypes.sizeof(_Control)))
         with control.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), 0)
@@ -91,6 +94,8 @@ class Preload:
             "FAULTS_CONTROL": str(control),
             "FAULTS_DIR": os.path.realpath(folder),
         }
+        if notes is not None:
+            self.environment["FAULTS_NOTES"] = str(notes)
 
     def set(
         self,

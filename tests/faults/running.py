@@ -48,6 +48,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         plant, arguments: of the simulator.
         environment: of the instance.
         needs_library: whether writes or the clock are changed.
+        notes_writes: whether what is written and synced is noted.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     needs_library: bool = False
+    notes_writes: bool = False
 
 
 class Figures(msgspec.Struct, kw_only=True):
@@ -145,14 +147,19 @@ class Run:
         self.restarts += 1
         self.faults += 1
 
-    async def more(self, samples: int = 200, seconds: float = 20.0) -> None:
-        """Until so many more have reached the sink, it has ended, or time is over."""
+    async def more(self, samples: int = 200, seconds: float = 20.0) -> bool:
+        """Until so many more have reached the sink, it has ended, or time is over.
+
+        Returns:
+            Whether they have.
+        """
         wanted = len(self.sink.delivered) + samples
         until = time.monotonic() + seconds
         while len(self.sink.delivered) < wanted and self.instance.is_running:
             if time.monotonic() > until:
-                return
+                return False
             await asyncio.sleep(0.02)
+        return len(self.sink.delivered) >= wanted
 
     async def push_to_any(self, **options: Any) -> None:
         """Have a value of some tag arrive at PI."""
@@ -279,7 +286,9 @@ async def opened(
     project = folder / "project"
     preload = None
     if library is not None:
-        preload = Preload(library, folder / "control", project / ".pichannels")
+        notes = folder / "notes" if scenario.notes_writes else None
+        data = project / ".pichannels"
+        preload = Preload(library, folder / "control", data, notes)
     async with plant, Sink() as sink, Proxy(plant.port) as proxy:
         instance = Instance(
             project,

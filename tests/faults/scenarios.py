@@ -30,6 +30,14 @@ SCENARIOS: Final = (
         is_short=True,
         needs_library=True,
     ),
+    Scenario(
+        name="power cut",
+        steps=storage.power_cut,
+        weight=3,
+        is_short=True,
+        needs_library=True,
+        notes_writes=True,
+    ),
     Scenario(name="disk full", steps=storage.disk_full, weight=2, needs_library=True),
     Scenario(
         name="budget",

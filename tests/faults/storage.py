@@ -8,10 +8,11 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from tests.faults.power import cut_power
 from tests.faults.preload import Action, Operation
 from tests.faults.running import Run
 
-__all__ = ["budget_spent", "disk_full", "failing_writes", "killed_writing"]
+__all__ = ["budget_spent", "disk_full", "failing_writes", "killed_writing", "power_cut"]
 
 _KINDS: Final = (
     Operation.WRITE,
@@ -69,6 +70,22 @@ async def killed_writing(run: Run) -> None:
         await run.more(10**9, seconds=run.rng.uniform(2.0, 4.0))
         run.faults += run.preload.hit
         await run.kill()
+
+
+async def power_cut(run: Run) -> None:
+    """The power is cut: what was written and not synced may be gone, or in part."""
+    notes = run.instance.folder.parent / "notes"
+    gone = 0
+    for _ in run.rounds(short=3, most=100):
+        await run.begin()
+        # Most is written just before a sync.
+        when = run.rng.choice([Operation.SYNC, Operation.WRITE])
+        run.preload.set(when, Action.KILL, after=run.rng.randrange(60))
+        await run.more(10**9, seconds=4.0)
+        await run.kill()
+        run.preload.clear()
+        gone += await asyncio.to_thread(cut_power, notes, run.rng)
+    run.notes["unsynced writes"] = gone
 
 
 async def disk_full(run: Run) -> None:
