@@ -21,13 +21,13 @@ from pichannels.coverage.ledger import Ledger, Margins
 from pichannels.coverage.repair import Plan, Planner
 from pichannels.coverage.tags import TagState
 from pichannels.errors import CodecError, JournalError
-from pichannels.journal import Journal
+from pichannels.journal import Journal, Record
 from pichannels.manifest import ManifestEntry, decode_manifest
 from pichannels.message import Message
 from pichannels.states import State
-from pichannels.values import Sample
+from pichannels.values import TICKS_PER_SECOND, Sample
 
-__all__ = ["LIVE", "Covering", "CoverageOptions", "ledger_key", "read_ledger"]
+__all__ = ["LIVE", "CoverageOptions", "Covering", "ledger_key"]
 
 logger: Final = logging.getLogger("pichannels.channels.pi")
 
@@ -36,22 +36,49 @@ LIVE: Final = frozenset({"live", "late", "correction", "delete"})
 
 _FLUSH: Final = 2.0
 """Seconds between two commits of what is claimed."""
+_PAGE: Final = 200
 _LOOK: Final = 0.25
 """Seconds after which a loss is saved at the latest."""
 
 
 class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a channel keeps its ledger.
+    """How a channel keeps its ledger; times in seconds.
 
     Attributes:
-        margins: how careful it is.
-        plan: how holes are read from the archive; None leaves them.
-        backfill: how long before the first start tags are to be covered, ticks.
+        settle: how long after its own time an event may still come and not be late:
+            polls of the server, delays on the way, disorder.
+        overlap: how much before the last thing heard a loss may have begun.
+        ahead: how far timestamps may be ahead of the server's clock.
+        repair: whether holes are read from the archive.
+        patience: how long a hole that reaches the present grows before it is read.
+        backfill: how long before the first start tags are to be covered: what the
+            archive has of that time is delivered as well.
     """
 
-    margins: Margins = Margins()
-    plan: Plan | None = Plan()
-    backfill: int = 0
+    settle: float = 10.0
+    overlap: float = 30.0
+    ahead: float = 5.0
+    repair: bool = True
+    patience: float = 60.0
+    backfill: float = 0.0
+
+    @property
+    def margins(self) -> Margins:
+        """The same for the ledger."""
+        return Margins(
+            settle=_ticks(self.settle),
+            overlap=_ticks(self.overlap),
+            ahead=_ticks(self.ahead),
+        )
+
+    @property
+    def plan(self) -> Plan:
+        """The same for the planner."""
+        return Plan(patience=_ticks(self.patience))
+
+
+def _ticks(seconds: float) -> int:
+    return int(seconds * TICKS_PER_SECOND)
 
 
 class _Settled(NamedTuple):
@@ -72,6 +99,8 @@ class Covering:
         channel: the name, under which the ledger is saved.
         options: how.
         fire: called with the name and the facts of an event.
+        by_path: tags are called by their paths, as of servers with several members,
+            whose ids differ.
 
     Attributes:
         ledger: what was delivered, and what was not.
@@ -85,6 +114,8 @@ class Covering:
         channel: str,
         options: CoverageOptions,
         fire: Callable[..., None] = lambda name, **facts: None,
+        *,
+        by_path: bool = False,
     ) -> None:
         self.channel = channel
         self.options = options
@@ -95,6 +126,7 @@ class Covering:
         self.reading: int | None = None
         """The read whose values are handed over just now."""
         self._fire = fire
+        self._by_path = by_path
         self._journal: Journal | None = None
         self._claims = Claims(self.ledger)
         self._number: dict[str, int] = {}
@@ -110,21 +142,46 @@ class Covering:
     async def open(self, journal: Journal, streams: Sequence[Stream]) -> None:
         """Take up the ledger where the last run has left it; again only `set_streams`.
 
+        What was saved and is damaged is told as `coverage.damaged`, and left.
+
         Raises:
             JournalError: the journal cannot be read.
-            CodecError: what was saved is damaged, or of a newer program.
         """
         if not self.is_open:
             self._journal = journal
             records = await journal.saved(_namespace(self.channel))
             unsettled = await journal.manifests(self.channel)
-            self._restore(records, unsettled, streams)
+            try:
+                self._restore(records, unsettled, streams)
+            except CodecError as exc:
+                # Nothing is claimed then, and all is read again.
+                logger.error("%s: %s; it begins anew", self.channel, exc)
+                self._fire("coverage.damaged", error=str(exc))
+                for name in records:
+                    journal.forget(_namespace(self.channel), name)
+                self._restore({}, unsettled, streams)
             name = f"{self.channel}: coverage"
             self._flushing = asyncio.create_task(self._flush_often(), name=name)
         self.set_streams(streams)
+        await self._note_dead_letters(journal)
         early, self._early = self._early, {}
         for settled in early.values():
             self.settled(*settled)
+
+    async def _note_dead_letters(self, journal: Journal) -> None:
+        """Note what has failed, as a crash may have come between that and saving it."""
+        after, now = None, self.server.now()
+        while page := await journal.search(
+            self.channel, count=_PAGE, state="error", after=after
+        ):
+            after = page[-1].position
+            for record in page:
+                try:
+                    entries = self._own(_of_record(record))
+                except CodecError as exc:
+                    logger.error("%s: %d: %s", self.channel, record.seq, exc)
+                else:
+                    self.ledger.failed(record.seq, entries, now)
 
     def _restore(
         self,
@@ -132,7 +189,7 @@ class Covering:
         unsettled: Iterable[tuple[int, str, bytes | None]],
         streams: Sequence[Stream],
     ) -> None:
-        keys = {stream.web_id: ledger_key(stream) for stream in streams}
+        keys = {stream.web_id: self._key(stream) for stream in streams}
         in_flight = [
             (seq, _renamed(_entries(manifest), keys))
             for seq, lane, manifest in unsettled
@@ -146,19 +203,23 @@ class Covering:
 
     def set_streams(self, streams: Sequence[Stream]) -> None:
         """These are the tags from now on."""
-        now = self.server.now()
-        origin = now - self.options.backfill
-        ledger = self.ledger
-        before = set(self.streams)
         self.streams = {}
+        self.add_streams(streams)
+        for state, tags in self._changed().items():
+            self.ledger.set_state(tags, state, self.server.now())
+
+    def add_streams(self, streams: Sequence[Stream]) -> None:
+        """These are tags as well."""
+        origin = self.server.now() - _ticks(self.options.backfill)
         for stream in streams:
-            tag = ledger.add_tag(ledger_key(stream), origin)
+            tag = self.ledger.add_tag(self._key(stream), origin)
             self.streams[tag] = stream
             self._number[stream.web_id] = tag
-        for state, tags in self._changed(before).items():
-            ledger.set_state(tags, state, now)
 
-    def _changed(self, before: set[int]) -> dict[TagState, list[int]]:
+    def _key(self, stream: Stream) -> str:
+        return stream.path if self._by_path else ledger_key(stream)
+
+    def _changed(self) -> dict[TagState, list[int]]:
         found: dict[TagState, list[int]] = {}
         for tag, stream in self.streams.items():
             is_future = bool(getattr(stream, "future", False))
@@ -246,7 +307,7 @@ class Covering:
         assert self._journal is not None
         try:
             record = await self._journal.get(self.channel, seq)
-            entries = self._own(record.tags()) if record is not None else []
+            entries = self._own(_of_record(record)) if record is not None else []
         except (JournalError, CodecError) as exc:
             # It stays in flight: too little is claimed.
             logger.error("%s: dead letter %d: %s", self.channel, seq, exc)
@@ -314,17 +375,6 @@ def ledger_key(stream: Stream) -> str:
     return tag.key or tag.path
 
 
-async def read_ledger(journal: Journal, channel: str, now: int) -> Ledger:
-    """The ledger of a channel that does not run, as it was saved.
-
-    Raises:
-        JournalError: the journal cannot be read.
-        CodecError: what was saved is damaged, or of a newer program.
-    """
-    records: dict[str, Any] = await journal.saved(_namespace(channel))
-    return restore(records, [], now)
-
-
 def _namespace(channel: str) -> str:
     return f"coverage:{channel}"
 
@@ -341,6 +391,17 @@ def _renamed(
         for e in entries
         if e.key in keys
     ]
+
+
+def _of_record(record: Record) -> list[ManifestEntry]:
+    """What a dead letter holds; of set aside samples there is no manifest.
+
+    Raises:
+        CodecError: it cannot be read.
+    """
+    if record.manifest is not None:
+        return record.tags()
+    return _entries_of(record.message().payload)
 
 
 def _entries_of(samples: Any) -> list[ManifestEntry]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 from pichannels import clock
 from pichannels.channels.intake import Intake, Received
 from pichannels.channels.source_parts import Owner
 from pichannels.errors import JournalError
+from pichannels.message import Message
 
 __all__ = ["Handing"]
 
@@ -57,13 +60,29 @@ class Handing:
             return False
         return True
 
-    async def give(self, frames: list[bytes]) -> None:
-        """Give messages of these frames; returns when they are accepted."""
+    async def give(self, frames: list[bytes]) -> bool:
+        """Give messages of these frames; returns when they are accepted.
+
+        Returns:
+            Whether all of them were understood.
+        """
+        async with self._giving():
+            messages = self.intake.messages(frames)
+            for received in messages:
+                await self._take(received)
+        return all(received.manifest is not None for received in messages)
+
+    async def give_archived(self, msg: Message, **options: Any) -> None:
+        """Give what was read from the archive; options and errors of `accept`."""
+        async with self._giving():
+            await self.owner.accept(msg, **options)
+
+    @asynccontextmanager
+    async def _giving(self) -> AsyncIterator[None]:
         await self._flowing.wait()
         self._taking += 1
         try:
-            for received in self.intake.messages(frames):
-                await self._take(received)
+            yield
         finally:
             self._taking -= 1
             self._still.set()

@@ -7,6 +7,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pichannels.channels.base import BaseChannel
+from pichannels.channels.covering import CoverageOptions, Covering
+from pichannels.channels.repairing import Repairing
 from pichannels.channels.resolving import Resolver
 from pichannels.channels.source import PISource
 from pichannels.channels.source_parts import SourceOptions, TagState
@@ -23,7 +25,7 @@ from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import reveal_in_thread
 
-__all__ = ["URL_LENGTH", "PIWebChannel"]
+__all__ = ["URL_LENGTH", "CoverageOptions", "PIWebChannel"]
 
 URL_LENGTH: Final = 8000
 """Bytes of a URL that PI takes beside a Kerberos ticket, and common proxies pass."""
@@ -79,6 +81,8 @@ class PIWebChannel(BaseChannel):
         others: base URLs of further members of the same logical server. When the one
             in use cannot be reached, the next one is: its own WebIDs are looked up,
             and what came meanwhile counts as lost for `failover`.
+        coverage: keep a ledger of what was delivered of each tag, and read what is
+            missing from the archive; needs a journal. `CoverageOptions` say how.
         options: those of every channel.
 
     Raises:
@@ -111,6 +115,7 @@ class PIWebChannel(BaseChannel):
         refresh: float | str | None = 3600.0,
         others: Sequence[str] = (),
         cache_ttl: float = 12 * 3600.0,
+        coverage: bool | CoverageOptions = True,
         **options: Any,
     ) -> None:
         super().__init__(name, *args, **options)
@@ -152,7 +157,29 @@ class PIWebChannel(BaseChannel):
                 transport=transport,
                 refresh=refresh,
             ),
+            self._make_covering(coverage),
         )
+        self.observer = self.covering
+
+    def _make_covering(self, coverage: bool | CoverageOptions) -> Covering | None:
+        if coverage is False:
+            return None
+        options = CoverageOptions() if coverage is True else coverage
+        by_path = bool(self.pi_server.others)
+        return Covering(self.name, options, self._fire_coverage, by_path=by_path)
+
+    def _fire_coverage(self, name: str, **facts: Any) -> None:
+        self.events.fire(name, channel=self.name, **facts)
+
+    @property
+    def covering(self) -> Covering | None:
+        """The coverage ledger at work, if one is kept."""
+        return self._source.covered.covering
+
+    @property
+    def repairing(self) -> Repairing | None:
+        """What reads holes from the archive, if it does."""
+        return self._source.covered.repairing
 
     @property
     def tags(self) -> list[TagSpec]:
@@ -231,7 +258,13 @@ class PIWebChannel(BaseChannel):
             SettingsError: a secret is missing.
         """
         await reveal_in_thread([self.pi_server.auth, self.pi_server.headers])
+        self._parts.push_async_callback(self._close_covering)
         self._source.start()
+
+    async def _close_covering(self) -> None:
+        """Save the ledger, after all that could be settled has been."""
+        if self.covering is not None:
+            await self.covering.close()
 
     async def stop_source(self) -> None:
         """Close the PI channels and accept what they have received."""
@@ -248,6 +281,8 @@ class PIWebChannel(BaseChannel):
             return False
         self._source, old._source = old._source, self._source
         self._source.handing.owner, old._source.handing.owner = self, old
+        # What `old` has still to settle counts in the ledger that goes on here.
+        self.observer = self.covering
         return True
 
     async def update_tags(self, tags: TagSpec | Sequence[TagSpec]) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import Final, NamedTuple
 
 from pichannels import clock
 from pichannels.channels.covering import Covering
@@ -18,6 +18,8 @@ from pichannels.coverage.repair import Failure, Read
 from pichannels.errors import ChannelStopped, DecodeError, JournalError, PichannelsError
 from pichannels.manifest import ManifestEntry, encode_manifest
 from pichannels.message import Message
+from pichannels.piwebasync.connection import ticks_of_date
+from pichannels.piwebasync.controllers import Controller
 from pichannels.piwebasync.exceptions import HTTPStatusError
 from pichannels.piwebasync.history import recorded
 from pichannels.piwebasync.http import HTTPClient
@@ -36,10 +38,19 @@ _SAMPLES: Final = 5000
 """Samples in one message, at most."""
 _WAIT: Final = 1.0
 """Seconds before holes are looked for again."""
+_TIME_EVERY: Final = 30.0
+"""Seconds between two looks at the server's clock."""
 _FAR: Final = 366 * 24 * 3600 * TICKS_PER_SECOND
 """How far into the future values of tags of the future are read."""
 
 Accept = Callable[..., Awaitable[None]]
+
+
+class _Archive(NamedTuple):
+    """Where values are read from."""
+
+    client: HTTPClient
+    controller: Controller
 
 
 class Repairing:
@@ -47,38 +58,28 @@ class Repairing:
 
     Args:
         covering: whose holes.
-        server: what is asked.
         name: of the logical server, a part of each event id.
-        limiter: what all clients of the server share.
         accept: takes a message, with `lane` and `manifest`.
     """
 
-    def __init__(
-        self,
-        covering: Covering,
-        server: PIServer,
-        name: str,
-        limiter: Limiter,
-        accept: Accept,
-    ) -> None:
+    def __init__(self, covering: Covering, name: str, accept: Accept) -> None:
         self._covering = covering
-        self._server = server
         self._name = name
-        self._limiter = limiter
         self._accept = accept
         self._handing_over = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._more = asyncio.Event()
+        self._next_time = clock.monotonic() + _TIME_EVERY
         self.samples = 0
         """How many samples were read and accepted."""
         self.failures = 0
         """How many reads failed."""
 
-    def start(self) -> None:
-        """Begin to read."""
+    def start(self, server: PIServer, limiter: Limiter) -> None:
+        """Begin to read from this server, by the limiter that its clients share."""
         if self._task is None:
             name = f"{self._covering.channel}: repair"
-            self._task = asyncio.create_task(self._run(), name=name)
+            self._task = asyncio.create_task(self._run(server, limiter), name=name)
 
     async def stop(self) -> None:
         """Read no more; what is not read stays a hole."""
@@ -87,15 +88,16 @@ class Repairing:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _run(self) -> None:
+    async def _run(self, server: PIServer, limiter: Limiter) -> None:
+        controller = server.controller()
         is_stopped = False
         while not is_stopped:
             try:
                 async with (
-                    self._server.client(self._limiter, "history") as client,
+                    server.client(limiter, "history") as client,
                     asyncio.TaskGroup() as group,
                 ):
-                    await self._read_holes(client, group)
+                    await self._read_holes(_Archive(client, controller), group)
             except* ChannelStopped:
                 is_stopped = True
             except* Exception as failed:
@@ -104,21 +106,30 @@ class Repairing:
                     logger.error("%s: repair has failed", name, exc_info=exc)
             await asyncio.sleep(_WAIT)
 
-    async def _read_holes(self, client: HTTPClient, group: asyncio.TaskGroup) -> None:
+    async def _read_holes(self, archive: _Archive, group: asyncio.TaskGroup) -> None:
         running: set[asyncio.Task[None]] = set()
         while True:
             self._more.clear()
             covering = self._covering
             read = None
+            await self._ask_the_time(archive)
             if len(running) < _AT_ONCE:
                 read = covering.planner.next(covering.server.now())
             if read is None:
                 await self._rest()
                 continue
             name = f"{covering.channel}: repair {read.id}"
-            task = group.create_task(self._close_hole(client, read), name=name)
+            task = group.create_task(self._close_hole(archive, read), name=name)
             running.add(task)
             task.add_done_callback(running.discard)
+
+    async def _ask_the_time(self, archive: _Archive) -> None:
+        """Learn the server's time anew, now and then."""
+        if clock.monotonic() < self._next_time:
+            return
+        self._next_time = clock.monotonic() + _TIME_EVERY
+        response = await archive.client.get(archive.controller.home.get())
+        self._covering.server.learn(ticks_of_date(response.headers.get("Date", "")))
 
     async def _rest(self) -> None:
         """Until something was read, or some time."""
@@ -128,9 +139,9 @@ class Repairing:
         except TimeoutError:
             pass
 
-    async def _close_hole(self, client: HTTPClient, read: Read) -> None:
+    async def _close_hole(self, archive: _Archive, read: Read) -> None:
         try:
-            await self._read(client, read)
+            await self._read(archive, read)
         except (ChannelStopped, asyncio.CancelledError):
             raise
         except PichannelsError as exc:
@@ -140,7 +151,7 @@ class Repairing:
         finally:
             self._more.set()
 
-    async def _read(self, client: HTTPClient, read: Read) -> None:
+    async def _read(self, archive: _Archive, read: Read) -> None:
         streams = {
             self._covering.streams[tag].web_id: tag
             for tag in read.tags
@@ -155,8 +166,8 @@ class Repairing:
         tags = {w: known[t].tag(self._name) for w, t in streams.items()}
         last = read.last if read.last != OPEN_END else clock.now() + _FAR
         reading = recorded(
-            client,
-            self._server.controller(),
+            archive.client,
+            archive.controller,
             list(streams),
             read.first,
             last,

@@ -47,6 +47,11 @@ class Found(NamedTuple):
         """The WebIDs of all streams."""
         return frozenset(stream.web_id for stream in self.streams)
 
+    def beyond(self, other: Found) -> list[str]:
+        """The paths of the streams that `other` does not have."""
+        known = other.web_ids
+        return [one.path for one in self.streams if one.web_id not in known]
+
 
 class _Cached(msgspec.Struct):
     """What was found as it is kept between two runs."""

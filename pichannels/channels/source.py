@@ -14,6 +14,8 @@ from math import inf
 from typing import Any, Final
 
 from pichannels import clock
+from pichannels.channels.covered import Covered
+from pichannels.channels.covering import Covering
 from pichannels.channels.handing import Handing
 from pichannels.channels.membership import Membership
 from pichannels.channels.overlap import Overlap
@@ -77,6 +79,7 @@ class PISource:
         resolver: finds the streams of tags.
         tags: what is received.
         options: how.
+        covering: the ledger that is kept of it.
     """
 
     def __init__(
@@ -86,11 +89,13 @@ class PISource:
         resolver: Resolver,
         tags: Sequence[TagSpec],
         options: SourceOptions,
+        covering: Covering | None = None,
     ) -> None:
         self.handing = Handing(owner, options.server)
         self.tags = list(tags)
         self.found = Found([], {})
         """What the server has for the tags."""
+        self.covered = Covered(covering, options.server, self.handing.give_archived)
         self.losses = 0
         self.fell_back = ""
         """Why PI channels are polled, where they are."""
@@ -219,12 +224,16 @@ class PISource:
     async def _receive_all(self) -> None:
         try:
             self._is_moving = self._is_over = False
+            await self.covered.begin(
+                self.owner.journal, self.found.streams, self._server, self._limiter
+            )
             async with asyncio.TaskGroup() as self._group:
                 for part in self._parts([each.web_id for each in self.found.streams]):
                     self._open(self._group, part)
         finally:
             self._group = None
             self.subscriptions = []
+            await self.covered.end()
 
     def _request(self, web_ids: Sequence[str]) -> APIRequest:
         streamsets = self._server.controller(websocket=True).streamsets
@@ -283,6 +292,7 @@ class PISource:
         try:
             await self._begin(subscription, request)
             await subscription.ended()
+            self.covered.over(subscription)
         except Exception:
             # All others end with it.
             self._is_over = True
@@ -290,15 +300,20 @@ class PISource:
         finally:
             if subscription in self.subscriptions:
                 self.subscriptions.remove(subscription)
+            self.covered.failed("stopped", subscription)
             await subscription.stream.abort()
 
     async def _begin(self, subscription: Subscription, request: APIRequest) -> None:
         """Open a PI channel, as often as it takes."""
         url = request.absolute_url
+
+        async def take(frames: list[bytes]) -> None:
+            self.covered.gave(subscription, await self.handing.give(frames))
+
         for delay in self._options.reconnect.delays():
             try:
                 return await subscription.receive(
-                    request, self.handing.give, self._options.batch_bytes
+                    request, take, self._options.batch_bytes
                 )
             except (WebsocketClientError, HTTPClientError) as exc:
                 self._noted(subscription, NotOpened(url, clock.now(), exc))
@@ -307,6 +322,7 @@ class PISource:
 
     def _noted(self, subscription: Subscription, event: StreamEvent) -> None:
         name = self.owner.name
+        self.covered.noted(subscription, event)
         if isinstance(event, Connected):
             subscription.connected()
             self.membership.answered()
@@ -346,6 +362,7 @@ class PISource:
         after = self._server.url
         logger.warning("%s: goes on at %s: %s", self.owner.name, after, error)
         self.losses += 1
+        self.covered.failed("failover")
         self._fire("pi.lost", reason="failover", detail=f"{before}: {error}")
         self._fire("pi.failed_over", before=before, after=after, error=str(error))
         if not self._is_moving:
@@ -453,6 +470,7 @@ class PISource:
     ) -> None:
         before = self.found
         if before.web_ids != found.web_ids:
+            self.covered.expect(found.streams)
             rearranging = Rearranging(
                 self._server.url,
                 self._options.poll_interval,
@@ -461,15 +479,15 @@ class PISource:
                 partial(self._open, group),
             )
             await rearranging.apply(self.subscriptions, found.streams)
+        self.covered.changed(found.streams)
         await self._keep(tags, found)
         self._tell_changed(before, found)
 
     def _tell_changed(self, before: Found, after: Found) -> None:
-        old, new = before.web_ids, after.web_ids
-        added = [each.path for each in after.streams if each.web_id not in old]
-        removed = [each.path for each in before.streams if each.web_id not in new]
+        added, removed = after.beyond(before), before.beyond(after)
         if added or removed:
-            told = {"added": len(added), "removed": len(removed), "tags": len(new)}
+            counts = {"added": len(added), "removed": len(removed)}
+            told = {**counts, "tags": len(after.streams)}
             logger.info("%s: tags have changed: %s", self.owner.name, told)
             names = {"names_added": added[:_NAMED], "names_removed": removed[:_NAMED]}
             self._fire("pi.tags_changed", **told, **names)

@@ -104,6 +104,8 @@ class UpdatesClient:
         self._end: ChannelClosed | None = None
         self._due = self._answered = self._ask_again = 0.0
         self._heard: int | None = None
+        self._asked: int | None = None
+        self._taken: int | None = None
         self._silent = 0
         self._is_failing = False
         self._connections = self._polls = self._frames = self._bytes = self._lost = 0
@@ -122,6 +124,13 @@ class UpdatesClient:
     def is_closed(self) -> bool:
         """Whether nothing will come any more, or yet."""
         return self._state is None or self._end is not None
+
+    @property
+    def heard(self) -> int | None:
+        """Our own time, ticks: all that came before it has been taken already."""
+        if not self._pending:
+            self._taken = self._asked
+        return self._taken
 
     def statistics(self) -> dict[str, int]:
         """Counts since the start, and what waits now."""
@@ -331,12 +340,14 @@ class UpdatesClient:
         changed = False
         markers = {one.marker: one for one in self._signups.values()}
         lost: dict[str, str] = {}
+        asked = clock.now()
         async for answer in self._asking.retrieve(start.target, list(markers)):
             changed = self._take(answer, markers) or changed
             lost |= answer.lost
-        self._heard = clock.now() if not lost else self._heard
         if lost:
             self._forget(lost)
+        else:
+            self._heard, self._asked = clock.now(), asked
         return changed
 
     def _take(self, answer: Answer, markers: dict[str, Signup]) -> bool:

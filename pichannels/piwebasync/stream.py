@@ -35,7 +35,7 @@ from pichannels.piwebasync.opening import (
     is_not_the_path,
 )
 from pichannels.piwebasync.polling import UpdatesClient
-from pichannels.piwebasync.requests import Request
+from pichannels.piwebasync.requests import Request, check_request
 from pichannels.piwebasync.responses import WebsocketMessage
 from pichannels.piwebasync.transport import Auth
 from pichannels.retry import RetryPolicy
@@ -168,6 +168,11 @@ class Stream:
         """Whether the messages come by stream updates instead of a websocket."""
         return isinstance(self._source, UpdatesClient)
 
+    @property
+    def heard(self) -> int | None:
+        """Our own time, ticks: all messages that came before it have been taken."""
+        return None if self._source is None else self._source.heard
+
     def statistics(self) -> dict[str, int]:
         """Counts of the stream, and those of its present connection."""
         source = self._source.statistics() if self._source is not None else {}
@@ -237,6 +242,7 @@ class Stream:
     async def _begin(
         self, request: Request, pump: _Pump, on_error: OnError | None
     ) -> str:
+        check_request(request)
         async with self._changing:
             if self.is_running:
                 raise StreamStateError("the stream is running already; stop it first")
@@ -262,6 +268,7 @@ class Stream:
             ChannelRollback: the new request failed; the stream goes on as before.
             ChannelUpdateError: it failed without `rollback`; the stream has ended.
         """
+        check_request(request)
         async with self._changing:
             if self._source is None or not self.is_running:
                 raise StreamStateError("the stream is not running; start it first")

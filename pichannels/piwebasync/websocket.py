@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Generator, Iterator
+from collections.abc import AsyncIterator, Generator
 from math import inf
 from types import TracebackType
 from typing import Any, Final, Self
 
 from pichannels import clock
-from pichannels.errors import Backpressure, UsageError
+from pichannels.errors import UsageError
 from pichannels.piwebasync.connection import Connection, Ending, Options, connect
 from pichannels.piwebasync.exceptions import (
     APIException,
@@ -19,7 +19,7 @@ from pichannels.piwebasync.exceptions import (
     ChannelClosedError,
     ChannelClosedOK,
     ChannelInUse,
-    ChannelRefused,
+    ChannelNotOpen,
     ChannelRollback,
     ChannelUpdateError,
     WatchdogTimeout,
@@ -36,7 +36,8 @@ from pichannels.piwebasync.frames import (
     Undecodable,
 )
 from pichannels.piwebasync.limiting import Limiter
-from pichannels.piwebasync.requests import Request
+from pichannels.piwebasync.parameters import check_channel
+from pichannels.piwebasync.requests import Request, check_request
 from pichannels.piwebasync.responses import WebsocketMessage
 from pichannels.piwebasync.silence import Silence
 from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
@@ -50,7 +51,6 @@ BACKOFF: Final = RetryPolicy(attempts=0, initial=0.5, maximum=60.0, jitter=1.0)
 """Waits between attempts to connect: doubled up to a minute, random in full."""
 
 _NORMAL: Final = (1000, 1001)
-_SWITCHING: Final = 101
 # A connection that lived so long (s) was a real one: the waits start anew.
 _STEADY: Final = 5.0
 
@@ -85,6 +85,13 @@ class WebsocketClient:
         on_event: called with each event of the connection.
         verify, cert, proxy, trust_env, safe_chars: as for `HTTPClient`.
         limiter: what all clients of the server share; handshakes go through it.
+        origin: the header of that name.
+        compression: `deflate` offers it to the server, None does not.
+        max_size: bytes of a message; a larger one ends the connection. None: any.
+
+    Raises:
+        NotARequest: `request` is none.
+        UsageError: there is no such parameter; what to use in its place is told.
     """
 
     def __init__(
@@ -110,12 +117,18 @@ class WebsocketClient:
         trust_env: bool = True,
         safe_chars: str | None = None,
         limiter: Limiter | None = None,
+        origin: str | None = None,
+        compression: str | None = None,
+        max_size: int | None = None,
+        **unknown: Any,
     ) -> None:
+        check_channel(unknown, WebsocketClient.__init__, compression, max_queue)
+        check_request(request)
         # Pongs are not read while a full buffer holds up the reader.
         pings = None if ping_interval is None else max(ping_interval, 3 * max_block)
         self._options = Options(
             auth=auth,
-            headers=dict(extra_headers or {}),
+            headers=dict(extra_headers or {}) | ({"Origin": origin} if origin else {}),
             open_timeout=open_timeout,
             close_timeout=close_timeout,
             ping_interval=pings,
@@ -124,6 +137,8 @@ class WebsocketClient:
             proxy=proxy,
             trust_env=trust_env,
             safe_chars=safe_chars,
+            max_size=max_size,
+            compression=compression,
         )
         self._limiter = limiter
         self._request = request
@@ -168,6 +183,11 @@ class WebsocketClient:
         """Whether there is no connection, but will be."""
         return not (self.is_closed or self._closing) and self._connection is None
 
+    @property
+    def heard(self) -> int | None:
+        """Our own time, ticks: all that came before it has been taken already."""
+        return self._buffer.heard
+
     def statistics(self) -> dict[str, int]:
         """Counts since the start, and what waits now."""
         return {
@@ -188,7 +208,7 @@ class WebsocketClient:
             WebsocketClientError: the server was not reached.
         """
         self._check_new()
-        self._run(await self._connect(self._request))
+        self._run(await connect(self._request, self._options, self._limiter))
         return self
 
     def start(self) -> Self:
@@ -205,6 +225,7 @@ class WebsocketClient:
         Raises:
             ChannelClosedOK: the channel is closed in good order.
             ChannelClosedError: it is lost; the cause tells why.
+            ChannelNotOpen: it was never opened.
             ChannelInUse: another task is receiving.
         """
         while True:
@@ -218,6 +239,9 @@ class WebsocketClient:
 
     async def recv_raw(self) -> bytes:
         """The next frame as it came; raises as `recv`."""
+        # Most frames wait already when they are asked for.
+        if not self._receiving and (waiting := self._buffer.pop()) is not None:
+            return waiting
         (frame,) = await self._receive(1, 1)
         return frame
 
@@ -239,12 +263,13 @@ class WebsocketClient:
             ChannelRollback: the new request failed and `rollback` is set: the
                 channel goes on with the old one, which was never interrupted.
             ChannelUpdateError: the new request failed; the channel is closed.
-            ChannelClosed: the channel is closed already.
+            ChannelClosed: the channel is closed already, or not open yet.
         """
+        check_request(request)
         async with self._changing:
             self._check_open()
             try:
-                connection = await self._connect(request)
+                connection = await connect(request, self._options, self._limiter)
             except (WebsocketClientError, APIException) as exc:
                 url, reason = request.absolute_url, str(exc)
                 if rollback and not self.is_closed:
@@ -282,8 +307,11 @@ class WebsocketClient:
 
     async def _receive(self, max_bytes: int, max_frames: int) -> list[bytes]:
         if self._task is None and self._buffer.end is None:
-            raise UsageError("the channel is not open yet; use `async with` or open()")
-        with self._alone():
+            raise ChannelNotOpen(self.url)
+        if self._receiving:
+            raise ChannelInUse
+        self._receiving = True
+        try:
             while True:
                 frames = self._buffer.take(max_bytes, max_frames)
                 if frames:
@@ -291,34 +319,10 @@ class WebsocketClient:
                 if self._buffer.end is not None and not len(self._buffer):
                     raise self._buffer.end.with_traceback(None)
                 await self._buffer.wait_item()
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        if self._receiving:
-            raise ChannelInUse
-        self._receiving = True
-        try:
-            yield
         finally:
             self._receiving = False
 
     # Reading, in a task of its own
-
-    async def _connect(self, request: Request) -> Connection:
-        if self._limiter is None:
-            return await connect(request, self._options)
-        try:
-            async with self._limiter.turn() as turn:
-                try:
-                    connection = await connect(request, self._options)
-                except ChannelRefused as exc:
-                    turn.answered(exc.status_code, {})
-                    raise
-                turn.answered(_SWITCHING, {})
-                return connection
-        except Backpressure as exc:
-            url = shown(request.absolute_url)
-            raise WebsocketClientError(f"{url} is not reached: {exc}") from exc
 
     def _run(self, connection: Connection | None) -> None:
         if connection is not None:
@@ -386,7 +390,7 @@ class WebsocketClient:
             left = self._time_left(since)
             await asyncio.sleep(min(delay, left))
             try:
-                connection = await self._connect(self._request)
+                connection = await connect(self._request, self._options, self._limiter)
             except WebsocketClientError as exc:
                 logger.info("%s", exc)
                 self._buffer.tell(NotOpened(self.url, clock.now(), exc))
@@ -473,10 +477,10 @@ class WebsocketClient:
             raise UsageError("this channel was opened before; make another client")
 
     def _check_open(self) -> None:
-        if self._task is None:
-            raise UsageError("the channel is not open yet; use `async with` or open()")
         if self._buffer.end is not None:
             raise self._buffer.end
+        if self._task is None:
+            raise ChannelNotOpen(self.url)
         if self._closing:
             raise ChannelClosedOK(self.url, "closed by this client")
 

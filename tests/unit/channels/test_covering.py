@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pichannels.channels import BaseChannel
-from pichannels.channels.covering import CoverageOptions, Covering, read_ledger
+from pichannels.channels.covering import CoverageOptions, Covering
 from pichannels.control import deadletters
 from pichannels.control.deadletters import Chosen
-from pichannels.coverage.ledger import Margins
 from pichannels.coverage.tags import TagState
 from pichannels.coverage.views import coverage
 from pichannels.errors import SampleErrors
@@ -28,7 +27,7 @@ NOON = parse_ticks("2026-01-01T12:00:00Z")
 POINTS = [
     Point(web_id=f"W{n}", name=f"T{n}", path=rf"\\S\T{n}", id=n) for n in range(3)
 ]
-OPTIONS = CoverageOptions(margins=Margins(settle=0, overlap=0, ahead=SECOND), plan=None)
+OPTIONS = CoverageOptions(settle=0, overlap=0, ahead=1, repair=False)
 
 
 class Gate(BaseNode):
@@ -220,16 +219,40 @@ async def test_tags_that_are_gone_are_removed_and_may_come_back(tmp_path: Path) 
         assert states.state(2) is TagState.LIVE
 
 
-async def test_the_ledger_of_a_channel_that_does_not_run_can_be_read(
+async def test_dead_letters_are_known_again_where_a_crash_came_before_saving(
     tmp_path: Path,
 ) -> None:
+    async with running(tmp_path) as plant:
+        plant.connect(10)
+        await plant.give((2, 15, "ok"))
+        await plant.channel.drain()
+        plant.heard(30)
+        plant.covering.save()
+        records = await plant.journal.saved("coverage:boiler")
+        plant.gate.bad = {"x"}
+        await plant.give((1, 20, "x"), (2, 20, "ok"))
+        await plant.channel.drain()
+    journal = Journal(tmp_path / "journal.db")
+    await journal.open()
+    for name in await journal.saved("coverage:boiler"):
+        journal.forget("coverage:boiler", name)
+    for name, data in records.items():
+        journal.save("coverage:boiler", name, data)
+    await journal.close()
+    async with running(tmp_path) as plant:
+        assert plant.delivered(1) == [(11, 20), (20, 30)]
+
+
+async def test_a_damaged_ledger_begins_anew_and_claims_nothing(tmp_path: Path) -> None:
     async with running(tmp_path) as plant:
         plant.connect(10)
         plant.heard(30)
     journal = Journal(tmp_path / "journal.db")
     await journal.open()
-    ledger = await read_ledger(journal, "boiler", NOON + 60 * SECOND)
+    journal.save("coverage:boiler", "tags/0", b"\xff\xff")
     await journal.close()
-    found = coverage(ledger, 0, NOON + 60 * SECOND)
-    assert round(found.delivered.total / SECOND, 2) == 19
-    assert found.holes[-1].reason == "stopped"
+    async with running(tmp_path) as plant:
+        assert plant.delivered(1) == []
+        plant.connect(50)
+        plant.heard(60)
+        assert plant.delivered(1) == [(51, 60)]

@@ -1,0 +1,122 @@
+"""Between a source of PI tags and its ledger: who is lost, what was given, repair."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from pichannels.channels.covering import Covering
+from pichannels.channels.repairing import Repairing
+from pichannels.channels.subscription import Subscription
+from pichannels.channels.tags import Stream
+from pichannels.journal import Journal
+from pichannels.piwebasync.frames import Connected, Lost
+from pichannels.piwebasync.limiting import Limiter
+from pichannels.piwebasync.server import PIServer
+from pichannels.piwebasync.stream import StreamEvent
+
+__all__ = ["Covered"]
+
+
+class Covered:
+    """Tells the ledger what happens to the PI channels of a source.
+
+    Without a ledger, or a journal to keep it in, it does nothing.
+
+    Args:
+        covering: the ledger at work.
+        name: of the logical server, a part of each event id.
+        accept: takes a message that was read from the archive.
+    """
+
+    def __init__(
+        self,
+        covering: Covering | None,
+        name: str,
+        accept: Callable[..., Awaitable[None]],
+    ) -> None:
+        self.covering = covering
+        self.repairing: Repairing | None = None
+        if covering is not None and covering.options.repair:
+            self.repairing = Repairing(covering, name, accept)
+        self._names: dict[Subscription, str] = {}
+        self._number = 0
+
+    async def begin(
+        self,
+        journal: Journal | None,
+        streams: Sequence[Stream],
+        server: PIServer,
+        limiter: Limiter,
+    ) -> None:
+        """The source is about to receive these streams of this server.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        covering = self.covering
+        if covering is None or journal is None:
+            return
+        await covering.open(journal, streams)
+        if self.repairing is not None:
+            self.repairing.start(server, limiter)
+
+    async def end(self) -> None:
+        """The source receives nothing more, or begins anew."""
+        if self.repairing is not None:
+            await self.repairing.stop()
+
+    @property
+    def _open(self) -> Covering | None:
+        covering = self.covering
+        return covering if covering is not None and covering.is_open else None
+
+    def expect(self, streams: Sequence[Stream]) -> None:
+        """These streams may come as well, from now on."""
+        if self._open is not None:
+            self._open.add_streams(streams)
+
+    def changed(self, streams: Sequence[Stream]) -> None:
+        """These are all streams now."""
+        if self._open is not None:
+            self._open.set_streams(streams)
+
+    def noted(self, subscription: Subscription, event: StreamEvent) -> None:
+        """Something happened to a PI channel."""
+        covering = self._open
+        if covering is None:
+            return
+        name = self._name_of(subscription)
+        if isinstance(event, Connected):
+            covering.connected(name, subscription.web_ids, event.server_date)
+        elif isinstance(event, Lost):
+            covering.lost(name, event.reason)
+
+    def gave(self, subscription: Subscription, is_understood: bool) -> None:
+        """What a PI channel had given was handed over."""
+        covering = self._open
+        if covering is None:
+            return
+        name = self._name_of(subscription)
+        if not is_understood:
+            covering.not_understood(name, subscription.web_ids)
+        covering.heard(name, subscription.stream.heard)
+
+    def over(self, subscription: Subscription) -> None:
+        """A PI channel was closed after all it gave was handed over."""
+        name = self._names.pop(subscription, None)
+        if self._open is not None and name is not None:
+            self._open.closed(name)
+
+    def failed(self, reason: str, *subscriptions: Subscription) -> None:
+        """PI channels ended, and perhaps not all that they gave was handed over."""
+        for subscription in subscriptions or tuple(self._names):
+            name = self._names.get(subscription)
+            if self._open is not None and name is not None:
+                self._open.lost(name, reason)
+
+    def _name_of(self, subscription: Subscription) -> str:
+        name = self._names.get(subscription)
+        if name is None:
+            self._number += 1
+            name = self._names[subscription] = str(self._number)
+        return name
