@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from pichannels.errors import Backpressure
 from pichannels.piwebasync.environment import is_proved, netrc_login, proxy_of
 from pichannels.piwebasync.exceptions import (
     APIException,
@@ -20,6 +21,7 @@ from pichannels.piwebasync.exceptions import (
     WebsocketClientError,
     shown,
 )
+from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.login import Answer, Asked, logged_in, offer
 from pichannels.piwebasync.requests import WEBSOCKET, Request, with_safe_chars
 from pichannels.piwebasync.sessions import BoundConnector, fetcher
@@ -43,6 +45,9 @@ Socket: TypeAlias = aiohttp.ClientWebSocketResponse[Any]
 
 _TEXT: Final = aiohttp.WSMsgType.TEXT
 _BINARY: Final = aiohttp.WSMsgType.BINARY
+# Bits of the window of permessage-deflate.
+_WINDOW: Final = 15
+_SWITCHING: Final = 101
 _BODY_SHOWN: Final = 4096
 _BODY_READ: Final = 2**16
 _BODY_PATIENCE: Final = 1.0
@@ -64,6 +69,8 @@ class Options(msgspec.Struct, kw_only=True):
     proxy: str | None = None
     trust_env: bool = True
     safe_chars: str | None = None
+    max_size: int | None = None
+    compression: str | None = None
 
     def __repr__(self) -> str:
         return "<Options>"
@@ -162,8 +169,10 @@ def _bytes(data: Any) -> bytes:
     return data.encode() if isinstance(data, str) else bytes(data)
 
 
-async def connect(request: Request, options: Options) -> Connection:
-    """Open the channel of `request`.
+async def connect(
+    request: Request, options: Options, limiter: Limiter | None = None
+) -> Connection:
+    """Open the channel of `request`, in its turn where there is a limiter.
 
     Raises:
         APIException: this is no channel request.
@@ -171,6 +180,23 @@ async def connect(request: Request, options: Options) -> Connection:
         ChannelOpenTimeout: there was no answer in time.
         WebsocketClientError: the server was not reached; the cause tells why.
     """
+    if limiter is None:
+        return await _opened(request, options)
+    try:
+        async with limiter.turn() as turn:
+            try:
+                connection = await _opened(request, options)
+            except ChannelRefused as exc:
+                turn.answered(exc.status_code, {})
+                raise
+            turn.answered(_SWITCHING, {})
+            return connection
+    except Backpressure as exc:
+        url = shown(request.absolute_url)
+        raise WebsocketClientError(f"{url} is not reached: {exc}") from exc
+
+
+async def _opened(request: Request, options: Options) -> Connection:
     url = request.absolute_url
     if request.protocol != WEBSOCKET:
         raise APIException(f"{shown(url)} is no channel request; use HTTPClient")
@@ -204,7 +230,7 @@ class _Handshake:
         self._request = request
         self._url = request.absolute_url
         self._options = options
-        self._answer = Answer(101, ())
+        self._answer = Answer(_SWITCHING, ())
         self._headers: dict[str, str] = {}
         self._server_date: int | None = None
         self._opened: Connection | None = None
@@ -238,7 +264,9 @@ class _Handshake:
                 proxy=self._proxy,
                 heartbeat=options.ping_interval,
                 timeout=aiohttp.ClientWSTimeout(ws_close=options.close_timeout),
-                max_msg_size=0,
+                # Those as large as that are refused by aiohttp; 0 takes any.
+                max_msg_size=0 if options.max_size is None else options.max_size + 1,
+                compress=_WINDOW if options.compression else 0,
                 **_RAW_TEXT,
             )
         except ChannelRefused as refused:
@@ -263,9 +291,9 @@ class _Handshake:
         """Look at the answer before aiohttp throws its body away."""
         self._server_date = ticks_of_date(answer.headers.get("Date", ""))
         headers = tuple(answer.headers.items())
-        body = b"" if answer.status == 101 else await _body(answer)
+        body = b"" if answer.status == _SWITCHING else await _body(answer)
         self._answer = Answer(answer.status, headers, body)
-        if answer.status == 101:
+        if answer.status == _SWITCHING:
             return
         offered = offer(self._answer.all("WWW-Authenticate"))
         raise ChannelRefused(

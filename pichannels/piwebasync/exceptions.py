@@ -5,6 +5,7 @@
     PIWebAsyncException
      |- APIException              a request that cannot be sent as it is
      |   |- SerializationError    a parameter that has no form in a URL
+     |   |- NotARequest           something else than a request (also a TypeError)
      |- AuthFailed                the login cannot be made, or the server not trusted
      |- HTTPClientError           no answer: not reached, cut off, too slow
      |   |- HTTPStatusError       an answer that says no
@@ -16,6 +17,7 @@
          |- ChannelClosed
          |   |- ChannelClosedOK     closed by us, or by PI in good order
          |   |- ChannelClosedError  lost; the cause tells why
+         |   |- ChannelNotOpen      not opened yet
          |- ChannelUpdateError    the new request failed; the channel is closed
          |- ChannelRollback       the new request failed; the old one goes on
          |- WatchdogTimeout       no connection for too long
@@ -35,12 +37,14 @@ __all__ = [
     "ChannelClosedError",
     "ChannelClosedOK",
     "ChannelInUse",
+    "ChannelNotOpen",
     "ChannelOpenTimeout",
     "ChannelRefused",
     "ChannelRollback",
     "ChannelUpdateError",
     "HTTPClientError",
     "HTTPStatusError",
+    "NotARequest",
     "PIWebAsyncException",
     "SerializationError",
     "StreamStateError",
@@ -76,6 +80,18 @@ class SerializationError(APIException):
         self.value = value
         self.allowed = allowed
         super().__init__(f"{name} cannot be {value!r}; allowed: {allowed}")
+
+
+class NotARequest(APIException, TypeError):
+    """What was given is no request; controllers make them."""
+
+    def __init__(self, found: object) -> None:
+        if isinstance(found, str):
+            found = shown(found)
+        super().__init__(
+            f"{found!r} is no request; a Controller makes them, and any object with"
+            " method, protocol and absolute_url (texts) will do"
+        )
 
 
 class AuthFailed(PIWebAsyncException):
@@ -176,6 +192,13 @@ class ChannelClosedOK(ChannelClosed):
 
 class ChannelClosedError(ChannelClosed):
     """The connection was lost and is not opened again; the cause tells why."""
+
+
+class ChannelNotOpen(ChannelClosed, UsageError):
+    """The channel was not opened yet."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, "it is not open yet; use `async with` or open()")
 
 
 class ChannelUpdateError(WebsocketClientError):

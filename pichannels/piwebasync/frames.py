@@ -167,6 +167,18 @@ class FrameBuffer:
         self._note_taken(size)
         return frames
 
+    def pop(self) -> bytes | None:
+        """The first that waits where it is a frame, else None; tells no event."""
+        items = self._items
+        if not items or type(frame := items[0]) is not bytes:
+            return None
+        items.popleft()
+        size = len(frame)
+        self.frame_bytes += size
+        self._bytes -= size
+        self._taken.set()
+        return frame
+
     async def wait_item(self) -> None:
         """Until something waits or the end is known."""
         while not self._items and self.end is None:

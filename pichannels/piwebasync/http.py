@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
+from io import BytesIO
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -11,16 +12,18 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from pichannels.errors import UsageError, nearest
+from pichannels.errors import UsageError
 from pichannels.limiter import Priority
 from pichannels.piwebasync.environment import is_proved, proxy_of
 from pichannels.piwebasync.exceptions import APIException, HTTPClientError, shown
 from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.login import Answer, Asked, logged_in
+from pichannels.piwebasync.parameters import HTTP_REPLACED, refuse
 from pichannels.piwebasync.requests import (
     HTTP,
     APIRequest,
     Request,
+    check_request,
     with_safe_chars,
 )
 from pichannels.piwebasync.responses import HTTPResponse
@@ -46,21 +49,8 @@ from pichannels.retry import RetryPolicy
 
 __all__ = ["HTTPClient"]
 
-_REPLACED: Final = {
-    "app": "use the PI server of pichannels.simulator",
-    "base_url": "use Controller, which makes whole URLs",
-    "default_encoding": "use response.raw_response; PI answers in UTF-8",
-    "event_hooks": "use a wrapper around request()",
-    "extensions": "use timeout= of the request",
-    "http1": "leave it out, HTTP/1.1 is what is spoken",
-    "http2": "leave it out, the logins of PI Web API want HTTP/1.1",
-    "limits": "use max_connections=, and limiter= for requests in a second",
-    "loop": "leave it out, the loop is the one that runs",
-    "mounts": "use proxy='http://host:port', or one client for each server",
-    "params": "use the arguments of the controllers",
-    "transport": "use one client for each way to the server",
-}
-"""Parameters that only httpx knows, and what is there in their place."""
+# Where aiohttp would write all at once, which holds up the event loop.
+_LARGE: Final = 2**16
 
 
 class HTTPClient:
@@ -120,7 +110,7 @@ class HTTPClient:
         retry: RetryPolicy | None = None,
         **unknown: Any,
     ) -> None:
-        _refuse(unknown, "HTTPClient", HTTPClient.__init__)
+        refuse(unknown, "HTTPClient", HTTPClient.__init__, HTTP_REPLACED)
         self._auth = auth
         self._headers: Headers = {"Accept": "application/json", **(headers or {})}
         self._safe_chars = safe_chars
@@ -160,12 +150,14 @@ class HTTPClient:
         `json` is sent in place of the body that the request itself may have.
 
         Raises:
-            APIException: this is no HTTP request.
+            APIException: this is no HTTP request; `NotARequest`, which is also a
+                TypeError, where it is no request at all.
             HTTPClientError: there was no answer; its cause tells why.
             Backpressure: too many requests wait at the limiter.
             UsageError: there is no such parameter.
         """
-        _refuse(unknown, "request()", HTTPClient.request)
+        refuse(unknown, "request()", HTTPClient.request, HTTP_REPLACED)
+        check_request(request)
         if request.protocol != HTTP:
             raise APIException(
                 f"{shown(request.absolute_url)} is no HTTP request;"
@@ -243,7 +235,7 @@ class HTTPClient:
             asked.method,
             URL(with_safe_chars(asked.url, self._safe_chars), encoded=True),
             headers=headers,
-            data=asked.body or None,
+            data=_sent(asked.body),
             allow_redirects=redirects,
             max_redirects=self._max_redirects,
             proxy=self._proxy_of(asked.url),
@@ -299,6 +291,7 @@ class HTTPClient:
     async def _verb(
         self, method: str, request: Request, options: Mapping[str, Any]
     ) -> HTTPResponse:
+        check_request(request)
         if request.method != method:
             url = shown(request.absolute_url)
             raise APIException(f"{url} is a {request.method} request, not {method}")
@@ -338,13 +331,9 @@ def _by_scheme(
     return {scheme: given.get(scheme, every) for scheme in ("http", "https")}
 
 
-def _refuse(unknown: Mapping[str, Any], what: str, known: Callable[..., Any]) -> None:
-    """Refuse parameters that are none, with what to use in their place."""
-    for name in unknown:
-        hint = nearest(name, known.__annotations__)
-        if name in _REPLACED:
-            hint = f"; {_REPLACED[name]}"
-        raise UsageError(f"{what} has no parameter {name!r}{hint}")
+def _sent(body: bytes) -> bytes | BytesIO | None:
+    """The body as aiohttp sends it: a large one in parts, between other work."""
+    return BytesIO(body) if len(body) > _LARGE else body or None
 
 
 async def _limited(

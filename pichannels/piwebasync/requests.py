@@ -10,7 +10,11 @@ from math import isfinite
 from typing import Any, Final, Protocol, TypeAlias
 from urllib.parse import quote
 
-from pichannels.piwebasync.exceptions import APIException, SerializationError
+from pichannels.piwebasync.exceptions import (
+    APIException,
+    NotARequest,
+    SerializationError,
+)
 
 __all__ = [
     "HTTP",
@@ -18,6 +22,7 @@ __all__ = [
     "APIRequest",
     "Param",
     "Request",
+    "check_request",
     "encoded",
     "with_safe_chars",
 ]
@@ -30,6 +35,7 @@ Param: TypeAlias = Scalar | Sequence[Scalar] | None
 """What a parameter may be; None leaves it out."""
 
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_REQUIRED: Final = ("method", "protocol", "absolute_url")
 _PROTOCOLS: Final = (HTTP, WEBSOCKET)
 _WEBSOCKET_SCHEMES: Final = {"http": "ws", "https": "wss"}
 _HTTP_SCHEMES: Final = {"ws": "http", "wss": "https"}
@@ -156,6 +162,18 @@ class APIRequest:
 
     def __repr__(self) -> str:
         return f"<APIRequest {self.protocol} {self.method} {self.absolute_url}>"
+
+
+def check_request(request: object) -> None:
+    """See that it is a request.
+
+    Raises:
+        NotARequest: it lacks what `Request` has.
+    """
+    if isinstance(request, APIRequest):
+        return
+    if not all(isinstance(getattr(request, name, None), str) for name in _REQUIRED):
+        raise NotARequest(request)
 
 
 def encoded(value: str) -> str:

@@ -15,7 +15,7 @@ from pichannels.piwebasync.login import offer
 from pichannels.piwebasync.parsing import (
     Samples,
     TagLookup,
-    parse_channel,
+    channel_samples,
     parse_stream,
     parse_stream_set,
     to_samples,
@@ -250,7 +250,7 @@ class WebsocketMessage(APIResponse):
         Raises:
             DecodeError: this is no message of a channel.
         """
-        return to_samples(parse_channel(self.raw_response), tags)
+        return channel_samples(self.raw_response, tags)
 
 
 def _is_valid(raw: bytes) -> bool:

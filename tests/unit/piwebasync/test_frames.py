@@ -70,3 +70,23 @@ async def test_closing_wakes_the_user_and_keeps_what_waits() -> None:
     buffer.close(ValueError("a later end"))
     await waiting
     assert (buffer.take(1, 1), buffer.end) == ([b"1"], end)
+
+
+async def test_one_frame_is_popped_and_never_past_an_event() -> None:
+    told: list[ChannelEvent] = []
+    buffer = a_buffer(told)
+    buffer.put(b"12")
+    buffer.tell(EVENT)
+    buffer.put(b"3")
+    assert [buffer.pop(), buffer.pop(), told] == [b"12", None, []]
+    assert (buffer.take(1, 1), told, buffer.pop()) == ([b"3"], [EVENT], None)
+
+
+async def test_popping_counts_and_makes_room_as_taking_does() -> None:
+    buffer = a_buffer(frames=1)
+    buffer.put(b"123")
+    waiting = asyncio.create_task(buffer.wait_room())
+    await asyncio.sleep(0)
+    buffer.pop()
+    await waiting
+    assert (buffer.frame_bytes, buffer.bytes_waiting, len(buffer)) == (3, 0, 0)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from pichannels.errors import UsageError
 from pichannels.piwebasync import APIRequest, Controller, WebsocketClient
 from pichannels.piwebasync.exceptions import (
     APIException,
@@ -244,11 +243,6 @@ async def test_a_second_receiver_is_refused(server: Server) -> None:
         await client.close()
         with pytest.raises(ChannelClosedOK):
             await task
-
-
-async def test_recv_before_opening_is_a_usage_error(server: Server) -> None:
-    with pytest.raises(UsageError, match="not open yet"):
-        await WebsocketClient(a_request(server)).recv()
 
 
 async def test_an_http_request_is_no_channel(server: Server) -> None:
@@ -587,3 +581,47 @@ async def test_an_update_cancelled_at_any_moment_leaves_a_channel_that_delivers(
             await asyncio.wait([update])
             await client.recv_many()
         assert client.is_open
+
+
+async def test_frames_one_by_one_come_in_order_with_what_is_told(
+    server: Server,
+) -> None:
+    came: list[object] = []
+    server.handler = channel(drops("1", "2"), drops("3", "4"), sends("5"))
+    client = WebsocketClient(
+        a_request(server),
+        reconnect=True,
+        backoff=AT_ONCE,
+        on_event=lambda event: came.append(type(event)),
+    )
+    async with client:
+        for _ in range(5):
+            came.append(await client.recv_raw())
+    frames = [Connected, b"1", b"2", Lost, Connected, b"3", b"4", Lost, Connected, b"5"]
+    assert came == frames
+    assert client.statistics()["waiting"] == client.statistics()["waiting_bytes"] == 0
+
+
+async def test_receiving_may_be_cancelled_at_any_moment_and_nothing_is_lost(
+    server: Server,
+) -> None:
+    async def count(socket: web.WebSocketResponse, request: web.Request) -> None:
+        for number in range(300):
+            await socket.send_str(str(number))
+            await asyncio.sleep(0)
+        await socket.receive()
+
+    server.handler = channel(count)
+    frames: list[bytes] = []
+    async with WebsocketClient(a_request(server)) as client:
+        for steps in range(10**6):
+            receiving = asyncio.create_task(client.recv_raw())
+            for _ in range(steps % 4):
+                await asyncio.sleep(0)
+            receiving.cancel()
+            await asyncio.wait([receiving])
+            if not receiving.cancelled():
+                frames.append(receiving.result())
+            if len(frames) == 300:
+                break
+    assert frames == [str(number).encode() for number in range(300)]
