@@ -15,8 +15,8 @@ from tests.docs.pages import DOCS
 # What the others stand on; users meet it through them.
 INSIDE: Final = {
     *("asking", "batched", "bulk", "connection", "handling", "health", "lenient"),
-    *("opening", "retrying", "sessions", "silence", "tls", "transport", "updates"),
-    *("controllers_base", "controllers_common", "controllers_searches"),
+    *("opening", "parameters", "retrying", "sessions", "silence", "tls", "transport"),
+    *("controllers_base", "controllers_common", "controllers_searches", "updates"),
     # Their names are in `auth`, or in `pichannels.piwebasync` itself.
     *("credentials", "environment", "httpx_flow", "login", "negotiate", "oidc"),
     *(
