@@ -16,6 +16,7 @@ __all__ = ["cli", "main"]
 _COMMANDS: Final = {
     "check": "pichannels.cli.check:check",
     "completion": "pichannels.cli.completion:completion",
+    "coverage": "pichannels.cli.coverage:coverage",
     "dead": "pichannels.cli.dead:dead",
     "graph": "pichannels.cli.graph:graph",
     "pi": "pichannels.cli.pi_values:pi",

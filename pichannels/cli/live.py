@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pichannels.cli.output import duration
 from pichannels.lifecycle import Status
 
 __all__ = ["Rates", "tables"]
@@ -110,7 +111,7 @@ def _heading(status: dict[str, Any], is_own: bool) -> Iterator[Text]:
     first = Text(no_wrap=True, overflow="ellipsis")
     first.append(status["project"], "bold")
     first.append(f"  {state}", "green" if state == "running" else "yellow")
-    first.append(f"  {_duration(status['uptime'])}")
+    first.append(f"  {duration(status['uptime'])}")
     journal = status["journal"]
     if journal:
         used = _size(journal["used_bytes"])
@@ -196,17 +197,7 @@ def _rate(rate: float | None) -> str:
 
 
 def _lag(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else _duration(seconds)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes, "m"), (rest, "s")]
-    while len(parts) > 1 and not parts[0][0]:
-        parts.pop(0)
-    return " ".join(f"{number}{unit}" for number, unit in parts[:2])
+    return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
 
 def _size(count: float) -> str:

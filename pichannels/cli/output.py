@@ -18,6 +18,7 @@ from pichannels.values import DigitalState, Sample, ValueFailure
 
 __all__ = [
     "complain",
+    "duration",
     "readable",
     "say",
     "say_bytes",
@@ -97,6 +98,17 @@ def value_text(value: Any) -> Any:
     if isinstance(value, DigitalState):
         return value.name
     return value.message if isinstance(value, ValueFailure) else value
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [(days, "d"), (hours, "h"), (minutes, "m"), (rest, "s")]
+    while len(parts) > 1 and not parts[0][0]:
+        parts.pop(0)
+    return " ".join(f"{number}{unit}" for number, unit in parts[:2])
 
 
 def complain(text: str) -> None:

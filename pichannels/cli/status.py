@@ -13,6 +13,7 @@ from pichannels.cli.common import (
     common_options,
     json_option,
 )
+from pichannels.cli.holes import holes_line
 from pichannels.cli.output import complain, say, say_json, say_line, say_table
 from pichannels.cli.terminal import Screen, is_terminal
 from pichannels.control.client import ControlClient
@@ -90,6 +91,8 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     for channel in found["channels"]:
         if reason := channel["source"].get("fell_back"):
             say(f"{channel['name']} is polled, as no websocket opens: {reason}")
+    for line in filter(None, map(holes_line, found["coverage"])):
+        say(line)
     if found["pi_servers"]:
         say_table(_SERVER, (_server_row(each) for each in found["pi_servers"]))
 

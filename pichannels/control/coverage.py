@@ -219,19 +219,23 @@ def _looked_at(
         is_future = view.ledger.tags.is_future(tag)
         end = window.end if is_future else min(window.end, end)
     one = coverage(view.ledger, tag, view.now, end, is_held=is_held)
-    if not window.start:
-        return one
+    start = window.start
     return Coverage(
         one.state,
-        one.delivered.within(window.start, end),
-        one.in_flight.within(window.start, end),
-        tuple(_from(one.excluded, window.start)),
-        tuple(_from(one.holes, window.start)),
+        one.delivered.within(start, end) if start else one.delivered,
+        one.in_flight.within(start, end) if start else one.in_flight,
+        tuple(_from(one.excluded, start)),
+        tuple(_from(one.holes, start)),
     )
 
 
 def _from(labels: Labels, start: int) -> Iterator[Label]:
-    return (x._replace(start=max(x.start, start)) for x in labels if x.end > start)
+    """The labels from a time on; nothing was noticed before it began."""
+    return (
+        Label(max(x.start, start), x.end, x.reason, max(x.since, x.start))
+        for x in labels
+        if x.end > start
+    )
 
 
 async def _count_held(
@@ -328,7 +332,7 @@ def _reasons(found: dict[str, Reason], now: int) -> list[ReasonReport]:
 
 
 def _group(one: Coverage, place: int, tags: list[int]) -> _Group:
-    since = min((label.since for label in one.holes), default=OPEN_END)
+    since = _since(one.holes, OPEN_END)
     return _Group(-_ticks_of(one.holes), since, place, tags)
 
 
@@ -377,6 +381,7 @@ def _tag_report(view: View, tag: int, window: _Window) -> TagCoverage:
         in_flight_seconds=_seconds(one.in_flight.total),
         hole_seconds=_seconds(_ticks_of(one.holes)),
         excluded_seconds=_seconds(_ticks_of(one.excluded)),
+        oldest_hole=_seconds(max(view.now - _since(one.holes, view.now), 0)),
         delivered=_spans(one.delivered),
         in_flight=_spans(one.in_flight),
         holes=_pieces(one.holes),
@@ -395,6 +400,10 @@ def _pieces(labels: Labels) -> list[Piece]:
         )
         for x in labels
     ]
+
+
+def _since(labels: Labels, default: int) -> int:
+    return min((label.since for label in labels), default=default)
 
 
 def _ticks_of(labels: Labels) -> int:

@@ -133,6 +133,7 @@ class TagCoverage(msgspec.Struct, frozen=True, kw_only=True):
         start, end: from when to when this tells of it, ISO 8601.
         delivered_seconds, in_flight_seconds, hole_seconds, excluded_seconds: how
             long.
+        oldest_hole: how many seconds ago the first of its holes was noticed.
         delivered, in_flight, holes, excluded: the ranges, in order.
     """
 
@@ -147,6 +148,7 @@ class TagCoverage(msgspec.Struct, frozen=True, kw_only=True):
     in_flight_seconds: float
     hole_seconds: float
     excluded_seconds: float
+    oldest_hole: float
     delivered: list[Span]
     in_flight: list[Span]
     holes: list[Piece]

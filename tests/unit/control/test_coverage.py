@@ -178,6 +178,15 @@ async def test_a_channel_is_told_of_by_those_tags_that_are_chosen() -> None:
     assert (found.tags, found.tags_with_holes) == (10, 10)
 
 
+async def test_what_was_never_covered_is_known_since_it_began() -> None:
+    view = view_of(2)
+    view.ledger.backfill([0], at(-3600), at(290))
+    view.ledger.reopen([1], at(0), at(5), "never covered", NOON - SECOND)
+    (first, second) = await tags(view)
+    assert (first.holes[0].reason, first.oldest_hole) == ("backfill", 10)
+    assert second.oldest_hole == 300
+
+
 async def test_only_what_is_in_the_window_counts() -> None:
     report = await told(
         view_of(20),
@@ -241,7 +250,7 @@ class Source(BaseChannel):
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.covering = Covering(name, CoverageOptions(margins=EXACT, plan=None))
+        self.covering = Covering(name, CoverageOptions())
         self.repairing = SimpleNamespace(samples=7, failures=2)
         self.observer = self.covering
 
@@ -259,7 +268,7 @@ async def running(folder: Path, count: int = 3) -> tuple[Source, Journal]:
     msg = Message(payload="x")
     ticket = journal.append("boiler", msg, lane="live", manifest=manifest)
     channel.covering.accepted(ticket.seq, "live", manifest)
-    channel.covering.ledger.heartbeat("s", at(120))
+    channel.covering.ledger.heartbeat("s", at(130))
     resolver = Resolver(PIServer(url="https://pi.test"), None, 8000, 3600)
     await resolver.keep(journal, "boiler", ["*"], Found(list(points), {}))
     return channel, journal
