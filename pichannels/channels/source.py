@@ -330,9 +330,8 @@ class PISource:
         elif isinstance(event, Lost):
             subscription.lost()
             self.losses += 1
-            logger.warning(
-                "%s: a PI channel is lost: %s %s", name, event.reason, event.detail
-            )
+            why = f"{event.reason} {event.detail}"
+            logger.warning("%s: a PI channel is lost: %s", name, why)
             self._fire("pi.lost", reason=event.reason, detail=event.detail)
         elif isinstance(event, NotOpened):
             logger.warning("%s: %s", name, event.error)
@@ -486,10 +485,10 @@ class PISource:
     def _tell_changed(self, before: Found, after: Found) -> None:
         added, removed = after.beyond(before), before.beyond(after)
         if added or removed:
-            counts = {"added": len(added), "removed": len(removed)}
-            told = {**counts, "tags": len(after.streams)}
+            told = {"added": len(added), "removed": len(removed)}
             logger.info("%s: tags have changed: %s", self.owner.name, told)
             names = {"names_added": added[:_NAMED], "names_removed": removed[:_NAMED]}
+            told["tags"] = len(after.streams)
             self._fire("pi.tags_changed", **told, **names)
 
     async def _begin_anew(self, tags: Sequence[TagSpec]) -> None:

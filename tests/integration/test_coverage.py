@@ -168,6 +168,7 @@ async def test_live_values_do_not_hide_what_is_missing_before_them(
         await simulator.connected()
         simulator.push(TAG, 3.0)
         await plugged.sink.until(lambda: 3.0 in plugged.sink.of(TAG))
+        await plugged.reached(lost.ticks + SECOND)
         assert plugged.missing(lost.ticks + 1)
         simulator.faults.clear()
         await plugged.covered(lost.ticks + 1)
