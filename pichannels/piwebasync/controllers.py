@@ -90,16 +90,26 @@ class Controller:
         Without a path `/piwebapi` is meant.
 
         Raises:
-            UsageError: the URL is no address of a PI Web API.
+            UsageError: the URL is no address of a PI Web API, or holds a login.
         """
-        parts = urlsplit(url)
+        shown = "..." if "@" in url else url
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as exc:
+            raise UsageError(f"url={shown!r} is no URL: {exc}") from exc
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(
-                f"url={url!r} is no address of a PI Web API server; it looks like"
+                f"url={shown!r} is no address of a PI Web API server; it looks like"
                 " https://pi.example.com/piwebapi"
             )
+        if parts.username is not None:
+            raise UsageError(
+                f"the URL of {parts.hostname} holds a login, which everybody would"
+                " see; give it as auth=(user, password)"
+            )
         scheme = parts.scheme.replace("http", "ws") if websocket else parts.scheme
-        return cls(scheme, parts.hostname, parts.port, parts.path or _ROOT)
+        return cls(scheme, parts.hostname, port, parts.path or _ROOT)
 
     @property
     def base_url(self) -> str:

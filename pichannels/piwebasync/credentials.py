@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 import msgspec
 
@@ -27,6 +28,8 @@ __all__ = [
 Headers: TypeAlias = Mapping[str, str | Secret]
 GivesHeaders: TypeAlias = Callable[[], Headers | Awaitable[Headers]]
 GivesToken: TypeAlias = Callable[[], str | Secret | Awaitable[str | Secret]]
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Basic(Shown, msgspec.Struct, frozen=True, tag="basic"):
@@ -92,7 +95,7 @@ class Given(msgspec.Struct, frozen=True):
         if isinstance(self.headers, Mapping):
             yield await given_headers(self.headers)
         else:
-            yield dict(await _called(self.headers))
+            yield _headers(await _called(self.headers))
 
     def __repr__(self) -> str:
         return "<Given>"
@@ -102,9 +105,9 @@ async def given_headers(headers: Headers | None) -> dict[str, str]:
     """Headers with the secrets in them looked up.
 
     Raises:
-        AuthFailed: a secret is missing.
+        AuthFailed: a secret is missing, or a value cannot be sent.
     """
-    return dict(await looked_up(headers or {}))
+    return _sendable(await looked_up(headers or {}))
 
 
 async def looked_up(value: Any) -> Any:
@@ -132,4 +135,22 @@ async def _called(function: Callable[[], Any]) -> Any:
 
 
 def _bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
+    return _sendable({"Authorization": f"Bearer {token}"})
+
+
+def _headers(given: Any) -> dict[str, str]:
+    """What a function gave, where these are headers."""
+    if not isinstance(given, Mapping):
+        raise AuthFailed(f"the auth function gave {type(given).__name__}, no headers")
+    return _sendable(given)
+
+
+def _sendable(headers: Mapping[str, Any]) -> dict[str, str]:
+    """The headers, unless a library would refuse them; no value is told."""
+    for name, value in headers.items():
+        if not isinstance(value, str):
+            kind = type(value).__name__
+            raise AuthFailed(f"the header {name!r} wants a text, not {kind}")
+        if _CONTROL.search(value):
+            raise AuthFailed(f"the header {name!r} holds a line break or the like")
+    return dict(headers)

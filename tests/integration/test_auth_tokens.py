@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -76,6 +77,47 @@ async def test_a_function_that_fails_tells_no_secret(sim: Simulator) -> None:
         with pytest.raises(HTTPClientError, match="raised LookupError") as told:
             await who(client, sim)
     assert "s3cret" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("login", "reason"),
+    [
+        (Bearer("s3cret\n"), "holds a line break"),
+        (lambda: {"Authorization": "s3cret\n"}, "holds a line break"),
+        (lambda: {"X-Key": 5}, "wants a text, not int"),
+        (lambda: None, "gave NoneType, no headers"),
+    ],
+    ids=["token", "header", "number", "nothing"],
+)
+async def test_what_cannot_be_sent_is_told_without_it(
+    sim: Simulator, login: Any, reason: str
+) -> None:
+    async with HTTPClient(login) as client:
+        with pytest.raises(HTTPClientError, match=reason) as told:
+            await who(client, sim)
+    with pytest.raises(WebsocketClientError, match=reason):
+        await WebsocketClient(a_channel(sim), auth=login)
+    assert "s3cret" not in str(told.value)
+
+
+async def test_a_stream_outlives_a_function_that_gives_nothing_for_a_while(
+    sim: Simulator,
+) -> None:
+    given = iter([{"Authorization": "Bearer fixed"}, None, None])
+    events: asyncio.Queue[object] = asyncio.Queue()
+    stream = Stream(
+        asyncio.Queue(),
+        lambda: next(given, {"Authorization": "Bearer fixed"}),  # type: ignore[arg-type,return-value]
+        transport="channel",
+        backoff=AT_ONCE,
+        on_event=events.put_nowait,
+    )
+    await stream.start(a_channel(sim), lambda message: None)
+    await sim.connected()
+    sim.faults.drop("reset")
+    told = [type(await events.get()).__name__ for _ in range(5)]
+    await stream.stop()
+    assert told == ["Connected", "Lost", "NotOpened", "NotOpened", "Connected"]
 
 
 # Of an identity provider

@@ -49,3 +49,23 @@ def test_a_login_is_never_shown() -> None:
 def test_what_is_no_address_is_told(url: str) -> None:
     with pytest.raises(UsageError, match="is no address of a PI Web API"):
         PIServer(url=url).controller()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:s3cret@pi/piwebapi",
+        "me:s3cret@pi/piwebapi",
+        "https://me:s3cret@pi:x",
+    ],
+)
+def test_a_login_in_the_url_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(UsageError) as told:
+        PIServer(url=url).controller()
+    assert "s3cret" not in str(told.value)
+
+
+@pytest.mark.parametrize("url", ["https://pi:99999", "https://[::1/piwebapi"])
+def test_what_is_no_url_is_told(url: str) -> None:
+    with pytest.raises(UsageError, match="is no URL"):
+        PIServer(url=url).controller()
