@@ -13,7 +13,7 @@ from pichannels.channels import BaseChannel
 from pichannels.channels.covering import LIVE, ledger_key
 from pichannels.channels.tags import Stream
 from pichannels.coverage.claims import restore
-from pichannels.coverage.ledger import Ledger
+from pichannels.coverage.ledger import Ledger, Margins
 from pichannels.journal import Journal
 from pichannels.manifest import ManifestEntry, decode_manifest
 from pichannels.piwebasync.assets import Attribute
@@ -68,8 +68,15 @@ class _Planner(Protocol):
     def __len__(self) -> int: ...
 
 
+class _Options(Protocol):
+    @property
+    def margins(self) -> Margins: ...
+
+
 class _Covering(Protocol):
     """What is needed of the ledger of a channel at work."""
+
+    options: _Options
 
     ledger: Ledger
     streams: Mapping[int, Stream]
@@ -111,24 +118,35 @@ async def ledgers(channels: Iterable[BaseChannel], journal: Journal) -> list[Vie
         JournalError: the journal cannot be read.
         CodecError: what was saved is damaged, or of a newer program.
     """
-    views = [_running(one) or await _saved(journal, one.name) for one in channels]
+    views = [_running(one) or await _saved(journal, one) for one in channels]
     return [view for view in views if view is not None]
 
 
-async def _saved(journal: Journal, channel: str) -> View | None:
-    records = await journal.saved(f"coverage:{channel}")
+async def _saved(journal: Journal, channel: BaseChannel) -> View | None:
+    covering: _Covering | None = getattr(channel, "covering", None)
+    if covering is None:
+        return None
+    records = await journal.saved(f"coverage:{channel.name}")
     if not records:
         return None
-    now = clock.now()
-    streams = await _kept(journal, channel)
-    keys = {stream.web_id: ledger_key(stream) for stream in streams}
     unsettled = [
-        (seq, _entries(manifest, keys))
-        for seq, lane, manifest in await journal.manifests(channel)
+        (seq, [] if manifest is None else decode_manifest(manifest))
+        for seq, lane, manifest in await journal.manifests(channel.name)
         if lane in LIVE
     ]
-    ledger = await asyncio.to_thread(restore, records, unsettled, now)
-    return View(channel, ledger, _numbered(ledger, streams), now)
+    streams = await _kept(journal, channel.name)
+    margins, now = covering.options.margins, clock.now()
+
+    def read() -> tuple[Ledger, dict[int, Stream]]:
+        ledger = restore(records, [], now, margins)
+        numbers = _numbered(ledger, streams)
+        if unsettled:
+            keys = {one.web_id: ledger.tags.keys[n] for n, one in numbers.items()}
+            in_flight = [(seq, _renamed(each, keys)) for seq, each in unsettled]
+            ledger = restore(records, in_flight, now, margins)
+        return ledger, numbers
+
+    return View(channel.name, *await asyncio.to_thread(read), now)
 
 
 class _Kept(msgspec.Struct):
@@ -148,14 +166,22 @@ async def _kept(journal: Journal, channel: str) -> Sequence[Stream]:
     return [*kept.points, *kept.attributes]
 
 
-def _entries(manifest: bytes | None, keys: Mapping[str, str]) -> list[ManifestEntry]:
-    found = [] if manifest is None else decode_manifest(manifest)
-    return [
-        ManifestEntry(keys.get(each.key, each.key), each.first, each.last, each.count)
-        for each in found
-    ]
-
-
 def _numbered(ledger: Ledger, streams: Iterable[Stream]) -> dict[int, Stream]:
-    numbers = ((ledger.tags.get(ledger_key(one)), one) for one in streams)
-    return {number: one for number, one in numbers if number is not None}
+    """The streams by the ledger's numbers, whatever it calls them."""
+    found = {}
+    for one in streams:
+        number = ledger.tags.get(ledger_key(one))
+        number = ledger.tags.get(one.path) if number is None else number
+        if number is not None:
+            found[number] = one
+    return found
+
+
+def _renamed(
+    entries: Iterable[ManifestEntry], keys: Mapping[str, str]
+) -> list[ManifestEntry]:
+    return [
+        ManifestEntry(keys[each.key], each.first, each.last, each.count)
+        for each in entries
+        if each.key in keys
+    ]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pichannels.simulator import Plant
+from pichannels.testing.simulators import RunningSimulator
 from tests.cli.folders import Folder
 
 # Twenty tags, covered for three hours; one of them has a hole of an hour, that is known
@@ -30,8 +32,12 @@ points = [
 
 
 class Covered(BaseChannel):
+    def __init__(self, name):
+        super().__init__(name)
+        self.covering = Covering(name, CoverageOptions())
+
     async def start_source(self):
-        self.covering = covering = Covering(self.name, CoverageOptions())
+        covering = self.covering
         await covering.open(self.journal, points)
         now, ledger = covering.server.now(), covering.ledger
         ledger.backfill(range(20), now - 3 * hour, now)
@@ -49,6 +55,22 @@ class Covered(BaseChannel):
 
 CHANNELS = [Covered("boiler"), BaseChannel("plain")]
 """
+
+
+LIVE = """\
+from nodes import decode
+from pichannels.channels.pi import PIWebChannel
+
+tags = ["UNIT1.BOILER.TEMP", "UNIT1.FEED.FLOW"]
+live = PIWebChannel("live", url={url!r}, tags=tags, poll_interval=0.1)
+CHANNELS = [live.add(decode.PI())]
+"""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningSimulator]:
+    with RunningSimulator(Plant(tags=50), poll=0.1) as found:
+        yield found
 
 
 @contextmanager
@@ -142,6 +164,22 @@ def test_monitoring_gets_a_line_and_an_exit_code(
     assert (done.code, done.out.count("\n"), done.err) == (code, 1, "")
     assert done.out.startswith(f"COVERAGE {word}: ")
     assert "tags=20 tags_with_holes=1 longest_hole=3600s" in done.out
+
+
+def test_a_channel_of_pi_tags_is_told_of_while_it_runs_and_afterwards(
+    empty: Folder, server: RunningSimulator
+) -> None:
+    empty.write("settings.py", LIVE.format(url=server.url))
+    ask = ("coverage", "live", "--tag", "*BOILER*", "--json")
+    with empty.start():
+        while not (found := empty.run(*ask).json)["tags"]:
+            pass
+        assert found["channels"][0]["is_running"]
+        empty.stop()
+    after = empty.run(*ask).json
+    assert [tag["tag"] for tag in found["tags"]] == ["UNIT1.BOILER.TEMP"]
+    assert after["tags"][0]["path"] == found["tags"][0]["path"]
+    assert not after["channels"][0]["is_running"]
 
 
 def test_without_a_ledger_nothing_is_covered(empty: Folder) -> None:

@@ -248,19 +248,19 @@ async def test_a_report_does_not_grow_without_bound() -> None:
 class Source(BaseChannel):
     """Has a ledger, as channels of PI tags do."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, by_path: bool = False) -> None:
         super().__init__(name)
-        self.covering = Covering(name, CoverageOptions())
+        self.covering = Covering(name, CoverageOptions(), by_path=by_path)
         self.repairing = SimpleNamespace(samples=7, failures=2)
         self.observer = self.covering
 
 
-async def running(folder: Path, count: int = 3) -> tuple[Source, Journal]:
+async def running(folder: Path, *, by_path: bool = False) -> tuple[Source, Journal]:
     """A channel that has received two minutes, of which one message is in flight."""
-    channel, journal = Source("boiler"), Journal(folder / "journal.db")
+    channel, journal = Source("boiler", by_path=by_path), Journal(folder / "journal.db")
     await journal.open()
     channel.covering.server.learn(at(1))
-    points = [point(n) for n in range(count)]
+    points = [point(n) for n in range(3)]
     await channel.covering.open(journal, points)
     channel.covering.connected("s", [x.web_id for x in points], at(1))
     entry = ManifestEntry("W1", at(60), at(60), 1)
@@ -288,10 +288,11 @@ async def test_a_channel_at_work_tells_of_its_own_ledger(tmp_path: Path) -> None
     assert (view.ledger, view.name(1)) == (channel.covering.ledger, "UNIT0.TAG1")
 
 
+@pytest.mark.parametrize("by_path", [False, True])
 async def test_a_channel_that_does_not_run_is_told_of_from_the_journal(
-    tmp_path: Path,
+    tmp_path: Path, by_path: bool
 ) -> None:
-    channel, journal = await running(tmp_path)
+    channel, journal = await running(tmp_path, by_path=by_path)
     await stopped(channel, journal)
     await journal.open()
     report = await coverage_report(
@@ -307,6 +308,17 @@ async def test_a_channel_that_does_not_run_is_told_of_from_the_journal(
     # What was not settled then is not claimed.
     ends = [coverage(view.ledger, n, view.now).delivered.last for n in range(3)]
     assert ends == [at(120), at(60), at(120)]
+
+
+async def test_a_channel_that_keeps_no_ledger_any_more_is_left_out(
+    tmp_path: Path,
+) -> None:
+    channel, journal = await running(tmp_path)
+    await stopped(channel, journal)
+    await journal.open()
+    found = await ledgers([BaseChannel("boiler")], journal)
+    await journal.close()
+    assert found == []
 
 
 async def test_tags_without_names_are_told_by_their_keys(tmp_path: Path) -> None:
