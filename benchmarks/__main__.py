@@ -20,6 +20,7 @@ from benchmarks import (
     durable,
     endtoend,
     filters,
+    http,
     ledger,
     reading,
     receiving,
@@ -40,6 +41,7 @@ ALL: Final = {
     "decode": decoding.prepare,
     "receive": receiving.prepare,
     "recorded": reading.prepare,
+    "http": http.prepare,
 }
 
 

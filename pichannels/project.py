@@ -21,6 +21,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final
 
 from pichannels.channels import BaseChannel
+from pichannels.channels.listening import share_endpoints, taken_twice
 from pichannels.config import Config, SettingsProblems, read_config
 from pichannels.declarative import Declared, read_files
 from pichannels.errors import PichannelsError, SettingsError, UsageError, nearest
@@ -77,6 +78,7 @@ class Project:
         if problems:
             raise SettingsProblems(problems)
         self.channels = list(channels)
+        share_endpoints(self.channels)
         self.config = config or Config()
         self.path = path
         self.files = declared.files if declared else []
@@ -423,6 +425,7 @@ def _channel_problems(
 ) -> Iterator[SettingsError]:
     names: dict[str, int] = {}
     seen: list[BaseChannel] = []
+    seen_at: list[int] = []
     for number, channel in enumerate(channels):
         key = _place(places, number)
         problem = _wrong_kind(channel)
@@ -437,6 +440,7 @@ def _channel_problems(
             )
             continue
         seen.append(channel)
+        seen_at.append(number)
         for each in _with_subchannels([channel]):
             first = names.setdefault(each.name, number)
             if first != number:
@@ -446,6 +450,8 @@ def _channel_problems(
                     file=file,
                     key=key,
                 )
+    for number, told in taken_twice(seen):
+        yield SettingsError(told, file=file, key=_place(places, seen_at[number]))
 
 
 def _place(places: Sequence[str], number: int) -> str:

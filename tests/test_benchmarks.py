@@ -46,6 +46,7 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
         ("decode", 12),
         ("receive", 8),
         ("recorded", 2),
+        ("http", 3),
     ],
 )
 async def test_each_benchmark_measures_all_its_cases(

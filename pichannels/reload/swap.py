@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pichannels.channels import BaseChannel
+from pichannels.channels.listening import share_endpoints
 from pichannels.channels.pi import PIWebChannel
 from pichannels.errors import JournalError, PichannelsError
 from pichannels.project import Project
@@ -67,6 +68,7 @@ class Swap:
         self._channels = self._host.project.channels
         names = set(_names(self._channels))
         _share_stores(self._channels, fresh.values())
+        share_endpoints(fresh.values(), self._channels)
         # From here on this list tells what runs, at any moment.
         project.channels = self._channels
         self._host.project = project

@@ -1,0 +1,121 @@
+"""Channels whose messages come through an endpoint, which several share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from pichannels.channels.base import BaseChannel
+from pichannels.endpoints.base import Endpoint, Place
+from pichannels.fingerprint import Fingerprinter
+
+__all__ = ["ListeningChannel", "share_endpoints", "taken_twice"]
+
+
+class ListeningChannel(BaseChannel, ABC):
+    """A channel that uses an endpoint from its start to the end of its last message.
+
+    Args:
+        args: the name, and what every channel takes.
+        endpoint: what listens.
+        options: those of every channel.
+    """
+
+    def __init__(self, *args: Any, endpoint: Endpoint, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._endpoint = endpoint
+        self._has_endpoint = False
+        self._is_listening = False
+        endpoint.know(self)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What listens."""
+        return self._endpoint
+
+    @abstractmethod
+    def places(self) -> Sequence[Place]:
+        """What the channel takes of the endpoint for itself."""
+
+    def use(self, endpoint: Endpoint) -> None:
+        """Take another endpoint; before the start."""
+        self._endpoint.forget(self)
+        self._endpoint = endpoint
+        endpoint.know(self)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._endpoint.is_open or not self.has_source_enabled
+
+    async def start_source(self) -> None:
+        if not self._has_endpoint:
+            await self._endpoint.acquire(self)
+            self._has_endpoint = True
+        # Released after the last message is settled, so that it can be answered.
+        self._parts.push_async_callback(self._release)
+        self._is_listening = True
+
+    async def stop_source(self) -> None:
+        was_listening, self._is_listening = self._is_listening, False
+        if not was_listening:
+            await self._release()
+
+    async def _release(self) -> None:
+        if self._has_endpoint:
+            self._has_endpoint = False
+            await self._endpoint.release(self)
+
+    async def take_source_from(self, old: BaseChannel) -> bool:
+        if not isinstance(old, ListeningChannel) or old.endpoint is not self.endpoint:
+            return False
+        if not old._has_endpoint or not self._endpoint.hand_over(old, self):
+            return False
+        old._has_endpoint = False
+        self._has_endpoint = True
+        return True
+
+
+def share_endpoints(
+    channels: Iterable[BaseChannel], running: Iterable[BaseChannel] = ()
+) -> None:
+    """Let channels whose endpoints are defined alike share one: a port has one owner.
+
+    Those of the channels that run come first.
+    """
+    prints = Fingerprinter("")
+    known = {prints.text(user.endpoint): user.endpoint for user in _listening(running)}
+    for user in _listening(channels):
+        text = prints.text(user.endpoint)
+        if user.endpoint.port or text in known:
+            shared = known.setdefault(text, user.endpoint)
+            if shared is not user.endpoint:
+                user.use(shared)
+
+
+def taken_twice(channels: Sequence[BaseChannel]) -> Iterator[tuple[int, str]]:
+    """Which of the channels want what an earlier one has, and what it is in words."""
+    prints = Fingerprinter("")
+    takers: dict[tuple[object, Place], str] = {}
+    ports: dict[tuple[str, int], tuple[str, str]] = {}
+    for number, user in enumerate(channels):
+        if not isinstance(user, ListeningChannel):
+            continue
+        endpoint = user.endpoint
+        address = (endpoint.host, endpoint.port)
+        where: object = address if endpoint.port else id(endpoint)
+        text = prints.text(endpoint)
+        first, other = ports.setdefault(address, (text, user.name))
+        if endpoint.port and first != text:
+            told = f"channel {other!r} has another endpoint at {endpoint.address}"
+            yield number, f"{told}; give both the same one"
+            continue
+        for place in user.places():
+            name = takers.setdefault((where, place), user.name)
+            if name != user.name:
+                what = " ".join(place)
+                yield number, f"channel {name!r} has {what} of {endpoint} already"
+
+
+def _listening(channels: Iterable[BaseChannel]) -> Iterator[ListeningChannel]:
+    return (each for each in channels if isinstance(each, ListeningChannel))
