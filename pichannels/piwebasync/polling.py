@@ -24,6 +24,7 @@ from pichannels.piwebasync.exceptions import (
     ChannelClosedError,
     ChannelClosedOK,
     ChannelInUse,
+    ChannelNotOpen,
     ChannelRollback,
     ChannelUpdateError,
     HTTPClientError,
@@ -249,7 +250,7 @@ class UpdatesClient:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         if self._state is None:
-            raise UsageError("the client is not open yet; use open()")
+            raise ChannelNotOpen(self.url)
         if self._receiving:
             raise ChannelInUse
         self._receiving = True
