@@ -32,6 +32,7 @@ from pichannels.piwebasync.transport import (
     Cert,
     Headers,
     Verify,
+    cause_of,
     given_headers,
     login_of,
     reason_of,
@@ -219,7 +220,7 @@ async def _opened(request: Request, options: Options) -> Connection:
             what = "opened" if isinstance(exc, AuthFailed) else "reached"
             raise WebsocketClientError(
                 f"{shown(url)} is not {what}: {reason_of(exc)}"
-            ) from exc
+            ) from cause_of(exc)
         raise
 
 

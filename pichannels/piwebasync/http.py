@@ -41,6 +41,7 @@ from pichannels.piwebasync.transport import (
     Cert,
     Headers,
     Verify,
+    cause_of,
     given_headers,
     login_of,
     reason_of,
@@ -215,7 +216,7 @@ class HTTPClient:
                 return await logged_in(login, asked, once)
         except FAILURES as exc:
             reason = self._reason(exc, seconds)
-            raise HTTPClientError(method, url, reason) from exc
+            raise HTTPClientError(method, url, reason) from cause_of(exc)
 
     def _proxy_of(self, url: str) -> str | None:
         given = self._proxies.get(url.partition(":")[0].lower())

@@ -15,7 +15,7 @@ from pichannels import clock
 from pichannels.piwebasync.credentials import looked_up
 from pichannels.piwebasync.exceptions import AuthFailed
 from pichannels.piwebasync.login import Asked, Flow, Shown
-from pichannels.piwebasync.tls import Cert, Verify, reason_of, tls_context
+from pichannels.piwebasync.tls import Cert, Verify, cause_of, reason_of, tls_context
 from pichannels.secrets import Secret
 
 __all__ = ["ClientCredentials"]
@@ -126,7 +126,9 @@ class ClientCredentials(Shown, msgspec.Struct, tag="client_credentials", dict=Tr
                 return answer.status, await answer.read()
         except _FAILURES as exc:
             reason = reason_of(exc)
-            raise AuthFailed(f"{self.token_url} is not reached: {reason}") from exc
+            raise AuthFailed(
+                f"{self.token_url} is not reached: {reason}"
+            ) from cause_of(exc)
 
 
 class _Token(msgspec.Struct):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from os import PathLike, fspath
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 
 from pichannels.errors import UsageError
 
-__all__ = ["Cert", "Verify", "reason_of", "tls_context"]
+__all__ = ["Cert", "Verify", "cause_of", "reason_of", "tls_context"]
 
 Verify: TypeAlias = bool | str | PathLike[str] | ssl.SSLContext
 """True: the system's authorities; a path: a CA file; False: any certificate."""
@@ -57,10 +57,27 @@ def _context(verify: bool | str | PathLike[str], cert: Cert) -> ssl.SSLContext:
 
 def reason_of(exc: BaseException) -> str:
     """Why it failed, in words; some errors have none of their own."""
+    if isinstance(exc, aiohttp.InvalidURL):
+        # It may be the proxy's, with a password in it.
+        return "the URL, or that of the proxy, is none that can be used"
     text = str(exc) or type(exc).__name__
     if isinstance(exc, aiohttp.ClientConnectorCertificateError):
         text += f"; {_advice(exc.certificate_error)}"
     return text
+
+
+def cause_of(exc: BaseException) -> BaseException | None:
+    """The error as the cause of another one, without what was sent: that has logins."""
+    if isinstance(exc, aiohttp.InvalidURL):
+        return None
+    if isinstance(exc, aiohttp.ClientResponseError):
+        asked = exc.request_info
+        nothing: Any = {}
+        exc.request_info = aiohttp.RequestInfo(
+            asked.url, asked.method, nothing, asked.real_url
+        )
+        exc.args = (exc.request_info, ())
+    return exc
 
 
 def _advice(error: Exception) -> str:

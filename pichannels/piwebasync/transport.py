@@ -25,7 +25,7 @@ from pichannels.piwebasync.credentials import (
 )
 from pichannels.piwebasync.exceptions import AuthFailed
 from pichannels.piwebasync.httpx_flow import HttpxLogin, is_httpx_auth
-from pichannels.piwebasync.tls import Cert, Verify, reason_of, tls_context
+from pichannels.piwebasync.tls import Cert, Verify, cause_of, reason_of, tls_context
 from pichannels.secrets import Secret
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "FAILURES",
     "Headers",
     "Verify",
+    "cause_of",
     "given_headers",
     "login_of",
     "reason_of",
