@@ -115,6 +115,10 @@ class Opener(msgspec.Struct, kw_only=True):
     on_event: Callable[[Opening], None]
     options: StreamOptions
 
+    def __repr__(self) -> str:
+        # The login is nobody's business.
+        return f"<Opener {self.transport}>"
+
     async def open(self, request: Request) -> Source:
         """Open the one that is wanted, or the one that can be had.
 

@@ -9,7 +9,7 @@ from traceback import format_exception
 
 import pytest
 
-from pichannels.piwebasync import Controller, HTTPClient, WebsocketClient
+from pichannels.piwebasync import Controller, HTTPClient, Stream, WebsocketClient
 from pichannels.piwebasync.auth import ClientCredentials
 from pichannels.piwebasync.exceptions import HTTPClientError, PIWebAsyncException
 
@@ -67,3 +67,8 @@ async def test_a_proxy_that_is_no_url_is_not_shown(port: int) -> None:
         with pytest.raises(HTTPClientError, match="that of the proxy") as caught:
             await client.get(Controller("http", "pi.test").dataservers.list())
     assert "s3cret" not in "".join(format_exception(caught.value.with_traceback(None)))
+
+
+async def test_a_stream_shows_no_login_of_its_parts() -> None:
+    stream = Stream(auth=LOGIN, extra_headers={"X-Key": "s3cret"})
+    assert "s3cret" not in repr(vars(stream))
