@@ -19,7 +19,7 @@ from benchmarks.payloads import TEXTS
 from benchmarks.processes import run_module
 from msgstore.null import NullMessageStoreFactory
 from pichannels.channels.http import HttpChannel
-from pichannels.endpoints import HTTPEndpoint
+from pichannels.endpoints.http import HTTPEndpoint
 from pichannels.journal import Journal
 
 __all__ = ["prepare"]

@@ -3,6 +3,5 @@
 from __future__ import annotations
 
 from pichannels.endpoints.base import Endpoint, Listen, ListenError
-from pichannels.endpoints.http import HTTPEndpoint
 
-__all__ = ["Endpoint", "HTTPEndpoint", "Listen", "ListenError"]
+__all__ = ["Endpoint", "Listen", "ListenError"]

@@ -16,7 +16,8 @@ import pytest
 from msgstore.memory import MemoryMessageStoreFactory
 from pichannels.channels import BaseChannel
 from pichannels.channels.http import HttpChannel
-from pichannels.endpoints import HTTPEndpoint, Listen
+from pichannels.endpoints import Listen
+from pichannels.endpoints.http import HTTPEndpoint
 from pichannels.errors import (
     Dropped,
     NotConnected,

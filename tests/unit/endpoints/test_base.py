@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from pichannels.endpoints import HTTPEndpoint, ListenError
+from pichannels.endpoints import ListenError
 from pichannels.endpoints.base import Place
-from pichannels.endpoints.http import places_of
+from pichannels.endpoints.http import HTTPEndpoint, places_of
 from pichannels.errors import SettingsError, UsageError
 
 
