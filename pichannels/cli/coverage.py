@@ -205,12 +205,13 @@ def _notes(each: dict[str, Any]) -> Iterator[str]:
     if states:
         yield ", ".join(f"{count:,} {name}" for name, count in states.items())
     counts = (
+        (each["not_found"], "tags that the server does not have"),
         (each["messages"], "messages in flight"),
         (each["reads"], "reads of the archive under way"),
-        (each["waiting"], "tags wait after a read has failed"),
+        (each["waiting"], "tags that wait after a failed read"),
         (each["repaired"], "samples repaired"),
     )
-    told = [f"{count:,} {what}" for count, what in counts if count]
+    told = [f"{what}: {count:,}" for count, what in counts if count]
     if told:
         yield ", ".join(told)
 
@@ -310,7 +311,9 @@ def _good(channels: list[dict[str, Any]]) -> str:
     tags = sum(each["tags"] for each in channels)
     holes = sum(each["tags_with_holes"] for each in channels)
     more = f", {holes:,} of them have holes within the limits" if holes else ""
-    return f"{tags:,} tags are covered{more}"
+    absent = sum(each["not_found"] for each in channels)
+    rest = f"; {absent:,} others the server does not have" if absent else ""
+    return f"{tags:,} tags are covered{more}{rest}"
 
 
 def _numbers(

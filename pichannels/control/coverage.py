@@ -304,6 +304,7 @@ class _Tally:
             waiting=view.waiting,
             repaired=view.repaired,
             failed_reads=view.failed_reads,
+            not_found=view.not_found,
             worked_out=self._worked_out,
         )
 

@@ -85,6 +85,7 @@ class ChannelCoverage(msgspec.Struct, frozen=True, kw_only=True):
         waiting: tags that wait after a read has failed.
         repaired: samples read from the archive, since the start.
         failed_reads: how many, since the start.
+        not_found: tags that the server does not have, which no ledger is kept of.
         worked_out: for how many different tags this was worked out.
     """
 
@@ -106,6 +107,7 @@ class ChannelCoverage(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     repaired: int
     failed_reads: int
+    not_found: int
     worked_out: int
 
 

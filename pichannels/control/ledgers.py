@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -35,6 +35,7 @@ class View(NamedTuple):
         waiting: tags that wait after a read has failed.
         repaired: samples that were read from the archive and accepted.
         failed_reads: reads that failed.
+        not_found: tags of the channel that the server does not have.
     """
 
     channel: str
@@ -46,6 +47,7 @@ class View(NamedTuple):
     waiting: int = 0
     repaired: int = 0
     failed_reads: int = 0
+    not_found: int = 0
 
     def name(self, tag: int) -> str:
         """The name of a tag; its key where no more is known."""
@@ -108,6 +110,7 @@ def _running(channel: BaseChannel) -> View | None:
         waiting=covering.planner.waiting,
         repaired=getattr(repairing, "samples", 0),
         failed_reads=getattr(repairing, "failures", 0),
+        not_found=len(getattr(channel, "unresolved", ())),
     )
 
 
@@ -134,7 +137,8 @@ async def _saved(journal: Journal, channel: BaseChannel) -> View | None:
         for seq, lane, manifest in await journal.manifests(channel.name)
         if lane in LIVE
     ]
-    streams = await _kept(journal, channel.name)
+    kept = await _kept(journal, channel.name)
+    streams: list[Stream] = [*kept.points, *kept.attributes]
     margins, now = covering.options.margins, clock.now()
 
     def read() -> tuple[Ledger, dict[int, Stream]]:
@@ -146,24 +150,25 @@ async def _saved(journal: Journal, channel: BaseChannel) -> View | None:
             ledger = restore(records, in_flight, now, margins)
         return ledger, numbers
 
-    return View(channel.name, *await asyncio.to_thread(read), now)
+    ledger, numbers = await asyncio.to_thread(read)
+    return View(channel.name, ledger, numbers, now, not_found=len(kept.unresolved))
 
 
 class _Kept(msgspec.Struct):
     """What the last run has found for its tags; see `channels.resolving`."""
 
-    points: list[Point]
-    attributes: list[Attribute]
+    points: list[Point] = []
+    attributes: list[Attribute] = []
+    unresolved: dict[str, str] = {}
 
 
-async def _kept(journal: Journal, channel: str) -> Sequence[Stream]:
+async def _kept(journal: Journal, channel: str) -> _Kept:
     data: Any = await journal.restore(f"channel:{channel}", "points", None)
     try:
-        kept = msgspec.msgpack.decode(data, type=_Kept)
+        return msgspec.msgpack.decode(data, type=_Kept)
     except (msgspec.DecodeError, TypeError):
         # Nothing was kept, or by another version; keys have to do.
-        return []
-    return [*kept.points, *kept.attributes]
+        return _Kept()
 
 
 def _numbered(ledger: Ledger, streams: Iterable[Stream]) -> dict[int, Stream]:

@@ -270,7 +270,9 @@ async def running(folder: Path, *, by_path: bool = False) -> tuple[Source, Journ
     channel.covering.accepted(ticket.seq, "live", manifest)
     channel.covering.ledger.heartbeat("s", at(130))
     resolver = Resolver(PIServer(url="https://pi.test"), None, 8000, 3600)
-    await resolver.keep(journal, "boiler", ["*"], Found(list(points), {}))
+    await resolver.keep(
+        journal, "boiler", ["*"], Found(list(points), {"NO": "unknown"})
+    )
     return channel, journal
 
 
@@ -304,6 +306,7 @@ async def test_a_channel_that_does_not_run_is_told_of_from_the_journal(
     await journal.close()
     (found,) = report.channels
     assert (found.channel, found.is_running, found.tags) == ("boiler", False, 3)
+    assert found.not_found == 1
     assert {tag.tag for tag in report.tags} == {f"UNIT0.TAG{n}" for n in range(3)}
     # What was not settled then is not claimed.
     ends = [coverage(view.ledger, n, view.now).delivered.last for n in range(3)]
