@@ -228,9 +228,9 @@ class HttpChannel(ListeningChannel):
 
 
 def _parameters(request: web.Request) -> dict[str, Any]:
-    query = request.query
-    if not query:
+    if not request.rel_url.raw_query_string:
         return {}
+    query = request.query
     found = {name: query.getall(name) for name in query}
     return {name: v[0] if len(v) == 1 else v for name, v in found.items()}
 

@@ -6,6 +6,7 @@ import asyncio
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -116,11 +117,13 @@ def _result(result: Message, encoding: str) -> web.Response:
     body, content_type = _written(result, encoding)
     headers = {**HEADERS, "Content-Type": content_type} if body else HEADERS
     answer = web.Response(body=body, status=_status(meta), headers=headers)
-    for name, value in _pairs(meta.get("response_headers")).items():
-        answer.headers[_clean(name)] = _clean(str(value))
-    for name, value in _pairs(meta.get("response_cookies")).items():
-        options = value if isinstance(value, Mapping) else {"value": value}
-        answer.set_cookie(name, **{**options, "value": str(options["value"])})
+    if "response_headers" in meta:
+        for name, value in _pairs(meta["response_headers"]).items():
+            answer.headers[_clean(name)] = _clean(str(value))
+    if "response_cookies" in meta:
+        for name, value in _pairs(meta["response_cookies"]).items():
+            options = value if isinstance(value, Mapping) else {"value": value}
+            answer.set_cookie(name, **{**options, "value": str(options["value"])})
     return answer
 
 
@@ -138,18 +141,22 @@ def _status(meta: Mapping[str, Any]) -> int:
 
 
 def _pairs(found: Any) -> Mapping[str, Any]:
-    if found is None:
-        return {}
     if not isinstance(found, Mapping):
         raise TypeError(f"{found!r} is no mapping of names to values")
     return found
 
 
+@lru_cache(256)
+def _media_type(content_type: str) -> tuple[str, bool]:
+    """What it is called outside, and whether that is a media type."""
+    said = _SPOKEN.get(content_type, content_type)
+    return said, _MEDIA_TYPE.fullmatch(said) is not None
+
+
 def _written(result: Message, encoding: str) -> tuple[bytes, str]:
     """The payload as bytes, and what they are."""
     payload = result.payload
-    said = _SPOKEN.get(result.content_type, result.content_type)
-    is_usable = _MEDIA_TYPE.fullmatch(said) is not None
+    said, is_usable = _media_type(result.content_type)
     if payload is None:
         return b"", ""
     if isinstance(payload, bytes | bytearray | memoryview):
