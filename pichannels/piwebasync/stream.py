@@ -23,6 +23,7 @@ from pichannels.piwebasync.exceptions import (
 )
 from pichannels.piwebasync.frames import Connected, NotOpened
 from pichannels.piwebasync.handling import Handler, results_of
+from pichannels.piwebasync.interrupting import as_failure
 from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.opening import (
     CameBack,
@@ -311,6 +312,8 @@ class Stream:
         except ChannelClosed as exc:
             cause = exc.__cause__
             error = cause if isinstance(cause, PIWebAsyncException) else exc
+        except asyncio.CancelledError as exc:
+            error = as_failure(exc)
         except Exception as exc:
             if not isinstance(exc, PichannelsError):
                 logger.exception("a stream has failed")
@@ -345,6 +348,9 @@ class Stream:
                 try:
                     result = await anext(results)
                 except StopAsyncIteration:
+                    return
+                except asyncio.CancelledError as exc:
+                    self._tell_failure(as_failure(exc), message)
                     return
                 except Exception as exc:
                     self._tell_failure(exc, message)

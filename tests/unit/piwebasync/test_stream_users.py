@@ -1,0 +1,113 @@
+"""What users' functions do to a stream: it goes on, or says why it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from pichannels.errors import UsageError
+from pichannels.piwebasync import APIRequest, Controller, Stream, WebsocketMessage
+from pichannels.piwebasync.stream import HandlerFailed, StreamEvent
+from pichannels.simulator import Plant, Simulator
+
+TEMP = "UNIT1.BOILER.TEMP"
+
+
+@pytest.fixture
+async def sim() -> AsyncIterator[Simulator]:
+    """Nothing changes but when a test says so."""
+    async with Simulator(Plant(tags=10, activity=0), poll=60) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def queue() -> asyncio.Queue[Any]:
+    return asyncio.Queue(100)
+
+
+def request_of(sim: Simulator) -> APIRequest:
+    url = URL(sim.url)
+    pi = Controller(url.scheme, str(url.host), url.port, url.path)
+    return pi.streamsets.get_channel_adhoc([sim.plant.tag(TEMP).web_id])
+
+
+def send(sim: Simulator, number: float) -> None:
+    sim.push(TEMP, number)
+    sim.tick()
+
+
+async def await_what_is_cancelled() -> None:
+    other: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    other.cancel()
+    await other
+
+
+async def cancelled_once(message: WebsocketMessage) -> str:
+    if b"-777.0" in message.raw_response:
+        await await_what_is_cancelled()
+    return "handled"
+
+
+async def cancelled_within(message: WebsocketMessage) -> AsyncIterator[str]:
+    yield await cancelled_once(message)
+
+
+@pytest.mark.parametrize("handler", [cancelled_once, cancelled_within])
+async def test_a_handler_that_awaits_something_cancelled_costs_its_message(
+    sim: Simulator, queue: asyncio.Queue[Any], handler: Any
+) -> None:
+    events: list[StreamEvent] = []
+    stream = Stream(queue, on_event=events.append)
+    await stream.start(request_of(sim), handler)
+    await sim.connected()
+    send(sim, -777.0)
+    send(sim, 1.0)
+    async with asyncio.timeout(2):
+        assert await queue.get() == "handled"
+    failed = [one.error for one in events if isinstance(one, HandlerFailed)]
+    assert [type(error.__cause__) for error in failed] == [asyncio.CancelledError]
+    await stream.stop()
+
+
+async def test_taking_that_awaits_something_cancelled_ends_the_stream(
+    sim: Simulator,
+) -> None:
+    async def take(frames: list[bytes]) -> None:
+        await await_what_is_cancelled()
+
+    errors: asyncio.Queue[BaseException | None] = asyncio.Queue()
+    stream = Stream()
+    await stream.receive(
+        request_of(sim), take, lambda future: errors.put_nowait(future.exception())
+    )
+    await sim.connected()
+    send(sim, 13.0)
+    async with asyncio.timeout(2):
+        assert isinstance(await errors.get(), UsageError)
+    assert stream.is_closed
+    with pytest.raises(UsageError, match="was cancelled"):
+        await stream.stop()
+
+
+async def test_a_stream_that_is_aborted_stays_cancelled(
+    sim: Simulator, queue: asyncio.Queue[Any]
+) -> None:
+    began = asyncio.Event()
+
+    async def wait(message: WebsocketMessage) -> None:
+        began.set()
+        await asyncio.Event().wait()
+
+    events: list[StreamEvent] = []
+    stream = Stream(queue, on_event=events.append)
+    await stream.start(request_of(sim), wait)
+    await sim.connected()
+    send(sim, 1.0)
+    async with asyncio.timeout(2):
+        await began.wait()
+        await stream.abort()
+    assert not [one for one in events if isinstance(one, HandlerFailed)]
