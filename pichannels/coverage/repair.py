@@ -266,9 +266,11 @@ class Planner:
         span = min(self._spans.get(tag, self._plan.span) for tag in tags)
         end = min(until, start + span)
         if until == OPEN_END:
-            # Beyond the present there is no telling how much; it is read at once.
+            # Beyond the present there is no telling how much; it is read at once,
+            # with the little that has passed since what was before was planned.
             present = now - self._ledger.margins.settle
-            end = OPEN_END if start >= present else min(end, present)
+            is_last = present - start < self._plan.patience
+            end = OPEN_END if is_last else min(end, present)
         overlap = self._plan.overlap
         last = min(end - 1 + overlap, OPEN_END)
         number = self._number()

@@ -243,6 +243,18 @@ def test_the_future_of_a_tag_is_read_only_while_it_is_subscribed() -> None:
     assert ranges(ledger, now=NOW + 100) == []
 
 
+def test_the_future_is_read_to_its_end_though_time_goes_on() -> None:
+    ledger = live(ledger_of(1, (0, NOW - 100), is_future=True))
+    planner, now, reads = planner_of(ledger), NOW, 0
+    while (read := planner.next(now)) is not None and reads < 20:
+        now += 5
+        ledger.heartbeat("x", now)
+        planner.answered(read.id, 1, now)
+        reads += 1
+    assert reads < 5
+    assert not [h for h in holes(ledger, 0, now) if h.start < now]
+
+
 def test_the_future_is_unknown_again_after_a_loss() -> None:
     ledger = ledger_of(1, is_future=True)
     ledger.subscribed("x", [0], NOW)
