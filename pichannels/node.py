@@ -35,6 +35,7 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from pichannels.attempts import attempted
+from pichannels.checks import options_of
 from pichannels.delivery import Delivery, Hold
 from pichannels.errors import NodeResultError, UsageError, nearest
 from pichannels.fingerprint import Defined
@@ -172,7 +173,7 @@ class BaseNode(Defined):
         if args:
             raise UsageError(f"{kind} takes no further positional arguments: {args!r}")
         for option in kwargs:
-            known = _options_of(type(self))
+            known = options_of(type(self))
             raise UsageError(
                 f"{kind} has no option {option!r}{nearest(option, known)}"
                 f" (it has: {', '.join(known)})"
@@ -424,17 +425,6 @@ class ThreadNode(BaseNode):
         result = self.process(msg)
         # A generator's body is the node's work too: it belongs in the thread.
         return iter(list(result)) if isinstance(result, GeneratorType) else result
-
-
-def _options_of(kind: type) -> list[str]:
-    names: list[str] = []
-    for base in kind.__mro__:
-        if base is object:
-            continue
-        for name, parameter in inspect.signature(base).parameters.items():
-            if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                names.append(name)
-    return sorted(set(names))
 
 
 def _mocked(mock: Mock, msg: Message) -> Any:

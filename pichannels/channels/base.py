@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from inspect import signature
 from typing import TYPE_CHECKING, Any, Final
 
 from pichannels import clock
@@ -17,6 +16,7 @@ from pichannels.channels.parking import park_again
 from pichannels.channels.patience import Patience
 from pichannels.channels.processing import Key, Processing
 from pichannels.channels.recording import JournalRecorder, StoreRecorder
+from pichannels.checks import options_of
 from pichannels.errors import ChannelStopped, UsageError, nearest
 from pichannels.events import EventBus
 from pichannels.journal import Journal
@@ -85,7 +85,7 @@ class BaseChannel(Processing):
         **unknown: object,
     ) -> None:
         for option in unknown:
-            hint = nearest(option, _OPTIONS)
+            hint = nearest(option, options_of(type(self)))
             raise UsageError(f"{type(self).__name__} has no option {option!r}{hint}")
         super().__init__(lanes, key, raise_dropped)
         self.parent = parent_channel
@@ -494,6 +494,3 @@ class BaseChannel(Processing):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} {self.status.label}>"
-
-
-_OPTIONS: Final = tuple(signature(BaseChannel).parameters)

@@ -16,11 +16,12 @@ import msgspec
 
 from pichannels.channels.servertime import ServerTime
 from pichannels.channels.tags import Stream
+from pichannels.checks import at_least
 from pichannels.coverage.claims import Claims, restore
 from pichannels.coverage.ledger import Ledger, Margins
 from pichannels.coverage.repair import Plan, Planner
 from pichannels.coverage.tags import TagState
-from pichannels.errors import CodecError, JournalError
+from pichannels.errors import CodecError, JournalError, UsageError
 from pichannels.journal import Journal, Record
 from pichannels.manifest import ManifestEntry, decode_manifest
 from pichannels.message import Message
@@ -53,6 +54,9 @@ class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
         patience: how long a hole that reaches the present grows before it is read.
         backfill: how long before the first start tags are to be covered: what the
             archive has of that time is delivered as well.
+
+    Raises:
+        UsageError: one of them is not usable.
     """
 
     settle: float = 10.0
@@ -61,6 +65,12 @@ class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
     repair: bool = True
     patience: float = 60.0
     backfill: float = 0.0
+
+    def __post_init__(self) -> None:
+        for key in ("settle", "overlap", "ahead", "patience", "backfill"):
+            at_least(key, getattr(self, key), 0)
+        if not isinstance(self.repair, bool):
+            raise UsageError(f"repair is True or False, not {self.repair!r}")
 
     @property
     def margins(self) -> Margins:

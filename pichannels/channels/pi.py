@@ -13,6 +13,7 @@ from pichannels.channels.resolving import Resolver
 from pichannels.channels.source import PISource
 from pichannels.channels.source_parts import SourceOptions, TagState
 from pichannels.channels.tags import Stream, TagSpec, checked_tags, find_tags
+from pichannels.checks import at_least
 from pichannels.errors import DecodeError, NotConnected, UsageError, nearest
 from pichannels.piwebasync.exceptions import PIWebAsyncException
 from pichannels.piwebasync.health import examine, findings
@@ -31,7 +32,6 @@ URL_LENGTH: Final = 8000
 """Bytes of a URL that PI takes beside a Kerberos ticket, and common proxies pass."""
 
 _NAMED: Final = 5
-_TRANSPORTS: Final = ("auto", "channel", "updates")
 
 
 class PIWebChannel(BaseChannel):
@@ -87,7 +87,7 @@ class PIWebChannel(BaseChannel):
 
     Raises:
         SettingsError: `refresh` is no schedule.
-        UsageError: the URL or the tags are not usable, or an unknown option.
+        UsageError: the URL, the tags or an option is not usable, or unknown.
     """
 
     def __init__(
@@ -119,11 +119,7 @@ class PIWebChannel(BaseChannel):
         **options: Any,
     ) -> None:
         super().__init__(name, *args, **options)
-        if transport not in _TRANSPORTS:
-            raise UsageError(
-                f"transport is one of {', '.join(_TRANSPORTS)}, not {transport!r}"
-                f"{nearest(str(transport), _TRANSPORTS)}"
-            )
+        at_least("cache_ttl", cache_ttl, 0)
         self.url = url
         # Of the instance as soon as it joins one.
         self.limiters = Limiters()
@@ -165,6 +161,10 @@ class PIWebChannel(BaseChannel):
         if coverage is False:
             return None
         options = CoverageOptions() if coverage is True else coverage
+        if not isinstance(options, CoverageOptions):
+            raise UsageError(
+                f"coverage is True, False or CoverageOptions, not {coverage!r}"
+            )
         by_path = bool(self.pi_server.others)
         return Covering(self.name, options, self._fire_coverage, by_path=by_path)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
+from pichannels.checks import at_least, whole
+from pichannels.errors import UsageError, nearest
 from pichannels.events import EventBus
 from pichannels.journal import Journal
 from pichannels.message import Message
@@ -15,9 +17,23 @@ from pichannels.retry import RetryPolicy
 
 __all__ = ["Owner", "SourceOptions", "TagState"]
 
+_TRANSPORTS: Final = ("auto", "channel", "updates")
+_LEAST: Final = {
+    "heartbeat": 0,
+    "tags_per_channel": 1,
+    # What the URL of one tag takes anyway.
+    "url_length": 256,
+    "batch_bytes": 1,
+    "buffer_bytes": 1,
+}
+
 
 class SourceOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a source receives; see `PIWebChannel`."""
+    """How a source receives; see `PIWebChannel`.
+
+    Raises:
+        UsageError: one of them is not usable.
+    """
 
     server: str
     heartbeat: int
@@ -31,6 +47,19 @@ class SourceOptions(msgspec.Struct, frozen=True, kw_only=True):
     reconnect: RetryPolicy
     transport: Transport
     refresh: float | str | None
+
+    def __post_init__(self) -> None:
+        if self.transport not in _TRANSPORTS:
+            raise UsageError(
+                f"transport is one of {', '.join(_TRANSPORTS)}, not {self.transport!r}"
+                f"{nearest(str(self.transport), _TRANSPORTS)}"
+            )
+        for key, least in _LEAST.items():
+            whole(key, getattr(self, key), least)
+        at_least("poll_interval", self.poll_interval, 0, above=True)
+        at_least("max_block", self.max_block, 0)
+        if not isinstance(self.reconnect, RetryPolicy):
+            raise UsageError(f"reconnect is a RetryPolicy, not {self.reconnect!r}")
 
 
 class TagState(msgspec.Struct, frozen=True, kw_only=True):

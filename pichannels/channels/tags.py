@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -139,6 +139,8 @@ def checked_tags(tags: Any) -> list[TagSpec]:
     """
     if isinstance(tags, str | Element | Template):
         tags = [tags]
+    if not isinstance(tags, Iterable) or isinstance(tags, bytes | Mapping):
+        raise UsageError(f"tags is a tag or a list of tags, not {tags!r}")
     checked = [_checked(tag) for tag in tags]
     if not checked:
         raise UsageError("tags is empty; name tags, or use tags=['*'] for all")
