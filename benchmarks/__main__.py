@@ -16,6 +16,7 @@ from rich.console import Console
 
 from benchmarks import (
     chain,
+    coverage,
     decoding,
     durable,
     endtoend,
@@ -35,6 +36,7 @@ ALL: Final = {
     "chain": chain.prepare,
     "durable": durable.prepare,
     "endtoend": endtoend.prepare,
+    "coverage": coverage.prepare,
     "ledger": ledger.prepare,
     "startup": startup.prepare,
     "filters": filters.prepare,

@@ -10,22 +10,27 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
+from typing import Any
 
-from benchmarks.load import simulator
+from benchmarks.load import TAGS, simulator
 from benchmarks.measure import Aim, Benchmark, Case, Measured
 from benchmarks.options import Options
 from benchmarks.processes import run_module
 
-__all__ = ["SHAPES", "Shape", "prepare"]
+__all__ = ["SHAPES", "Shape", "pipeline", "prepare"]
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Messages of `streams` x `events` values; `frames` of them in one run."""
+    """Messages of `streams` x `events` values; `frames` of them in one run.
+
+    The PI channel has so many `tags`.
+    """
 
     streams: int
     events: int
     frames: int
+    tags: int = TAGS
 
     def __str__(self) -> str:
         return f"{self.streams} x {self.events}"
@@ -47,10 +52,10 @@ async def prepare(options: Options) -> AsyncIterator[Benchmark]:
             by_hand, ours = f"{shape}, by hand", f"{shape}, pichannels"
             values = options.count(shape.frames) * shape.size
             cases += [
-                Case(by_hand, _run("handwritten", url, shape, options), values),
+                Case(by_hand, pipeline("handwritten", url, shape, options), values),
                 Case(
                     ours,
-                    _run("ours", url, shape, options),
+                    pipeline("ours", url, shape, options),
                     values,
                     Aim(by_hand, 0.6),
                 ),
@@ -64,9 +69,11 @@ async def prepare(options: Options) -> AsyncIterator[Benchmark]:
         )
 
 
-def _run(
-    module: str, url: str, shape: Shape, options: Options
+def pipeline(
+    module: str, url: str, shape: Shape, options: Options, **more: Any
 ) -> Callable[[int], Awaitable[Measured]]:
+    """A case: a flood of this shape through `benchmarks.module`."""
+
     async def run(count: int) -> Measured:
         with TemporaryDirectory(dir=options.directory) as folder:
             job = {
@@ -75,6 +82,7 @@ def _run(
                 "streams": shape.streams,
                 "events": shape.events,
                 "frames": count // shape.size,
+                **more,
             }
             measured = await run_module(f"benchmarks.{module}", job)
         assert measured.count == count, f"{measured.count} of {count} were published"

@@ -18,10 +18,11 @@ __all__ = ["FILTER", "TAGS", "connected", "flood", "simulator", "streams_of"]
 FILTER: Final = "*TEMP*"
 """The name filter of the tags that are subscribed to."""
 TAGS: Final = 100
-"""How many there are in the plant."""
+"""How many there usually are in the plant."""
 
 _COMMAND: Final = "from pichannels.simulator.command import simulate; simulate()"
 _QUIET: Final = ("--port", "0", "--activity", "0", "--rate-limit", "0")
+_LONGEST: Final = ("--url-limit", "100000")
 _LOOK_AGAIN: Final = 0.01
 _USUAL: Final = 1000
 
@@ -30,7 +31,7 @@ _USUAL: Final = 1000
 async def simulator(tags: int = _USUAL) -> AsyncIterator[str]:
     """The URL of a simulator whose plant has so many tags and does nothing."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _COMMAND, *_QUIET, "--tags", str(tags)),
+        *(sys.executable, "-c", _COMMAND, *_QUIET, *_LONGEST, "--tags", str(tags)),
         stdout=asyncio.subprocess.PIPE,
     )
     try:
@@ -45,11 +46,13 @@ async def simulator(tags: int = _USUAL) -> AsyncIterator[str]:
         await process.wait()
 
 
-async def streams_of(session: aiohttp.ClientSession, url: str) -> dict[str, str]:
+async def streams_of(
+    session: aiohttp.ClientSession, url: str, tags: int = TAGS
+) -> dict[str, str]:
     """The names of the tags by WebID."""
     servers = await _get(session, f"{url}/dataservers")
     points = f"{url}/dataservers/{servers['Items'][0]['WebId']}/points"
-    found = await _get(session, points, nameFilter=FILTER, maxCount=str(TAGS))
+    found = await _get(session, points, nameFilter=FILTER, maxCount=str(tags))
     return {point["WebId"]: point["Name"] for point in found["Items"]}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 
@@ -17,11 +17,14 @@ from pichannels.channels.pi import PIWebChannel
 from pichannels.engine import tune_collector
 from pichannels.events import Event
 from pichannels.journal import Journal
+from pichannels.message import Message
 
 __all__ = ["Counter", "run"]
 
+Kept = Literal["ledger", "messages", "nothing"]
+
 # All tags in one PI channel, as in the pipeline that is written by hand.
-_URL_LENGTH = 16_000
+_URL_LENGTH = 100_000
 
 
 class Counter:
@@ -57,15 +60,31 @@ class Counter:
             raise ValueError(f"{self.count} of {wanted} values came. {self._trouble}")
 
 
-def make_channel(url: str, names: list[str], counter: Counter) -> PIWebChannel:
+class Unkept(PIWebChannel):
+    """A channel that processes what comes and keeps nothing of it."""
+
+    async def accept(
+        self, msg: Message, *, lane: str = "live", manifest: bytes | None = None
+    ) -> None:
+        msg.meta["lane"] = lane
+        await self.handle(msg)
+
+
+def make_channel(
+    url: str, names: list[str], counter: Counter, kept: Kept
+) -> PIWebChannel:
     facts = {name: {"site": "North", "area": name.partition(".")[0]} for name in names}
-    channel = PIWebChannel(
+    kind = Unkept if kept == "nothing" else PIWebChannel
+    channel = kind(
         "bench",
         url=url,
         tags=[FILTER],
         initial_values=False,
         url_length=_URL_LENGTH,
-        message_store_factory=SQLiteMessageStoreFactory(),
+        coverage=kept == "ledger",
+        message_store_factory=(
+            None if kept == "nothing" else SQLiteMessageStoreFactory()
+        ),
     )
     channel.add(
         decode.PI(),
@@ -76,17 +95,27 @@ def make_channel(url: str, names: list[str], counter: Counter) -> PIWebChannel:
     return channel
 
 
-async def run(url: str, folder: str, **shape: int) -> Measured:
-    """Receive a flood of this shape from the simulator at `url`."""
+async def run(
+    url: str,
+    folder: str,
+    tags: int = TAGS,
+    kept: Kept = "ledger",
+    **shape: int,
+) -> Measured:
+    """Receive a flood of this shape from the simulator at `url`.
+
+    The plant has so many `tags`. What is `kept` is messages and the coverage
+    `ledger`, `messages` alone, or `nothing`.
+    """
     tune_collector()
     counter = Counter()
     journal = Journal(Path(folder, "journal.db"))
     await journal.open()
     async with aiohttp.ClientSession() as session:
-        names = list((await streams_of(session, url)).values())
-        assert len(names) == TAGS
-        channel = make_channel(url, names, counter)
-        channel.attach(journal=journal)
+        names = list((await streams_of(session, url, tags)).values())
+        assert len(names) == tags
+        channel = make_channel(url, names, counter, kept)
+        channel.attach(journal=None if kept == "nothing" else journal)
         channel.events.subscribe(counter.hear)
         await channel.start()
         await connected(session, url)

@@ -40,6 +40,7 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
         ("chain", 8),
         ("durable", 3),
         ("endtoend", 6),
+        ("coverage", 12),
         ("filters", 12),
         ("ledger", 7),
         ("startup", 13),

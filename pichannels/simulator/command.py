@@ -131,6 +131,13 @@ __all__ = ["simulate"]
     help="Requests of one client in a second before 429; 0 for any number.",
 )
 @click.option(
+    "--url-limit",
+    default=16_384,
+    show_default=True,
+    type=click.IntRange(1024),
+    help="Bytes of a request line, at most.",
+)
+@click.option(
     "--batch-limit",
     default=1000,
     show_default=True,
@@ -202,7 +209,8 @@ def simulate(
             tls=tls,
             **options,
         )
-        limits = {name: options[name] for name in ("rate_limit", "batch_limit")}
+        own = ("rate_limit", "url_limit", "batch_limit")
+        limits = {name: options[name] for name in own}
         others = [
             Member(
                 simulator,
