@@ -16,6 +16,7 @@ from pichannels.errors import UsageError
 from pichannels.limiter import Priority
 from pichannels.piwebasync.environment import is_proved, proxy_of
 from pichannels.piwebasync.exceptions import APIException, HTTPClientError, shown
+from pichannels.piwebasync.interrupting import UnderWay
 from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.login import Answer, Asked, logged_in
 from pichannels.piwebasync.parameters import HTTP_REPLACED, refuse
@@ -52,6 +53,7 @@ __all__ = ["HTTPClient"]
 
 # Where aiohttp would write all at once, which holds up the event loop.
 _LARGE: Final = 2**16
+_CLOSED: Final = "the client is closed"
 
 
 class HTTPClient:
@@ -133,6 +135,7 @@ class HTTPClient:
             )
         )
         self._closed = False
+        self._under_way = UnderWay()
 
     async def request(
         self,
@@ -173,9 +176,13 @@ class HTTPClient:
                 return await sending
             return await _limited(self._limiter, priority or self._priority, sending)
 
-        if self._retry is None or request.method not in READS:
-            return await attempt()
-        return await repeated(attempt, self._retry, lambda: self._closed)
+        def closed() -> HTTPClientError:
+            return HTTPClientError(request.method, request.absolute_url, _CLOSED)
+
+        async with self._under_way.working(closed):
+            if self._retry is None or request.method not in READS:
+                return await attempt()
+            return await repeated(attempt, self._retry, lambda: self._closed)
 
     async def _send(
         self,
@@ -223,6 +230,8 @@ class HTTPClient:
         return proxy_of(url) if given is None and self._trust_env else given
 
     def _reason(self, error: BaseException, seconds: float | None) -> str:
+        if self._closed:
+            return _CLOSED
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return f"no connection within {self._connect_timeout:g} s"
         late = isinstance(error, TimeoutError) and seconds is not None
@@ -274,9 +283,17 @@ class HTTPClient:
         return self._closed
 
     async def close(self) -> None:
-        """Close all connections; a closed client sends nothing more."""
+        """Close all connections; a closed client sends nothing more.
+
+        Requests under way raise `HTTPClientError`, wherever they are.
+        """
         self._closed = True
-        await self._sessions.close()
+        self._under_way.interrupt()
+        try:
+            # They learn of it before aiohttp cancels what they wait for.
+            await asyncio.sleep(0)
+        finally:
+            await self._sessions.close()
 
     async def __aenter__(self) -> Self:
         return self
