@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeAlias
 
@@ -244,6 +244,7 @@ class _Handshake:
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None),
             raise_for_status=self._check,
+            trace_configs=[_tracing(self._check)],
         )
 
     async def asked(self) -> Asked:
@@ -304,6 +305,19 @@ class _Handshake:
             body[:_BODY_SHOWN].decode("utf-8", "replace"),
             offered if answer.status == 401 else "",
         )
+
+
+def _tracing(check: Callable[[aiohttp.ClientResponse], Awaitable[None]]) -> Any:
+    """What checks redirections: a channel is where it was asked for, or nowhere."""
+
+    async def redirected(
+        session: object, context: object, told: aiohttp.TraceRequestRedirectParams
+    ) -> None:
+        await check(told.response)
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(redirected)
+    return tracing
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:

@@ -625,3 +625,15 @@ async def test_receiving_may_be_cancelled_at_any_moment_and_nothing_is_lost(
             if len(frames) == 300:
                 break
     assert frames == [str(number).encode() for number in range(300)]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirection_is_a_refusal_and_nothing_is_sent_elsewhere(
+    server: Server, status: int
+) -> None:
+    elsewhere = {"Location": f"http://127.0.0.1:{server.server.port}/elsewhere"}
+    server.handler = refuses(status, "gone there", headers=elsewhere)
+    client = WebsocketClient(a_request(server), extra_headers={"X-Api-Key": "secret"})
+    with pytest.raises(ChannelRefused, match="gone there") as caught:
+        await client.open()
+    assert (caught.value.status_code, len(server.requests)) == (status, 1)
