@@ -32,6 +32,11 @@ class ChainBuilder(Defined):
     branch: Branch | None = None
     """What of the parent's chain leads here."""
 
+    @property
+    def origin(self) -> str:
+        """Where messages come from, for pictures; empty where the kind says it all."""
+        return ""
+
     def make_sub_channel(
         self, name: str, factory: MessageStoreFactory | None
     ) -> BaseChannel:

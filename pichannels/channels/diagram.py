@@ -51,6 +51,10 @@ _Drawn = Iterator[_Box | _Arrow]
 
 
 def _drawn(channel: ChainBuilder, end: str) -> _Drawn:
+    if channel.origin:
+        source = f"{channel.name}:source"
+        yield _Box(source, channel.origin, "out")
+        yield _Arrow(source, channel.name)
     yield _Box(channel.name, channel.name, "channel", type(channel).__name__)
     yield _Box(end or f"{channel.name}:out", "out", "out")
     yield from _chain(channel, channel.name, end or f"{channel.name}:out")

@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from pichannels.channels.http_bodies import (
+    Lost,
     Refused,
     answer_of,
     read_body,
@@ -30,6 +31,7 @@ from pichannels.errors import (
     ChannelStopped,
     JournalError,
     SettingsError,
+    TryAgain,
     UsageError,
     nearest,
 )
@@ -115,12 +117,20 @@ class HttpChannel(ListeningChannel):
     def places(self) -> Sequence[Place]:
         return places_of(self.method, self.url)
 
-    def statistics(self) -> dict[str, Any]:
-        """Where it is, how many requests came, and those that became no message."""
+    @property
+    def origin(self) -> str:
+        return f"{self.method} {self._location}"
+
+    @property
+    def _location(self) -> str:
         endpoint = self.endpoint
         assert isinstance(endpoint, HTTPEndpoint)
+        return f"{endpoint.url}{self.url}"
+
+    def statistics(self) -> dict[str, Any]:
+        """Where it is, how many requests came, and those that became no message."""
         return {
-            "url": f"{endpoint.url}{self.url}",
+            "url": self._location,
             "requests": self.requests,
             "under_way": self.under_way,
             "refused": self.refused,
@@ -149,25 +159,29 @@ class HttpChannel(ListeningChannel):
         try:
             return await self._answer(request, match)
         except Refused as exc:
-            self.refused += 1
-            answer = problem(exc.status, exc.reason)
-            if not request.content.at_eof():
-                # What is left of the body is not worth reading.
-                answer.force_close()
-            return answer
+            return self._refusal(request, exc)
         except ChannelStopped:
             return self._unavailable("the channel is stopped")
-        except JournalError as exc:
-            logger.error("%s: %s", self.name, exc)
-            return self._unavailable("nothing can be stored just now")
-        except OSError:
+        except Lost:
             self.lost += 1
-            raise
+            # Nobody is there any more to get it.
+            return web.Response(status=400)
+        except (JournalError, TryAgain, OSError) as exc:
+            logger.error("%s: a request is put off: %s", self.name, exc)
+            return self._unavailable("nothing can be stored just now")
         except Exception as exc:
-            logger.exception("%s: no answer: %s", self.name, exc)
-            return problem(500, "the answer cannot be made")
+            logger.exception("%s: a request is not taken: %s", self.name, exc)
+            return problem(500, "the request cannot be taken")
         finally:
             self.under_way -= 1
+
+    def _refusal(self, request: web.Request, refused: Refused) -> web.Response:
+        self.refused += 1
+        answer = problem(refused.status, refused.reason)
+        if not request.content.at_eof():
+            # What is left of the body is not worth reading.
+            answer.force_close()
+        return answer
 
     def _unavailable(self, reason: str) -> web.Response:
         self.unavailable += 1
@@ -184,7 +198,11 @@ class HttpChannel(ListeningChannel):
             told = {**HEADERS, "Pichannels-Message-Id": msg.uuid}
             return web.Response(status=202, headers=told)
         outcome = await self.run(msg)
-        return answer_of(outcome, msg, self.encoding or "utf-8")
+        try:
+            return answer_of(outcome, msg, self.encoding or "utf-8")
+        except Exception as exc:
+            logger.exception("%s: %s has no answer: %s", self.name, msg.uuid, exc)
+            return problem(500, "the answer cannot be made", id=msg.uuid)
 
     def _is_full(self) -> bool:
         return self._inlet is not None and self._inlet.is_full

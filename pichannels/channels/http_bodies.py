@@ -18,7 +18,7 @@ from pichannels.errors import PichannelsError, RetryLater, TryAgain
 from pichannels.message import Message
 from pichannels.states import State
 
-__all__ = ["Refused", "answer_of", "read_body", "unavailable"]
+__all__ = ["Lost", "Refused", "answer_of", "read_body", "unavailable"]
 
 _MEDIA_TYPE: Final = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -35,6 +35,10 @@ class Refused(PichannelsError):
         super().__init__(f"{status}: {reason}")
 
 
+class Lost(PichannelsError):
+    """The client has gone away before all of its request was there."""
+
+
 # Requests
 
 
@@ -47,7 +51,7 @@ async def read_body(request: web.Request, limit: int, timeout: float) -> bytes:
 
     Raises:
         Refused: it is too large, too slow, or broken.
-        OSError: the client has gone away.
+        Lost: the client has gone away.
     """
     length = request.content_length
     if length is not None and length > limit:
@@ -63,6 +67,8 @@ async def read_body(request: web.Request, limit: int, timeout: float) -> bytes:
         raise Refused(408, f"the body took more than {timeout:g} s") from exc
     except web.RequestPayloadError as exc:
         raise Refused(400, "the body is not as its headers say") from exc
+    except OSError as exc:
+        raise Lost("the client has gone away") from exc
 
 
 async def _read_within(request: web.Request, limit: int) -> bytes:

@@ -15,7 +15,8 @@ __all__ = ["text_lines"]
 
 def text_lines(channel: ChainBuilder, prefix: str = "") -> Iterator[str]:
     """One line for each node, indented for each branch."""
-    yield f"{prefix}{channel.name} ({type(channel).__name__})"
+    origin = f", {channel.origin}" if channel.origin else ""
+    yield f"{prefix}{channel.name} ({type(channel).__name__}){origin}"
     yield from _step_lines(channel, prefix)
     yield f"{prefix}`-> out"
 

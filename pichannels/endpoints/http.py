@@ -25,6 +25,8 @@ HEADERS: Final = {"Server": "pichannels", "X-Content-Type-Options": "nosniff"}
 
 _NAMED: Final = re.compile(r"\{[_a-zA-Z]\w*((?::[^{}]*(?:\{[^{}]*\}[^{}]*)*)?)\}")
 _BODY_LIMIT: Final = 2**20
+_IDLE: Final = 75.0
+"""Seconds after which a connection without request is closed."""
 _LAST_ANSWERS: Final = 0.4
 """Seconds that answers have to be written when the endpoint closes."""
 
@@ -116,6 +118,7 @@ class HTTPEndpoint(Endpoint):
             app,
             access_log=None,
             handle_signals=False,
+            keepalive_timeout=_IDLE,
             shutdown_timeout=_LAST_ANSWERS,
         )
         tls = self._ssl_context or await self._tls()

@@ -345,6 +345,17 @@ async def test_an_endpoint_that_moves_takes_its_channels_along(
             await ask(port, "/a")
 
 
+async def test_a_shared_endpoint_that_cannot_change_in_place_stays_as_it_is(
+    write: Callable[..., Awaitable[Path]], port: int
+) -> None:
+    async with running(await write()) as engine:
+        await write("port=PORT)", 'port=PORT, http_args={"client_max_size": 5})')
+        report = await engine.reload()
+        told = [await ask(port, "/a"), await ask(port, "/b")]
+    assert (told, len(report.failures)) == ([(200, "first"), (200, "second")], 2)
+    assert "the port is in use" in report.failures[0]
+
+
 async def test_nothing_accepted_is_lost_when_the_instance_stops_under_load(
     write: Callable[..., Awaitable[Path]], port: int
 ) -> None:

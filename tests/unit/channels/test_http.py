@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from msgstore.memory import MemoryMessageStoreFactory
+from msgstore.memory import MemoryMessageStore, MemoryMessageStoreFactory
 from pichannels.channels import BaseChannel
 from pichannels.channels.http import HttpChannel
 from pichannels.endpoints import Listen
@@ -379,6 +379,29 @@ async def connected(
     await asyncio.wait([asyncio.create_task(writer.wait_closed())])
 
 
+async def test_a_client_that_does_not_end_holds_up_no_stop(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    channel = make()
+    async with running(channel), connected(channel) as (_, writer):
+        writer.write(HALF)
+        await until(lambda: channel.under_way == 1)
+        async with asyncio.timeout(2):
+            await channel.stop()
+    assert (channel.under_way, caplog.text) == (0, "")
+
+
+async def test_connections_that_are_kept_open_hold_up_no_stop() -> None:
+    channel = make()
+    await channel.start()
+    async with connected(channel) as (reader, writer):
+        writer.write(HALF.replace(b"100", b"4"))
+        await reader.readuntil(b"half")
+        async with asyncio.timeout(0.3):
+            await channel.stop()
+        assert await reader.read() == b""
+
+
 async def test_a_client_that_is_too_slow_is_told() -> None:
     channel = make(read_timeout=0.05)
     async with running(channel), connected(channel) as (reader, writer):
@@ -567,17 +590,34 @@ async def test_without_a_journal_nothing_can_be_accepted() -> None:
         await make(accepted=True).start()
 
 
-async def test_a_message_that_the_store_cannot_keep_is_told() -> None:
-    class Odd:
-        pass
+class Full(MemoryMessageStore):
+    """A store on a disk that is full."""
 
-    store = MemoryMessageStoreFactory()
-    channel = make(
-        Call(lambda msg: setattr(msg, "payload", Odd())), message_store_factory=store
-    )
+    async def store(self, msg: Message) -> str:
+        raise OSError(28, "No space left on device")
+
+
+class FullFactory(MemoryMessageStoreFactory):
+    def get_store(self, store_id: str) -> MemoryMessageStore:
+        return Full(store_id, 10)
+
+
+async def test_a_store_that_takes_nothing_puts_requests_off() -> None:
+    channel = make(message_store_factory=FullFactory())
     async with running(channel):
         answer = await ask(channel)
-    assert answer.status == 500
+    assert (answer.status, answer.problem, channel.lost) == (
+        503,
+        "nothing can be stored just now",
+        0,
+    )
+
+
+def test_its_url_is_in_pictures_of_it() -> None:
+    channel = make(endpoint=HTTPEndpoint(port=81), method="GET", url="/{name}")
+    url = "GET http://127.0.0.1:81/{name}"
+    assert next(channel.graph()) == f"a (HttpChannel), {url}"
+    assert any(url in line for line in channel.graph_dot())
 
 
 # Options
