@@ -6,12 +6,13 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import ClassVar, Final, Literal, TypeVar
-from urllib.parse import quote_plus
+from urllib.parse import quote_plus, urlsplit
 
 import aiohttp
 import msgspec
 
 from pichannels import clock
+from pichannels.errors import UsageError
 from pichannels.piwebasync.credentials import looked_up
 from pichannels.piwebasync.exceptions import AuthFailed
 from pichannels.piwebasync.login import Asked, Flow, Shown
@@ -43,6 +44,9 @@ class ClientCredentials(Shown, msgspec.Struct, tag="client_credentials", dict=Tr
         timeout: seconds for one fetch.
         verify: False, or the path of a CA file, for the provider's certificate.
         cert: client certificate towards the provider.
+
+    Raises:
+        UsageError: `token_url` is no URL, or holds a login.
     """
 
     token_url: str
@@ -60,6 +64,7 @@ class ClientCredentials(Shown, msgspec.Struct, tag="client_credentials", dict=Tr
     _shows: ClassVar[tuple[str, ...]] = ("token_url", "client_id", "scope")
 
     def __post_init__(self) -> None:
+        _check_url(self.token_url)
         self._kept = _Kept()
 
     async def flow(self, asked: Asked) -> Flow:
@@ -129,6 +134,27 @@ class ClientCredentials(Shown, msgspec.Struct, tag="client_credentials", dict=Tr
             raise AuthFailed(
                 f"{self.token_url} is not reached: {reason}"
             ) from cause_of(exc)
+
+
+def _check_url(url: str) -> None:
+    """Refuse what is no URL, and one with a login, which is not shown."""
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname)
+        is_url = is_url and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        shown = "..." if "@" in url else url
+        raise UsageError(
+            f"token_url={shown!r} is no URL of a token endpoint; it looks like"
+            " https://login.example.com/oauth2/token"
+        )
+    if parts.username is not None:
+        raise UsageError(
+            f"the token_url at {parts.hostname} holds a login, which everybody would"
+            " see; give it as client_id and client_secret"
+        )
 
 
 class _Token(msgspec.Struct):

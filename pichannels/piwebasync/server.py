@@ -29,6 +29,9 @@ class PIServer(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         others: base URLs of further members of the same logical server, which
             have the same paths and values, and take the same login.
         auth, headers, verify, cert: as of `HTTPClient`.
+
+    Raises:
+        UsageError: a URL is no address of a PI Web API, or holds a login.
     """
 
     url: str
@@ -38,6 +41,10 @@ class PIServer(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     cert: Cert = None
     others: tuple[str, ...] = ()
     _members: Members | None = None
+
+    def __post_init__(self) -> None:
+        for url in self.urls:
+            Controller.from_url(url)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PIServer):
@@ -67,7 +74,7 @@ class PIServer(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Which member is used: one state for all that use this `PIServer`.
 
         Raises:
-            UsageError: a URL is no address of a PI Web API, or is there twice.
+            UsageError: a URL is there twice.
         """
         if self._members is None:
             msgspec.structs.force_setattr(self, "_members", Members(self.urls))
@@ -78,9 +85,6 @@ class PIServer(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """What makes requests to this server, by the URL of the first member.
 
         It serves both protocols; with `websocket` its own URL says so, too.
-
-        Raises:
-            UsageError: the URL is no address of a PI Web API.
         """
         return Controller.from_url(self.url, websocket=websocket)
 

@@ -69,3 +69,14 @@ def test_a_login_in_the_url_is_refused_and_not_shown(url: str) -> None:
 def test_what_is_no_url_is_told(url: str) -> None:
     with pytest.raises(UsageError, match="is no URL"):
         PIServer(url=url).controller()
+
+
+@pytest.mark.parametrize(
+    "urls", [("https://me:s3cret@pi",), ("https://pi", "https://me:s3cret@other")]
+)
+def test_a_login_in_a_url_is_refused_before_anything_can_show_it(
+    urls: tuple[str, ...],
+) -> None:
+    with pytest.raises(UsageError, match=r"auth=\(user, password\)") as told:
+        PIServer(url=urls[0], others=urls[1:])
+    assert "s3cret" not in str(told.value)
