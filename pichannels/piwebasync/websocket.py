@@ -26,6 +26,7 @@ from pichannels.piwebasync.exceptions import (
     WebsocketClientError,
     shown,
 )
+from pichannels.piwebasync.filling import fill
 from pichannels.piwebasync.frames import (
     ChannelEvent,
     Connected,
@@ -35,11 +36,11 @@ from pichannels.piwebasync.frames import (
     OnEvent,
     Undecodable,
 )
+from pichannels.piwebasync.interrupting import UnderWay
 from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.parameters import check_channel
 from pichannels.piwebasync.requests import Request, check_request
 from pichannels.piwebasync.responses import WebsocketMessage
-from pichannels.piwebasync.silence import Silence
 from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
 from pichannels.retry import RetryPolicy
 
@@ -153,6 +154,7 @@ class WebsocketClient:
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
+        self._opening = UnderWay()
         self._closing = False
         self._receiving = False
         self._connections = 0
@@ -206,14 +208,23 @@ class WebsocketClient:
             ChannelRefused: the server declined, with status and body.
             ChannelOpenTimeout: there was no answer in time.
             WebsocketClientError: the server was not reached.
+            ChannelClosedOK: `close` was called meanwhile.
         """
-        self._check_new()
-        self._run(await connect(self._request, self._options, self._limiter))
+        async with self._changing:
+            self._check_new()
+            async with self._opening.working(self._closed_by_us):
+                connection = await self._connect(self._request)
+            if self._closing:
+                await connection.close()
+                raise self._closed_by_us()
+            self._run(connection)
         return self
 
     def start(self) -> Self:
         """Open the channel in the background, as often as it takes."""
         self._check_new()
+        if self._changing.locked():
+            raise UsageError("this channel is opening already")
         if not self._reconnect:
             raise UsageError("start() goes with reconnect=True; use open() without it")
         self._run(None)
@@ -269,7 +280,7 @@ class WebsocketClient:
         async with self._changing:
             self._check_open()
             try:
-                connection = await connect(request, self._options, self._limiter)
+                connection = await self._connect(request)
             except (WebsocketClientError, APIException) as exc:
                 url, reason = request.absolute_url, str(exc)
                 if rollback and not self.is_closed:
@@ -282,7 +293,8 @@ class WebsocketClient:
     async def close(self) -> None:
         """Close the connection; what waits can still be received. Idempotent."""
         self._closing = True
-        await self._end(ChannelClosedOK(self.url, "closed by this client"))
+        self._opening.interrupt()
+        await self._end(self._closed_by_us())
 
     async def __aenter__(self) -> Self:
         return await self.open() if self._task is None else self
@@ -348,29 +360,7 @@ class WebsocketClient:
             self._buffer.close(_because(ChannelClosedError, self.url, exc))
 
     async def _read(self, connection: Connection) -> Ending:
-        """Put frames into the buffer until the connection ends, one way or other."""
-        buffer = self._buffer
-        with Silence(self._heartbeat, lambda: buffer.frames) as silence:
-            try:
-                async with asyncio.timeout(None) as silence.deadline:
-                    while True:
-                        if buffer.is_full and not await self._has_room(silence):
-                            return Ending("backpressure", f"{self._max_block:g} s full")
-                        ending = await connection.pump(buffer.put)
-                        if ending is not None:
-                            return ending
-            except TimeoutError:
-                return Ending("silence", f"no message for {silence.limit:g} s")
-
-    async def _has_room(self, silence: Silence) -> bool:
-        silence.paused = True
-        try:
-            async with asyncio.timeout(self._max_block):
-                await self._buffer.wait_room()
-        except TimeoutError:
-            return False
-        silence.paused = False
-        return True
+        return await fill(self._buffer, connection, self._heartbeat, self._max_block)
 
     async def _lost(self, connection: Connection, ending: Ending) -> None:
         """Report the end of a connection; raises when it is the channel's, too."""
@@ -390,7 +380,7 @@ class WebsocketClient:
             left = self._time_left(since)
             await asyncio.sleep(min(delay, left))
             try:
-                connection = await connect(self._request, self._options, self._limiter)
+                connection = await self._connect(self._request)
             except WebsocketClientError as exc:
                 logger.info("%s", exc)
                 self._buffer.tell(NotOpened(self.url, clock.now(), exc))
@@ -482,7 +472,13 @@ class WebsocketClient:
         if self._task is None:
             raise ChannelNotOpen(self.url)
         if self._closing:
-            raise ChannelClosedOK(self.url, "closed by this client")
+            raise self._closed_by_us()
+
+    def _closed_by_us(self) -> ChannelClosedOK:
+        return ChannelClosedOK(self.url, "closed by this client")
+
+    async def _connect(self, request: Request) -> Connection:
+        return await connect(request, self._options, self._limiter)
 
 
 def _because(kind: type[ChannelClosed], url: str, cause: Exception) -> ChannelClosed:

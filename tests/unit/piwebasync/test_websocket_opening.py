@@ -1,0 +1,83 @@
+"""Opening a channel: once, and not when it is closed meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+from pichannels.errors import UsageError
+from pichannels.piwebasync import APIRequest, WebsocketClient
+from pichannels.piwebasync.exceptions import ChannelClosedOK
+
+if TYPE_CHECKING:
+    from tests.unit.piwebasync.conftest import Server
+
+
+class Door:
+    """A handshake that waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.knocked = asyncio.Event()
+        self.may_open = asyncio.Event()
+        self.opened = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.knocked.set()
+        await self.may_open.wait()
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self.opened += 1
+        await socket.receive()
+        return socket
+
+
+@pytest.fixture
+def door(server: Server) -> Door:
+    found = Door()
+    server.handler = found.handle
+    return found
+
+
+def a_request(server: Server) -> APIRequest:
+    return server.controller.streams.get_channel("W")
+
+
+async def test_closing_while_it_opens_ends_the_opening(
+    server: Server, door: Door
+) -> None:
+    client = WebsocketClient(a_request(server))
+    opening = asyncio.create_task(client.open())
+    await door.knocked.wait()
+    await client.close()
+    with pytest.raises(ChannelClosedOK, match="closed by this client"):
+        async with asyncio.timeout(1):
+            await opening
+    assert (client.is_closed, client.is_open) == (True, False)
+    door.may_open.set()
+
+
+async def test_two_that_open_a_channel_open_it_once(server: Server, door: Door) -> None:
+    client = WebsocketClient(a_request(server))
+    both = [asyncio.create_task(client.open()) for _ in range(2)]
+    await door.knocked.wait()
+    door.may_open.set()
+    first, second = await asyncio.gather(*both, return_exceptions=True)
+    assert first is client
+    assert isinstance(second, UsageError)
+    assert door.opened == 1
+    await client.close()
+
+
+async def test_a_channel_that_opens_is_not_started_besides(
+    server: Server, door: Door
+) -> None:
+    client = WebsocketClient(a_request(server), reconnect=True)
+    opening = asyncio.create_task(client.open())
+    await door.knocked.wait()
+    with pytest.raises(UsageError, match="opening already"):
+        client.start()
+    door.may_open.set()
+    await (await opening).close()
