@@ -119,7 +119,7 @@ class PI(QueueingSink):
 
     def __init__(
         self,
-        tag: Any,
+        tag: Any = None,
         *,
         url: str | None = None,
         auth: Auth = None,

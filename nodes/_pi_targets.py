@@ -61,17 +61,23 @@ def place_of_sample(tag: Any) -> Place:
     to paths, or a function of the sample.
 
     Raises:
-        SettingsError: a template with an unknown field, or something else.
+        SettingsError: a template with an unknown field, an empty mapping, or
+            something else.
         UsageError: no such function.
     """
     if isinstance(tag, str):
         return _from_template(tag)
-    if isinstance(tag, Mapping):
+    if isinstance(tag, Mapping) and tag:
         return _from_mapping(tag)
     if callable(tag):
         return function("publish.PI", tag, may_be_async=False)
-    allowed = "a template, a mapping, or a function of the sample"
-    raise SettingsError("no target", key="tag", found=tag, allowed=allowed)
+    raise SettingsError(
+        "publish.PI has to be told where samples go",
+        key="tag",
+        found=tag,
+        allowed=r"a template such as \\SERVER\{name}.copy, a mapping with a path for"
+        " each tag, or a function of the sample",
+    )
 
 
 def _from_template(template: str) -> Place:

@@ -480,7 +480,6 @@ async def test_long_texts_are_spread_over_requests(sim: Simulator, node: PI) -> 
         {"tag": r"\\SIMSRV\{name"},
         {"tag": "{name}.copy"},
         {"tag": {"A": "B"}},
-        {"tag": None},
         {"tag": HERE, "update_option": "replace"},
         {"tag": HERE, "buffer_option": "No"},
         {"tag": HERE, "system_states": "drop"},
@@ -491,6 +490,13 @@ async def test_long_texts_are_spread_over_requests(sim: Simulator, node: PI) -> 
 def test_settings_are_checked(options: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         PI(**options)
+
+
+@pytest.mark.parametrize("options", [{}, {"tag": None}, {"tag": {}}])
+def test_a_target_is_asked_for_in_words(options: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="has to be told where samples go") as told:
+        PI(url="https://pi.example.com", **options)
+    assert told.value.key == "tag" and told.value.allowed
 
 
 async def test_a_server_has_to_be_known() -> None:
