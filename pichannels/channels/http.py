@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import logging
 import re
@@ -108,11 +109,12 @@ class HttpChannel(ListeningChannel):
         self.body_limit = None if body_limit is None else _count(body_limit)
         self.read_timeout = seconds("read_timeout", read_timeout)
         self.max_requests = _count(max_requests, "max_requests")
-        self.under_way = 0
         self.requests = 0
         self.refused = 0
         self.unavailable = 0
         self.lost = 0
+        self._handlers: set[asyncio.Task[Any] | None] = set()
+        self._given_up: set[asyncio.Task[Any] | None] = set()
 
     def places(self) -> Sequence[Place]:
         return places_of(self.method, self.url)
@@ -126,6 +128,11 @@ class HttpChannel(ListeningChannel):
         endpoint = self.endpoint
         assert isinstance(endpoint, HTTPEndpoint)
         return f"{endpoint.url}{self.url}"
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are not answered yet."""
+        return len(self._handlers)
 
     def statistics(self) -> dict[str, Any]:
         """Where it is, how many requests came, and those that became no message."""
@@ -155,13 +162,19 @@ class HttpChannel(ListeningChannel):
             return self._unavailable("the channel is stopped")
         if self.under_way >= self.max_requests:
             return self._unavailable("too many requests are under way")
-        self.under_way += 1
+        handler = asyncio.current_task()
+        self._handlers.add(handler)
         try:
             return await self._answer(request, match)
         except Refused as exc:
             return self._refusal(request, exc)
         except ChannelStopped:
             return self._unavailable("the channel is stopped")
+        except asyncio.CancelledError:
+            if handler is None or handler not in self._given_up:
+                raise
+            handler.uncancel()
+            return self._unavailable("the channel has stopped")
         except Lost:
             self.lost += 1
             # Nobody is there any more to get it.
@@ -173,7 +186,16 @@ class HttpChannel(ListeningChannel):
             logger.exception("%s: a request is not taken: %s", self.name, exc)
             return problem(500, "the request cannot be taken")
         finally:
-            self.under_way -= 1
+            self._handlers.discard(handler)
+            self._given_up.discard(handler)
+
+    async def _release(self) -> None:
+        # What could not be drained; the endpoint may stay open for other channels.
+        for handler in self._handlers:
+            if handler is not None:
+                self._given_up.add(handler)
+                handler.cancel()
+        await super()._release()
 
     def _refusal(self, request: web.Request, refused: Refused) -> web.Response:
         self.refused += 1

@@ -491,6 +491,24 @@ async def test_a_channel_that_drains_takes_nothing_more() -> None:
     assert (await first).status == 200
 
 
+@pytest.mark.parametrize("is_shared", [True, False])
+async def test_who_waits_for_what_is_not_drained_in_time_is_told(
+    is_shared: bool,
+) -> None:
+    endpoint = HTTPEndpoint(port=0)
+    others = [make(name="b", url="/b", endpoint=endpoint)] if is_shared else []
+    gate = Gate()
+    channel = make(gate, endpoint=endpoint, drain_timeout=0.02)
+    async with running(*others):
+        await channel.start()
+        asked = asyncio.create_task(ask(channel))
+        await gate.entered.wait()
+        await channel.stop()
+        answer = await asked
+    assert (answer.status, answer.problem) == (503, "the channel has stopped")
+    assert channel.under_way == 0
+
+
 async def test_a_stopped_channel_says_so_while_others_run() -> None:
     endpoint = HTTPEndpoint(port=0)
     a = make(name="a", url="/a", endpoint=endpoint)
