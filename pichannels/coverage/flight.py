@@ -1,7 +1,7 @@
 """What is in flight: messages that were accepted and are not settled.
 
-For each tag that has any, a sorted array of *holds*: instants at which what is
-delivered has to stop until a message is settled. 24 bytes an entry.
+For each tag that has any, its *holds*: instants at which what is delivered has to stop
+until a message is settled. One is a number, several are a sorted array: 24 bytes each.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Flight:
     def __init__(self) -> None:
         self.messages: dict[int, Held] = {}
         self.entries = 0
-        self._holds: dict[int, array[int]] = {}
+        self._holds: dict[int, int | array[int]] = {}
 
     def add(
         self, message: int, holds: array[int], segments: Collection[Segment]
@@ -52,7 +52,9 @@ class Flight:
         for tag, at in _pairs(holds):
             of = known.get(tag)
             if of is None:
-                known[tag] = array("q", (at,))
+                known[tag] = at
+            elif isinstance(of, int):
+                known[tag] = array("q", (of, at) if of <= at else (at, of))
             elif of[-1] <= at:
                 of.append(at)
             else:
@@ -66,10 +68,11 @@ class Flight:
         if held is None:
             return ()
         self.entries -= len(held.holds) // 2
+        known = self._holds
         for tag, at in _pairs(held.holds):
-            of = self._holds[tag]
-            if len(of) == 1:
-                del self._holds[tag]
+            of = known[tag]
+            if isinstance(of, int) or len(of) == 1:
+                del known[tag]
             else:
                 del of[bisect_left(of, at)]
         for segment in held.segments:
@@ -86,6 +89,8 @@ class Flight:
         holds = self._holds.get(tag)
         if holds is None:
             return end
+        if isinstance(holds, int):
+            return min(end, holds) if start <= holds else end
         index = bisect_left(holds, start)
         return min(end, holds[index]) if index < len(holds) else end
 

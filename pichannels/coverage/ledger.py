@@ -6,13 +6,13 @@ that PI's archive holds in it has been settled.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Literal, TypeAlias
 
 from pichannels.coverage.dead import DEAD, DeadLetters
 from pichannels.coverage.flight import Flight
+from pichannels.coverage.holding import Holding, edge
 from pichannels.coverage.intervals import IntervalSet
 from pichannels.coverage.labels import Label
 from pichannels.coverage.margins import Margins
@@ -184,45 +184,32 @@ class Ledger:
         self.hold(message, entries)
         self.heartbeat(sub, server_time)
 
-    def hold(self, message: int, entries: Iterable[ManifestEntry]) -> None:
-        """Hold tags back until a message is settled."""
+    def hold(
+        self,
+        message: int,
+        entries: Iterable[ManifestEntry],
+        numbers: Mapping[str, int] | None = None,
+    ) -> None:
+        """Hold tags back until a message is settled.
+
+        Args:
+            message: its number in the journal.
+            entries: its manifest.
+            numbers: of the tags, where its keys are not those of the ledger.
+        """
         if message in self.flight.messages:
             return
         is_exact = self.flight.entries < self.margins.exact
-        holds = array("q")
-        coarse: dict[Segment, int] = {}
-        touched: dict[Segment, int] = {}
-        get, is_future, rows = self.tags.get, self.tags.is_future, self._segments_of
-        for entry in entries:
-            tag = get(entry.key)
-            if tag is None or is_future(tag):
-                continue
-            for segment in rows[tag]:
-                reach = touched.get(segment)
-                if reach is None:
-                    reach = touched[segment] = segment.reach
-                at = entry.first
-                if at < reach or at < segment.start:
-                    at = max(at, self._edge(segment, tag, reach))
-                if at > entry.last or (segment.cut is not None and at >= segment.cut):
-                    continue
-                if is_exact or segment.cut is not None or at < reach:
-                    holds.append(tag)
-                    holds.append(at)
-                else:
-                    coarse[segment] = min(at, coarse.get(segment, at))
-        self.flight.add(message, holds, touched)
-        for segment, at in coarse.items():
+        holding = Holding(self.flight, self._segments_of, is_exact)
+        number = self.tags.get if numbers is None else numbers.get
+        holding.take(entries, number, self.tags.futures)
+        self.flight.add(message, holding.holds, holding.reaches)
+        for segment, at in holding.coarse.items():
             segment.hold_all(message, at)
 
     def edge(self, segment: Segment, tag: int) -> int:
         """Up to when a segment is delivered for a tag."""
-        return self._edge(segment, tag, segment.reach)
-
-    def _edge(self, segment: Segment, tag: int, reach: int) -> int:
-        if reach <= segment.start:
-            return segment.start
-        return self.flight.earliest(tag, segment.start, reach)
+        return edge(self.flight, segment, tag, segment.reach)
 
     def lost(
         self,

@@ -44,7 +44,6 @@ class TagState(enum.StrEnum):
 
 _STATES: Final = tuple(TagState)
 _LIVE: Final = _STATES.index(TagState.LIVE)
-_FUTURE: Final = 128
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -115,12 +114,14 @@ class TagTable:
     Attributes:
         keys: number -> key.
         pasts: number -> past; changed by `change` only.
+        futures: tags that have timestamps of the future, whatever their state.
         new_pages, changed_pages: which pages of keys and of pasts are to be saved.
     """
 
     def __init__(self) -> None:
         self.keys: list[str] = []
         self.pasts: list[Past] = []
+        self.futures: set[int] = set()
         self.new_pages: set[int] = set()
         self.changed_pages: set[int] = set()
         self._ids: dict[str, int] = {}
@@ -140,26 +141,29 @@ class TagTable:
         if tag == len(self.keys):
             self.keys.append(key)
             self.pasts.append(self._share(Past(origin)))
-            self._states.append(_LIVE + _FUTURE * is_future)
+            self._states.append(_LIVE)
+            if is_future:
+                self.futures.add(tag)
             self.new_pages.add(tag // PAGE)
             self.changed_pages.add(tag // PAGE)
         return tag
 
     def state(self, tag: int) -> TagState:
         """What can be expected of the tag."""
-        code = self._states[tag]
-        return TagState.FUTURE if code == _LIVE + _FUTURE else _STATES[code % _FUTURE]
+        state = _STATES[self._states[tag]]
+        is_future = state is TagState.LIVE and tag in self.futures
+        return TagState.FUTURE if is_future else state
 
     def is_future(self, tag: int) -> bool:
         """Whether the tag has timestamps of the future, whatever its state."""
-        return self._states[tag] >= _FUTURE
+        return tag in self.futures
 
     def set_state(self, tag: int, state: TagState) -> None:
         """Expect this of the tag; one of the future stays one."""
-        future = self._states[tag] & _FUTURE
         if state is TagState.FUTURE:
-            state, future = TagState.LIVE, _FUTURE
-        self._states[tag] = _STATES.index(state) + future
+            self.futures.add(tag)
+            state = TagState.LIVE
+        self._states[tag] = _STATES.index(state)
         self.changed_pages.add(tag // PAGE)
 
     def change(self, tags: Iterable[int], rule: Callable[[Past], Past]) -> None:
