@@ -40,7 +40,14 @@ from pichannels.piwebasync.transport import (
 )
 from pichannels.values import ticks_from_datetime
 
-__all__ = ["Connection", "Ending", "Options", "connect", "ticks_of_date"]
+__all__ = [
+    "Connection",
+    "Ending",
+    "Options",
+    "check_protocol",
+    "connect",
+    "ticks_of_date",
+]
 
 Socket: TypeAlias = aiohttp.ClientWebSocketResponse[Any]
 
@@ -170,6 +177,17 @@ def _bytes(data: Any) -> bytes:
     return data.encode() if isinstance(data, str) else bytes(data)
 
 
+def check_protocol(request: Request) -> None:
+    """See that the request is one for a channel.
+
+    Raises:
+        APIException: it is not.
+    """
+    if request.protocol != WEBSOCKET:
+        url = shown(request.absolute_url)
+        raise APIException(f"{url} is no channel request; use HTTPClient")
+
+
 async def connect(
     request: Request, options: Options, limiter: Limiter | None = None
 ) -> Connection:
@@ -199,8 +217,7 @@ async def connect(
 
 async def _opened(request: Request, options: Options) -> Connection:
     url = request.absolute_url
-    if request.protocol != WEBSOCKET:
-        raise APIException(f"{shown(url)} is no channel request; use HTTPClient")
+    check_protocol(request)
     login = login_of(options.auth)
     if login is None and options.trust_env and not is_proved(options.headers):
         login = await netrc_login(url)

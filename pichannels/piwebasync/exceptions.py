@@ -26,7 +26,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Self
 
 from pichannels.errors import PichannelsError, UsageError
 
@@ -184,6 +184,13 @@ class ChannelClosed(WebsocketClientError):
         self.code = code
         coded = f" (close code {code})" if code is not None else ""
         super().__init__(f"{shown(url)} is closed: {reason}{coded}")
+
+    @classmethod
+    def because(cls, url: str, cause: Exception) -> Self:
+        """Closed by the error that is its cause."""
+        end = cls(url, str(cause))
+        end.__cause__ = cause
+        return end
 
 
 class ChannelClosedOK(ChannelClosed):

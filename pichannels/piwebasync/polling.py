@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
+from math import inf
 from typing import Final, Self, TypeAlias
 
 import msgspec
@@ -35,7 +36,13 @@ from pichannels.piwebasync.frames import ChannelEvent, Connected, Lost, NotOpene
 from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.requests import Request
 from pichannels.piwebasync.responses import WebsocketMessage
-from pichannels.piwebasync.updates import HEARTBEAT, Answer, Signup, channel_message
+from pichannels.piwebasync.updates import (
+    HEARTBEAT,
+    Answer,
+    Signup,
+    Target,
+    channel_message,
+)
 from pichannels.retry import RetryPolicy
 
 __all__ = ["NotSignedUp", "UpdateEvent", "UpdatesClient"]
@@ -95,6 +102,7 @@ class UpdatesClient:
         self._backoff = backoff
         self._delays = backoff.delays()
         self._on_event = on_event
+        self._told = request.absolute_url
         self._state: Start | None = None
         self._signups: dict[str, Signup] = {}
         self._forgotten: list[Signup] = []
@@ -168,7 +176,7 @@ class UpdatesClient:
             ChannelInUse: another task is receiving.
         """
         (frame,) = await self._receive(1, 1)
-        return WebsocketMessage(frame, self.url)
+        return WebsocketMessage(frame, self._told)
 
     async def recv_many(self, max_bytes: int = 2**20) -> list[bytes]:
         """All messages that wait, up to `max_bytes` (or one); raises as `recv`.
@@ -194,6 +202,9 @@ class UpdatesClient:
         pending = self._pending
         while pending and not isinstance(event := pending[0], bytes):
             pending.popleft()
+            if isinstance(event, Connected):
+                # What waited from before an update came from elsewhere.
+                self._told = event.url
             self._on_event(event)
         frames: list[bytes] = []
         while pending and isinstance(frame := pending[0], bytes):
@@ -212,7 +223,9 @@ class UpdatesClient:
                 one goes on.
             ChannelUpdateError: the new request failed; the client is closed.
             ChannelClosed: it is closed already.
+            APIException: this is no channel request; the old one goes on.
         """
+        Target.of(request)
         async with self._changing:
             if self._end is not None:
                 raise self._end
@@ -321,11 +334,15 @@ class UpdatesClient:
         assert start is not None
         self._polls += 1
         try:
-            changed = await self._retrieve(start)
-            if self._forgotten and clock.monotonic() >= self._ask_again:
-                await self._sign_up_again(start)
+            async with asyncio.timeout(self._time_left()):
+                changed = await self._retrieve(start)
+                if self._forgotten and clock.monotonic() >= self._ask_again:
+                    await self._sign_up_again(start)
         except HTTPClientError as exc:
             await self._failed(exc)
+            return
+        except TimeoutError:
+            await self._failed(HTTPClientError("GET", self.url, "no time is left"))
             return
         self._is_failing = False
         self._answered = clock.monotonic()
@@ -368,13 +385,21 @@ class UpdatesClient:
             return
         self._is_failing = True
         now = clock.monotonic()
-        self._due = now + next(self._delays)
+        self._due = now + min(next(self._delays), self._time_left() or inf)
         logger.info("%s", error)
         self._pending.append(NotOpened(self.url, clock.now(), error))
         waited = now - self._answered
         if self._dead_after is not None and waited >= self._dead_after:
             watchdog = WatchdogTimeout(self.url, waited)
             await self._finish(ChannelClosedError(self.url, str(watchdog)), watchdog)
+
+    def _time_left(self) -> float | None:
+        """Seconds in which an answer has to come, where that is known."""
+        if self._dead_after is None:
+            return None
+        left = self._answered + self._dead_after - clock.monotonic()
+        # Nobody has asked for so long that this one attempt is to tell.
+        return left if left > 0 else None
 
     # Telling
 

@@ -12,7 +12,13 @@ from typing import Any, Final, Self
 
 from pichannels import clock
 from pichannels.errors import UsageError
-from pichannels.piwebasync.connection import Connection, Ending, Options, connect
+from pichannels.piwebasync.connection import (
+    Connection,
+    Ending,
+    Options,
+    check_protocol,
+    connect,
+)
 from pichannels.piwebasync.exceptions import (
     APIException,
     ChannelClosed,
@@ -150,7 +156,8 @@ class WebsocketClient:
         self._backoff = backoff
         self._delays = backoff.delays()
         self._on_event = on_event or _ignore
-        self._buffer = FrameBuffer(max_queue, buffer_bytes, self._on_event)
+        self._told = request.absolute_url
+        self._buffer = FrameBuffer(max_queue, buffer_bytes, self._tell)
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
@@ -241,12 +248,12 @@ class WebsocketClient:
         """
         while True:
             frame = await self.recv_raw()
-            message = WebsocketMessage(frame, self.url)
+            message = WebsocketMessage(frame, self._told)
             if message.is_json or frame.strip() in (b"", b"null"):
                 return message
             self._undecodable += 1
-            logger.warning("%s sent a message that is no JSON", shown(self.url))
-            self._on_event(Undecodable(self.url, clock.now(), frame))
+            logger.warning("%s sent a message that is no JSON", shown(self._told))
+            self._on_event(Undecodable(self._told, clock.now(), frame))
 
     async def recv_raw(self) -> bytes:
         """The next frame as it came; raises as `recv`."""
@@ -275,8 +282,10 @@ class WebsocketClient:
                 channel goes on with the old one, which was never interrupted.
             ChannelUpdateError: the new request failed; the channel is closed.
             ChannelClosed: the channel is closed already, or not open yet.
+            APIException: this is no channel request; the old one goes on.
         """
         check_request(request)
+        check_protocol(request)
         async with self._changing:
             self._check_open()
             try:
@@ -286,7 +295,7 @@ class WebsocketClient:
                 if rollback and not self.is_closed:
                     raise ChannelRollback(url, self.url, reason) from exc
                 error = ChannelUpdateError(url, reason)
-                await self._end(_because(ChannelClosedError, self.url, error))
+                await self._end(ChannelClosedError.because(self.url, error))
                 raise error from exc
             await self._replace(connection, request)
 
@@ -316,6 +325,12 @@ class WebsocketClient:
                 yield await self.recv()
 
     # Receiving
+
+    def _tell(self, event: ChannelEvent) -> None:
+        if isinstance(event, Connected):
+            # What waited from before an update came from elsewhere.
+            self._told = event.url
+        self._on_event(event)
 
     async def _receive(self, max_bytes: int, max_frames: int) -> list[bytes]:
         if self._task is None and self._buffer.end is None:
@@ -357,7 +372,7 @@ class WebsocketClient:
             self._buffer.close(end)
         except Exception as exc:
             logger.exception("the reader of %s failed", shown(self.url))
-            self._buffer.close(_because(ChannelClosedError, self.url, exc))
+            self._buffer.close(ChannelClosedError.because(self.url, exc))
 
     async def _read(self, connection: Connection) -> Ending:
         return await fill(self._buffer, connection, self._heartbeat, self._max_block)
@@ -377,15 +392,19 @@ class WebsocketClient:
         await self._buffer.wait_room()
         since = clock.monotonic()
         while True:
+            await asyncio.sleep(min(delay, self._time_left(since)))
             left = self._time_left(since)
-            await asyncio.sleep(min(delay, left))
             try:
-                connection = await self._connect(self._request)
+                async with asyncio.timeout(None if left == inf else left):
+                    connection = await self._connect(self._request)
             except WebsocketClientError as exc:
                 logger.info("%s", exc)
                 self._buffer.tell(NotOpened(self.url, clock.now(), exc))
                 await self._buffer.wait_room()
                 delay = next(self._delays)
+            except TimeoutError:
+                # No time is left.
+                delay = 0.0
             else:
                 self._connected(connection)
                 return connection
@@ -397,7 +416,7 @@ class WebsocketClient:
         waited = clock.monotonic() - since
         if waited >= self._dead_after:
             watchdog = WatchdogTimeout(self.url, waited)
-            raise _because(ChannelClosedError, self.url, watchdog)
+            raise ChannelClosedError.because(self.url, watchdog)
         return self._dead_after - waited
 
     def _connected(self, connection: Connection) -> None:
@@ -405,26 +424,17 @@ class WebsocketClient:
         self._connections += 1
         self._opened = clock.monotonic()
         self._buffer.heard = None
-        event = Connected(
-            connection.request.absolute_url, clock.now(), connection.server_date
-        )
-        self._buffer.tell(event)
+        url = connection.request.absolute_url
+        self._buffer.tell(Connected(url, clock.now(), connection.server_date))
 
     def _tell_lost(self, connection: Connection, ending: Ending) -> None:
         if clock.monotonic() - self._opened >= _STEADY:
             self._delays = self._backoff.delays()
         url = connection.request.absolute_url
         logger.info("%s is lost: %s %s", shown(url), ending.reason, ending.detail)
-        self._buffer.tell(
-            Lost(
-                url,
-                clock.now(),
-                ending.reason,
-                ending.detail,
-                ending.code,
-                self._buffer.heard,
-            )
-        )
+        now, heard = clock.now(), self._buffer.heard
+        lost = Lost(url, now, ending.reason, ending.detail, ending.code, heard)
+        self._buffer.tell(lost)
 
     # Changing and ending
 
@@ -479,12 +489,6 @@ class WebsocketClient:
 
     async def _connect(self, request: Request) -> Connection:
         return await connect(request, self._options, self._limiter)
-
-
-def _because(kind: type[ChannelClosed], url: str, cause: Exception) -> ChannelClosed:
-    end = kind(url, str(cause))
-    end.__cause__ = cause
-    return end
 
 
 def _ignore(event: ChannelEvent) -> None:

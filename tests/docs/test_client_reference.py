@@ -14,7 +14,8 @@ from tests.docs.pages import DOCS
 
 # What the others stand on; users meet it through them.
 INSIDE: Final = {
-    *("asking", "batched", "bulk", "connection", "handling", "health", "lenient"),
+    *("asking", "batched", "bulk", "connection", "filling", "handling", "health"),
+    *("interrupting", "lenient"),
     *("opening", "parameters", "retrying", "sessions", "silence", "tls", "transport"),
     *("controllers_base", "controllers_common", "controllers_searches", "updates"),
     # Their names are in `auth`, or in `pichannels.piwebasync` itself.
