@@ -53,7 +53,9 @@ class PI(BaseNode):
 
     Args:
         server: the configured name of the logical server, a part of each event id;
-            by default what the source says in `meta["server"]`.
+            by default what the source says in `meta["server"]`. A source whose server
+            has several members says `meta["keys"] = "path"`: events then go by paths,
+            as the ids of points are each member's own.
         tags: the tags by WebId or path, or a function of the stream, asked until it
             knows the stream. A stream that it does not know gets a tag made of what
             the message says.
@@ -76,7 +78,7 @@ class PI(BaseNode):
             raise UsageError(f"tags is a mapping or a function, not {tags!r}")
         self.server = server
         self._lookup = tags
-        self._tags: dict[str, _Tags] = {}
+        self._tags: dict[tuple[str, bool], _Tags] = {}
 
     def process(self, msg: Message) -> Message:
         parsed, msg.parsed = msg.parsed, None
@@ -109,9 +111,11 @@ class PI(BaseNode):
         self, msg: Message, document: ChannelMessage, failures: Causes, where: str
     ) -> list[Sample]:
         server = self.server or msg.meta.get("server") or ""
-        tags = self._tags.get(server)
+        by_path = msg.meta.get("keys") == "path"
+        tags = self._tags.get((server, by_path))
         if tags is None:
-            tags = self._tags[server] = _Tags(str(server), self._lookup)
+            tags = _Tags(str(server), self._lookup, by_path=by_path)
+            self._tags[server, by_path] = tags
         samples, bad = to_samples(document, tags.lookup(document, msg.meta))
         if bad:
             failures.update(_causes(bad, where))
@@ -126,9 +130,10 @@ class PI(BaseNode):
 class _Tags:
     """The tags of one server: one object for each stream, which its samples share."""
 
-    def __init__(self, server: str, lookup: TagLookup | None) -> None:
+    def __init__(self, server: str, lookup: TagLookup | None, *, by_path: bool) -> None:
         self._server = server
         self._lookup = lookup
+        self._by_path = by_path
         self._by_web_id: dict[str, Tag] = {}
         self._made: dict[tuple[str, str, str], Tag] = {}
 
@@ -180,23 +185,22 @@ class _Tags:
         if tag is None and any(identity):
             if len(self._made) >= _TAGS_KEPT:
                 self._made.clear()
-            tag = self._made[identity] = _tag_of(stream, self._server)
+            tag = self._made[identity] = self._made_of(stream)
         return tag
 
-
-def _tag_of(stream: StreamEvents, server: str) -> Tag:
-    return Tag(
-        # By its name alone an attribute would be one of many.
-        attribute_name(stream.path)
-        or stream.name
-        or stream.path.rpartition("\\")[2]
-        or stream.web_id,
-        stream.path,
-        stream.web_id,
-        server,
-        _key_in(stream.web_id),
-        stream.units_abbreviation or "",
-    )
+    def _made_of(self, stream: StreamEvents) -> Tag:
+        return Tag(
+            # By its name alone an attribute would be one of many.
+            attribute_name(stream.path)
+            or stream.name
+            or stream.path.rpartition("\\")[2]
+            or stream.web_id,
+            stream.path,
+            stream.web_id,
+            self._server,
+            stream.path if self._by_path else _key_in(stream.web_id),
+            stream.units_abbreviation or "",
+        )
 
 
 def _key_in(web_id: str) -> str:

@@ -26,7 +26,7 @@ from pichannels.journal import Journal, Record
 from pichannels.manifest import ManifestEntry, decode_manifest
 from pichannels.message import Message
 from pichannels.states import State
-from pichannels.values import TICKS_PER_SECOND, Sample
+from pichannels.values import TICKS_PER_SECOND, Sample, Tag
 
 __all__ = ["LIVE", "CoverageOptions", "Covering", "ledger_key"]
 
@@ -228,6 +228,11 @@ class Covering:
 
     def _key(self, stream: Stream) -> str:
         return stream.path if self._by_path else ledger_key(stream)
+
+    def tag(self, number: int, server: str) -> Tag:
+        """The tag that samples of a stream carry, whichever way they come."""
+        tag = self.streams[number].tag(server)
+        return msgspec.structs.replace(tag, key=tag.path) if self._by_path else tag
 
     def _changed(self) -> dict[TagState, list[int]]:
         found: dict[TagState, list[int]] = {}

@@ -28,11 +28,12 @@ class Handing:
     Args:
         owner: who accepts them; may be another one later.
         server: the configured name of the logical server.
+        by_path: as of `Intake`.
     """
 
-    def __init__(self, owner: Owner, server: str) -> None:
+    def __init__(self, owner: Owner, server: str, *, by_path: bool = False) -> None:
         self.owner = owner
-        self.intake = Intake(server)
+        self.intake = Intake(server, by_path=by_path)
         self.last_event: int | None = None
         """When something was accepted last, ticks."""
         self._flowing = asyncio.Event()

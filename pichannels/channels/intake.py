@@ -38,10 +38,11 @@ class Intake:
 
     Args:
         server: the configured name of the logical server, for `meta["server"]`.
+        by_path: what decodes is told to know tags by their paths.
     """
 
-    def __init__(self, server: str) -> None:
-        self._server = server
+    def __init__(self, server: str, *, by_path: bool = False) -> None:
+        self._meta = {"server": server} | ({"keys": "path"} if by_path else {})
         self.frames = 0
         self.heartbeats = 0
         self.events = 0
@@ -75,4 +76,4 @@ class Intake:
         return [Received(msg, encode_manifest(entries))]
 
     def _new(self, payload: bytes) -> Message:
-        return Message(JSON, payload, {"server": self._server})
+        return Message(JSON, payload, self._meta.copy())

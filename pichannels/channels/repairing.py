@@ -162,8 +162,7 @@ class Repairing:
             self._failed(read, "unresolved", missing)
         if not streams:
             return
-        known = self._covering.streams
-        tags = {w: known[t].tag(self._name) for w, t in streams.items()}
+        tags = {w: self._covering.tag(t, self._name) for w, t in streams.items()}
         last = read.last if read.last != OPEN_END else clock.now() + _FAR
         reading = recorded(
             archive.client,

@@ -91,7 +91,7 @@ class PISource:
         options: SourceOptions,
         covering: Covering | None = None,
     ) -> None:
-        self.handing = Handing(owner, options.server)
+        self.handing = Handing(owner, options.server, by_path=bool(server.others))
         self.tags = list(tags)
         self.found = Found([], {})
         """What the server has for the tags."""

@@ -178,6 +178,15 @@ def test_a_point_is_known_by_its_number() -> None:
     assert decoded(fixture("d01"))[0].tag.key == "7"
 
 
+def test_a_source_with_several_members_has_paths_for_keys() -> None:
+    node = PI()
+    numbered, named = (
+        decoded(fixture("d01"), node, **m) for m in ({}, {"keys": "path"})
+    )
+    assert numbered[0].tag.key == "7"
+    assert named[0].tag.key == named[0].tag.path != ""
+
+
 def test_an_attribute_is_known_by_its_element_and_itself() -> None:
     keys = {sample.tag.key for sample in decoded(fixture("d03"))}
     assert len(keys) == 2
