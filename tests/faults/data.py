@@ -82,10 +82,9 @@ async def week(run: Run) -> None:
         step = run.rng.choice([cut_once, sink_once, _restarted, _killed])
         await step(run)
         run.faults += 1
-        await run.more(200, seconds=5)
+        await run.pause(1.0, 3.0)
     passed = (await run.plant.now() - begin) / 10**7
     run.notes["days"] = f"{passed / 86_400:.1f}"
-    run.notes["losses"] = await run.losses()
 
 
 async def _killed(run: Run) -> None:

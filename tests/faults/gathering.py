@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,7 @@ from tests.faults.oracle import Kept
 
 __all__ = ["Found", "gather"]
 
+Payload: TypeAlias = bytes | list[Sample]
 _SERVER: Final = "PLANT"
 
 
@@ -43,7 +44,7 @@ async def gather(journal: Path, channel: str, witness: Path) -> Found:
     problems, records = await _read(journal, channel)
     witnessed = await asyncio.to_thread(_witnessed, witness)
     aside: dict[str, tuple[str, int]] = {}
-    payloads: dict[int, bytes] = {}
+    payloads: dict[int, Payload] = {}
     for record in records:
         if "part_of" not in record.meta:
             payloads[record.seq] = record.message().payload
@@ -55,10 +56,19 @@ async def gather(journal: Path, channel: str, witness: Path) -> Found:
     lost = [
         seq
         for seq, payload in witnessed.items()
-        if seq >= oldest and payloads.get(seq) != payload
+        if seq >= oldest and payload is not None and payload != payloads.get(seq)
     ]
-    known = sorted((witnessed | payloads).items())
-    return Found([_kept(*each) for each in known], lost, aside, problems)
+    lost += [
+        n for n, p in witnessed.items() if not p and n >= oldest and n not in payloads
+    ]
+    known: dict[int, Payload] = {n: p or [] for n, p in witnessed.items()}
+    known |= payloads
+    return Found(
+        [_kept(*each) for each in sorted(known.items(), key=_number)],
+        lost,
+        aside,
+        problems,
+    )
 
 
 async def _read(path: Path, channel: str) -> tuple[list[str], list[Record]]:
@@ -70,22 +80,29 @@ async def _read(path: Path, channel: str) -> tuple[list[str], list[Record]]:
         await journal.close()
 
 
-def _witnessed(path: Path) -> dict[int, bytes]:
-    """Number -> payload of each message that `accept` has called durable."""
+def _witnessed(path: Path) -> dict[int, bytes | None]:
+    """Number -> payload of each message that `accept` has called durable.
+
+    None where it was samples from the archive, and not bytes.
+    """
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     return dict(row for line in lines if (row := _row(line)))
 
 
-def _row(line: bytes) -> tuple[int, bytes] | None:
+def _row(line: bytes) -> tuple[int, bytes | None] | None:
     """A line of the witness; None for one that a kill has torn."""
     try:
-        number, payload = msgspec.json.decode(line, type=tuple[int, str])
+        number, payload = msgspec.json.decode(line, type=tuple[int, str | None])
     except msgspec.DecodeError:
         return None
-    return number, payload.encode()
+    return number, None if payload is None else payload.encode()
 
 
-def _kept(seq: int, payload: bytes) -> Kept:
+def _number(known: tuple[int, Payload]) -> int:
+    return known[0]
+
+
+def _kept(seq: int, payload: Payload) -> Kept:
     samples = _samples(Message("application/json", payload, {"server": _SERVER}))
     return Kept(seq, [(s.tag.name, s.event_id) for s in samples])
 

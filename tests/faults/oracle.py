@@ -132,16 +132,48 @@ class Oracle:
         wrong = [
             problem
             for tag, deliveries in found.items()
-            if (problem := _first_out_of_order(expected.get(tag, []), deliveries))
+            if (problem := self._first_wrong(expected.get(tag, []), deliveries))
         ]
         return _told("tags came out of order", wrong)
 
+    def _first_wrong(
+        self, expected: Sequence[str], deliveries: Sequence[Delivered]
+    ) -> str | None:
+        """Where the deliveries of a tag do not follow what was accepted.
+
+        An event may be accepted several times, as each connection begins with
+        current values; so all places are followed at which the sink may be.
+        """
+        places: dict[str, list[int]] = defaultdict(list)
+        for place, event_id in enumerate(expected):
+            places[event_id].append(place)
+        next_ones, run, furthest = self._behind(expected, 0), None, 0
+        for each in deliveries:
+            again = each.run != run
+            found = [
+                place
+                for place in places.get(each.event_id, [])
+                if place in next_ones or (again and place < furthest)
+            ]
+            if not found:
+                return f"{each.tag} at {each.event_id}"
+            next_ones = {n for p in found for n in self._behind(expected, p + 1)}
+            furthest, run = max(furthest, *next_ones), each.run
+        return None
+
+    def _behind(self, expected: Sequence[str], place: int) -> set[int]:
+        """The places that may come next: dead letters are left out, or not."""
+        found = {place}
+        while place < len(expected) and expected[place] in self._evidence.aside:
+            place += 1
+            found.add(place)
+        return found
+
     def _expected(self) -> Events:
-        aside, expected = self._evidence.aside, defaultdict(list)
+        expected: Events = defaultdict(list)
         for message in self._evidence.accepted:
             for tag, event_id in message.events:
-                if event_id not in aside:
-                    expected[tag].append(event_id)
+                expected[tag].append(event_id)
         return expected
 
     def check_duplicates(self) -> Iterable[str]:
@@ -197,32 +229,6 @@ def _told(what: str, found: list[str]) -> list[str]:
         return []
     more = ", ..." if len(found) > _SHOWN else ""
     return [f"{len(found)} {what}: {', '.join(found[:_SHOWN])}{more}"]
-
-
-def _first_out_of_order(
-    expected: Sequence[str], deliveries: Sequence[Delivered]
-) -> str | None:
-    """Where the deliveries of a tag do not follow what was accepted.
-
-    An event may be accepted several times, as each connection begins with current
-    values; so all places are followed at which the sink may be.
-    """
-    places: dict[str, list[int]] = defaultdict(list)
-    for place, event_id in enumerate(expected):
-        places[event_id].append(place)
-    next_ones, run, furthest = {0}, None, 0
-    for each in deliveries:
-        found = places.get(each.event_id, [])
-        again = each.run != run
-        next_ones = {
-            place + 1
-            for place in found
-            if place in next_ones or (again and place < furthest)
-        }
-        if not next_ones:
-            return f"{each.tag} at {each.event_id}"
-        furthest, run = max(furthest, *next_ones), each.run
-    return None
 
 
 def _most_within(sizes: Sequence[int], window: int) -> int:

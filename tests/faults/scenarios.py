@@ -83,6 +83,6 @@ SCENARIOS: Final = (
         name="week",
         steps=data.week,
         weight=6,
-        plant={"tags": 50, "speed": 6000.0},
+        plant={"tags": 30, "speed": 8000.0},
     ),
 )

@@ -30,7 +30,9 @@ class _Witnessed(PIWebChannel):
     async def accept(
         self, msg: Message, *, lane: str = "live", manifest: bytes | None = None
     ) -> None:
-        payload = msg.payload.decode("utf-8", "replace")
+        # What is read from the archive comes as samples, and not as it was sent.
+        raw = msg.payload if isinstance(msg.payload, bytes) else None
+        payload = None if raw is None else raw.decode("utf-8", "replace")
         await super().accept(msg, lane=lane, manifest=manifest)
         # One write, and a new line first: a line that a kill tears costs only itself.
         line = f"\n{json.dumps([int(msg.store_id or 0), payload])}"
