@@ -22,7 +22,8 @@ from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.responses import APIResponse, HTTPResponse, WebsocketMessage
 from pichannels.piwebasync.server import PIServer
-from pichannels.piwebasync.stream import Stream, StreamUpdates
+from pichannels.piwebasync.stream import Stream
+from pichannels.piwebasync.stream_updates import StreamUpdates
 from pichannels.piwebasync.websocket import WebsocketClient
 
 __all__ = [

@@ -113,7 +113,8 @@ class HTTPClient:
         retry: RetryPolicy | None = None,
         **unknown: Any,
     ) -> None:
-        refuse(unknown, "HTTPClient", HTTPClient.__init__, HTTP_REPLACED)
+        known = HTTPClient.__init__.__annotations__
+        refuse(unknown, "HTTPClient", known, HTTP_REPLACED)
         self._auth = auth
         self._headers: Headers = {"Accept": "application/json", **(headers or {})}
         self._safe_chars = safe_chars
@@ -160,7 +161,8 @@ class HTTPClient:
             Backpressure: too many requests wait at the limiter.
             UsageError: there is no such parameter.
         """
-        refuse(unknown, "request()", HTTPClient.request, HTTP_REPLACED)
+        known = HTTPClient.request.__annotations__
+        refuse(unknown, "request()", known, HTTP_REPLACED)
         check_request(request)
         if request.protocol != HTTP:
             raise APIException(

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from pichannels.errors import UsageError, nearest
 
-__all__ = ["CHANNEL_REPLACED", "HTTP_REPLACED", "check_channel", "refuse"]
+__all__ = [
+    "CHANNEL_REPLACED",
+    "HTTP_REPLACED",
+    "STREAM_REPLACED",
+    "UPDATES_REPLACED",
+    "check_channel",
+    "check_function",
+    "check_positions",
+    "check_queue",
+    "check_stream",
+    "refuse",
+]
 
 HTTP_REPLACED: Final = {
     "app": "use the PI server of pichannels.simulator",
@@ -40,17 +52,31 @@ CHANNEL_REPLACED: Final = {
 }
 """What `WebsocketClient` has in the place of those of websockets."""
 
+STREAM_REPLACED: Final = CHANNEL_REPLACED | {
+    "logger": "leave it out, the logger is 'pichannels.piwebasync'",
+    "reconnect": "leave it out, a stream opens lost connections again",
+}
+"""What `Stream` has in the place of those of pi_stream_util."""
+
+UPDATES_REPLACED: Final = STREAM_REPLACED | {
+    "comeback": "leave it out, stream updates are polled always",
+    "transport": "leave it out, or use Stream(transport=...)",
+}
+"""The same of `StreamUpdates`."""
+
 # piwebasync's own defaults of these are None, which asks for nothing.
 _MAY_BE_NONE: Final = frozenset(
-    {"create_protocol", "extensions", "loop", "subprotocols"}
+    {"create_protocol", "extensions", "logger", "loop", "subprotocols"}
 )
+# Parameters by position of pi_stream_util that are not there: logger and loop.
+_GONE: Final = 2
 _COMPRESSIONS: Final = (None, "deflate")
 
 
 def refuse(
     unknown: Mapping[str, Any],
     what: str,
-    known: Callable[..., Any],
+    known: Iterable[str],
     replaced: Mapping[str, str],
 ) -> None:
     """Refuse parameters that are none, with what to use in their place.
@@ -59,7 +85,7 @@ def refuse(
         UsageError: there is one.
     """
     for name in unknown:
-        hint = nearest(name, known.__annotations__)
+        hint = nearest(name, known)
         if name in replaced:
             hint = f"; {replaced[name]}"
         raise UsageError(f"{what} has no parameter {name!r}{hint}")
@@ -77,13 +103,61 @@ def check_channel(
         UsageError: with what to use instead.
     """
     given = {name: value for name, value in unknown.items() if _asks(name, value)}
-    refuse(given, "WebsocketClient", known, CHANNEL_REPLACED)
+    refuse(given, "WebsocketClient", known.__annotations__, CHANNEL_REPLACED)
     if compression not in _COMPRESSIONS:
         raise UsageError(f"compression is None or 'deflate', not {compression!r}")
     if max_queue is None or max_queue < 1:
         raise UsageError(
             f"max_queue is at least 1, not {max_queue!r}; what waits has to be bounded"
         )
+
+
+def check_stream(
+    options: Mapping[str, Any], known: Iterable[str], replaced: Mapping[str, str]
+) -> Any:
+    """The options, without what programs for pi_stream_util may leave at None.
+
+    Raises:
+        UsageError: there is no such parameter; with what to use instead.
+    """
+    found = {n: v for n, v in options.items() if n in known or _asks(n, v)}
+    unknown = {n: v for n, v in found.items() if n not in known}
+    refuse(unknown, "a stream", known, replaced)
+    return found
+
+
+def check_positions(others: tuple[object, ...]) -> None:
+    """Refuse what pi_stream_util takes by position besides: a logger and a loop.
+
+    Raises:
+        UsageError: there is something.
+    """
+    if any(other is not None for other in others) or len(others) > _GONE:
+        raise UsageError(
+            "a stream takes queue, auth and dead_channel_timeout by position; the"
+            " logger is 'pichannels.piwebasync', the loop is the one that runs"
+        )
+
+
+def check_function(what: str, found: object) -> None:
+    """See that it can be called.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not callable(found):
+        raise UsageError(f"{what} is a function, not {found!r}")
+
+
+def check_queue(queue: object) -> None:
+    """See that results can be put there.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if not inspect.iscoroutinefunction(getattr(queue, "put", None)):
+        kind = type(queue).__name__
+        raise UsageError(f"queue is an asyncio.Queue, not a {kind}")
 
 
 def _asks(name: str, value: object) -> bool:

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias, Unpack
+from typing import Any, Final, Never, TypeAlias, Unpack
 from uuid import uuid4
 
 import msgspec
 
 from pichannels import clock
-from pichannels.errors import PichannelsError, UsageError, nearest
+from pichannels.errors import PichannelsError, UsageError
 from pichannels.piwebasync.exceptions import (
     ChannelClosed,
     ChannelClosedOK,
@@ -23,7 +23,7 @@ from pichannels.piwebasync.exceptions import (
 )
 from pichannels.piwebasync.frames import Connected, NotOpened
 from pichannels.piwebasync.handling import Handler, results_of
-from pichannels.piwebasync.interrupting import as_failure
+from pichannels.piwebasync.interrupting import UnderWay, as_failure
 from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.opening import (
     CameBack,
@@ -35,9 +35,17 @@ from pichannels.piwebasync.opening import (
     Transport,
     is_not_the_path,
 )
+from pichannels.piwebasync.parameters import (
+    STREAM_REPLACED,
+    check_function,
+    check_positions,
+    check_queue,
+    check_stream,
+)
 from pichannels.piwebasync.polling import UpdatesClient
 from pichannels.piwebasync.requests import Request, check_request
 from pichannels.piwebasync.responses import WebsocketMessage
+from pichannels.piwebasync.telling import OnError, Telling
 from pichannels.piwebasync.transport import Auth
 from pichannels.retry import RetryPolicy
 
@@ -50,15 +58,12 @@ __all__ = [
     "Stream",
     "StreamEvent",
     "StreamOptions",
-    "StreamUpdates",
     "Take",
     "Transport",
 ]
 
 Take: TypeAlias = Callable[[list[bytes]], Awaitable[object]]
 """Called with messages as they came, in order; nothing more is taken meanwhile."""
-OnError: TypeAlias = Callable[[asyncio.Future[None]], object]
-"""Called with a future that holds the error, after the stream has ended by it."""
 
 logger: Final = logging.getLogger("pichannels.piwebasync")
 
@@ -113,7 +118,7 @@ class Stream:
         queue: asyncio.Queue[Any] | None = None,
         auth: Auth = None,
         dead_channel_timeout: float | None = 3600.0,
-        *,
+        *others: Never,
         transport: Transport = "auto",
         poll: float = 1.0,
         limiter: Limiter | None = None,
@@ -122,9 +127,11 @@ class Stream:
         comeback: RetryPolicy = RETURN,
         **options: Unpack[StreamOptions],
     ) -> None:
-        known = StreamOptions.__annotations__
-        for name in options.keys() - known.keys():
-            raise UsageError(f"a stream has no option {name!r}{nearest(name, known)}")
+        known = Stream.__init__.__annotations__ | StreamOptions.__annotations__
+        options = check_stream(options, known, STREAM_REPLACED)
+        check_positions(others)
+        if queue is not None:
+            check_queue(queue)
         self._queue = queue
         self._opener = Opener(
             auth=auth,
@@ -139,6 +146,8 @@ class Stream:
         self._on_event = on_event or _ignore
         self._comeback = comeback
         self._changing = asyncio.Lock()
+        self._opening = UnderWay()
+        self._telling = Telling()
         self._request: Request | None = None
         self._source: Source | None = None
         self._task: asyncio.Task[None] | None = None
@@ -195,17 +204,18 @@ class Stream:
         A stream that has ended, by `stop` or by an error, can be started again.
 
         Raises:
-            StreamStateError: it is running.
+            StreamStateError: it is running, or was stopped while it opened.
             ChannelRefused: the server declined the handshake.
             ChannelOpenTimeout: there was no answer in time.
             WebsocketClientError: the server was not reached.
             HTTPClientError: stream updates, where only they are wanted, failed.
             APIException: this is no request for a channel.
-            UsageError: the stream has no queue.
+            UsageError: the stream has no queue, or a function is none.
         """
         queue = self._queue
         if queue is None:
             raise UsageError("results of a handler need a queue: Stream(queue)")
+        check_function("handler", handler)
 
         async def pump(source: Source) -> None:
             while True:
@@ -232,6 +242,8 @@ class Stream:
             As `start`.
         """
 
+        check_function("take", take)
+
         async def pump(source: Source) -> None:
             while True:
                 frames = await source.recv_many(max_bytes)
@@ -244,12 +256,15 @@ class Stream:
         self, request: Request, pump: _Pump, on_error: OnError | None
     ) -> str:
         check_request(request)
+        if on_error is not None:
+            check_function("on_error_callback", on_error)
         async with self._changing:
             if self.is_running:
                 raise StreamStateError("the stream is running already; stop it first")
             await self._ended()
             self._refusals = 0
-            self._source = await self._opener.open(request)
+            async with self._opening.working(_stopped):
+                self._source = await self._opener.open(request)
             self._request, self._error = request, None
             run = uuid4().hex
             self._task = asyncio.create_task(
@@ -265,7 +280,7 @@ class Stream:
         """Change to another request while the stream runs.
 
         Raises:
-            StreamStateError: the stream is not running.
+            StreamStateError: the stream is not running, or was stopped meanwhile.
             ChannelRollback: the new request failed; the stream goes on as before.
             ChannelUpdateError: it failed without `rollback`; the stream has ended.
         """
@@ -274,7 +289,8 @@ class Stream:
             if self._source is None or not self.is_running:
                 raise StreamStateError("the stream is not running; start it first")
             try:
-                await self._source.update(request, rollback)
+                async with self._opening.working(_stopped):
+                    await self._source.update(request, rollback)
             except ChannelUpdateError as exc:
                 self._error = exc
                 raise
@@ -283,14 +299,20 @@ class Stream:
     async def stop(self) -> None:
         """Close the connection and handle what was received. Idempotent.
 
+        An opening under way is given up.
+
         Raises:
             PIWebAsyncException: the error that has ended the stream, if one has;
                 only once. Other errors are raised as they are.
         """
+        self._opening.interrupt()
+        if self._chooser is not None:
+            self._chooser.cancel()
         async with self._changing:
             if self._source is not None:
                 await self._source.close()
             await self._ended()
+        await self._telling.done(self._stop_timeout)
         error, self._error = self._error, None
         if error is not None:
             raise error
@@ -324,7 +346,7 @@ class Stream:
             await self._source.close()
         self._error = error
         if on_error is not None:
-            _call_back(on_error, error)
+            self._telling.tell(on_error, error)
 
     async def _take_all(self, pump: _Pump) -> None:
         """Take from the source, and from those that take its place."""
@@ -448,51 +470,12 @@ class Stream:
             self._changing.release()
 
 
-class StreamUpdates(Stream):
-    """A `Stream` over stream updates: HTTP polling, for networks without websockets.
-
-    It takes the requests of channels. A place that the server has lost is told as
-    `Lost` with the reason `marker`.
-    """
-
-    def __init__(
-        self,
-        queue: asyncio.Queue[Any],
-        auth: Auth = None,
-        dead_channel_timeout: float | None = 3600.0,
-        *,
-        poll: float = 1.0,
-        limiter: Limiter | None = None,
-        stop_timeout: float = 3.0,
-        on_event: Callable[[StreamEvent], None] | None = None,
-        **options: Unpack[StreamOptions],
-    ) -> None:
-        super().__init__(
-            queue,
-            auth,
-            dead_channel_timeout,
-            transport="updates",
-            poll=poll,
-            limiter=limiter,
-            stop_timeout=stop_timeout,
-            on_event=on_event,
-            **options,
-        )
-
-
 def _url(request: Request) -> str:
     return request.absolute_url
 
 
-def _call_back(on_error: OnError, error: Exception) -> None:
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.set_exception(error)
-    # A callback need not look at it.
-    future.exception()
-    try:
-        on_error(future)
-    except Exception:
-        logger.exception("the error callback of a stream failed")
+def _stopped() -> StreamStateError:
+    return StreamStateError("the stream was stopped meanwhile")
 
 
 def _ignore(event: StreamEvent) -> None:

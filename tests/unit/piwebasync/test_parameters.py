@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from pichannels.errors import UsageError
-from pichannels.piwebasync import Controller, HTTPClient, Stream, WebsocketClient
+from pichannels.piwebasync import (
+    Controller,
+    HTTPClient,
+    Stream,
+    StreamUpdates,
+    WebsocketClient,
+)
 from pichannels.piwebasync.exceptions import (
     APIException,
     ChannelClosed,
@@ -193,3 +200,62 @@ async def test_a_channel_that_is_not_open_says_so(
     }
     with pytest.raises(family, match="not open yet"):
         await calls[call]()
+
+
+@pytest.mark.parametrize("kind", [Stream, StreamUpdates])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("logger", "the logger is 'pichannels.piwebasync'"),
+        ("loop", "the loop is the one that runs"),
+        ("reconnect", "a stream opens lost connections again"),
+        ("ping_timeout", "a pong is awaited for half"),
+        ("dead_chanel_timeout", "did you mean 'dead_channel_timeout'"),
+        ("extra_header", "did you mean 'extra_headers'"),
+        ("pol", "did you mean 'poll'"),
+    ],
+)
+def test_parameters_of_pi_stream_util_that_are_gone_are_told_with_what_to_use(
+    kind: Any, name: str, said: str
+) -> None:
+    with pytest.raises(UsageError, match=f"no parameter '{name}'.*{said}"):
+        kind(asyncio.Queue(1), **{name: object()})
+
+
+@pytest.mark.parametrize("kind", [Stream, StreamUpdates])
+def test_the_defaults_of_pi_stream_util_ask_for_nothing(kind: Any) -> None:
+    assert kind(asyncio.Queue(1), None, 60.0, None, None).is_closed
+    assert kind(asyncio.Queue(1), logger=None, loop=None).is_closed
+
+
+@pytest.mark.parametrize("kind", [Stream, StreamUpdates])
+def test_a_logger_by_position_is_refused_in_words(kind: Any) -> None:
+    with pytest.raises(UsageError, match="the logger is 'pichannels.piwebasync'"):
+        kind(asyncio.Queue(1), None, 60.0, object(), None)
+
+
+def test_stream_updates_have_one_transport() -> None:
+    given: dict[str, Any] = {"transport": "channel"}
+    with pytest.raises(UsageError, match=r"use Stream\(transport"):
+        StreamUpdates(**given)
+
+
+@pytest.mark.parametrize("queue", [[], 5, SimpleQueue()])
+def test_results_go_into_a_queue_of_asyncio(queue: Any) -> None:
+    with pytest.raises(UsageError, match=r"is an asyncio.Queue, not a"):
+        Stream(queue)
+
+
+@pytest.mark.parametrize("function", [None, 5])
+async def test_what_cannot_be_called_is_no_handler(function: Any) -> None:
+    stream = Stream(asyncio.Queue(1))
+    with pytest.raises(UsageError, match="handler is a function"):
+        await stream.start(CHANNEL, function)
+    with pytest.raises(UsageError, match="take is a function"):
+        await stream.receive(CHANNEL, function)
+
+
+async def test_what_cannot_be_called_is_no_callback() -> None:
+    callback: Any = 5
+    with pytest.raises(UsageError, match="on_error_callback is a function, not 5"):
+        await Stream(asyncio.Queue(1)).start(CHANNEL, print, callback)

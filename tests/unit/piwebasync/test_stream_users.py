@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +13,7 @@ from yarl import URL
 
 from pichannels.errors import UsageError
 from pichannels.piwebasync import APIRequest, Controller, Stream, WebsocketMessage
-from pichannels.piwebasync.stream import HandlerFailed, StreamEvent
+from pichannels.piwebasync.stream import HandlerFailed, OnError, StreamEvent
 from pichannels.simulator import Plant, Simulator
 
 TEMP = "UNIT1.BOILER.TEMP"
@@ -115,3 +117,89 @@ async def test_a_stream_that_is_aborted_stays_cancelled(
         await began.wait()
         await stream.abort()
     assert not [one for one in events if isinstance(one, HandlerFailed)]
+
+
+async def failed(stream: Stream, sim: Simulator, on_error: OnError) -> None:
+    """Let the stream end by an error of the one who takes."""
+
+    async def take(frames: list[bytes]) -> None:
+        raise ValueError("it is too much")
+
+    await stream.receive(request_of(sim), take, on_error)
+    await sim.connected()
+    send(sim, 1.0)
+
+
+async def test_a_callback_may_be_a_coroutine_function(sim: Simulator) -> None:
+    told: list[BaseException | None] = []
+    began, may_go = asyncio.Event(), asyncio.Event()
+
+    async def on_error(future: asyncio.Future[None]) -> None:
+        began.set()
+        await may_go.wait()
+        told.append(future.exception())
+
+    stream = Stream()
+    await failed(stream, sim, on_error)
+    async with asyncio.timeout(2):
+        await began.wait()
+        may_go.set()
+        with pytest.raises(ValueError, match="too much"):
+            await stream.stop()
+    assert [str(error) for error in told] == ["it is too much"]
+
+
+async def test_a_callback_that_never_ends_is_given_up_at_stop(
+    sim: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def on_error(future: asyncio.Future[None]) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    stream = Stream(stop_timeout=0.01)
+    await failed(stream, sim, on_error)
+    async with asyncio.timeout(2):
+        await began.wait()
+        with pytest.raises(ValueError, match="too much"):
+            await stream.stop()
+    assert ended.is_set()
+    assert "took too long" in caplog.text
+
+
+async def test_a_callback_may_stop_its_own_stream(sim: Simulator) -> None:
+    stopped = asyncio.Event()
+    stream = Stream()
+
+    async def on_error(future: asyncio.Future[None]) -> None:
+        with contextlib.suppress(ValueError):
+            await stream.stop()
+        stopped.set()
+
+    await failed(stream, sim, on_error)
+    async with asyncio.timeout(2):
+        await stopped.wait()
+        await stream.stop()
+
+
+async def test_a_callback_that_fails_is_logged(
+    sim: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    called = asyncio.Event()
+
+    async def on_error(future: asyncio.Future[None]) -> None:
+        called.set()
+        raise KeyError("callback")
+
+    stream = Stream()
+    await failed(stream, sim, on_error)
+    async with asyncio.timeout(2):
+        await called.wait()
+        with pytest.raises(ValueError, match="too much"):
+            await stream.stop()
+    found = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert any("error callback" in one.message for one in found)

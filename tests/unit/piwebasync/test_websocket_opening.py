@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
 
 from pichannels.errors import UsageError
-from pichannels.piwebasync import APIRequest, WebsocketClient
-from pichannels.piwebasync.exceptions import ChannelClosedOK
+from pichannels.piwebasync import APIRequest, Stream, WebsocketClient
+from pichannels.piwebasync.exceptions import ChannelClosedOK, StreamStateError
 
 if TYPE_CHECKING:
     from tests.unit.piwebasync.conftest import Server
@@ -81,3 +82,41 @@ async def test_a_channel_that_opens_is_not_started_besides(
         client.start()
     door.may_open.set()
     await (await opening).close()
+
+
+@pytest.mark.parametrize("end", [Stream.stop, Stream.abort])
+async def test_a_stream_that_is_stopped_opens_no_further(
+    server: Server, door: Door, end: Callable[[Stream], Awaitable[None]]
+) -> None:
+    stream = Stream(asyncio.Queue(1))
+    starting = asyncio.create_task(stream.start(a_request(server), print))
+    await door.knocked.wait()
+    async with asyncio.timeout(1):
+        await end(stream)
+        with pytest.raises(StreamStateError, match="stopped meanwhile"):
+            await starting
+    assert stream.is_closed
+    door.may_open.set()
+
+
+async def test_a_stream_that_is_stopped_changes_no_further(server: Server) -> None:
+    door = Door()
+
+    async def first_at_once(request: web.Request) -> web.StreamResponse:
+        if len(server.requests) == 1:
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            await socket.receive()
+            return socket
+        return await door.handle(request)
+
+    server.handler = first_at_once
+    stream = Stream(asyncio.Queue(1))
+    await stream.start(a_request(server), print)
+    changing = asyncio.create_task(stream.update(a_request(server)))
+    await door.knocked.wait()
+    async with asyncio.timeout(1):
+        await stream.stop()
+        with pytest.raises(StreamStateError, match="stopped meanwhile"):
+            await changing
+    door.may_open.set()
