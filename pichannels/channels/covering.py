@@ -14,10 +14,12 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pichannels.channels.hearing import Expected, Hearing, Mark
 from pichannels.channels.servertime import ServerTime
 from pichannels.channels.tags import Stream
 from pichannels.checks import at_least
 from pichannels.coverage.claims import Claims, restore
+from pichannels.coverage.expected import Patience
 from pichannels.coverage.ledger import Ledger, Margins
 from pichannels.coverage.repair import Plan, Planner
 from pichannels.coverage.tags import TagState
@@ -54,6 +56,14 @@ class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
         patience: how long a hole that reaches the present grows before it is read.
         backfill: how long before the first start tags are to be covered: what the
             archive has of that time is delivered as well.
+        expect: how often a value of a tag comes: one number, or numbers by patterns
+            of paths or names, of which the first that fits counts. By default it
+            follows from the exception attributes of points, or is learned.
+        probe: how often the end values of tags that are too quiet are asked for;
+            0 for never.
+        grace: how long a value that PI has may take to come to us.
+        stale: after how many expected intervals of silence a tag is stale.
+        flat: how long a tag whose values go on may have the same one; 0 for ever.
 
     Raises:
         UsageError: one of them is not usable.
@@ -65,10 +75,22 @@ class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
     repair: bool = True
     patience: float = 60.0
     backfill: float = 0.0
+    expect: Expected = None
+    probe: float = 60.0
+    grace: float = 30.0
+    stale: float = 10.0
+    flat: float = 0.0
 
     def __post_init__(self) -> None:
         for key in ("settle", "overlap", "ahead", "patience", "backfill"):
             at_least(key, getattr(self, key), 0)
+        for key in ("probe", "grace", "flat"):
+            at_least(key, getattr(self, key), 0)
+        at_least("stale", self.stale, 1)
+        expect = self.expect
+        expected = expect.values() if isinstance(expect, dict) else [expect]
+        for seconds in expected if expect is not None else ():
+            at_least("expect", seconds, 0, above=True)
         if not isinstance(self.repair, bool):
             raise UsageError(f"repair is True or False, not {self.repair!r}")
 
@@ -85,6 +107,11 @@ class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
     def plan(self) -> Plan:
         """The same for the planner."""
         return Plan(patience=_ticks(self.patience))
+
+    @property
+    def silence(self) -> Patience:
+        """The same for what is expected of tags."""
+        return Patience(grace=self.grace, stale=self.stale, flat=self.flat)
 
 
 def _ticks(seconds: float) -> int:
@@ -117,6 +144,7 @@ class Covering:
         planner: what to read from the archive.
         server: the time of the server.
         streams: those of the tags that it has, by the ledger's number.
+        hearing: what was heard of the tags, where quiet ones are probed.
     """
 
     def __init__(
@@ -135,7 +163,10 @@ class Covering:
         self.streams: dict[int, Stream] = {}
         self.reading: int | None = None
         """The read whose values are handed over just now."""
-        self._fire = fire
+        self.hearing: Hearing | None = None
+        if options.probe > 0:
+            self.hearing = Hearing(options.silence, options.expect)
+        self.fire = fire
         self._by_path = by_path
         self._journal: Journal | None = None
         self._claims = Claims(self.ledger)
@@ -143,6 +174,13 @@ class Covering:
         self._early: dict[int, _Settled] = {}
         self._flushing: asyncio.Task[None] | None = None
         self._looking_up: set[asyncio.Task[None]] = set()
+
+    @property
+    def marks(self) -> dict[str, Mark]:
+        """The tags with which something is wrong, by path."""
+        found = self.hearing.marks if self.hearing is not None else {}
+        streams = self.streams
+        return {streams[tag].path: found[tag] for tag in found if tag in streams}
 
     @property
     def is_open(self) -> bool:
@@ -166,7 +204,7 @@ class Covering:
             except CodecError as exc:
                 # Nothing is claimed then, and all is read again.
                 logger.error("%s: %s; it begins anew", self.channel, exc)
-                self._fire("coverage.damaged", error=str(exc))
+                self.fire("coverage.damaged", error=str(exc))
                 for name in records:
                     journal.forget(_namespace(self.channel), name)
                 self._restore({}, unsettled, streams)
@@ -225,6 +263,13 @@ class Covering:
             tag = self.ledger.add_tag(self._key(stream), origin)
             self.streams[tag] = stream
             self._number[stream.web_id] = tag
+        if self.hearing is not None:
+            now, count = self.server.now(), len(self.ledger.tags)
+            self.hearing.grow(self.streams, count, now)
+
+    def number(self, web_id: str) -> int | None:
+        """The ledger's number of a stream."""
+        return self._number.get(web_id)
 
     def _key(self, stream: Stream) -> str:
         return stream.path if self._by_path else ledger_key(stream)
@@ -272,6 +317,13 @@ class Covering:
         """A PI channel is lost; what it gave last may not be all."""
         self.ledger.lost(sub, reason, self.server.now())
 
+    def blind(self, subs: Iterable[str], tag: int, since: int) -> None:
+        """PI channels did not give what PI has of a tag after `since`."""
+        now = self.server.now()
+        for sub in subs:
+            self.ledger.lost(sub, "blind", now, since=since, tags=[tag])
+        self.ledger.reopen([tag], since, now, "blind", now)
+
     def not_understood(self, sub: str, web_ids: Iterable[str]) -> None:
         """It gave something that nobody understands, whatever that was."""
         self.lost(sub, "decode")
@@ -287,8 +339,13 @@ class Covering:
         """A message is on its way into the journal."""
         if self.reading is not None and lane not in LIVE:
             self.planner.took(self.reading, seq)
+            if self.hearing is not None:
+                self.hearing.came(_entries(manifest), is_live=False)
         elif lane in LIVE and self.is_open:
-            self.ledger.hold(seq, self._own(_entries(manifest)))
+            entries = _entries(manifest)
+            self.ledger.hold(seq, self._own(entries))
+            if self.hearing is not None:
+                self.hearing.came(entries, is_live=True)
 
     def withdrawn(self, seq: int) -> None:
         """It was not accepted; whoever has it gives it again."""

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.covering import CoverageOptions, Covering
+from pichannels.channels.probing import Probing
 from pichannels.channels.repairing import Repairing
 from pichannels.channels.resolving import Resolver
 from pichannels.channels.source import PISource
@@ -180,6 +181,11 @@ class PIWebChannel(BaseChannel):
     def repairing(self) -> Repairing | None:
         """What reads holes from the archive, if it does."""
         return self._source.covered.repairing
+
+    @property
+    def probing(self) -> Probing | None:
+        """What asks for the end values of tags that are too quiet, if it does."""
+        return self._source.covered.probing
 
     @property
     def tags(self) -> list[TagSpec]:
