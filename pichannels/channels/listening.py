@@ -81,12 +81,18 @@ def share_endpoints(
 ) -> None:
     """Let channels whose endpoints are defined alike share one: a port has one owner.
 
-    Those of the channels that run come first.
+    Those of the channels that run come first; one that is defined in another way takes
+    the port over.
     """
     prints = Fingerprinter("")
-    known = {prints.text(user.endpoint): user.endpoint for user in _listening(running)}
+    older = [user.endpoint for user in _listening(running)]
+    known = {prints.text(endpoint): endpoint for endpoint in older}
+    ports = {(each.host, each.port): each for each in older if each.port}
     for user in _listening(channels):
         text = prints.text(user.endpoint)
+        place = (user.endpoint.host, user.endpoint.port)
+        if text not in known and place in ports:
+            user.endpoint.replace(ports[place])
         if user.endpoint.port or text in known:
             shared = known.setdefault(text, user.endpoint)
             if shared is not user.endpoint:

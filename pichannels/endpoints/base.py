@@ -120,6 +120,7 @@ class Endpoint(Defined, ABC):
         self._known: WeakSet[User] = WeakSet()
         self._lock = asyncio.Lock()
         self._bound: tuple[str, int] | None = None
+        self._older: Endpoint | None = None
 
     @property
     def is_open(self) -> bool:
@@ -145,6 +146,13 @@ class Endpoint(Defined, ABC):
         """It uses another endpoint."""
         self._known.discard(user)
 
+    def replace(self, older: Endpoint) -> None:
+        """Take the port of another endpoint, once this one is to listen.
+
+        Who is connected to that one stays so, until its channels have stopped.
+        """
+        self._older = older
+
     async def acquire(self, user: User) -> None:
         """Let a channel use it, and listen.
 
@@ -154,7 +162,7 @@ class Endpoint(Defined, ABC):
         """
         async with self._lock:
             self._refuse_taken(user)
-            if not self._users:
+            if not self.is_open:
                 await self._start()
             self._users.append(user)
             self._known.add(user)
@@ -195,7 +203,11 @@ class Endpoint(Defined, ABC):
     async def _start(self) -> None:
         if self._loop not in (None, asyncio.get_running_loop()):
             raise UsageError(f"{self} was made for another event loop")
+        older, self._older = self._older, None
         try:
+            if older is not None:
+                await older.leave_port()
+            await self._close()
             self._bound = await self._open()
         except (OSError, ValueError) as exc:
             await self._close()
@@ -204,6 +216,12 @@ class Endpoint(Defined, ABC):
             await self._close()
             raise
         logger.info("%s listens on %s", self.kind, self.address)
+
+    async def leave_port(self) -> None:
+        """Take no new connections; those that are open stay."""
+        async with self._lock:
+            self._bound = None
+            await self._leave_port()
 
     async def _stop(self) -> None:
         self._bound = None
@@ -234,6 +252,10 @@ class Endpoint(Defined, ABC):
         Raises:
             OSError: that is not possible.
         """
+
+    @abstractmethod
+    async def _leave_port(self) -> None:
+        """Take no new connections; those that are open stay."""
 
     @abstractmethod
     async def _close(self) -> None:

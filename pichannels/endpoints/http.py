@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
@@ -97,7 +98,8 @@ class HTTPEndpoint(Endpoint):
         )
         args = dict(http_args or {})
         self._ssl_context: ssl.SSLContext | None = args.pop("ssl_context", None)
-        self.body_limit: int = args.pop("client_max_size", _BODY_LIMIT)
+        # For aiohttp 0 means any size.
+        self.body_limit: int = args.pop("client_max_size", _BODY_LIMIT) or sys.maxsize
         self._args = args
         self._runner: web.AppRunner | None = None
         self._router = web.UrlDispatcher()
@@ -138,6 +140,11 @@ class HTTPEndpoint(Endpoint):
         await site.start()
         host, port = self._runner.addresses[0][:2]
         return host, port
+
+    async def _leave_port(self) -> None:
+        if self._runner is not None:
+            for site in self._runner.sites:
+                await site.stop()
 
     async def _close(self) -> None:
         runner, self._runner = self._runner, None

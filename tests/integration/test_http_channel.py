@@ -264,7 +264,7 @@ class Load:
         async with aiohttp.ClientSession() as session:
             while not self._is_over:
                 try:
-                    async with session.post(self._url, data=b"x") as answer:
+                    async with session.post(self._url, data=b"xx") as answer:
                         self.told.append((answer.status, await answer.text()))
                         if answer.status == 202:
                             self.ids.add(answer.headers["Pichannels-Message-Id"])
@@ -350,15 +350,19 @@ async def test_an_endpoint_that_moves_takes_its_channels_along(
             await ask(port, "/a")
 
 
-async def test_a_shared_endpoint_that_cannot_change_in_place_stays_as_it_is(
+async def test_an_endpoint_with_other_options_takes_the_port_over(
     write: Callable[..., Awaitable[Path]], port: int
 ) -> None:
     async with running(await write()) as engine:
-        await write("port=PORT)", 'port=PORT, http_args={"client_max_size": 5})')
-        report = await engine.reload()
-        told = [await ask(port, "/a"), await ask(port, "/b")]
-    assert (told, len(report.failures)) == ([(200, "first"), (200, "second")], 2)
-    assert "the port is in use" in report.failures[0]
+        await write("port=PORT)", 'port=PORT, http_args={"client_max_size": 1})')
+        async with Load(port, "/a") as load_a, Load(port, "/b") as load_b:
+            report = await engine.reload()
+            await load_a.reached(50)
+            await load_b.reached(50)
+        assert (report.failures, load_a.told[-1][0]) == ([], 413)
+        assert {s for s, _ in load_a.told + load_b.told} <= {200, 413, 503}
+        # The connections of each of the 16 clients to the old one end.
+        assert len(load_a.failures + load_b.failures) <= 32
 
 
 async def test_nothing_accepted_is_lost_when_the_instance_stops_under_load(

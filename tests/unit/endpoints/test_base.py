@@ -175,6 +175,18 @@ async def test_an_address_of_another_machine_is_told() -> None:
         await HTTPEndpoint(host="192.0.2.1", port=0).acquire(Says("a"))
 
 
+async def test_another_endpoint_takes_the_port_over() -> None:
+    older, old = HTTPEndpoint(port=0), Says("old")
+    await older.acquire(old)
+    newer, new = HTTPEndpoint(port=older.bound_port), Says("new")
+    newer.replace(older)
+    await newer.acquire(new)
+    found = (await get(newer), older.is_open)
+    await older.release(old)
+    assert (*found, await get(newer)) == ("200 new {}", False, "200 new {}")
+    await newer.release(new)
+
+
 async def test_a_bound_socket_serves_each_time(free: socket.socket) -> None:
     endpoint, user = HTTPEndpoint(sock=free), Says("a")
     found = []
