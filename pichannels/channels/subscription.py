@@ -42,6 +42,7 @@ class Subscription:
         self.web_ids = frozenset(web_ids)
         self.task: asyncio.Task[None] | None = None
         self.is_begun = False
+        self._request: Request | None = None
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._released = asyncio.Event()
@@ -80,8 +81,19 @@ class Subscription:
         async def pass_on(frames: list[bytes]) -> None:
             await take(await self.passed(frames))
 
+        self._request = request
         await self.stream.receive(request, pass_on, self._failed, max_bytes=max_bytes)
         self.is_begun = True
+
+    async def reopen(self) -> None:
+        """Open another connection in place of the present one, which is lost then.
+
+        Raises:
+            ChannelRollback: it does not open; the present one stays.
+            StreamStateError: it is closed.
+        """
+        if self._request is not None:
+            await self.stream.update(self._request, rollback=True)
 
     def _failed(self, future: asyncio.Future[None]) -> None:
         error = future.exception()
@@ -210,7 +222,7 @@ class Subscription:
         except BaseException:
             self._begins_anew = False
             raise
-        self.web_ids = web_ids
+        self.web_ids, self._request = web_ids, request
 
     def note(self, overlap: Overlap | None) -> None:
         """Note from now on what is passed on, or no longer."""

@@ -139,9 +139,25 @@ class Expectations:
             return patience.longest
         return max(patience.shortest, math.exp(self._learned[tag]))
 
+    def is_known(self, tag: int) -> bool:
+        """Whether the interval of the tag was given, or has been learned."""
+        return self._given[tag] > 0 or self._count[tag] >= _ENOUGH
+
     def newest(self, tag: int) -> int:
         """The time of the newest value that came to us; `NO_DATA` for none."""
         return self._newest[tag]
+
+    def same_since(self, tag: int) -> int:
+        """Since when probes have found the same value."""
+        return self._since[tag]
+
+    def varied(self, tag: int, at: int) -> None:
+        """Between probes that found the same value, until `at`, there were others."""
+        self._since[tag] = at
+
+    def put_off(self, tag: int, at: int) -> None:
+        """A probe told nothing; the tag is not overdue for a while."""
+        self._heard[tag] = at
 
     # What comes
 
@@ -184,12 +200,19 @@ class Expectations:
 
     # Who is too quiet
 
-    def overdue(self, now: int) -> Iterator[int]:
-        """The tags from which nothing was heard for too long."""
+    def overdue(
+        self, now: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[int]:
+        """The tags from which nothing was heard for too long.
+
+        Args:
+            now: the server's time.
+            start, stop: the range of numbers that is looked at; all by default.
+        """
         factor = self.patience.factor * TICKS_PER_SECOND
         # Most were heard lately; what is expected of them need not be worked out.
         before = now - factor * self._least
-        for tag, heard in enumerate(self._heard):
+        for tag, heard in enumerate(self._heard[start:stop], start):
             if heard < before and now - heard > factor * self.interval(tag):
                 yield tag
 

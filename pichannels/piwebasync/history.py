@@ -32,7 +32,7 @@ from pichannels.values import (
     ticks_from_datetime,
 )
 
-__all__ = ["Instant", "interpolated", "recorded", "values"]
+__all__ = ["Instant", "ends", "interpolated", "recorded", "values"]
 
 Instant: TypeAlias = int | datetime | str
 """Ticks, an aware datetime, ISO 8601, or PI time such as `*-1d`."""
@@ -191,13 +191,59 @@ def values(
     Raises:
         UsageError: a datetime has no time zone.
     """
-    known = dict(tags or {})
     at = _text(time)
+    return _single(
+        partial(_one_or_set, controller, "get_value"),
+        {"time": at},
+        client,
+        web_ids,
+        dict(tags or {}),
+        (item_limit, url_limit),
+        priority,
+    )
+
+
+def ends(
+    client: HTTPClient,
+    controller: Controller,
+    web_ids: str | Sequence[str],
+    *,
+    tags: Mapping[str, Tag] | None = None,
+    item_limit: int = _AT_ONCE,
+    url_limit: int = URL_LIMIT,
+    priority: Priority | None = None,
+) -> Reading:
+    """The newest event of each stream, at the time that it has itself.
+
+    Arguments as of `recorded`.
+    """
+    return _single(
+        partial(_one_or_set, controller, "get_end"),
+        {},
+        client,
+        web_ids,
+        dict(tags or {}),
+        (item_limit, url_limit),
+        priority,
+    )
+
+
+def _single(
+    action: Callable[[Sequence[str], _Tags], Callable[..., APIRequest]],
+    options: Mapping[str, str],
+    client: HTTPClient,
+    web_ids: str | Sequence[str],
+    tags: dict[str, Tag],
+    limits: tuple[int, int],
+    priority: Priority | None,
+) -> Reading:
+    """One value of each stream; `limits` are those of items and of the URL."""
+    item_limit, url_limit = limits
 
     def build(
-        some: Sequence[str], number: int = 0, count: int = 1, known: _Tags = known
+        some: Sequence[str], number: int = 0, count: int = 1, known: _Tags = tags
     ) -> APIRequest:
-        return _one_or_set(controller, "get_value", some, known)(time=at)
+        return action(some, known)(**options)
 
     def pager(some: Sequence[str]) -> NumberedPager:
         return NumberedPager(build, some, 1, item_limit=item_limit)
@@ -207,7 +253,7 @@ def values(
         web_ids,
         pager,
         partial(build, known={}),
-        tags=known,
+        tags=tags,
         url_limit=url_limit,
         priority=priority,
     )

@@ -29,6 +29,7 @@ FAULT_NAMES: Final = (
     "truncate",
     "web_exception",
     "tag",
+    "mute",
     "refuse",
     "expire",
     "withdraw",
@@ -141,6 +142,7 @@ class Faults:
     def __init__(self) -> None:
         self.http: list[HttpFault] = []
         self.tags: dict[str, TagFault] = {}
+        self.muted: set[str] = set()
         self.values: list[ValueFault] = []
         self.messages = MessageFaults()
         self.counts: Counter[str] = Counter()
@@ -308,6 +310,21 @@ class Faults:
         sentence = _TAG_SENTENCES.get(status, "The object '{path}' failed.")
         self.tags[path.upper()] = TagFault(status, sentence.format(path=path))
 
+    def mute(self, name: str, on: bool = True) -> None:
+        """Let events of a tag reach the archive and no channel; `on=False` ends it."""
+        path = self._paths(name).upper()
+        if on:
+            self.muted.add(path)
+        else:
+            self.muted.discard(path)
+
+    def is_muted(self, path: str) -> bool:
+        """Whether events of the tag with this path come on no channel; counts it."""
+        is_muted = path.upper() in self.muted if self.muted else False
+        if is_muted:
+            self.counts["mute"] += 1
+        return is_muted
+
     def refuse(
         self,
         name: str | None = None,
@@ -375,6 +392,7 @@ class Faults:
         """End all faults."""
         self.http.clear()
         self.tags.clear()
+        self.muted.clear()
         self.values.clear()
         self.messages = MessageFaults()
         self.resume()
@@ -400,6 +418,7 @@ class Faults:
         return {
             "http": [msgspec.to_builtins(f) for f in self.http if not f.spent],
             "tags": {path: fault.status for path, fault in self.tags.items()},
+            "muted": sorted(self.muted),
             "values": msgspec.to_builtins(self.values),
             "messages": msgspec.to_builtins(self.messages),
             "stalled": not self.flowing.is_set(),

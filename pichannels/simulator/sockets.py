@@ -324,7 +324,8 @@ class Hub:
     def poll(self, now: int) -> None:
         """Give every channel and signup what has come by `now`."""
         for tag, event in self._feed.collect(now):
-            if self._faults.of_tag(tag.path) is not None:
+            faults = self._faults
+            if faults.of_tag(tag.path) is not None or faults.is_muted(tag.path):
                 continue
             for listener in self._listeners.get(tag.index, ()):
                 listener.add(tag, event)

@@ -165,3 +165,23 @@ def test_a_value_that_changes_is_not_flat() -> None:
 def test_an_impossible_quantile_is_refused() -> None:
     with pytest.raises(UsageError, match="quantile"):
         Patience(quantile=1.0)
+
+
+def test_only_a_range_of_tags_is_looked_at() -> None:
+    expectations = Expectations()
+    expectations.grow(10, START)
+    later = START + 100 * 3600 * SECOND
+    assert list(expectations.overdue(later, 3, 6)) == [3, 4, 5]
+    expectations.put_off(4, later)
+    assert list(expectations.overdue(later, 3, 6)) == [3, 5]
+
+
+def test_values_between_equal_probes_begin_the_time_anew() -> None:
+    expectations = expecting(1000.0, Patience(flat=60))
+    verdicts = []
+    for minute in range(4):
+        at = START + minute * 60 * SECOND
+        verdicts.append(expectations.probed(0, at, 7, at, None))
+        if verdicts[-1] is Verdict.FLAT:
+            expectations.varied(0, at)
+    assert verdicts == [Verdict.QUIET, Verdict.QUIET, Verdict.FLAT, Verdict.QUIET]
