@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.covering import Covering
-from pichannels.channels.probing import Probing
 from pichannels.channels.repairing import Repairing
 from pichannels.channels.subscription import Subscription
 from pichannels.channels.tags import Stream
@@ -37,12 +37,11 @@ class Covered:
     ) -> None:
         self.covering = covering
         self.repairing: Repairing | None = None
+        self.backfilling: Backfilling | None = None
         if covering is not None and covering.options.repair:
-            self.repairing = Repairing(covering, name, accept)
+            self.backfilling = Backfilling(covering)
+            self.repairing = Repairing(covering, name, accept, self.backfilling)
         self._names: dict[Subscription, str] = {}
-        self.probing: Probing | None = None
-        if covering is not None and covering.hearing is not None:
-            self.probing = Probing(covering, self._names)
         self._number = 0
 
     async def begin(
@@ -61,17 +60,17 @@ class Covered:
         if covering is None or journal is None:
             return
         await covering.open(journal, streams)
+        if self.backfilling is not None:
+            await self.backfilling.open(journal)
         if self.repairing is not None:
             self.repairing.start(server, limiter)
-        if self.probing is not None:
-            self.probing.start(server, limiter)
 
     async def end(self) -> None:
         """The source receives nothing more, or begins anew."""
-        if self.probing is not None:
-            await self.probing.stop()
         if self.repairing is not None:
             await self.repairing.stop()
+        if self.backfilling is not None:
+            await self.backfilling.close()
 
     @property
     def _open(self) -> Covering | None:

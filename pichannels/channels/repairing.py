@@ -1,7 +1,8 @@
 """Closes the holes of a channel's ledger: reads what is missing from the archive.
 
-What is read is accepted in the lane `repair` and runs through the same chain; a range
-counts as delivered when all of it is settled. Reads go out behind live requests.
+What is read is accepted in the lane `repair`, or `backfill` where a job asked for it.
+It runs through the same chain; a range counts as delivered when all of it is settled.
+Reads go out behind live requests.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import aclosing
 from typing import Final, NamedTuple
 
 from pichannels import clock
+from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.covering import Covering
 from pichannels.coverage.repair import Failure, Read
 from pichannels.errors import ChannelStopped, DecodeError, JournalError, PichannelsError
@@ -60,10 +62,14 @@ class Repairing:
         covering: whose holes.
         name: of the logical server, a part of each event id.
         accept: takes a message, with `lane` and `manifest`.
+        backfilling: the jobs, which some of what is read is for.
     """
 
-    def __init__(self, covering: Covering, name: str, accept: Accept) -> None:
+    def __init__(
+        self, covering: Covering, name: str, accept: Accept, backfilling: Backfilling
+    ) -> None:
         self._covering = covering
+        self._backfilling = backfilling
         self._name = name
         self._accept = accept
         self._handing_over = asyncio.Lock()
@@ -181,21 +187,23 @@ class Repairing:
         self._covering.planner.answered(read.id, reading.count, now)
 
     async def _hand_over(self, read: Read, page: Sequence[Sample]) -> None:
+        lane = self._backfilling.lane_of(read)
         for some in _parts(page):
             msg = Message(SAMPLES, some, {"server": self._name})
             manifest = encode_manifest(_entries(some))
             async with self._handing_over:
                 self._covering.reading = read.id
                 try:
-                    await self._accepted(msg, manifest)
+                    await self._accepted(msg, lane, manifest)
                 finally:
                     self._covering.reading = None
             self.samples += len(some)
+            self._backfilling.took(read, len(some))
 
-    async def _accepted(self, msg: Message, manifest: bytes) -> None:
+    async def _accepted(self, msg: Message, lane: str, manifest: bytes) -> None:
         while True:
             try:
-                return await self._accept(msg, lane="repair", manifest=manifest)
+                return await self._accept(msg, lane=lane, manifest=manifest)
             except JournalError as exc:
                 name = self._covering.channel
                 logger.error("%s: the journal takes nothing: %s", name, exc)

@@ -14,6 +14,7 @@ from pichannels.cli.plugins import PluggedCommands
 __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
+    "backfill": "pichannels.cli.backfill:backfill",
     "check": "pichannels.cli.check:check",
     "completion": "pichannels.cli.completion:completion",
     "coverage": "pichannels.cli.coverage:coverage",

@@ -8,7 +8,9 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from pichannels.control import deadletters, history, keeping
+from pichannels.channels.backfilling import Backfilling
+from pichannels.control import backfills, deadletters, history, keeping
+from pichannels.control.backfills import BackfillWanted, JobsWanted
 from pichannels.control.coverage import coverage_report
 from pichannels.control.coverage_reports import CoverageWanted
 from pichannels.control.deadletters import Chosen, Listed
@@ -99,6 +101,12 @@ class _Discard(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class _Letter(msgspec.Struct, forbid_unknown_fields=True):
     """One dead letter."""
+
+    id: str
+
+
+class _Job(msgspec.Struct, forbid_unknown_fields=True):
+    """One backfill job."""
 
     id: str
 
@@ -209,12 +217,42 @@ async def _dead_discard(instance: Instance, request: _Discard) -> Any:
     )
 
 
+async def _backfill_create(instance: Instance, request: BackfillWanted) -> Any:
+    return backfills.create_job(instance.project, request)
+
+
+async def _backfill_list(instance: Instance, request: JobsWanted) -> Any:
+    return await backfills.list_jobs(instance.project, instance.journal, request)
+
+
+async def _backfill_show(instance: Instance, request: _Job) -> Any:
+    return await backfills.show_job(instance.project, instance.journal, request.id)
+
+
+async def _backfill_pause(instance: Instance, request: _Job) -> Any:
+    return backfills.change_job(instance.project, request.id, Backfilling.pause)
+
+
+async def _backfill_resume(instance: Instance, request: _Job) -> Any:
+    return backfills.change_job(instance.project, request.id, Backfilling.resume)
+
+
+async def _backfill_cancel(instance: Instance, request: _Job) -> Any:
+    return backfills.change_job(instance.project, request.id, Backfilling.cancel)
+
+
 def _chosen(request: Chosen) -> Chosen:
     values = {name: getattr(request, name) for name in Chosen.__struct_fields__}
     return Chosen(**values)
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
+    "backfill-cancel": Command(_Job, _backfill_cancel),
+    "backfill-create": Command(BackfillWanted, _backfill_create),
+    "backfill-list": Command(JobsWanted, _backfill_list),
+    "backfill-pause": Command(_Job, _backfill_pause),
+    "backfill-resume": Command(_Job, _backfill_resume),
+    "backfill-show": Command(_Job, _backfill_show),
     "backup": Command(_Backup, _backup),
     "coverage": Command(CoverageWanted, _coverage),
     "dead-discard": Command(_Discard, _dead_discard),

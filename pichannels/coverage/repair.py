@@ -169,6 +169,11 @@ class Planner:
                 return read
         return None
 
+    def look_again(self) -> None:
+        """What is to be read has changed; forget what was planned before."""
+        self._scanned = None
+        self._work = []
+
     def _is_due(self, now: int) -> bool:
         """Whether to look for holes; where there were none, only now and then."""
         if self._scanned is None:
