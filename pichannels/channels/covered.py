@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.covering import Covering
+from pichannels.channels.probing import Probing
 from pichannels.channels.repairing import Repairing
 from pichannels.channels.subscription import Subscription
 from pichannels.channels.tags import Stream
@@ -42,6 +43,9 @@ class Covered:
             self.backfilling = Backfilling(covering)
             self.repairing = Repairing(covering, name, accept, self.backfilling)
         self._names: dict[Subscription, str] = {}
+        self.probing: Probing | None = None
+        if covering is not None and covering.hearing is not None:
+            self.probing = Probing(covering, self._names)
         self._number = 0
 
     async def begin(
@@ -64,9 +68,13 @@ class Covered:
             await self.backfilling.open(journal)
         if self.repairing is not None:
             self.repairing.start(server, limiter)
+        if self.probing is not None:
+            self.probing.start(server, limiter)
 
     async def end(self) -> None:
         """The source receives nothing more, or begins anew."""
+        if self.probing is not None:
+            await self.probing.stop()
         if self.repairing is not None:
             await self.repairing.stop()
         if self.backfilling is not None:

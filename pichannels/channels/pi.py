@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.covering import CoverageOptions, Covering
+from pichannels.channels.probing import Probing
 from pichannels.channels.repairing import Repairing
 from pichannels.channels.resolving import Resolver
 from pichannels.channels.source import PISource
@@ -186,6 +187,11 @@ class PIWebChannel(BaseChannel):
     def backfilling(self) -> Backfilling | None:
         """The backfill jobs, where holes are read from the archive."""
         return self._source.covered.backfilling
+
+    @property
+    def probing(self) -> Probing | None:
+        """What asks for the end values of tags that are too quiet, if it does."""
+        return self._source.covered.probing
 
     @property
     def tags(self) -> list[TagSpec]:
