@@ -232,7 +232,9 @@ class Delivery:
         """One reason less; the last one settles."""
         self.owed -= 1
         if self.owed == 0 and self._listeners:
-            _tell(self, self._listeners)
+            # A listener often holds what holds this: no cycle is left behind.
+            listeners, self._listeners = self._listeners, None
+            _tell(self, listeners)
 
     def fail(self, error: BaseException, node: Named | None = None) -> None:
         """Remember a failure; the first one is the one that is told."""

@@ -342,6 +342,8 @@ class Inlet:
     def _settled(self, item: _Item, delivery: Delivery) -> None:
         assert delivery.outcome is not None
         outcome = self._channel.finish(delivery, delivery.outcome)
+        # Cycles would wait for the collector, which is meant to come rarely.
+        outcome.message.delivery = item.msg.delivery = None
         if self._is_closed and outcome.state is State.ERROR:
             # Perhaps it only failed because the channel stops.
             return
