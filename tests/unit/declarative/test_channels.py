@@ -13,7 +13,7 @@ from msgstore.sqlite import SQLiteMessageStoreFactory
 from nodes import decode, publish
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.branches import Case, Fork, When
-from pichannels.channels.pi import PIWebChannel
+from pichannels.channels.pi import CoverageOptions, PIWebChannel
 from pichannels.delivery import Outcome
 from pichannels.errors import Dropped
 from pichannels.expressions import parse_expression
@@ -100,6 +100,20 @@ def test_a_source_may_log_in_in_all_ways(
     text = PI.replace("[joe, '${env:PI_PASSWORD}']", written)
     (channel,) = folder.declare(text).channels
     assert options_of(channel)["auth"] == login
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("{settle: 30, repair: false}", CoverageOptions(settle=30.0, repair=False)),
+        ("false", False),
+    ],
+)
+def test_how_a_ledger_is_kept_is_a_mapping(
+    folder: Folder, written: str, meant: object
+) -> None:
+    text = PI.replace("heartbeat: 3", f"coverage: {written}")
+    assert options_of(folder.declare(text).channels[0])["coverage"] == meant
 
 
 def test_options_of_every_channel(folder: Folder) -> None:

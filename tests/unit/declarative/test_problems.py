@@ -54,6 +54,14 @@ def test_files_and_channels(folder: Folder, text: str, told: str) -> None:
             "a.yaml:1: channels[0].source.pi.hartbeat: PIWebChannel has no option"
             " 'hartbeat'; did you mean 'heartbeat'?; allowed: url, tags",
         ),
+        (
+            "{pi: {url: 'http://x', tags: [a], coverage: {setle: 1}}}",
+            "there is no 'setle' here; did you mean 'settle'?",
+        ),
+        (
+            "{pi: {url: 'http://x', tags: [a], coverage: {settle: -1}}}",
+            "settle is a number, 0 or more, not -1",
+        ),
         ("{pi: {url: x, tags: [a]}}", "no address of a PI Web API server"),
         ("{pi: {url: 'http://x', tags: [a], lanes: 2}}", "write it beside 'source'"),
         ("{pi: {url: 'http://x', tags: []}}", "tags is empty"),
