@@ -343,7 +343,7 @@ class Covering:
                 self.hearing.came(_entries(manifest), is_live=False)
         elif lane in LIVE and self.is_open:
             entries = _entries(manifest)
-            self.ledger.hold(seq, self._own(entries))
+            self.ledger.hold(seq, entries, self._number)
             if self.hearing is not None:
                 self.hearing.came(entries, is_live=True)
 
@@ -443,8 +443,7 @@ class Covering:
 
 def ledger_key(stream: Stream) -> str:
     """What a ledger calls a tag: what outlives a rename."""
-    tag = stream.tag("")
-    return tag.key or tag.path
+    return stream.key
 
 
 def _namespace(channel: str) -> str:

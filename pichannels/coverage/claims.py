@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
@@ -112,14 +113,20 @@ class Claims:
     def _page(self, page: int) -> list[_Group]:
         table = self._ledger.tags
         tags = range(page * PAGE, min((page + 1) * PAGE, len(table)))
-        groups: dict[tuple[int, TagState, bool], _Group] = {}
-        for place, tag in enumerate(tags):
-            past, state = table.pasts[tag], table.state(tag)
-            key = (id(past), state, table.is_future(tag))
+        pasts, codes, futures = table.pasts, table.codes, table.futures
+        groups: dict[tuple[int, int, bool], _Group] = {}
+        place = 0
+        for key, run in groupby(
+            (id(pasts[tag]), codes[tag], tag in futures) for tag in tags
+        ):
+            count = sum(1 for _ in run)
             group = groups.get(key)
             if group is None:
-                group = groups[key] = _Group(state, key[2], _row(past), [])
-            _append(group.runs, place)
+                tag = tags[place]
+                row = _row(pasts[tag])
+                group = groups[key] = _Group(table.state(tag), key[2], row, [])
+            group.runs.append((place, count))
+            place += count
         return list(groups.values())
 
     def _segments(self) -> Iterator[tuple[str, bytes | None]]:
@@ -154,14 +161,6 @@ def _row(past: Past) -> _PastRow:
         list(past.reasons),
         list(past.excluded),
     )
-
-
-def _append(runs: list[tuple[int, int]], place: int) -> None:
-    """Add a place to the last run, or begin another."""
-    if runs and sum(runs[-1]) == place:
-        runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-    else:
-        runs.append((place, 1))
 
 
 def _steps(tags: Iterable[int]) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -66,6 +66,11 @@ class DeadLetters:
             if not self._of[tag]:
                 del self._of[tag]
         return letter
+
+    @property
+    def tags(self) -> Collection[int]:
+        """Those of which there are any."""
+        return self._of.keys()
 
     def concern(self, tag: int) -> bool:
         """Whether there are any of a tag."""

@@ -40,6 +40,7 @@ class Ledger:
         tags: the tags, by number.
         flight: the messages that are not settled.
         segments: the subscriptions that are open, or not yet over for all tags.
+        rows: those of each tag; equal ones are shared.
         dead: messages that were given up.
         is_urgent: whether something was learned that has to be saved at once, since
             without it too much would be claimed after a crash.
@@ -56,7 +57,7 @@ class Ledger:
         self.is_urgent = False
         self.version = 0
         self._open: dict[str, Segment] = {}
-        self._segments_of: list[tuple[Segment, ...]] = []
+        self.rows: list[tuple[Segment, ...]] = []
         self._next_segment = 0
 
     # Tags
@@ -70,8 +71,8 @@ class Ledger:
             is_future: whether it has timestamps of the future; it stays so.
         """
         tag = self.tags.add(key, origin, is_future)
-        if tag == len(self._segments_of):
-            self._segments_of.append(())
+        if tag == len(self.rows):
+            self.rows.append(())
             self.version += 1
         return tag
 
@@ -101,11 +102,11 @@ class Ledger:
 
     def segments_of(self, tag: int) -> tuple[Segment, ...]:
         """What subscriptions give or have given of a tag, where that is not over."""
-        return () if self.tags.is_future(tag) else self._segments_of[tag]
+        return () if self.tags.is_future(tag) else self.rows[tag]
 
     def subscriptions_of(self, tag: int) -> tuple[Segment, ...]:
         """The same, of tags of the future as well."""
-        return self._segments_of[tag]
+        return self.rows[tag]
 
     # PI channels
 
@@ -145,7 +146,7 @@ class Ledger:
         self, tags: Iterable[int], old: Segment | None, new: Segment | None
     ) -> None:
         """Tags have one segment instead of another; equal rows are shared."""
-        of = self._segments_of
+        of = self.rows
         made: dict[tuple[Segment, ...], tuple[Segment, ...]] = {}
         for tag in tags:
             row = of[tag]
@@ -200,7 +201,7 @@ class Ledger:
         if message in self.flight.messages:
             return
         is_exact = self.flight.entries < self.margins.exact
-        holding = Holding(self.flight, self._segments_of, is_exact)
+        holding = Holding(self.flight, self.rows, is_exact)
         number = self.tags.get if numbers is None else numbers.get
         holding.take(entries, number, self.tags.futures)
         self.flight.add(message, holding.holds, holding.reaches)
@@ -300,7 +301,7 @@ class Ledger:
         alone = [
             tag
             for tag in filter(self.tags.is_future, segment.tags)
-            if not any(x.cut is None and x.start <= cut for x in self._segments_of[tag])
+            if not any(x.cut is None and x.start <= cut for x in self.rows[tag])
         ]
         self.tags.change(alone, lambda past: past.cut_off(cut))
         if reason is not None:
@@ -374,7 +375,7 @@ class Ledger:
     def _certain_future(self, tag: int, end: int, asked: int | None) -> int:
         if asked is None:
             return end
-        since = [x.start for x in self._segments_of[tag] if x.cut is None]
+        since = [x.start for x in self.rows[tag] if x.cut is None]
         if since and min(since) <= asked:
             return end
         return min(end, asked - self.margins.settle)

@@ -114,6 +114,7 @@ class TagTable:
     Attributes:
         keys: number -> key.
         pasts: number -> past; changed by `change` only.
+        codes: number -> state, as its place among all states.
         futures: tags that have timestamps of the future, whatever their state.
         new_pages, changed_pages: which pages of keys and of pasts are to be saved.
     """
@@ -125,8 +126,9 @@ class TagTable:
         self.new_pages: set[int] = set()
         self.changed_pages: set[int] = set()
         self._ids: dict[str, int] = {}
-        self._states = bytearray()
+        self.codes = bytearray()
         self._shared: dict[Past, Past] = {}
+        self._newest = Past(0)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -137,20 +139,25 @@ class TagTable:
 
     def add(self, key: str, origin: int, is_future: bool = False) -> int:
         """The number of a key; a new tag is covered from `origin` on."""
-        tag = self._ids.setdefault(key, len(self.keys))
-        if tag == len(self.keys):
-            self.keys.append(key)
-            self.pasts.append(self._share(Past(origin)))
-            self._states.append(_LIVE)
-            if is_future:
-                self.futures.add(tag)
-            self.new_pages.add(tag // PAGE)
-            self.changed_pages.add(tag // PAGE)
+        known = self._ids.get(key)
+        if known is not None:
+            return known
+        tag = self._ids[key] = len(self.keys)
+        # Those that come together are covered from the same time on.
+        if self._newest.origin != origin:
+            self._newest = self._share(Past(origin))
+        self.keys.append(key)
+        self.pasts.append(self._newest)
+        self.codes.append(_LIVE)
+        if is_future:
+            self.futures.add(tag)
+        self.new_pages.add(tag // PAGE)
+        self.changed_pages.add(tag // PAGE)
         return tag
 
     def state(self, tag: int) -> TagState:
         """What can be expected of the tag."""
-        state = _STATES[self._states[tag]]
+        state = _STATES[self.codes[tag]]
         is_future = state is TagState.LIVE and tag in self.futures
         return TagState.FUTURE if is_future else state
 
@@ -163,7 +170,7 @@ class TagTable:
         if state is TagState.FUTURE:
             self.futures.add(tag)
             state = TagState.LIVE
-        self._states[tag] = _STATES.index(state)
+        self.codes[tag] = _STATES.index(state)
         self.changed_pages.add(tag // PAGE)
 
     def change(self, tags: Iterable[int], rule: Callable[[Past], Past]) -> None:

@@ -6,7 +6,7 @@ or in a hole; each is in one of them only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 
@@ -131,17 +131,41 @@ def _excluded(ledger: Ledger, tag: int) -> Labels:
 
 def groups(ledger: Ledger, tags: Iterable[int] | None = None) -> Iterator[list[int]]:
     """Tags (or all) together that are the same but for what is held back of each."""
-    table = ledger.tags
-    found: dict[tuple[int, int, TagState, bool], list[int]] = {}
-    for tag in range(len(table)) if tags is None else tags:
-        if ledger.dead.concern(tag):
-            yield [tag]
-            continue
-        # Pasts and rows of segments are shared, so their ids tell.
-        row = ledger.subscriptions_of(tag)
-        key = (id(table.pasts[tag]), id(row), table.state(tag), table.is_future(tag))
-        found.setdefault(key, []).append(tag)
-    yield from found.values()
+    table, dead = ledger.tags, ledger.dead.tags
+    numbers = list(range(len(table)) if tags is None else tags)
+    # Pasts and rows of segments are shared, so their ids tell.
+    keys = zip(
+        map(id, map(table.pasts.__getitem__, numbers)),
+        map(id, map(ledger.rows.__getitem__, numbers)),
+        map(table.codes.__getitem__, numbers),
+        strict=True,
+    )
+    found: dict[tuple[int, int, int], list[int]] = {}
+    last = (0, 0, 0)
+    same: list[int] = []
+    for tag, key in zip(numbers, keys, strict=True):
+        if key != last:
+            last, same = key, found.setdefault(key, [])
+        same.append(tag)
+    for same in found.values():
+        if dead or table.futures:
+            yield from _apart(same, dead, table.futures)
+        else:
+            yield same
+
+
+def _apart(
+    tags: list[int], dead: Collection[int], futures: Collection[int]
+) -> Iterator[list[int]]:
+    """Tags of dead letters each alone, those of the future apart from the others."""
+    yield from ([tag] for tag in tags if tag in dead)
+    rest = [tag for tag in tags if tag not in dead]
+    for same in (
+        [tag for tag in rest if tag in futures],
+        [tag for tag in rest if tag not in futures],
+    ):
+        if same:
+            yield same
 
 
 def totals(ledger: Ledger, now: int) -> Totals:

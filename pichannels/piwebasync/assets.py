@@ -92,6 +92,11 @@ class Attribute(msgspec.Struct, frozen=True, rename="pascal"):
         r"""The path of its element, such as `\\AF\Plant\Unit1`."""
         return self.path.partition("|")[0]
 
+    @property
+    def key(self) -> str:
+        """What outlives a rename."""
+        return _key(self.web_id) or self.path
+
     def tag(self, server: str) -> Tag:
         """The tag of this attribute; `server` is the configured logical server."""
         return Tag(
@@ -99,7 +104,7 @@ class Attribute(msgspec.Struct, frozen=True, rename="pascal"):
             path=self.path,
             web_id=self.web_id,
             server=server,
-            key=_key(self.web_id) or self.path,
+            key=self.key,
             units=self.default_units_name_abbreviation or "",
         )
 

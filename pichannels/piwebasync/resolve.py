@@ -61,6 +61,11 @@ class Point(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
     zero: float | None = None
     span: float | None = None
 
+    @property
+    def key(self) -> str:
+        """What outlives a rename."""
+        return str(self.id) if self.id else self.path
+
     def tag(self, server: str) -> Tag:
         """The tag of this point; `server` is the configured logical server."""
         return Tag(
@@ -68,7 +73,7 @@ class Point(msgspec.Struct, frozen=True, gc=False, rename="pascal"):
             path=self.path,
             web_id=self.web_id,
             server=server,
-            key=str(self.id) if self.id else self.path,
+            key=self.key,
             units=self.engineering_units or "",
         )
 
