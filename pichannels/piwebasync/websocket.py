@@ -84,7 +84,8 @@ class WebsocketClient:
         ping_interval: seconds of silence after which the server is pinged.
         close_timeout: seconds for saying goodbye.
         heartbeat: seconds between the heartbeats that the request asks for; a
-            connection that is silent for 1.75 of them counts as lost.
+            connection that is silent for 1.75 of them counts as lost. Without it
+            nobody looks for silence, whatever the request asks for.
         max_queue: frames that wait, at most.
         buffer_bytes: their size, at most (one frame more may wait).
         max_block: seconds that a full buffer may hold up the reader.
