@@ -25,6 +25,7 @@ from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.login import Answer, Asked, logged_in, offer
 from pichannels.piwebasync.requests import WEBSOCKET, Request, with_safe_chars
 from pichannels.piwebasync.sessions import BoundConnector, fetcher
+from pichannels.piwebasync.tls import check_tls
 from pichannels.piwebasync.transport import (
     FAILURES,
     Auth,
@@ -79,6 +80,9 @@ class Options(msgspec.Struct, kw_only=True):
     safe_chars: str | None = None
     max_size: int | None = None
     compression: str | None = None
+
+    def __post_init__(self) -> None:
+        check_tls(self.verify, self.cert)
 
     def __repr__(self) -> str:
         return "<Options>"

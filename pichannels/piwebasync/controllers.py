@@ -76,6 +76,9 @@ class Controller:
         host: name or address of the server.
         port: where it is not the scheme's own.
         root: the path of the API, mostly `/piwebapi`.
+
+    Raises:
+        UsageError: one of these is of another kind.
     """
 
     def __init__(
@@ -92,6 +95,8 @@ class Controller:
         Raises:
             UsageError: the URL is no address of a PI Web API, or holds a login.
         """
+        if not isinstance(url, str):
+            raise UsageError(f"the URL is a text, not {url!r}")
         shown = "..." if "@" in url else url
         try:
             parts = urlsplit(url)

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from pichannels.errors import UsageError
 from pichannels.piwebasync.exceptions import APIException, SerializationError
 from pichannels.piwebasync.requests import HTTP, WEBSOCKET, APIRequest
 
@@ -66,6 +67,7 @@ class _Kind(NamedTuple):
     one: bool = True
 
 
+_SCHEMES: Final = ("http", "https", "ws", "wss")
 _TEXT: Final = (str, enum.Enum)
 _WHEN: Final = (str, enum.Enum, datetime)
 _OBJECT: Final = (Mapping, msgspec.Struct)
@@ -91,6 +93,15 @@ class Server(msgspec.Struct, frozen=True):
     host: str
     port: int | str | None = None
     root: str = "/"
+
+    def __post_init__(self) -> None:
+        if self.scheme not in _SCHEMES:
+            allowed = ", ".join(_SCHEMES)
+            raise UsageError(f"the scheme is one of {allowed}, not {self.scheme!r}")
+        if not isinstance(self.host, str):
+            raise UsageError(f"the host is a name or an address, not {self.host!r}")
+        if not isinstance(self.root, str):
+            raise UsageError(f"the root is a path or '/', not {self.root!r}")
 
 
 class Resource:

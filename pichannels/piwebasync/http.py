@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
 from io import BytesIO
 from types import TracebackType
 from typing import Any, Final, Self
@@ -15,11 +16,17 @@ from yarl import URL
 from pichannels.errors import UsageError
 from pichannels.limiter import Priority
 from pichannels.piwebasync.environment import is_proved, proxy_of
-from pichannels.piwebasync.exceptions import APIException, HTTPClientError, shown
+from pichannels.piwebasync.exceptions import (
+    APIException,
+    HTTPClientError,
+    SerializationError,
+    shown,
+)
 from pichannels.piwebasync.interrupting import UnderWay
 from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.login import Answer, Asked, logged_in
-from pichannels.piwebasync.parameters import HTTP_REPLACED, refuse
+from pichannels.piwebasync.parameters import HTTP_REPLACED, check_seconds, refuse
+from pichannels.piwebasync.redirects import Hop, next_hop
 from pichannels.piwebasync.requests import (
     HTTP,
     APIRequest,
@@ -73,10 +80,12 @@ class HTTPClient:
         proxy: URL of an HTTP proxy.
         proxies: the same for the requests of one scheme only: `{"http://": URL,
             "https://": URL}`; `all://` for both.
-        timeout: seconds for a whole request; None waits without end.
+        timeout: seconds for a whole request; None waits without end. The wait for the
+            limiter is not part of it, as it has nothing to do with the server.
         connect_timeout: seconds of these for a connection, where one is needed; an
             address behind which nothing answers is given up so much sooner.
-        follow_redirects: whether a redirection is followed.
+        follow_redirects: whether a redirection is followed. Logins and headers of
+            our own are not sent to another origin.
         max_connections: connections open at once; as many again for logins that
             belong to a connection (NTLM, Kerberos), when others are used beside them.
         max_redirects: redirections followed for one request.
@@ -115,6 +124,8 @@ class HTTPClient:
     ) -> None:
         known = HTTPClient.__init__.__annotations__
         refuse(unknown, "HTTPClient", known, HTTP_REPLACED)
+        check_seconds("timeout", timeout)
+        check_seconds("connect_timeout", connect_timeout)
         self._auth = auth
         self._headers: Headers = {"Accept": "application/json", **(headers or {})}
         self._safe_chars = safe_chars
@@ -159,10 +170,12 @@ class HTTPClient:
                 TypeError, where it is no request at all.
             HTTPClientError: there was no answer; its cause tells why.
             Backpressure: too many requests wait at the limiter.
+            SerializationError: `json` cannot be written as JSON.
             UsageError: there is no such parameter.
         """
         known = HTTPClient.request.__annotations__
         refuse(unknown, "request()", known, HTTP_REPLACED)
+        check_seconds("timeout", timeout)
         check_request(request)
         if request.protocol != HTTP:
             raise APIException(
@@ -202,7 +215,7 @@ class HTTPClient:
         )
         if json is None and isinstance(request, APIRequest):
             json = request.json
-        body = None if json is None else msgspec.json.encode(json)
+        body = None if json is None else _encoded(json)
         login = login_of(self._auth if auth is None else auth)
         try:
             sent = await self._sent_headers(method, body) | dict(headers or {})
@@ -243,21 +256,33 @@ class HTTPClient:
         self, lane: Lane, asked: Asked, headers: dict[str, str], redirects: bool
     ) -> tuple[Answer, HTTPResponse]:
         """One try; a login may need several."""
-        async with lane.session.request(
-            asked.method,
-            URL(with_safe_chars(asked.url, self._safe_chars), encoded=True),
-            headers=headers,
-            data=_sent(asked.body),
-            allow_redirects=redirects,
-            max_redirects=self._max_redirects,
-            proxy=self._proxy_of(asked.url),
+        url = URL(with_safe_chars(asked.url, self._safe_chars), encoded=True)
+        hop, hops = Hop(asked.method, url, headers, asked.body), 0
+        while True:
+            async with self._sent_to(lane, hop) as answer:
+                following = next_hop(answer, hop) if redirects else None
+                if following is None:
+                    response = await _response(answer, asked.method)
+                    return answer_of(answer, response.raw_response), response
+                hop, hops = following, hops + 1
+                if hops >= self._max_redirects:
+                    raise aiohttp.TooManyRedirects(answer.request_info, ())
+
+    def _sent_to(
+        self, lane: Lane, hop: Hop
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        return lane.session.request(
+            hop.method,
+            hop.url,
+            headers=hop.headers,
+            data=_sent(hop.body),
+            allow_redirects=False,
+            proxy=self._proxy_of(str(hop.url)),
             # The whole request has its limit, with all tries of a login.
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=self._connect_timeout
             ),
-        ) as answer:
-            response = await _response(answer, asked.method)
-            return answer_of(answer, response.raw_response), response
+        )
 
     async def get(self, request: Request, **options: Any) -> HTTPResponse:
         """Send a GET request; `options` as for `request`."""
@@ -349,6 +374,14 @@ def _by_scheme(
         )
     every = given.get("all", proxy)
     return {scheme: given.get(scheme, every) for scheme in ("http", "https")}
+
+
+def _encoded(json: Any) -> bytes:
+    try:
+        return msgspec.json.encode(json)
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        allowed = f"what can be written as JSON ({reason_of(exc)})"
+        raise SerializationError("json", type(json).__name__, allowed) from exc
 
 
 def _sent(body: bytes) -> bytes | BytesIO | None:

@@ -21,6 +21,7 @@ from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.polling import UpdateEvent, UpdatesClient
 from pichannels.piwebasync.requests import Request
 from pichannels.piwebasync.responses import WebsocketMessage
+from pichannels.piwebasync.tls import check_tls
 from pichannels.piwebasync.transport import Auth, Cert, Headers, Verify
 from pichannels.piwebasync.websocket import BACKOFF, WebsocketClient
 from pichannels.retry import RetryPolicy
@@ -114,6 +115,9 @@ class Opener(msgspec.Struct, kw_only=True):
     limiter: Limiter | None
     on_event: Callable[[Opening], None]
     options: StreamOptions
+
+    def __post_init__(self) -> None:
+        check_tls(self.options.get("verify", True), self.options.get("cert"))
 
     def __repr__(self) -> str:
         # The login is nobody's business.

@@ -18,6 +18,7 @@ __all__ = [
     "check_function",
     "check_positions",
     "check_queue",
+    "check_seconds",
     "check_stream",
     "refuse",
 ]
@@ -147,6 +148,21 @@ def check_function(what: str, found: object) -> None:
     """
     if not callable(found):
         raise UsageError(f"{what} is a function, not {found!r}")
+
+
+def check_seconds(what: str, found: object) -> None:
+    """See that it is a time, or None.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if found is None:
+        return
+    if not isinstance(found, (int, float)) or isinstance(found, bool) or found < 0:
+        raise UsageError(
+            f"{what} is a number of seconds or None, not {found!r}; timeout= is for a"
+            " whole request, connect_timeout= for a connection"
+        )
 
 
 def check_queue(queue: object) -> None:

@@ -17,10 +17,11 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from pichannels.errors import UsageError
 from pichannels.piwebasync.credentials import Basic
 from pichannels.piwebasync.environment import netrc_login
 from pichannels.piwebasync.login import Answer, Bond, Detour, Login
-from pichannels.piwebasync.tls import Cert, Verify, tls_context
+from pichannels.piwebasync.tls import Cert, Verify, check_tls, tls_context
 
 __all__ = [
     "BoundConnector",
@@ -77,6 +78,12 @@ class SessionOptions(msgspec.Struct, kw_only=True):
     verify: Verify
     cert: Cert
     max_connections: int
+
+    def __post_init__(self) -> None:
+        check_tls(self.verify, self.cert)
+        number = self.max_connections
+        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+            raise UsageError(f"max_connections is at least 1, not {number!r}")
 
     def __repr__(self) -> str:
         return "<SessionOptions>"

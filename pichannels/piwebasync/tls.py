@@ -11,7 +11,7 @@ import aiohttp
 
 from pichannels.errors import UsageError
 
-__all__ = ["Cert", "Verify", "cause_of", "reason_of", "tls_context"]
+__all__ = ["Cert", "Verify", "cause_of", "check_tls", "reason_of", "tls_context"]
 
 Verify: TypeAlias = bool | str | PathLike[str] | ssl.SSLContext
 """True: the system's authorities; a path: a CA file; False: any certificate."""
@@ -21,6 +21,31 @@ Cert: TypeAlias = str | tuple[str, ...] | None
 # The numbers that OpenSSL gives to what is wrong: a name, an address; the time.
 _OTHER_NAME: Final = (62, 64)
 _EXPIRED: Final = 10
+
+
+def check_tls(verify: object, cert: object) -> None:
+    """See that they are of the types that they may have, and go together.
+
+    Raises:
+        UsageError: they are not, or do not.
+    """
+    if not isinstance(verify, (bool, str, PathLike, ssl.SSLContext)):
+        raise UsageError(
+            f"verify is True, False, the path of a CA file or an SSLContext, not"
+            f" {verify!r}"
+        )
+    if cert is None:
+        return
+    if not isinstance(cert, (str, tuple)):
+        kind = type(cert).__name__
+        raise UsageError(
+            f"cert is the path of a file or (certificate, key[, password]), no {kind}"
+        )
+    if isinstance(verify, ssl.SSLContext):
+        raise UsageError(
+            "cert= has no effect beside an SSLContext; load the certificate into it"
+            " with load_cert_chain()"
+        )
 
 
 async def tls_context(verify: Verify, cert: Cert) -> ssl.SSLContext | bool:
