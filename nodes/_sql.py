@@ -68,11 +68,14 @@ class SQLSink(Queueing):
 
     Attributes:
         dialect: of the database.
-        time: what the database takes as a time, made of ticks.
     """
 
     dialect: ClassVar[Dialect]
-    time: ClassVar[Callable[[int], datetime | str]]
+
+    @staticmethod
+    def time(ticks: int) -> datetime | str:
+        """What the database takes as a time; implemented by each sink."""
+        raise NotImplementedError
 
     def __init__(
         self,
