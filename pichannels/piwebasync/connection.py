@@ -12,7 +12,9 @@ import aiohttp
 import msgspec
 from yarl import URL
 
+from pichannels import clock
 from pichannels.errors import Backpressure
+from pichannels.limiter import retry_after_seconds
 from pichannels.piwebasync.environment import is_proved, netrc_login, proxy_of
 from pichannels.piwebasync.exceptions import (
     APIException,
@@ -325,6 +327,7 @@ class _Handshake:
             answer.reason or "",
             body[:_BODY_SHOWN].decode("utf-8", "replace"),
             offered if answer.status == 401 else "",
+            retry_after_seconds(answer.headers.get("Retry-After"), clock.now()),
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 import msgspec
 
-from pichannels.errors import SettingsError
+from pichannels.errors import SettingsError, UsageError
 from pichannels.piwebasync.exceptions import AuthFailed
 from pichannels.piwebasync.login import Asked, Flow, Shown
 from pichannels.secrets import Secret, reveal_in_thread
@@ -46,6 +46,12 @@ class Basic(Shown, msgspec.Struct, frozen=True, tag="basic"):
     is_bound: ClassVar[bool] = False
     _shows: ClassVar[tuple[str, ...]] = ("user",)
 
+    def __post_init__(self) -> None:
+        for name, value in (("user", self.user), ("password", self.password)):
+            if not isinstance(value, (str, Secret)):
+                kind = type(value).__name__
+                raise UsageError(f"the {name} is a text or a Secret, not {kind}")
+
     async def flow(self, asked: Asked) -> Flow:
         """One header."""
         user, password = await looked_up((self.user, self.password))
@@ -66,6 +72,13 @@ class Bearer(Shown, msgspec.Struct, frozen=True, tag="bearer"):
     token: str | Secret | GivesToken
 
     is_bound: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.token, (str, Secret)) and not callable(self.token):
+            kind = type(self.token).__name__
+            raise UsageError(
+                f"the token is a text, a Secret or a function that gives it, not {kind}"
+            )
 
     async def flow(self, asked: Asked) -> Flow:
         """The token, and perhaps a newer one."""

@@ -25,8 +25,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Self
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Self, TypeAlias
 
 from pichannels.errors import PichannelsError, UsageError
 
@@ -55,17 +56,38 @@ __all__ = [
 
 
 _URL_SHOWN: Final = 160
+_LOGIN: Final = re.compile(r"^([a-zA-Z][\w+.-]*://)[^/?#]*@")
 
 
 def shown(url: str) -> str:
-    """The URL as sentences show it: the WebIDs of a large channel fill pages."""
+    """The URL as sentences show it: without a login, and cut where it fills pages."""
+    url = _LOGIN.sub(r"\1...@", url)
     if len(url) <= _URL_SHOWN + 40:
         return url
     return f"{url[:_URL_SHOWN]}... ({len(url)} characters)"
 
 
 class PIWebAsyncException(PichannelsError):
-    """The root of all errors of the PI Web API client."""
+    """The root of all errors of the PI Web API client.
+
+    They can be pickled, without their causes.
+    """
+
+    def __reduce__(self) -> _Reduced:
+        # What Python does by itself calls the class with the sentence alone.
+        return _restored, (type(self), self.args, dict(vars(self)))
+
+
+_Reduced: TypeAlias = tuple[Callable[..., PIWebAsyncException], tuple[Any, ...]]
+
+
+def _restored(
+    kind: type[PIWebAsyncException], args: tuple[Any, ...], facts: Mapping[str, Any]
+) -> PIWebAsyncException:
+    error = kind.__new__(kind)
+    error.args = args
+    vars(error).update(facts)
+    return error
 
 
 class APIException(PIWebAsyncException, ValueError):
@@ -134,6 +156,9 @@ class HTTPStatusError(HTTPClientError):
 class WebsocketClientError(PIWebAsyncException):
     """Something is wrong with a PI channel."""
 
+    retry_after: float | None = None
+    """Seconds after which the server wants to be asked again, where it says so."""
+
 
 class ChannelRefused(WebsocketClientError):
     """The server answered the handshake with something else than a channel.
@@ -142,9 +167,16 @@ class ChannelRefused(WebsocketClientError):
     """
 
     def __init__(
-        self, url: str, status_code: int, reason: str, body: str, offered: str = ""
+        self,
+        url: str,
+        status_code: int,
+        reason: str,
+        body: str,
+        offered: str = "",
+        retry_after: float | None = None,
     ) -> None:
         self.url = url
+        self.retry_after = retry_after
         self.status_code = status_code
         self.reason = reason
         self.body = body

@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from pichannels.piwebasync.exceptions import HTTPStatusError
+from pichannels.errors import DecodeError
+from pichannels.piwebasync.exceptions import HTTPStatusError, shown
 from pichannels.piwebasync.login import offer
 from pichannels.piwebasync.parsing import (
     Samples,
@@ -34,6 +36,7 @@ Columns: TypeAlias = dict[str, list[Any]]
 _WORD_STARTS: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _passed_over: Final = msgspec.json.Decoder(msgspec.Raw).decode
 _STREAM: Final = re.compile(r"/streams/([FIPLD]1[\w-]+)/")
+_BAD: Final = 400
 _UNAVAILABLE: Final = frozenset({502, 503, 504})
 _READABLE: Final = re.compile(r"json|^text/|^$")
 
@@ -100,9 +103,16 @@ class APIResponse:
         the lists of several fields stay in step. A field at the top is a list of
         one; what is not there at all is an empty list. The state of a digital
         value is the object itself; `Items.Value.Name` selects from it.
+
+        Raises:
+            DecodeError: the document is nested too deeply.
         """
         document = self.dict()
-        return {field: _selected(document, field.split(".")) for field in fields}
+        try:
+            return {field: _selected(document, field.split(".")) for field in fields}
+        except RecursionError as exc:
+            size = f"{len(self.raw_response)} bytes are nested too deeply"
+            raise DecodeError("a response of PI", size, self.raw_response) from exc
 
     def rows(self) -> list[Row]:
         """A flat row for each value of streams and stream sets, as tables want them.
@@ -138,7 +148,7 @@ class APIResponse:
 
     def __repr__(self) -> str:
         size = len(self.raw_response)
-        return f"<{type(self).__name__} of {size} bytes from {self.url}>"
+        return f"<{type(self).__name__} of {size} bytes from {shown(self.url)}>"
 
 
 class HTTPResponse(APIResponse):
@@ -199,10 +209,18 @@ class HTTPResponse(APIResponse):
             self.method,
             self.url,
             self.status_code,
-            self.reason,
+            self._said_reason,
             self.error_messages,
             offer(self.challenges) if self.http_status == 401 else "",
         )
+
+    @property
+    def _said_reason(self) -> str:
+        """The words of `status_code`, which may be another one than on the wire."""
+        if not self.web_exception:
+            return self.reason
+        known = {one.value: one.phrase for one in HTTPStatus if one >= _BAD}
+        return known.get(self.status_code, "broken off")
 
     @property
     def challenges(self) -> list[str]:

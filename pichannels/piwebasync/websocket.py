@@ -402,7 +402,8 @@ class WebsocketClient:
                 logger.info("%s", exc)
                 self._buffer.tell(NotOpened(self.url, clock.now(), exc))
                 await self._buffer.wait_room()
-                delay = next(self._delays)
+                wished = min(exc.retry_after or 0.0, self._backoff.maximum)
+                delay = max(next(self._delays), wished)
             except TimeoutError:
                 # No time is left.
                 delay = 0.0

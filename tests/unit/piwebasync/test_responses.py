@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from pichannels.errors import DecodeError
 from pichannels.piwebasync.exceptions import HTTPStatusError
 from pichannels.piwebasync.responses import HTTPResponse, WebsocketMessage, snake_case
 
@@ -160,3 +161,22 @@ def test_a_server_that_is_not_available_is_told_from_a_wrong_request(
     status: int, body: bytes, expected: bool
 ) -> None:
     assert response(body, status).is_unavailable is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"WebException":{"StatusCode":502}}', "502 Bad Gateway from"),
+        (b'{"WebException":{"StatusCode":599}}', "599 broken off from"),
+        (b'{"WebException":{"Errors":["gone"]}}', "200 broken off from"),
+    ],
+)
+def test_what_broke_off_is_told_in_its_own_words(body: bytes, said: str) -> None:
+    with pytest.raises(HTTPStatusError, match=said):
+        response(body).raise_for_status()
+
+
+def test_selecting_from_what_is_nested_too_deeply_is_told() -> None:
+    deep = response(b'{"Items":' + b"[" * 600 + b"]" * 600 + b"}")
+    with pytest.raises(DecodeError, match="nested too deeply"):
+        deep.select("Items.Value")

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import web
 
+from pichannels import clock
 from pichannels.piwebasync import HTTPClient, WebsocketClient
-from pichannels.piwebasync.exceptions import APIException, ChannelClosedError
+from pichannels.piwebasync.exceptions import (
+    APIException,
+    ChannelClosedError,
+    ChannelRefused,
+)
 from pichannels.piwebasync.polling import UpdatesClient
 from pichannels.retry import RetryPolicy
 
@@ -117,3 +122,38 @@ async def test_a_server_that_hangs_in_polls_prolongs_no_life(server: Server) -> 
         async with asyncio.timeout(1):
             await client.recv()
     await client.close()
+
+
+@pytest.mark.parametrize(("maximum", "least"), [(0.2, 0.19), (9.0, 0.99)])
+async def test_a_refused_handshake_is_tried_again_when_the_server_wants_it(
+    server: Server, maximum: float, least: float
+) -> None:
+    times: list[float] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        times.append(clock.monotonic())
+        if len(times) == 1:
+            return web.Response(status=503, headers={"Retry-After": "1"})
+        return await say_path(request)
+
+    server.handler = handle
+    client = WebsocketClient(
+        server.controller.streams.get_channel("W"),
+        reconnect=True,
+        backoff=RetryPolicy(attempts=0, initial=0.001, maximum=maximum, jitter=0.0),
+    ).start()
+    await client.recv()
+    await client.close()
+    assert least <= times[1] - times[0] < least + 0.5
+
+
+async def test_a_refusal_tells_when_the_server_wants_to_be_asked(
+    server: Server,
+) -> None:
+    async def busy(request: web.Request) -> web.Response:
+        return web.Response(status=503, headers={"Retry-After": "7"})
+
+    server.handler = busy
+    with pytest.raises(ChannelRefused) as caught:
+        await WebsocketClient(server.controller.streams.get_channel("W"))
+    assert caught.value.retry_after == 7.0

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from pichannels.errors import UsageError
-from pichannels.piwebasync import Controller, HTTPClient, Stream, WebsocketClient
+from pichannels.piwebasync import (
+    Bearer,
+    Controller,
+    HTTPClient,
+    Stream,
+    WebsocketClient,
+)
 from pichannels.piwebasync.exceptions import SerializationError
 
 PI = Controller("https", "pi.invalid")
@@ -97,3 +103,16 @@ async def test_a_body_that_is_no_json_is_told(body: Any) -> None:
     async with HTTPClient() as client:
         with pytest.raises(SerializationError, match="json cannot be"):
             await client.post(PI.streams.update_value("W", {}), json=body)
+
+
+@pytest.mark.parametrize("pair", [("user", None), (None, "password"), ("user", 5)])
+async def test_a_login_without_a_password_is_told(pair: Any) -> None:
+    async with HTTPClient(auth=pair) as client:
+        with pytest.raises(UsageError, match="is a text or a Secret, not"):
+            await client.get(PI.home.get())
+
+
+@pytest.mark.parametrize("token", [None, 5, b"token"])
+def test_a_token_is_a_text_or_gives_one(token: Any) -> None:
+    with pytest.raises(UsageError, match="the token is a text, a Secret or"):
+        Bearer(token)
