@@ -18,7 +18,7 @@ from pichannels.values import Sample
 POINT = "UNIT1.BOILER.TEMP"
 ATTRIBUTE = r"\\SIMAF\Plant\Site\Area1\Unit1\Boiler|Temperature"
 SOON = RetryPolicy(attempts=0, initial=0.01, maximum=0.05)
-QUICK = CoverageOptions(settle=0.3, overlap=1, ahead=0.3, patience=0.3)
+QUICK = CoverageOptions(settle=0.3, overlap=5, ahead=0.3, patience=0.3)
 VALUE = 77.25
 
 
@@ -41,12 +41,9 @@ class Sink(BaseNode):
         async with asyncio.timeout(20), self._changed:
             await self._changed.wait_for(condition)
 
-    def ways(self) -> set[tuple[str, str, str]]:
-        """By which lane and under which WebID which tag came."""
-        return {(lane, s.tag.web_id, s.tag.name) for lane, s in self.came}
-
-    def web_ids(self, lanes: tuple[str, ...]) -> int:
-        return len({web_id for lane, web_id, _ in self.ways() if lane in lanes})
+    def web_ids(self, *lanes: str) -> set[str]:
+        """Under which WebIDs the value came in these lanes."""
+        return {sample.tag.web_id for lane, sample in self.came if lane in lanes}
 
 
 async def test_an_event_keeps_its_id_live_repaired_and_at_another_member(
@@ -72,13 +69,14 @@ async def test_an_event_keeps_its_id_live_repaired_and_at_another_member(
         await channel.start()
         await a.connected()
         b.push(POINT, VALUE)
-        await sink.until(lambda: sink.web_ids(("live",)) == 2)
+        await sink.until(lambda: len(sink.web_ids("live")) == 2)
+        first = {point.web_id for point in channel.points}
         await a.close()
-        # Again as the first value at the other member, and from its archive.
-        await sink.until(lambda: sink.web_ids(("live", "late")) == 4)
-        await sink.until(lambda: sink.web_ids(("repair",)) == 2)
+        # Again as the first value at the other member, and from an archive.
+        await sink.until(lambda: len(sink.web_ids("live", "late") - first) == 2)
+        await sink.until(lambda: len(sink.web_ids("repair")) >= 2)
         await channel.stop()
     await journal.close()
     ids = {sample.event_id for _, sample in sink.came}
-    assert len(ids) == 2, sink.ways()
+    assert len(ids) == 2
     assert all(r"PLANT/\\SIM" in event_id for event_id in ids)
