@@ -25,6 +25,7 @@ from benchmarks import (
     ledger,
     reading,
     receiving,
+    repair,
     startup,
 )
 from benchmarks.measure import COLLECT_AT, Result, measure
@@ -37,6 +38,7 @@ ALL: Final = {
     "durable": durable.prepare,
     "endtoend": endtoend.prepare,
     "coverage": coverage.prepare,
+    "repair": repair.prepare,
     "ledger": ledger.prepare,
     "startup": startup.prepare,
     "filters": filters.prepare,

@@ -21,17 +21,21 @@ TAGS: Final = 100
 """How many there usually are in the plant."""
 
 _COMMAND: Final = "from pichannels.simulator.command import simulate; simulate()"
-_QUIET: Final = ("--port", "0", "--activity", "0", "--rate-limit", "0")
+_QUIET: Final = ("--port", "0", "--rate-limit", "0")
 _LONGEST: Final = ("--url-limit", "100000")
 _LOOK_AGAIN: Final = 0.01
 _USUAL: Final = 1000
 
 
 @asynccontextmanager
-async def simulator(tags: int = _USUAL) -> AsyncIterator[str]:
-    """The URL of a simulator whose plant has so many tags and does nothing."""
+async def simulator(tags: int = _USUAL, activity: float = 0) -> AsyncIterator[str]:
+    """The URL of a simulator whose plant has so many tags and usually does nothing."""
+    options = {"tags": tags, "activity": activity}
+    more = [
+        part for name, value in options.items() for part in (f"--{name}", f"{value}")
+    ]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _COMMAND, *_QUIET, *_LONGEST, "--tags", str(tags)),
+        *(sys.executable, "-c", _COMMAND, *_QUIET, *_LONGEST, *more),
         stdout=asyncio.subprocess.PIPE,
     )
     try:

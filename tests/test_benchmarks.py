@@ -41,6 +41,7 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
         ("durable", 3),
         ("endtoend", 6),
         ("coverage", 12),
+        ("repair", 2),
         ("filters", 12),
         ("ledger", 7),
         ("startup", 13),
