@@ -8,6 +8,7 @@ from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.covering import Covering
 from pichannels.channels.probing import Probing
 from pichannels.channels.repairing import Repairing
+from pichannels.channels.resolving import Found
 from pichannels.channels.subscription import Subscription
 from pichannels.channels.tags import Stream
 from pichannels.journal import Journal
@@ -51,7 +52,7 @@ class Covered:
     async def begin(
         self,
         journal: Journal | None,
-        streams: Sequence[Stream],
+        found: Found,
         server: PIServer,
         limiter: Limiter,
     ) -> None:
@@ -63,7 +64,7 @@ class Covered:
         covering = self.covering
         if covering is None or journal is None:
             return
-        await covering.open(journal, streams)
+        await covering.open(journal, found.streams, found.no_access)
         if self.backfilling is not None:
             await self.backfilling.open(journal)
         if self.repairing is not None:
@@ -90,10 +91,10 @@ class Covered:
         if self._open is not None:
             self._open.add_streams(streams)
 
-    def changed(self, streams: Sequence[Stream]) -> None:
+    def changed(self, found: Found) -> None:
         """These are all streams now."""
         if self._open is not None:
-            self._open.set_streams(streams)
+            self._open.set_streams(found.streams, found.no_access)
 
     def noted(self, subscription: Subscription, event: StreamEvent) -> None:
         """Something happened to a PI channel."""

@@ -187,7 +187,12 @@ class Covering:
         """Whether the ledger is there."""
         return self._flushing is not None
 
-    async def open(self, journal: Journal, streams: Sequence[Stream]) -> None:
+    async def open(
+        self,
+        journal: Journal,
+        streams: Sequence[Stream],
+        no_access: Iterable[Stream] = (),
+    ) -> None:
         """Take up the ledger where the last run has left it; again only `set_streams`.
 
         What was saved and is damaged is told as `coverage.damaged`, and left.
@@ -210,7 +215,7 @@ class Covering:
                 self._restore({}, unsettled, streams)
             name = f"{self.channel}: coverage"
             self._flushing = asyncio.create_task(self._flush_often(), name=name)
-        self.set_streams(streams)
+        self.set_streams(streams, no_access)
         await self._note_dead_letters(journal)
         early, self._early = self._early, {}
         for settled in early.values():
@@ -249,18 +254,23 @@ class Covering:
         self.planner = Planner(self.ledger, self.options.plan)
         self._claims = Claims(self.ledger)
 
-    def set_streams(self, streams: Sequence[Stream]) -> None:
-        """These are the tags from now on."""
+    def set_streams(
+        self, streams: Sequence[Stream], no_access: Iterable[Stream] = ()
+    ) -> None:
+        """These are the tags from now on, beside those that may not be read."""
         self.streams = {}
         self.add_streams(streams)
-        for state, tags in self._changed().items():
+        for state, tags in self._changed(no_access).items():
             self.ledger.set_state(tags, state, self.server.now())
 
     def add_streams(self, streams: Sequence[Stream]) -> None:
         """These are tags as well."""
         origin = self.server.now() - _ticks(self.options.backfill)
         for stream in streams:
-            tag = self.ledger.add_tag(self._key(stream), origin)
+            # A tag with another name goes on under its key.
+            tag = self._number.get(stream.web_id)
+            if tag is None:
+                tag = self.ledger.add_tag(self._key(stream), origin)
             self.streams[tag] = stream
             self._number[stream.web_id] = tag
         if self.hearing is not None:
@@ -279,21 +289,18 @@ class Covering:
         tag = self.streams[number].tag(server)
         return msgspec.structs.replace(tag, key=tag.path) if self._by_path else tag
 
-    def _changed(self) -> dict[TagState, list[int]]:
+    def _changed(self, no_access: Iterable[Stream]) -> dict[TagState, list[int]]:
         found: dict[TagState, list[int]] = {}
-        for tag, stream in self.streams.items():
-            is_future = bool(getattr(stream, "future", False))
-            state = TagState.FUTURE if is_future else TagState.LIVE
-            if self.ledger.tags.state(tag) != state:
+        denied = {self.ledger.tags.get(self._key(stream)) for stream in no_access}
+        for tag in range(len(self.ledger.tags)):
+            stream = self.streams.get(tag)
+            state = TagState.LIVE
+            if stream is None:
+                state = TagState.NO_ACCESS if tag in denied else TagState.REMOVED
+            elif getattr(stream, "future", False):
+                state = TagState.FUTURE
+            if self.ledger.tags.state(tag) is not state:
                 found.setdefault(state, []).append(tag)
-        gone = [
-            tag
-            for tag in range(len(self.ledger.tags))
-            if tag not in self.streams
-            and self.ledger.tags.state(tag) is not TagState.REMOVED
-        ]
-        if gone:
-            found[TagState.REMOVED] = gone
         return found
 
     # What happens to PI channels
@@ -306,7 +313,7 @@ class Covering:
         tags = [self._number[web_id] for web_id in web_ids if web_id in self._number]
         now = self.server.now()
         self.ledger.unsubscribed(sub, "connected again", now)
-        self.ledger.subscribed(sub, tags, now)
+        self.ledger.subscribed(sub, tags, self.server.latest())
 
     def heard(self, sub: str, at: int | None) -> None:
         """All that a PI channel gave before `at` (our own time) was handed over."""

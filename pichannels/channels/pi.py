@@ -79,7 +79,8 @@ class PIWebChannel(BaseChannel):
             where, and as long as, no websocket can be opened.
         cache_ttl: seconds for which resolved WebIDs are used again after a restart.
         refresh: how often name filters, elements and templates are looked up again,
-            and tags that were not found: seconds, or a cron string; 0 or None never.
+            and tags that were not found, and other tags compared with what PI has:
+            seconds, or a cron string; 0 or None never.
         others: base URLs of further members of the same logical server. When the one
             in use cannot be reached, the next one is: its own WebIDs are looked up,
             and what came meanwhile counts as lost for `failover`.
@@ -334,7 +335,7 @@ class PIWebChannel(BaseChannel):
         await self.update_tags(list((wanted | {str(t): t for t in added}).values()))
 
     async def refresh_tags(self) -> None:
-        """Evaluate searches again now, and look for tags that were not found.
+        """Evaluate searches again now, look for tags not found, compare others.
 
         What fails is told as `pi.unresolved`, and nothing is changed then.
         """

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,13 +18,18 @@ from pichannels.channels.tags import (
 )
 from pichannels.errors import NotConnected
 from pichannels.journal import Journal
-from pichannels.piwebasync.assets import Attribute
+from pichannels.piwebasync.assets import Attribute, fetch_attributes
 from pichannels.piwebasync.limiting import Limiter
-from pichannels.piwebasync.resolve import Point
+from pichannels.piwebasync.resolve import Point, fetch_points
 from pichannels.piwebasync.server import PIServer
 from pichannels.values import TICKS_PER_SECOND
 
 __all__ = ["Found", "Resolver"]
+
+_NAMED: Final = 20
+"""Tags that are named where many have changed."""
+_GONE: Final = ("not found", "not exist", "deleted")
+_DENIED: Final = ("denied", "permission", "authorized", "read access")
 
 
 class Found(NamedTuple):
@@ -33,14 +38,17 @@ class Found(NamedTuple):
     Attributes:
         streams: each once.
         unresolved: tags without one, and why.
-        plain: WebIDs of the streams that were named themselves, not by a search.
+        plain: WebIDs of the streams that were named themselves, not by a search, and
+            how; also those that are not there now.
         is_fresh: False when it was found longer ago than it is good for.
+        no_access: those that may not be read any more; they are in no other list.
     """
 
     streams: list[Stream]
     unresolved: dict[str, str]
-    plain: frozenset[str] = frozenset()
+    plain: dict[str, str] = {}
     is_fresh: bool = True
+    no_access: tuple[Stream, ...] = ()
 
     @property
     def web_ids(self) -> frozenset[str]:
@@ -52,6 +60,32 @@ class Found(NamedTuple):
         known = other.web_ids
         return [one.path for one in self.streams if one.web_id not in known]
 
+    def renamed(self, before: Found) -> list[tuple[str, str]]:
+        """The old and the new paths of streams that had others `before`."""
+        paths = {one.web_id: one.path for one in before.streams}
+        now = [(paths.get(one.web_id), one.path) for one in self.streams]
+        return [(old, new) for old, new in now if old is not None and old != new]
+
+    def changes(self, before: Found) -> dict[str, Any]:
+        """Which streams have come and gone, as facts of an event; empty for none."""
+        added, removed = self.beyond(before), before.beyond(self)
+        if not added and not removed:
+            return {}
+        return {
+            "added": len(added),
+            "removed": len(removed),
+            "tags": len(self.streams),
+            "names_added": added[:_NAMED],
+            "names_removed": removed[:_NAMED],
+        }
+
+
+class _LookedUp(NamedTuple):
+    """What streams are now, by their WebIDs, and why others are not there."""
+
+    streams: dict[str, Stream]
+    failures: dict[str, str]
+
 
 class _Cached(msgspec.Struct):
     """What was found as it is kept between two runs."""
@@ -61,7 +95,8 @@ class _Cached(msgspec.Struct):
     points: list[Point]
     attributes: list[Attribute]
     unresolved: dict[str, str]
-    plain: frozenset[str]
+    plain: dict[str, str]
+    no_access: list[str]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -87,38 +122,73 @@ class Resolver:
         self._ttl = ttl
 
     async def find(
-        self, tags: Sequence[TagSpec], limiter: Limiter | None = None
+        self,
+        tags: Sequence[TagSpec],
+        limiter: Limiter | None = None,
+        before: Found | None = None,
     ) -> Found:
         """Ask the server, through its limiter.
+
+        Tags that are not there under their paths, and were `before`, are asked for by
+        their WebIDs: they may have other names now.
 
         Raises:
             NotConnected: none of the tags was found.
             PIWebAsyncException: a request got no answer, or was refused.
             DecodeError: an answer was not understood.
         """
-        found = await self._asked(tags, limiter)
-        if not found.streams:
-            raise NotConnected(self.server.url, "none of the tags was found")
-        return Found(*found)
+        found = Found(*await self._asked(tags, limiter))
+        known = before.plain if before is not None else {}
+        lost = {w: tag for w, tag in known.items() if tag in found.unresolved}
+        if before is not None and lost:
+            looked = await self._looked_up(lost, limiter)
+            found = _joined(found, lost, looked, before)
+        return self._checked(found)
 
     async def find_again(
         self, tags: Sequence[TagSpec], before: Found, limiter: Limiter | None = None
     ) -> Found:
-        """Evaluate searches again, and look for tags that were not found `before`.
+        """Evaluate searches again, look for tags that were not found, compare others.
+
+        Those that were named themselves are asked for by their WebIDs: some may have
+        other names now, be gone, or not be ours to read any more.
 
         Raises:
             As `find`.
         """
         asked = [tag for tag in tags if is_search(tag) or str(tag) in before.unresolved]
-        if not asked:
-            return before
-        new = await self._asked(asked, limiter)
-        plain = before.plain | new.plain
-        streams = {s.web_id: s for s in before.streams if s.web_id in before.plain}
-        streams |= {stream.web_id: stream for stream in new.streams}
-        if not streams:
+        new = Found(*await self._asked(asked, limiter)) if asked else Found([], {})
+        here = set(new.plain.values())
+        rest = {w: t for w, t in before.plain.items() if t not in here}
+        looked = await self._looked_up(rest, limiter)
+        found = self._checked(_joined(new, rest, looked, before))
+        return before if found == before else found
+
+    def _checked(self, found: Found) -> Found:
+        if not found.streams:
             raise NotConnected(self.server.url, "none of the tags was found")
-        return Found(list(streams.values()), new.unresolved, plain)
+        return found
+
+    async def _looked_up(
+        self, plain: Mapping[str, str], limiter: Limiter | None
+    ) -> _LookedUp:
+        """What streams that were named themselves are now, asked by their WebIDs."""
+        streams: dict[str, Stream] = {}
+        failures: dict[str, str] = {}
+        points = [web_id for web_id, tag in plain.items() if "|" not in tag]
+        attributes = [web_id for web_id, tag in plain.items() if "|" in tag]
+        options: dict[str, Any] = {"url_limit": self._url_length}
+        async with self.server.client(limiter, "history") as client:
+            asking = client, self.server.controller()
+            if points:
+                answer = await fetch_points(*asking, points, **options)
+                streams |= _under(answer.objects)
+                failures |= answer.failures
+            if attributes:
+                other = await fetch_attributes(*asking, attributes, **options)
+                streams |= _under(other.objects)
+                failures |= other.failures
+        return _LookedUp(streams, failures)
 
     async def _asked(
         self, tags: Sequence[TagSpec], limiter: Limiter | None
@@ -144,8 +214,14 @@ class Resolver:
             return None
         fresh = clock.now() - int(self._ttl * TICKS_PER_SECOND)
         streams: list[Stream] = [*cached.points, *cached.attributes]
-        is_fresh = cached.at >= fresh
-        return Found(streams, cached.unresolved, cached.plain, is_fresh)
+        denied = set(cached.no_access)
+        return Found(
+            [one for one in streams if one.web_id not in denied],
+            cached.unresolved,
+            cached.plain,
+            cached.at >= fresh,
+            tuple(one for one in streams if one.web_id in denied),
+        )
 
     async def keep(
         self,
@@ -157,13 +233,15 @@ class Resolver:
         """Let the next run of the channel find this."""
         if journal is None:
             return
+        streams = [*found.streams, *found.no_access]
         cached = _Cached(
             self._wanted(tags),
             clock.now(),
-            [one for one in found.streams if isinstance(one, Point)],
-            [one for one in found.streams if isinstance(one, Attribute)],
+            [one for one in streams if isinstance(one, Point)],
+            [one for one in streams if isinstance(one, Attribute)],
             found.unresolved,
             found.plain,
+            [one.web_id for one in found.no_access],
         )
         await journal.save(f"channel:{channel}", "points", _encode(cached))
 
@@ -179,3 +257,51 @@ def _read(data: Any) -> _Cached | None:
         return _decode(data) if isinstance(data, bytes) else None
     except msgspec.DecodeError:
         return None
+
+
+def _under(objects: Mapping[str, Point] | Mapping[str, Attribute]) -> dict[str, Stream]:
+    """Streams under the WebIDs that they were asked for by, which others have, too."""
+    return {
+        web_id: msgspec.structs.replace(one, web_id=web_id)
+        for web_id, one in objects.items()
+    }
+
+
+def _joined(
+    new: Found, plain: Mapping[str, str], looked: _LookedUp, before: Found
+) -> Found:
+    """What was found anew, and what has become of streams that were known `before`."""
+    known = {one.web_id: one for one in (*before.streams, *before.no_access)}
+    denied = {one.web_id for one in before.no_access}
+    streams: dict[str, Stream] = {}
+    unresolved = dict(new.unresolved)
+    no_access = []
+    for web_id, tag in plain.items():
+        old, reason = known.get(web_id), looked.failures.get(web_id, "")
+        if web_id in looked.streams:
+            streams[web_id] = looked.streams[web_id]
+            unresolved.pop(tag, None)
+        elif old is not None and web_id not in denied and not _tells(reason):
+            # It says nothing of the tag: the server has a fault.
+            streams[web_id] = old
+            unresolved.pop(tag, None)
+        else:
+            unresolved[tag] = reason or unresolved.get(tag, "")
+            if old is not None and not _has(reason, _GONE):
+                no_access.append(old)
+    streams |= {one.web_id: one for one in new.streams}
+    return Found(
+        list(streams.values()),
+        unresolved,
+        {**plain, **new.plain},
+        no_access=tuple(no_access),
+    )
+
+
+def _tells(reason: str) -> bool:
+    """Whether PI says that a stream is not there for us."""
+    return _has(reason, (*_GONE, *_DENIED))
+
+
+def _has(reason: str, words: Collection[str]) -> bool:
+    return any(word in reason.lower() for word in words)

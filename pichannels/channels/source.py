@@ -59,7 +59,6 @@ RESTART_DELAY: Final = 1.0
 _RESOLVED_LATELY: Final = 60.0
 _UNKNOWN: Final = (400, 404)
 _UNRESOLVED: Final = (PIWebAsyncException, DecodeError, NotConnected, Backpressure)
-_NAMED: Final = 20
 
 
 class _StaleWebIds(Exception):
@@ -225,7 +224,7 @@ class PISource:
         try:
             self._is_moving = self._is_over = False
             await self.covered.begin(
-                self.owner.journal, self.found.streams, self._server, self._limiter
+                self.owner.journal, self.found, self._server, self._limiter
             )
             async with asyncio.TaskGroup() as self._group:
                 for part in self._parts([each.web_id for each in self.found.streams]):
@@ -396,7 +395,7 @@ class PISource:
         owner = self.owner
         self._resolved = -inf
         self._resolver.server = self._server
-        kept = await self._resolver.kept(owner.journal, owner.name, self.tags)
+        kept = known = await self._resolver.kept(owner.journal, owner.name, self.tags)
         if not may_use_kept:
             kept = None
         if kept is not None and kept.is_fresh:
@@ -404,12 +403,12 @@ class PISource:
             return
         for delay in self._options.reconnect.delays():
             try:
-                return await self._keep(self.tags, await self._find(self.tags))
+                return await self._keep(self.tags, await self._find(self.tags, known))
             except _UNRESOLVED as exc:
                 logger.warning("%s: the tags are not resolved: %s", owner.name, exc)
                 self._fire("pi.unresolved", error=str(exc))
                 if self.membership.leave(exc):
-                    self._resolver.server, kept = self._server, None
+                    self._resolver.server, kept, known = self._server, None, None
                 if kept is not None:
                     self.found = kept
                     return
@@ -418,8 +417,8 @@ class PISource:
             self._server.url, "the tags were not resolved in all attempts"
         )
 
-    async def _find(self, tags: Sequence[TagSpec]) -> Found:
-        found = await self._resolver.find(tags, self._limiter)
+    async def _find(self, tags: Sequence[TagSpec], before: Found | None) -> Found:
+        found = await self._resolver.find(tags, self._limiter, before)
         for tag, reason in found.unresolved.items():
             logger.warning("%s: no tag %s: %s", self.owner.name, tag, reason)
         return found
@@ -443,10 +442,11 @@ class PISource:
             if self._group is None or not self.subscriptions:
                 await self._begin_anew(tags)
             else:
-                await self._arrange(self._group, tags, await self._find(tags))
+                found = await self._find(tags, self.found)
+                await self._arrange(self._group, tags, found)
 
     async def refresh(self) -> None:
-        """Evaluate searches again, and look for tags that were not found.
+        """Evaluate searches again, look for tags that were not found, compare others.
 
         What fails is told, and nothing is changed then.
         """
@@ -478,18 +478,17 @@ class PISource:
                 partial(self._open, group),
             )
             await rearranging.apply(self.subscriptions, found.streams)
-        self.covered.changed(found.streams)
+        self.covered.changed(found)
         await self._keep(tags, found)
         self._tell_changed(before, found)
 
     def _tell_changed(self, before: Found, after: Found) -> None:
-        added, removed = after.beyond(before), before.beyond(after)
-        if added or removed:
-            told = {"added": len(added), "removed": len(removed)}
-            logger.info("%s: tags have changed: %s", self.owner.name, told)
-            names = {"names_added": added[:_NAMED], "names_removed": removed[:_NAMED]}
-            told["tags"] = len(after.streams)
-            self._fire("pi.tags_changed", **told, **names)
+        for old, new in after.renamed(before):
+            logger.info("%s: %s is %s now", self.owner.name, old, new)
+            self._fire("tag.renamed", old=old, new=new)
+        if facts := after.changes(before):
+            logger.info("%s: tags have changed: %s", self.owner.name, facts)
+            self._fire("pi.tags_changed", **facts)
 
     async def _begin_anew(self, tags: Sequence[TagSpec]) -> None:
         """Nothing is received just now, so nothing can be missed."""

@@ -106,12 +106,12 @@ class TagsFound(NamedTuple):
     Attributes:
         streams: each once.
         unresolved: tags that have none, and why.
-        plain: WebIDs of those that were named themselves, not by a search.
+        plain: WebIDs of those that were named themselves, not by a search, and how.
     """
 
     streams: list[Stream]
     unresolved: dict[str, str]
-    plain: frozenset[str] = frozenset()
+    plain: dict[str, str] = {}
 
 
 def is_search(tag: TagSpec) -> bool:
@@ -210,14 +210,13 @@ async def find_tags(
         server = await _first_data_server(client, controller)
     await search.points(plain, server)
     await search.attributes([tag for tag in texts if "|" in tag])
-    named = frozenset(search.found)
     for name_filter in filters:
         assert server is not None
         await search.matching(server, name_filter)
     for tag in wanted:
         if not isinstance(tag, str):
             await search.assets(tag)
-    return TagsFound(list(search.found.values()), search.failures, named)
+    return TagsFound(list(search.found.values()), search.failures, search.named)
 
 
 class _Search:
@@ -230,6 +229,7 @@ class _Search:
         self._controller = controller
         self._url_limit = url_limit
         self.found: dict[str, Stream] = {}
+        self.named: dict[str, str] = {}
         self.failures: dict[str, str] = {}
 
     def _take(self, streams: Sequence[Stream]) -> None:
@@ -240,7 +240,9 @@ class _Search:
         """Points by path and by name."""
         paths = {tag if _is_path(tag) else rf"\\{server}\{tag}": tag for tag in plain}
         found = await self._resolved(list(paths))
-        self._take(list(found.points.values()))
+        for path, point in found.points.items():
+            self._take([point])
+            self.named[point.web_id] = paths[path]
         self.failures |= {paths[path]: why for path, why in found.failures.items()}
 
     async def _resolved(self, paths: list[str]) -> Resolution:
@@ -282,6 +284,7 @@ class _Search:
         for path, attribute in answer.objects.items():
             if attribute.is_live:
                 self._take([attribute])
+                self.named[attribute.web_id] = path
             else:
                 self.failures[path] = "it is static: PI never sends its value"
 

@@ -217,13 +217,14 @@ async def test_a_search_that_fails_leaves_the_tags_as_they_are(
         assert names(plant.channel) == before
 
 
-async def test_where_nothing_is_searched_nothing_is_asked(
+async def test_tags_stay_as_they_are_when_they_cannot_be_compared(
     sim: Simulator, tmp_path: Path
 ) -> None:
     async with running(sim, tmp_path, OLD) as plant:
         sim.faults.status(503, count=None)
         await plant.channel.refresh_tags()
-    assert not [event for event in plant.events if event.name == "pi.unresolved"]
+        assert "503" in (await plant.event("pi.unresolved")).facts["error"]
+        assert [point.name for point in plant.channel.points] == [OLD]
 
 
 async def test_tags_are_added_and_removed(sim: Simulator, tmp_path: Path) -> None:

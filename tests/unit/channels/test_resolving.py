@@ -19,7 +19,7 @@ POINT = Point("P1", "TAG", r"\\SRV\TAG", 7, zero=0.5)
 ATTRIBUTE = Attribute("A1", "Flow", r"\\AF\Plant\Unit1|Flow")
 STREAMS: list[Stream] = [POINT, ATTRIBUTE]
 TAGS = [POINT.path, ATTRIBUTE.path]
-FOUND = Found(STREAMS, {"NO": "there is none"}, frozenset({"P1"}))
+FOUND = Found(STREAMS, {"NO": "there is none"}, {"P1": POINT.path})
 
 
 @pytest.fixture
