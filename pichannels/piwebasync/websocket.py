@@ -359,7 +359,7 @@ class WebsocketClient:
 
     def _start_reader(self, connection: Connection | None) -> None:
         self._task = asyncio.create_task(
-            self._keep_open(connection), name=f"pi-channel {self.url[:60]}"
+            self._keep_open(connection), name=f"pi-channel {shown(self.url)[:60]}"
         )
 
     async def _keep_open(self, connection: Connection | None) -> None:

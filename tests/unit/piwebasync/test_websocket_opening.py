@@ -120,3 +120,15 @@ async def test_a_stream_that_is_stopped_changes_no_further(server: Server) -> No
         with pytest.raises(StreamStateError, match="stopped meanwhile"):
             await changing
     door.may_open.set()
+
+
+async def test_no_task_has_a_login_in_its_name(server: Server, door: Door) -> None:
+    class WithLogin:
+        method, protocol = "GET", "Websocket"
+        absolute_url = a_request(server).absolute_url.replace("//", "//bob:pw@", 1)
+
+    door.may_open.set()
+    async with WebsocketClient(WithLogin()):
+        names = [task.get_name() for task in asyncio.all_tasks()]
+    assert [name for name in names if name.startswith("pi-channel ws://...@")]
+    assert "bob" not in str(names)
