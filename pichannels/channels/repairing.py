@@ -134,7 +134,11 @@ class Repairing:
         if clock.monotonic() < self._next_time:
             return
         self._next_time = clock.monotonic() + _TIME_EVERY
-        response = await archive.client.get(archive.controller.home.get())
+        try:
+            response = await archive.client.get(archive.controller.home.get())
+        except PichannelsError as exc:
+            logger.info("%s: the server tells no time: %s", self._covering.channel, exc)
+            return
         self._covering.server.learn(ticks_of_date(response.headers.get("Date", "")))
 
     async def _rest(self) -> None:
@@ -149,6 +153,7 @@ class Repairing:
         try:
             await self._read(archive, read)
         except (ChannelStopped, asyncio.CancelledError):
+            self._covering.planner.given_back(read.id)
             raise
         except PichannelsError as exc:
             self.failures += 1

@@ -37,6 +37,10 @@ class ServerTime:
         passed = clock.monotonic() - self._at
         return self._said + int(passed * TICKS_PER_SECOND)
 
+    def latest(self) -> int:
+        """A time that the server's own is not past yet, ticks."""
+        return self.now() + 2 * TICKS_PER_SECOND
+
     def of(self, at: int) -> int:
         """The server's time at an instant of our own clock a moment ago, ticks."""
         return self.now() - max(0, clock.now() - at)

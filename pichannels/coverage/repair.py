@@ -376,6 +376,15 @@ class Planner:
         else:
             self._wait(failed, now, kind == "refused")
 
+    def given_back(self, read: int) -> None:
+        """Nobody reads the range any more; it may be planned again at once."""
+        found = self._open.get(read)
+        if found is None or found.is_answered:
+            return
+        self._busy -= found.tags
+        self._release(found, set(found.tags))
+        self._scanned = None
+
     def _shrink(self, tags: Iterable[int], span: int) -> None:
         """Read less at once: a shorter time, and fewer tags when that is very short."""
         for tag in tags:

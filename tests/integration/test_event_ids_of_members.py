@@ -75,6 +75,7 @@ async def test_an_event_keeps_its_id_at_another_member(
         # Again as the first value at the other member; what of it is read from an
         # archive meanwhile has to have the same id.
         await sink.until(lambda: len(sink.web_ids("live", "late") - first) == 2)
+        await sink.until(lambda: len(sink.web_ids("repair")) >= 2)
         await channel.stop()
     await journal.close()
     ids = {sample.event_id for _, sample in sink.came}

@@ -66,8 +66,7 @@ class Plant:
 
     def connect(self, seconds: float) -> None:
         ids = [point.web_id for point in POINTS]
-        self.at(seconds)
-        self.covering.connected("s", ids, NOON + int((seconds + 1) * SECOND))
+        self.covering.connected("s", ids, NOON + int((seconds - 1) * SECOND))
 
     def heard(self, seconds: float) -> None:
         """Nothing more is to come from before."""

@@ -18,6 +18,12 @@ def test_the_time_of_a_server_goes_on_from_what_it_said() -> None:
     assert -TICKS_PER_SECOND <= passed < 0
 
 
+def test_a_second_of_the_clock_that_is_not_told_is_never_missed() -> None:
+    server = ServerTime()
+    server.learn(NOON)
+    assert server.latest() >= NOON + TICKS_PER_SECOND
+
+
 def test_without_an_answer_it_is_our_own_time_and_not_ahead() -> None:
     server = ServerTime()
     server.learn(None)

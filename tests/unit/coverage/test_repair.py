@@ -277,6 +277,18 @@ def test_a_read_of_the_future_that_a_loss_overtook_does_not_count() -> None:
     assert ranges(ledger, now=NOW + 120)[-1][1] == OPEN_END
 
 
+def test_a_read_that_is_given_back_is_planned_again_at_once() -> None:
+    planner = planner_of(ledger_of(1))
+    first = planner.next(NOW)
+    assert first is not None
+    planner.took(first.id, 7)
+    planner.given_back(first.id)
+    again = planner.next(NOW)
+    assert again is not None
+    assert (again.start, again.end, len(planner)) == (first.start, first.end, 1)
+    assert not planner.settled(7)
+
+
 def test_tags_are_looked_at_once_for_many_reads() -> None:
     ledger = ledger_of(400, (9000, NOW))
     planner = planner_of(ledger, Plan(tags=10, span=1000, longest=1000))
