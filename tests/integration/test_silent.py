@@ -23,6 +23,8 @@ from pichannels.values import Sample
 
 SOON = RetryPolicy(attempts=0, initial=0.01, maximum=0.05)
 TAG = "UNIT1.SPARE.AI1"
+MORE = "UNIT2.*"
+"""So many more tags that the PI channel is not opened again for one."""
 PATH = rf"\\SIMSRV\{TAG}"
 
 
@@ -141,7 +143,7 @@ async def test_a_quiet_plant_is_asked_and_raises_nothing(
 async def test_what_a_silent_tag_misses_is_a_hole_that_repair_closes(
     sim: Simulator, tmp_path: Path
 ) -> None:
-    async with running(sim, tmp_path, watching()) as found:
+    async with running(sim, tmp_path, watching(), TAG, MORE) as found:
         sim.faults.mute(TAG)
         event = sim.push(TAG, 7.0)
         await found.until(lambda: found.told("coverage.blind"))
@@ -154,7 +156,7 @@ async def test_what_a_silent_tag_misses_is_a_hole_that_repair_closes(
 async def test_the_hole_of_a_silent_tag_tells_its_reason(
     sim: Simulator, tmp_path: Path
 ) -> None:
-    async with running(sim, tmp_path, watching(repair=False)) as found:
+    async with running(sim, tmp_path, watching(repair=False), TAG, MORE) as found:
         sim.faults.mute(TAG)
         event = sim.push(TAG, 7.0)
         await found.until(lambda: found.told("coverage.blind"))
