@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.covering import Covering
 from pichannels.channels.probing import Probing
+from pichannels.channels.reconciling import Reconciling
 from pichannels.channels.repairing import Repairing
 from pichannels.channels.resolving import Found
 from pichannels.channels.subscription import Subscription
@@ -40,8 +41,10 @@ class Covered:
         self.covering = covering
         self.repairing: Repairing | None = None
         self.backfilling: Backfilling | None = None
+        self.reconciling: Reconciling | None = None
         if covering is not None and covering.options.repair:
             self.backfilling = Backfilling(covering)
+            self.reconciling = Reconciling(covering)
             self.repairing = Repairing(covering, name, accept, self.backfilling)
         self._names: dict[Subscription, str] = {}
         self.probing: Probing | None = None
@@ -67,6 +70,8 @@ class Covered:
         await covering.open(journal, found.streams, found.no_access)
         if self.backfilling is not None:
             await self.backfilling.open(journal)
+        if self.reconciling is not None:
+            self.reconciling.start(journal, server, limiter)
         if self.repairing is not None:
             self.repairing.start(server, limiter)
         if self.probing is not None:
@@ -80,6 +85,8 @@ class Covered:
             await self.repairing.stop()
         if self.backfilling is not None:
             await self.backfilling.close()
+        if self.reconciling is not None:
+            self.reconciling.stop()
 
     @property
     def _open(self) -> Covering | None:

@@ -10,6 +10,7 @@ from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.covering import CoverageOptions, Covering
 from pichannels.channels.probing import Probing
+from pichannels.channels.reconciling import Reconciling
 from pichannels.channels.repairing import Repairing
 from pichannels.channels.resolving import Resolver
 from pichannels.channels.source import PISource
@@ -193,6 +194,11 @@ class PIWebChannel(BaseChannel):
     def probing(self) -> Probing | None:
         """What asks for the end values of tags that are too quiet, if it does."""
         return self._source.covered.probing
+
+    @property
+    def reconciling(self) -> Reconciling | None:
+        """What compares the archive with what was delivered, where holes are read."""
+        return self._source.covered.reconciling
 
     @property
     def tags(self) -> list[TagSpec]:

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "pi": "pichannels.cli.pi_values:pi",
     "plugins": "pichannels.cli.plugins:plugins",
     "print-settings": "pichannels.cli.print_settings:print_settings",
+    "reconcile": "pichannels.cli.reconcile:reconcile",
     "reload": "pichannels.cli.reload:reload",
     "replay": "pichannels.cli.replay:replay",
     "schema": "pichannels.cli.schema:schema",

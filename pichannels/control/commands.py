@@ -9,13 +9,14 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from pichannels.channels.backfilling import Backfilling
-from pichannels.control import backfills, deadletters, history, keeping
+from pichannels.control import backfills, deadletters, history, keeping, reconciles
 from pichannels.control.backfills import BackfillWanted, JobsWanted
 from pichannels.control.coverage import coverage_report
 from pichannels.control.coverage_reports import CoverageWanted
 from pichannels.control.deadletters import Chosen, Listed
 from pichannels.control.history import Search, Selection
 from pichannels.control.keeping import Export, Import, Prune
+from pichannels.control.reconciles import ReconcileWanted
 from pichannels.control.reports import ChannelReport, StatusReport
 from pichannels.control.tags import TagsChange, change_tags
 from pichannels.errors import UsageError, nearest
@@ -217,6 +218,10 @@ async def _dead_discard(instance: Instance, request: _Discard) -> Any:
     )
 
 
+async def _reconcile(instance: Instance, request: ReconcileWanted) -> Any:
+    return await reconciles.reconcile(instance.project, request)
+
+
 async def _backfill_create(instance: Instance, request: BackfillWanted) -> Any:
     return backfills.create_job(instance.project, request)
 
@@ -263,6 +268,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "export": Command(Export, _export),
     "import": Command(Import, _import),
     "prune": Command(Prune, _prune),
+    "reconcile": Command(ReconcileWanted, _reconcile),
     "reload": Command(_Reload, _reload),
     "replay": Command(_Replay, _replay),
     "search": Command(Search, _search),

@@ -1,4 +1,4 @@
-"""`pichannels backfill`: jobs of a running instance, and those that one has left."""
+"""`pichannels backfill` and `reconcile`: jobs, and whether all was delivered."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ from tests.cli.folders import Folder
 TAG = "UNIT1.BOILER.TEMP"
 
 SETTINGS = """\
+from msgstore.sqlite import SQLiteMessageStoreFactory
 from nodes import decode
 from pichannels.channels import BaseChannel
 from pichannels.channels.covering import CoverageOptions
 from pichannels.channels.pi import PIWebChannel
 
+MESSAGE_STORE = {store}
 live = PIWebChannel(
     "live", url={url!r}, tags=[{tag!r}], poll_interval=0.1,
     coverage=CoverageOptions(settle=0.5, overlap=1, ahead=0.5, patience=0.5),
 )
 CHANNELS = [live.add(decode.PI()), BaseChannel("none")]
 """
+
+
+def settings(url: str, store: str = "SQLiteMessageStoreFactory()") -> str:
+    return SETTINGS.format(url=url, tag=TAG, store=store)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +42,7 @@ def server() -> Iterator[RunningSimulator]:
 @pytest.fixture
 def project(empty: Folder, server: RunningSimulator) -> Iterator[Folder]:
     """A project that runs and knows its tags."""
-    empty.write("settings.py", SETTINGS.format(url=server.url, tag=TAG))
+    empty.write("settings.py", settings(server.url))
     with empty.start():
         while not empty.run("coverage", "--json").json["channels"]:
             pass
@@ -82,6 +88,28 @@ def test_what_cannot_be_done_is_told(project: Folder) -> None:
 
 
 def test_without_an_instance_no_job_is_created(empty: Folder) -> None:
-    empty.write("settings.py", SETTINGS.format(url="https://pi.test", tag=TAG))
+    empty.write("settings.py", settings("https://pi.test"))
     assert empty.run("backfill", "create", "live", "--start", ago(1)).code == 4
     assert empty.run("backfill", "list").out == "no jobs\n"
+
+
+def test_what_a_job_has_delivered_is_what_the_archive_holds(project: Folder) -> None:
+    project.run("backfill", "create", "live", "--start", ago(3), "--wait")
+    start = ago(2.5)
+    found = project.run("reconcile", "live", "--start", start, "--json").json
+    assert (found["equal"] >= 1, found["missing"]) == (True, 0)
+    shown = project.run("reconcile", "live", "--tag", "UNIT1.*", "--start", start)
+    assert (shown.code, "hours of tags compared" in shown.out) == (0, True)
+
+
+def test_what_cannot_be_compared_is_told(
+    empty: Folder, server: RunningSimulator
+) -> None:
+    empty.write("settings.py", settings(server.url, "None"))
+    with empty.start():
+        plain = empty.run("reconcile", "live")
+        assert (plain.code, "message store that shares" in plain.err) == (2, True)
+        other = empty.run("reconcile", "none")
+        assert (other.code, "reads nothing" in other.err) == (2, True)
+        short = empty.run("reconcile", "live", "--start", ago(0.1))
+        assert (short.code, "no whole hour" in short.err) == (2, True)

@@ -1,0 +1,175 @@
+"""What was delivered of an hour is compared with what the archive holds of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from msgstore.sqlite import SQLiteMessageStoreFactory
+from nodes import decode
+from pichannels.channels.job_reports import JobWanted
+from pichannels.channels.jobs import JobState
+from pichannels.channels.pi import CoverageOptions, PIWebChannel
+from pichannels.channels.reconciling import ReconcileReport
+from pichannels.coverage.reconcile import hours
+from pichannels.errors import UsageError
+from pichannels.journal import Journal
+from pichannels.message import Message
+from pichannels.node import BaseNode
+from pichannels.simulator import Plant, Simulator
+from pichannels.values import TICKS_PER_SECOND as SECOND
+
+TAG = "UNIT1.SPARE.AI1"
+HOUR = 3600 * SECOND
+QUICK = CoverageOptions(settle=0.5, overlap=1, ahead=0.5, patience=0.5)
+
+
+class Sink(BaseNode):
+    """Keeps the values that come."""
+
+    def __init__(self) -> None:
+        super().__init__(name="sink")
+        self.values: list[Any] = []
+
+    async def process(self, msg: Message) -> Message:
+        self.values += [sample.value for sample in msg.payload]
+        return msg
+
+
+class Delivered:
+    """A channel that has delivered three hours of a tag, and one whole hour of them."""
+
+    def __init__(
+        self,
+        channel: PIWebChannel,
+        sink: Sink,
+        journal: Journal,
+        simulator: Simulator,
+    ) -> None:
+        self.channel, self.sink, self.journal = channel, sink, journal
+        now = simulator.clock.now()
+        self.start, self.end = hours(now - 3 * HOUR, now)[0]
+
+    async def compare(self) -> ReconcileReport:
+        assert self.channel.reconciling is not None
+        return await self.channel.reconciling.run([TAG], self.start, self.end)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                await self._look_again()
+
+    async def _look_again(self) -> None:
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    """Has a value of the tag, which comes first."""
+    async with Simulator(Plant(seed=1, tags=100), poll=0.05) as running:
+        running.push(TAG, -1.0)
+        yield running
+
+
+@asynccontextmanager
+async def delivered(simulator: Simulator, folder: Path) -> AsyncIterator[Delivered]:
+    journal = Journal(folder / "journal.sqlite")
+    await journal.open()
+    sink = Sink()
+    channel = PIWebChannel(
+        "plant",
+        url=simulator.url,
+        server="PLANT",
+        tags=[TAG],
+        poll_interval=0.05,
+        coverage=QUICK,
+        message_store_factory=SQLiteMessageStoreFactory(),
+    ).add(decode.PI(), sink)
+    channel.attach(journal=journal)
+    await channel.start()
+    try:
+        await simulator.connected()
+        found = Delivered(channel, sink, journal, simulator)
+        for number in range(5):
+            simulator.push(TAG, float(number), found.start + number * SECOND)
+        assert channel.backfilling is not None
+        jobs = channel.backfilling
+        jobs.create(JobWanted(tags=["*"], start=found.start - HOUR))
+        await found.until(lambda: jobs.report(1).state is JobState.DONE)
+        yield found
+    finally:
+        await channel.stop()
+        await journal.close()
+
+
+async def test_an_hour_that_was_delivered_is_equal(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with delivered(simulator, tmp_path) as plant:
+        report = await plant.compare()
+    assert (report.equal, report.missing, report.extra) == (1, 0, 0)
+    assert report.not_comparable == {}
+
+
+async def test_an_event_that_never_came_is_found_and_repaired(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with delivered(simulator, tmp_path) as plant:
+        simulator.faults.mute(TAG)
+        simulator.push(TAG, 77.0, plant.start + 100 * SECOND)
+        report = await plant.compare()
+        assert (report.missing, report.missing_events) == (1, 1)
+        await plant.until(lambda: 77.0 in plant.sink.values)
+        covering = plant.channel.covering
+        assert covering is not None
+        await plant.until(lambda: covering.ledger.is_delivered(0, plant.start))
+        assert (await plant.compare()).equal == 1
+
+
+async def test_an_event_deleted_at_the_source_is_told(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with delivered(simulator, tmp_path) as plant:
+        simulator.faults.mute(TAG)
+        simulator.delete(TAG, plant.start + SECOND)
+        report = await plant.compare()
+    (found,) = report.differences
+    assert (found.tag, found.missing, found.extra) == (TAG, 0, 1)
+
+
+async def test_a_value_edited_at_the_source_is_missing_and_comes_again(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with delivered(simulator, tmp_path) as plant:
+        simulator.faults.mute(TAG)
+        simulator.edit(TAG, plant.start + SECOND, 55.0)
+        assert (await plant.compare()).missing_events == 1
+        await plant.until(lambda: 55.0 in plant.sink.values)
+
+
+async def test_what_is_not_delivered_or_not_kept_is_not_compared(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with delivered(simulator, tmp_path) as plant:
+        covering, reconciling = plant.channel.covering, plant.channel.reconciling
+        assert covering is not None and reconciling is not None
+        covering.ledger.exclude([0], plant.start, plant.start + 1, "dead letter", 0)
+        report = await plant.compare()
+        assert report.not_comparable == {"not all of it is delivered": 1}
+        plant.journal.delete(1)
+        report = await plant.compare()
+        assert report.not_comparable == {"messages of that time are not kept": 1}
+
+
+async def test_tags_that_are_not_there_cannot_be_compared(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with delivered(simulator, tmp_path) as plant:
+        assert plant.channel.reconciling is not None
+        with pytest.raises(UsageError, match="no tag fits 'NOSUCH'"):
+            await plant.channel.reconciling.run(["NOSUCH"], plant.start, plant.end)
