@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pichannels.errors import Dropped, SampleErrors, UsageError
+from pichannels.errors import Dropped, SampleErrors, UsageError, printable
 from pichannels.message import Message
 from pichannels.values import Sample
 
@@ -87,8 +87,3 @@ def set_aside(
 def name_of(sample: Sample, index: int) -> str:
     """What tells people which sample it is."""
     return printable(f"[{index}] {sample.tag.name} {sample.iso}")
-
-
-def printable(text: str) -> str:
-    """The text without what UTF-8 cannot carry: PI has names that are broken."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -55,7 +55,13 @@ __all__ = [
     "TryAgain",
     "UsageError",
     "nearest",
+    "printable",
 ]
+
+
+def printable(text: str) -> str:
+    """The text without what UTF-8 cannot carry: what came may be quoted in errors."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -72,7 +72,6 @@ GUIDE = [
         "pichannels.channels.http",
         "(*args, endpoint=None, method='*', url='/', encoding=None, **kwargs)",
         {"start": "()"},
-        later=ISSUE_6,
     ),
     Printed(
         "FileWatcherChannel",
@@ -150,7 +149,6 @@ GUIDE = [
         "(adress=None, address=None, port=None, loop=None, http_args=None, host=None,"
         " sock=None, reuse_port=None)",
         {},
-        later=ISSUE_6,
     ),
     Printed(
         "MLLPEndpoint",

@@ -80,7 +80,7 @@ class HttpChannel(ListeningChannel):
             endpoint, 1 MiB.
         read_timeout: seconds that a client may take to send the body; 408 then.
         max_requests: how many may be under way at once; 503 for more.
-        options: those of every channel.
+        kwargs: those of every channel.
 
     Raises:
         SettingsError: an option is not usable.
@@ -89,7 +89,7 @@ class HttpChannel(ListeningChannel):
     def __init__(
         self,
         *args: Any,
-        endpoint: HTTPEndpoint | Listen,
+        endpoint: HTTPEndpoint | Listen | None = None,
         method: str = "*",
         url: str = "/",
         encoding: str | None = None,
@@ -98,9 +98,9 @@ class HttpChannel(ListeningChannel):
         body_limit: int | None = None,
         read_timeout: float = 30.0,
         max_requests: int = 1000,
-        **options: Any,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(*args, endpoint=_endpoint(endpoint), **options)
+        super().__init__(*args, endpoint=_endpoint(endpoint), **kwargs)
         self.method = _method(method)
         self.url = _url(url, self.method)
         self.encoding = None if encoding is None else _encoding(encoding)

@@ -22,6 +22,7 @@ from pichannels.errors import (
     Rejected,
     UsageError,
     nearest,
+    printable,
 )
 from pichannels.events import EventBus
 from pichannels.message import Message
@@ -276,18 +277,19 @@ class Processing(ChainBuilder):
             self.failed += 1
 
     def _tell_failure(self, outcome: Outcome) -> None:
+        error = printable(str(outcome.error))
         logger.error(
             "%s: message failed at %s: %s",
             self.name,
             outcome.node or "the channel",
-            outcome.error,
+            error,
             exc_info=outcome.error if logger.isEnabledFor(logging.DEBUG) else None,
         )
         self.events.fire(
             "message.failed",
             channel=self.name,
             node=outcome.node,
-            error=str(outcome.error),
+            error=error,
         )
 
     async def subhandle(self, msg: Message) -> Message:

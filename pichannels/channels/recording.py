@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Sequence
 from typing import Any, Final, Protocol
 
 from pichannels.delivery import SAMPLE_ERRORS_KEPT, Aside, Delivery, Outcome
-from pichannels.errors import CodecError, Dropped, Rejected
+from pichannels.errors import CodecError, Dropped, Rejected, printable
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.states import State
@@ -190,7 +190,7 @@ def facts_of(delivery: Delivery, outcome: Outcome) -> dict[str, Any] | None:
 def _storable(fact: Any) -> Any:
     """Texts of errors may quote what came, and that need not be Unicode."""
     if isinstance(fact, str):
-        return fact.encode("utf-8", "backslashreplace").decode()
+        return printable(fact)
     if isinstance(fact, list):
         return [_storable(item) for item in fact]
     if isinstance(fact, dict):

@@ -42,6 +42,8 @@ def channel(name, tags, heartbeat, **options):
         server="PLANT",
         heartbeat=heartbeat,
         poll_interval=0.1,
+        # What is read from the archive may come twice.
+        coverage=False,
         message_store_factory=SQLiteMessageStoreFactory(),
     )
     return made.add(decode.PI(), publish.File(here / f"{name}.jsonl", **options))

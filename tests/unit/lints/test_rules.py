@@ -187,7 +187,9 @@ one = auth.NTLM("joe", "hunter2")
 two = ClientCredentials("https://id/token", "pi", "hunter2")
 three = auth.Negotiate("joe", password="hunter2")
 four = auth.Bearer(Secret.env("TOKEN"))
-five = ClientCredentials(token_url="x", client_id="pi", client_secret=Secret.env("X"))
+five = ClientCredentials(
+    token_url="https://id/token", client_id="pi", client_secret=Secret.env("X")
+)
 """
 LOGINS_YAML = """\
 channels:
