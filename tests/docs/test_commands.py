@@ -58,7 +58,7 @@ def problems_of(call: str) -> Iterator[str]:
 def refusal_of(command: click.Command, words: list[str]) -> Iterator[str]:
     """What the command says of these arguments; some may be left out in a text."""
     try:
-        command.make_context(command.name, list(words))
+        command.make_context(command.name, list(words), **cli.context_settings)
     except click.MissingParameter:
         return
     except click.UsageError as error:
