@@ -149,6 +149,7 @@ async def test_a_first_member_that_is_away_at_the_start_is_left(tmp_path: Path) 
         await first.b.connected()
         first.b.push(TAG, 5.0)
         await first.sink.until(5.0)
+        assert first.channel.statistics()["failovers"] == 1
 
 
 @pytest.mark.parametrize("status", [401, 403, 429])

@@ -216,6 +216,7 @@ async def test_a_channel_stops_at_once_while_no_answer_comes(
             await asyncio.sleep(0.01)
         async with asyncio.timeout(1):
             await plant.channel.stop()
+        assert plant.channel.is_stopped()
 
 
 async def test_a_channel_stops_at_once_while_the_server_is_away(
@@ -227,3 +228,4 @@ async def test_a_channel_stops_at_once_while_the_server_is_away(
         await plant.event("pi.not_opened")
         async with asyncio.timeout(1):
             await plant.channel.stop()
+        assert plant.channel.is_stopped()

@@ -100,6 +100,7 @@ async def test_a_folder_that_goes_is_not_made_again(tmp_path: Path) -> None:
     ack = await put(sink, batch(1))
     while not sink.errors:  # noqa: ASYNC110 - it is a counter
         await asyncio.sleep(0.005)
+    assert not (tmp_path / "disk").exists()
     (tmp_path / "away").rename(tmp_path / "disk")
     await ack
     await sink.stop()
