@@ -273,7 +273,7 @@ class Engine:
             Whether it could drain.
 
         Raises:
-            As `start`.
+            PichannelsError: a part cannot start; as `start` says.
         """
         with stop_signals(
             self.request_stop,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,3 +166,28 @@ def test_modules_say_what_they_are_for() -> None:
         n for n, doc in docs.items() if not doc.partition("\n\n")[0].endswith(".")
     ]
     assert silent == []
+
+
+def test_each_error_of_a_docstring_says_when_it_is_raised() -> None:
+    # The generated reference has a row for each.
+    item = re.compile(r"^[A-Za-z][\w.]*(, [A-Z][\w.]*)*: \S")
+    loose = [
+        f"{name}: {line}"
+        for name in MODULES
+        for doc in docstrings(parsed(name))
+        for line in raised(doc)
+        if not item.match(line)
+    ]
+    assert loose == []
+
+
+def docstrings(tree: ast.Module) -> Iterator[str]:
+    for one in ast.walk(tree):
+        if isinstance(one, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield ast.get_docstring(one) or ""
+
+
+def raised(doc: str) -> list[str]:
+    """The items of the section `Raises:`, without the lines that go on."""
+    section = doc.partition("\nRaises:\n")[2].partition("\n\n")[0]
+    return [x[4:] for x in section.split("\n") if x.startswith("    ") and x[4] != " "]

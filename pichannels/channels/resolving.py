@@ -154,7 +154,8 @@ class Resolver:
         other names now, be gone, or not be ours to read any more.
 
         Raises:
-            As `find`.
+            PIWebAsyncException: a request got no answer, or was refused.
+            DecodeError: an answer was not understood.
         """
         asked = [tag for tag in tags if is_search(tag) or str(tag) in before.unresolved]
         new = Found(*await self._asked(asked, limiter)) if asked else Found([], {})

@@ -75,7 +75,7 @@ class Subscription:
         """Open it and give what may go on to `take`; returns when it is open.
 
         Raises:
-            As `Stream.start`.
+            WebsocketClientError: it cannot be opened; as `Stream.start` says.
         """
 
         async def pass_on(frames: list[bytes]) -> None:

@@ -127,7 +127,7 @@ class Opener(msgspec.Struct, kw_only=True):
         """Open the one that is wanted, or the one that can be had.
 
         Raises:
-            As `Stream.start`.
+            WebsocketClientError: it cannot be opened; as `Stream.start` says.
         """
         if self.transport == "updates":
             return await self.updates(request)

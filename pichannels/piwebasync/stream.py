@@ -239,7 +239,13 @@ class Stream:
         never from before and after an event. What `take` raises ends the stream.
 
         Raises:
-            As `start`.
+            StreamStateError: it is running, or was stopped while it opened.
+            ChannelRefused: the server declined the handshake.
+            ChannelOpenTimeout: there was no answer in time.
+            WebsocketClientError: the server was not reached.
+            HTTPClientError: stream updates, where only they are wanted, failed.
+            APIException: this is no request for a channel.
+            UsageError: a function is none.
         """
 
         check_function("take", take)
