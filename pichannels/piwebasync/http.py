@@ -84,8 +84,8 @@ class HTTPClient:
             limiter is not part of it, as it has nothing to do with the server.
         connect_timeout: seconds of these for a connection, where one is needed; an
             address behind which nothing answers is given up so much sooner.
-        follow_redirects: whether a redirection is followed. Logins and headers of
-            our own are not sent to another origin.
+        follow_redirects: whether a redirection is followed. Logins, headers and
+            cookies of our own are not sent to another origin.
         max_connections: connections open at once; as many again for logins that
             belong to a connection (NTLM, Kerberos), when others are used beside them.
         max_redirects: redirections followed for one request.
@@ -132,6 +132,7 @@ class HTTPClient:
         self._proxies = _by_scheme(proxy, proxies)
         self._timeout = timeout
         self._connect_timeout = connect_timeout
+        self._cookies = dict(cookies or {})
         self._follow_redirects = follow_redirects
         self._max_redirects = max_redirects
         self._trust_env = trust_env
@@ -140,7 +141,6 @@ class HTTPClient:
         self._retry = retry
         self._sessions = Sessions(
             SessionOptions(
-                cookies=dict(cookies or {}),
                 verify=verify,
                 cert=cert,
                 max_connections=max_connections,
@@ -257,7 +257,7 @@ class HTTPClient:
     ) -> tuple[Answer, HTTPResponse]:
         """One try; a login may need several."""
         url = URL(with_safe_chars(asked.url, self._safe_chars), encoded=True)
-        hop, hops = Hop(asked.method, url, headers, asked.body), 0
+        hop, hops = Hop(asked.method, url, headers, asked.body, self._cookies), 0
         while True:
             async with self._sent_to(lane, hop) as answer:
                 following = next_hop(answer, hop) if redirects else None
@@ -275,6 +275,7 @@ class HTTPClient:
             hop.method,
             hop.url,
             headers=hop.headers,
+            cookies=hop.cookies or None,
             data=_sent(hop.body),
             allow_redirects=False,
             proxy=self._proxy_of(str(hop.url)),

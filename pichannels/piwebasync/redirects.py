@@ -24,6 +24,7 @@ class Hop(msgspec.Struct, frozen=True):
     url: URL
     headers: Mapping[str, str]
     body: bytes
+    cookies: Mapping[str, str] = {}
 
     def __repr__(self) -> str:
         return f"<Hop {self.method}>"
@@ -32,7 +33,8 @@ class Hop(msgspec.Struct, frozen=True):
 def next_hop(answer: aiohttp.ClientResponse, hop: Hop) -> Hop | None:
     """The request that an answer redirects to; None where it does not.
 
-    No login goes to another origin, but from http to https of one server.
+    No login and no cookie of ours goes to another origin, but from http to https of
+    one server.
 
     Raises:
         aiohttp.InvalidURL: the place is none.
@@ -44,13 +46,14 @@ def next_hop(answer: aiohttp.ClientResponse, hop: Hop) -> Hop | None:
         url = hop.url.join(URL(location))
     except ValueError as exc:
         raise aiohttp.InvalidURL(location) from exc
-    headers = dict(hop.headers)
+    headers, cookies = dict(hop.headers), hop.cookies
     if not _is_same_server(hop.url, url):
+        cookies = {}
         headers = {k: v for k, v in headers.items() if k.lower() in _HARMLESS}
     if not _becomes_get(answer.status, hop.method):
-        return Hop(hop.method, url, headers, hop.body)
+        return Hop(hop.method, url, headers, hop.body, cookies)
     headers = {k: v for k, v in headers.items() if k.lower() != "content-type"}
-    return Hop("GET", url, headers, b"")
+    return Hop("GET", url, headers, b"", cookies)
 
 
 def _becomes_get(status: int, method: str) -> bool:

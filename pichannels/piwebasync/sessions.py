@@ -8,7 +8,7 @@ meanwhile, and no other login's ever.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -74,7 +74,6 @@ class Lane:
 class SessionOptions(msgspec.Struct, kw_only=True):
     """How connections are made; see `HTTPClient`."""
 
-    cookies: Mapping[str, str]
     verify: Verify
     cert: Cert
     max_connections: int
@@ -174,7 +173,6 @@ class Sessions:
         if self._cookies is None:
             # Servers that are known by address may set cookies, too.
             self._cookies = aiohttp.CookieJar(unsafe=True)
-            self._cookies.update_cookies(dict(self._options.cookies))
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=self._cookies,

@@ -52,7 +52,9 @@ def to(url: str, status: int = 302) -> Any:
     return redirect
 
 
-@pytest.mark.parametrize("options", [{"headers": KEYS}, {"auth": KEYS}])
+@pytest.mark.parametrize(
+    "options", [{"headers": KEYS}, {"auth": KEYS}, {"cookies": {"key": "secret"}}]
+)
 async def test_no_login_goes_to_another_origin(
     server: Server, other: Other, options: dict[str, Any]
 ) -> None:
@@ -74,10 +76,12 @@ async def test_logins_of_one_request_go_to_no_other_origin(
     assert "secret" not in str(other.requests[0].headers)
 
 
-async def test_headers_stay_within_an_origin(server: Server) -> None:
+async def test_headers_and_cookies_stay_within_an_origin(server: Server) -> None:
     server.handler = to("/elsewhere")
-    async with HTTPClient(headers=KEYS, follow_redirects=True) as client:
+    ours: dict[str, Any] = {"headers": KEYS, "cookies": {"plant": "p1"}}
+    async with HTTPClient(follow_redirects=True, **ours) as client:
         response = await client.get(server.controller.home.get())
+    assert dict(server.requests[1].cookies) == {"plant": "p1"}
     assert server.requests[1].headers["X-Api-Key"] == "secret"
     assert URL(response.url).path == "/elsewhere"
 

@@ -92,9 +92,7 @@ async def test_a_request_that_waits_for_a_connection_has_its_limit(
 
 @pytest.fixture
 async def sessions() -> AsyncIterator[Sessions]:
-    found = Sessions(
-        SessionOptions(cookies={}, verify=True, cert=None, max_connections=2)
-    )
+    found = Sessions(SessionOptions(verify=True, cert=None, max_connections=2))
     yield found
     await found.close()
 
