@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.covering import Covering
+from pichannels.channels.nightly import Nightly
 from pichannels.channels.probing import Probing
 from pichannels.channels.reconciling import Reconciling
 from pichannels.channels.repairing import Repairing
@@ -42,9 +43,11 @@ class Covered:
         self.repairing: Repairing | None = None
         self.backfilling: Backfilling | None = None
         self.reconciling: Reconciling | None = None
+        self.nightly: Nightly | None = None
         if covering is not None and covering.options.repair:
             self.backfilling = Backfilling(covering)
             self.reconciling = Reconciling(covering)
+            self.nightly = Nightly(covering, self.reconciling)
             self.repairing = Repairing(covering, name, accept, self.backfilling)
         self._names: dict[Subscription, str] = {}
         self.probing: Probing | None = None
@@ -72,6 +75,8 @@ class Covered:
             await self.backfilling.open(journal)
         if self.reconciling is not None:
             self.reconciling.start(journal, server, limiter)
+        if self.nightly is not None and not server.others:
+            self.nightly.start(journal)
         if self.repairing is not None:
             self.repairing.start(server, limiter)
         if self.probing is not None:
@@ -81,6 +86,8 @@ class Covered:
         """The source receives nothing more, or begins anew."""
         if self.probing is not None:
             await self.probing.stop()
+        if self.nightly is not None:
+            await self.nightly.stop()
         if self.repairing is not None:
             await self.repairing.stop()
         if self.backfilling is not None:

@@ -14,21 +14,20 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pichannels.channels.hearing import Expected, Hearing, Mark
+from pichannels.channels.coverage_options import CoverageOptions, ticks_of
+from pichannels.channels.hearing import Hearing, Mark
 from pichannels.channels.servertime import ServerTime
 from pichannels.channels.tags import Stream
-from pichannels.checks import at_least
 from pichannels.coverage.claims import Claims, restore
-from pichannels.coverage.expected import Patience
-from pichannels.coverage.ledger import Ledger, Margins
-from pichannels.coverage.repair import Plan, Planner
+from pichannels.coverage.ledger import Ledger
+from pichannels.coverage.repair import Planner
 from pichannels.coverage.tags import TagState
-from pichannels.errors import CodecError, JournalError, UsageError
+from pichannels.errors import CodecError, JournalError
 from pichannels.journal import Journal, Record
 from pichannels.manifest import ManifestEntry, decode_manifest
 from pichannels.message import Message
 from pichannels.states import State
-from pichannels.values import TICKS_PER_SECOND, Sample, Tag
+from pichannels.values import Sample, Tag
 
 __all__ = ["LIVE", "CoverageOptions", "Covering", "ledger_key"]
 
@@ -42,80 +41,6 @@ _FLUSH: Final = 2.0
 _PAGE: Final = 200
 _LOOK: Final = 0.25
 """Seconds after which a loss is saved at the latest."""
-
-
-class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a channel keeps its ledger; times in seconds.
-
-    Attributes:
-        settle: how long after its own time an event may still come and not be late:
-            polls of the server, delays on the way, disorder.
-        overlap: how much before the last thing heard a loss may have begun.
-        ahead: how far timestamps may be ahead of the server's clock.
-        repair: whether holes are read from the archive.
-        patience: how long a hole that reaches the present grows before it is read.
-        backfill: how long before the first start tags are to be covered: what the
-            archive has of that time is delivered as well.
-        expect: how often a value of a tag comes: one number, or numbers by patterns
-            of paths or names, of which the first that fits counts. By default it
-            follows from the exception attributes of points, or is learned.
-        probe: how often the end values of tags that are too quiet are asked for;
-            0 for never.
-        grace: how long a value that PI has may take to come to us.
-        stale: after how many expected intervals of silence a tag is stale.
-        flat: how long a tag whose values go on may have the same one; 0 for ever.
-
-    Raises:
-        UsageError: one of them is not usable.
-    """
-
-    settle: float = 10.0
-    overlap: float = 30.0
-    ahead: float = 5.0
-    repair: bool = True
-    patience: float = 60.0
-    backfill: float = 0.0
-    expect: Expected = None
-    probe: float = 60.0
-    grace: float = 30.0
-    stale: float = 10.0
-    flat: float = 0.0
-
-    def __post_init__(self) -> None:
-        for key in ("settle", "overlap", "ahead", "patience", "backfill"):
-            at_least(key, getattr(self, key), 0)
-        for key in ("probe", "grace", "flat"):
-            at_least(key, getattr(self, key), 0)
-        at_least("stale", self.stale, 1)
-        expect = self.expect
-        expected = expect.values() if isinstance(expect, dict) else [expect]
-        for seconds in expected if expect is not None else ():
-            at_least("expect", seconds, 0, above=True)
-        if not isinstance(self.repair, bool):
-            raise UsageError(f"repair is True or False, not {self.repair!r}")
-
-    @property
-    def margins(self) -> Margins:
-        """The same for the ledger."""
-        return Margins(
-            settle=_ticks(self.settle),
-            overlap=_ticks(self.overlap),
-            ahead=_ticks(self.ahead),
-        )
-
-    @property
-    def plan(self) -> Plan:
-        """The same for the planner."""
-        return Plan(patience=_ticks(self.patience))
-
-    @property
-    def silence(self) -> Patience:
-        """The same for what is expected of tags."""
-        return Patience(grace=self.grace, stale=self.stale, flat=self.flat)
-
-
-def _ticks(seconds: float) -> int:
-    return int(seconds * TICKS_PER_SECOND)
 
 
 class _Settled(NamedTuple):
@@ -265,7 +190,7 @@ class Covering:
 
     def add_streams(self, streams: Sequence[Stream]) -> None:
         """These are tags as well."""
-        origin = self.server.now() - _ticks(self.options.backfill)
+        origin = self.server.now() - ticks_of(self.options.backfill)
         for stream in streams:
             # A tag with another name goes on under its key.
             tag = self._number.get(stream.web_id)

@@ -8,43 +8,38 @@ of which an archived event is missing becomes a hole, which repair closes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Final, NamedTuple
 
 import msgspec
 
+from pichannels import clock
 from pichannels.channels.covering import Covering
 from pichannels.channels.jobs import matching
+from pichannels.channels.kept import Facts, Hour, fact_of, kept_facts, kept_since
 from pichannels.channels.tags import Stream
-from pichannels.coverage.reconcile import Comparison, Fact, compare, hours
+from pichannels.coverage.reconcile import Comparison, compare, hours
 from pichannels.coverage.views import coverage
-from pichannels.errors import CodecError, DecodeError, UsageError
-from pichannels.journal import Journal, Record
+from pichannels.errors import UsageError
+from pichannels.journal import Journal
 from pichannels.piwebasync.history import recorded
 from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.limiting import Limiter
-from pichannels.piwebasync.parsing import (
-    ChannelMessage,
-    parse_array,
-    parse_channel,
-    to_samples,
-)
 from pichannels.piwebasync.server import PIServer
-from pichannels.states import State
-from pichannels.values import Sample, datetime_from_ticks, format_ticks
+from pichannels.values import format_ticks
 
 __all__ = ["Difference", "ReconcileReport", "Reconciling"]
 
 _TAGS: Final = 50
-"""Tags that are compared together."""
-_PAGE: Final = 200
+"""Tags whose archive is read together."""
+_GROUP: Final = 1000
+"""Tags that are looked for together in the journal, at most."""
+_EVENTS: Final = 100_000
+"""Events of the archive that are looked for together, roughly at most."""
 _TOLD: Final = 100
 """Differences in one report, at most."""
-_HOUR: Final = 36_000_000_000
 _REASON: Final = "reconcile"
-
-_Facts = dict[str, list[Fact]]
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,8 +110,17 @@ class _Source(NamedTuple):
     limiter: Limiter
 
 
+class _Asked(NamedTuple):
+    """What is asked while hours are compared, and since when messages are kept."""
+
+    journal: Journal
+    server: PIServer
+    client: HTTPClient
+    since: int | None
+
+
 class Reconciling:
-    """Compares hours of one channel, on request.
+    """Compares hours of one channel, one run after the other.
 
     Args:
         covering: the channel's ledger at work.
@@ -150,25 +154,50 @@ class Reconciling:
             PIWebAsyncException, DecodeError, NotConnected: the archive does not answer.
             JournalError: the journal cannot be read.
         """
+        tags, report = self._chosen(patterns), ReconcileReport()
+        async with self._asking() as asked:
+            for hour in hours(start, end):
+                await self._hour(asked, tags, hour, report, is_thorough=True)
+        return report
+
+    async def run_in_turn(
+        self, start: int, end: int, done: Callable[[int], None]
+    ) -> ReconcileReport:
+        """Compare the whole hours of a range, of all tags, and leave room for others.
+
+        It rests as long as it works, and does not look for what was delivered and is
+        not archived.
+
+        Args:
+            start, end: ticks.
+            done: called with the end of each hour that was compared.
+
+        Raises:
+            UsageError: the channel does not receive, or its server has several members.
+            PIWebAsyncException, DecodeError, NotConnected: the archive does not answer.
+            JournalError: the journal cannot be read.
+        """
+        report = ReconcileReport()
+        async with self._asking() as asked:
+            for hour in hours(start, end):
+                tags = list(self._covering.streams)
+                await self._hour(asked, tags, hour, report, is_thorough=False)
+                done(hour[1])
+        return report
+
+    @asynccontextmanager
+    async def _asking(self) -> AsyncIterator[_Asked]:
         source = self._source
         if source is None:
             raise UsageError(f"{self._covering.channel!r} does not receive just now")
         if source.server.others:
             raise UsageError("a server of several members cannot be compared")
-        tags, report = self._chosen(patterns), ReconcileReport()
         async with (
             self._working,
             source.server.client(source.limiter, "history") as client,
         ):
-            since = await self._kept_since(source.journal)
-            for hour in hours(start, end):
-                if since is None or since > hour[0]:
-                    report.skip("messages of that time are not kept", len(tags))
-                    continue
-                for at in range(0, len(tags), _TAGS):
-                    some = self._comparable(tags[at : at + _TAGS], hour, report)
-                    await self._compare(source, client, some, hour, report)
-        return report
+            since = await kept_since(source.journal, self._covering.channel)
+            yield _Asked(source.journal, source.server, client, since)
 
     def _chosen(self, patterns: Sequence[str]) -> list[int]:
         fits, keys = matching(patterns), self._covering.ledger.tags.keys
@@ -180,16 +209,6 @@ class Reconciling:
         if not found:
             raise UsageError(f"no tag fits {', '.join(map(repr, patterns))}")
         return found
-
-    async def _kept_since(self, journal: Journal) -> int | None:
-        """From when on all messages are kept; they are deleted the oldest first."""
-        first = await journal.get(self._covering.channel, 1)
-        if first is not None and first.state is State.PROCESSED:
-            return 0
-        found = await journal.search(
-            self._covering.channel, count=1, state=State.PROCESSED
-        )
-        return found[0].ticks if found else None
 
     def _comparable(
         self, tags: Sequence[int], hour: tuple[int, int], report: ReconcileReport
@@ -207,25 +226,59 @@ class Reconciling:
                 report.skip("not all of it is delivered")
         return found
 
-    async def _compare(
+    async def _hour(
         self,
-        source: _Source,
-        client: HTTPClient,
-        tags: Mapping[str, int],
-        hour: tuple[int, int],
+        asked: _Asked,
+        tags: Sequence[int],
+        hour: Hour,
         report: ReconcileReport,
+        *,
+        is_thorough: bool,
     ) -> None:
+        """Compare an hour of tags, so many at a time that memory holds them."""
+        if asked.since is None or asked.since > hour[0]:
+            report.skip("messages of that time are not kept", len(tags))
+            return
+        group: dict[str, int] = {}
+        archived: Facts = {}
+        began = clock.monotonic()
+        for at in range(0, len(tags), _TAGS):
+            some = self._comparable(tags[at : at + _TAGS], hour, report)
+            if some:
+                # What arrives meanwhile in the archive is asked for first, so that it
+                # is not missing among what was delivered only because it was looked
+                # for too soon.
+                facts, failed = await _archived(asked, list(some), hour)
+                report.skip("the archive refuses it", len(failed))
+                archived |= facts
+                group |= {key: tag for key, tag in some.items() if key not in failed}
+            is_last = at + _TAGS >= len(tags)
+            count = sum(map(len, archived.values()))
+            if is_thorough or is_last or len(group) >= _GROUP or count >= _EVENTS:
+                await self._judge(asked, group, archived, hour, report, is_thorough)
+                group, archived = {}, {}
+            if not is_thorough:
+                await asyncio.sleep(clock.monotonic() - began)
+                began = clock.monotonic()
+
+    async def _judge(
+        self,
+        asked: _Asked,
+        tags: Mapping[str, int],
+        archived: Facts,
+        hour: Hour,
+        report: ReconcileReport,
+        is_thorough: bool,
+    ) -> None:
+        """Make holes of what is archived and was not delivered."""
         if not tags:
             return
-        # What arrives meanwhile in the archive is asked for first, so that it is not
-        # missing among what was delivered only because it was looked for too soon.
-        archived, failed = await _archived(client, source.server, list(tags), hour)
-        delivered = await self._delivered(source.journal, tags, hour)
-        report.skip("the archive refuses it", len(failed))
+        wanted = None if is_thorough else archived
+        delivered = await kept_facts(
+            asked.journal, self._covering.channel, tags, hour, wanted
+        )
         for web_id, tag in tags.items():
-            if web_id in failed:
-                continue
-            found = compare(archived.get(web_id, ()), delivered.get(web_id, ()))
+            found = compare(archived.get(web_id, ()), delivered[web_id])
             report.add(self._name(tag), hour[0], found)
             if found.missing:
                 self._reopen(tag, hour)
@@ -240,41 +293,15 @@ class Reconciling:
         covering.ledger.reopen([tag], *hour, _REASON, covering.server.now())
         covering.planner.look_again()
 
-    async def _delivered(
-        self, journal: Journal, tags: Collection[str], hour: tuple[int, int]
-    ) -> _Facts:
-        """What the messages that are kept have of tags in an hour, each event once."""
-        seen: set[int] = set()
-        found: dict[str, set[Fact]] = {}
-        since = datetime_from_ticks(hour[0] - _HOUR)
-        for web_id in tags:
-            after = None
-            while page := await journal.search(
-                self._covering.channel,
-                tag=web_id,
-                count=_PAGE,
-                start_dt=since,
-                after=after,
-            ):
-                after = page[-1].position
-                new = [one for one in page if one.seq not in seen]
-                seen.update(one.seq for one in new)
-                for key, fact in await asyncio.to_thread(_facts, new, tags, hour):
-                    found.setdefault(key, set()).add(fact)
-        return {web_id: list(facts) for web_id, facts in found.items()}
-
 
 async def _archived(
-    client: HTTPClient,
-    server: PIServer,
-    web_ids: list[str],
-    hour: tuple[int, int],
-) -> tuple[_Facts, set[str]]:
+    asked: _Asked, web_ids: list[str], hour: Hour
+) -> tuple[Facts, set[str]]:
     """What the archive holds of tags in an hour, and those that it refuses."""
-    found: _Facts = {}
+    found: Facts = {}
     reading = recorded(
-        client,
-        server.controller(),
+        asked.client,
+        asked.server.controller(),
         web_ids,
         hour[0],
         hour[1] - 1,
@@ -283,55 +310,6 @@ async def _archived(
     async with aclosing(reading.pages()) as pages:
         async for page in pages:
             for sample in page:
-                found.setdefault(sample.tag.web_id, []).append(_fact(sample))
+                found.setdefault(sample.tag.web_id, []).append(fact_of(sample))
     # Of identical events one is as good as all.
     return {key: list(set(facts)) for key, facts in found.items()}, {*reading.failures}
-
-
-def _facts(
-    records: Sequence[Record], tags: Collection[str], hour: tuple[int, int]
-) -> list[tuple[str, Fact]]:
-    """The events of tags in an hour that messages have which have not failed."""
-    start, end = hour
-    found = []
-    for record in records:
-        if record.state is State.ERROR:
-            continue
-        for sample in _samples(record, tags, hour):
-            key = sample.tag.web_id
-            if start <= sample.ticks < end and key in tags:
-                found.append((key, _fact(sample)))
-    return found
-
-
-def _samples(
-    record: Record, tags: Collection[str], hour: tuple[int, int]
-) -> Iterator[Sample]:
-    """The samples of a message; none where it has none of that time."""
-    try:
-        has_any = any(
-            each.key in tags and each.first < hour[1] and each.last >= hour[0]
-            for each in record.tags()
-        )
-        payload = record.message().payload if has_any else None
-        if isinstance(payload, list):
-            yield from (each for each in payload if type(each) is Sample)
-        elif isinstance(payload, bytes):
-            yield from to_samples(_parsed(payload))[0]
-    except (CodecError, DecodeError):
-        # What cannot be read counts as not delivered, and comes again.
-        return
-
-
-def _parsed(payload: bytes) -> ChannelMessage:
-    if payload.startswith(b"["):
-        together = parse_array(payload)
-        if together is not None:
-            return together
-    return parse_channel(payload)
-
-
-def _fact(sample: Sample) -> Fact:
-    """Time, value and status, as the event id has them."""
-    value, status, _ = sample.event_id.rpartition("/")[2].split(".")
-    return sample.ticks, int(value, 16), int(status, 16)

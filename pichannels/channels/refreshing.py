@@ -8,16 +8,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from pichannels import clock
-from pichannels.channels.schedules import CronSchedule
+from pichannels.channels.schedules import CronSchedule, sleep_until
 from pichannels.channels.timezones import timezone_of
 from pichannels.errors import SettingsError
-from pichannels.values import TICKS_PER_SECOND
 
 __all__ = ["Refreshing"]
 
 logger: Final = logging.getLogger("pichannels.channels")
-
-_LONGEST_SLEEP: Final = 60.0
 
 
 class Refreshing:
@@ -70,12 +67,8 @@ class Refreshing:
         due = self._schedule.after(clock.now())
         if due is None:
             return False
-        # Not too long at once: the clock may be set.
-        while True:
-            left = (due - clock.now()) / TICKS_PER_SECOND
-            if left <= 0:
-                return True
-            await asyncio.sleep(min(left, _LONGEST_SLEEP))
+        await sleep_until(due)
+        return True
 
 
 def _seconds(when: Any) -> float:

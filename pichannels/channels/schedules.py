@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Iterator
 from datetime import tzinfo
@@ -9,6 +10,7 @@ from typing import Any, Final
 
 from aiocron import CronSim  # type: ignore[import-untyped]
 
+from pichannels import clock
 from pichannels.errors import SettingsError
 from pichannels.values import (
     TICKS_PER_SECOND,
@@ -16,7 +18,7 @@ from pichannels.values import (
     ticks_from_datetime,
 )
 
-__all__ = ["CronSchedule", "wrong_cron"]
+__all__ = ["CronSchedule", "sleep_until", "wrong_cron"]
 
 _FIELDS: Final = ("second", "minute", "hour", "day-of-month", "month", "day-of-week")
 _ALLOWED: Final = (
@@ -25,6 +27,7 @@ _ALLOWED: Final = (
 )
 # A clock that is set back by less repeats no instants, as for other crons.
 _REPEATED: Final = 3 * 3600 * TICKS_PER_SECOND
+_LONGEST_SLEEP: Final = 60.0
 
 
 class CronSchedule:
@@ -93,3 +96,13 @@ def wrong_cron(cron: Any, reason: str, key: str = "cron") -> SettingsError:
     return SettingsError(
         f"the cron string is wrong: {reason}", key=key, found=cron, allowed=_ALLOWED
     )
+
+
+async def sleep_until(instant: int) -> None:
+    """Sleep until our own clock says that it is so late (ticks)."""
+    # Not too long at once: the clock may be set.
+    while True:
+        left = (instant - clock.now()) / TICKS_PER_SECOND
+        if left <= 0:
+            return
+        await asyncio.sleep(min(left, _LONGEST_SLEEP))

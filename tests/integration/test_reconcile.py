@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from msgstore.sqlite import SQLiteMessageStoreFactory
@@ -17,7 +18,8 @@ from pichannels.channels.jobs import JobState
 from pichannels.channels.pi import CoverageOptions, PIWebChannel
 from pichannels.channels.reconciling import ReconcileReport
 from pichannels.coverage.reconcile import hours
-from pichannels.errors import UsageError
+from pichannels.errors import SettingsError, UsageError
+from pichannels.events import Event
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode
@@ -39,6 +41,17 @@ class Sink(BaseNode):
     async def process(self, msg: Message) -> Message:
         self.values += [sample.value for sample in msg.payload]
         return msg
+
+
+class Told:
+    """Keeps what comparing by itself has told."""
+
+    def __init__(self) -> None:
+        self.facts: list[dict[str, Any]] = []
+
+    def note(self, event: Event) -> None:
+        if event.name == "coverage.reconciled":
+            self.facts.append(event.facts)
 
 
 class Delivered:
@@ -77,7 +90,9 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 @asynccontextmanager
-async def delivered(simulator: Simulator, folder: Path) -> AsyncIterator[Delivered]:
+async def receiving(
+    simulator: Simulator, folder: Path, coverage: CoverageOptions = QUICK
+) -> AsyncIterator[Delivered]:
     journal = Journal(folder / "journal.sqlite")
     await journal.open()
     sink = Sink()
@@ -87,24 +102,29 @@ async def delivered(simulator: Simulator, folder: Path) -> AsyncIterator[Deliver
         server="PLANT",
         tags=[TAG],
         poll_interval=0.05,
-        coverage=QUICK,
+        coverage=coverage,
         message_store_factory=SQLiteMessageStoreFactory(),
     ).add(decode.PI(), sink)
     channel.attach(journal=journal)
     await channel.start()
     try:
         await simulator.connected()
-        found = Delivered(channel, sink, journal, simulator)
-        for number in range(5):
-            simulator.push(TAG, float(number), found.start + number * SECOND)
-        assert channel.backfilling is not None
-        jobs = channel.backfilling
-        jobs.create(JobWanted(tags=["*"], start=found.start - HOUR))
-        await found.until(lambda: jobs.report(1).state is JobState.DONE)
-        yield found
+        yield Delivered(channel, sink, journal, simulator)
     finally:
         await channel.stop()
         await journal.close()
+
+
+@asynccontextmanager
+async def delivered(simulator: Simulator, folder: Path) -> AsyncIterator[Delivered]:
+    async with receiving(simulator, folder) as found:
+        for number in range(5):
+            simulator.push(TAG, float(number), found.start + number * SECOND)
+        assert found.channel.backfilling is not None
+        jobs = found.channel.backfilling
+        jobs.create(JobWanted(tags=["*"], start=found.start - HOUR))
+        await found.until(lambda: jobs.report(1).state is JobState.DONE)
+        yield found
 
 
 async def test_an_hour_that_was_delivered_is_equal(
@@ -173,3 +193,43 @@ async def test_tags_that_are_not_there_cannot_be_compared(
         assert plant.channel.reconciling is not None
         with pytest.raises(UsageError, match="no tag fits 'NOSUCH'"):
             await plant.channel.reconciling.run(["NOSUCH"], plant.start, plant.end)
+
+
+async def test_what_came_late_while_nothing_ran_is_found_without_a_command(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with delivered(simulator, tmp_path) as plant:
+        simulator.faults.mute(TAG)
+        start = plant.start
+    simulator.push(TAG, 77.0, start + 100 * SECOND)
+    simulator.edit(TAG, start + SECOND, 55.0)
+    told = Told()
+    # The time that passed while nothing ran is made up for.
+    each_second = msgspec.structs.replace(QUICK, reconcile="* * * * * *")
+    async with receiving(simulator, tmp_path, each_second) as plant:
+        plant.channel.events.subscribe(told.note)
+        await plant.until(lambda: {77.0, 55.0} <= set(plant.sink.values))
+        await plant.until(lambda: bool(told.facts))
+    assert sum(one["missing_events"] for one in told.facts) == 2
+
+
+async def test_hours_that_were_compared_are_not_compared_again(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    told = Told()
+    each_second = msgspec.structs.replace(QUICK, reconcile="* * * * * *")
+    async with delivered(simulator, tmp_path):
+        pass
+    for count in (1, 2):
+        async with receiving(simulator, tmp_path, each_second) as plant:
+            plant.channel.events.subscribe(told.note)
+            await plant.until(lambda n=count: len(told.facts) >= n)  # type: ignore[misc]
+    compared = [one["compared"] for one in told.facts]
+    assert compared[0] > 0 and not any(compared[1:])
+
+
+def test_what_is_no_schedule_is_told() -> None:
+    with pytest.raises(SettingsError, match="the minute cannot be '61'"):
+        CoverageOptions(reconcile="61 4 * * *")
+    with pytest.raises(SettingsError, match="no such time zone"):
+        CoverageOptions(reconcile_timezone="Europe/Nowhere")
