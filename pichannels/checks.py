@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import inspect
 from typing import Any
 
-from pichannels.errors import UsageError
+from pichannels.errors import SettingsError, UsageError
 
-__all__ = ["at_least", "options_of", "whole"]
+__all__ = ["at_least", "encoding_name", "options_of", "whole"]
 
 
 def at_least(key: str, found: Any, minimum: float, *, above: bool = False) -> None:
@@ -37,6 +38,25 @@ def whole(key: str, found: Any, minimum: int) -> None:
     is_whole = isinstance(found, int) and not isinstance(found, bool)
     if not is_whole or found < minimum:
         raise UsageError(f"{key} is a whole number, {minimum} or more, not {found!r}")
+
+
+def encoding_name(found: Any, key: str = "encoding") -> str:
+    """What Python calls an encoding of text.
+
+    Raises:
+        SettingsError: there is none of this name.
+    """
+    try:
+        # Refuses those that make bytes of bytes, too, such as hex.
+        "".encode(found)
+        return codecs.lookup(found).name
+    except (LookupError, TypeError, ValueError) as exc:
+        raise SettingsError(
+            "there is no such encoding",
+            key=key,
+            found=found,
+            allowed="names such as utf-8",
+        ) from exc
 
 
 def options_of(kind: type) -> list[str]:

@@ -101,7 +101,6 @@ GUIDE = [
         "pichannels.channels.mllp",
         "(*args, endpoint=None, encoding='utf-8', **kwargs)",
         {"start": "()"},
-        later=ISSUE_6,
     ),
     Printed(
         "BaseNode",
@@ -156,7 +155,6 @@ GUIDE = [
         "(address=None, port=None, encoding='utf-8', loop=None, host=None, sock=None,"
         " reuse_port=None)",
         {},
-        later=ISSUE_6,
     ),
     Printed("MessageStoreFactory", "pichannels.store", "()", STORE_FACTORY),
     Printed(

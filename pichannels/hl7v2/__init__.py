@@ -1,0 +1,1 @@
+"""HL7 version 2: the blocks of MLLP, the header of a message, acknowledgements."""
