@@ -25,8 +25,9 @@ Kept = Literal["ledger", "messages", "nothing"]
 
 # All tags in one PI channel, as in the pipeline that is written by hand.
 _URL_LENGTH = 100_000
-# What comes at once is stamped with the present, and has to count from the start.
-_COVERAGE = CoverageOptions(ahead=0.0)
+# What comes at once is stamped with the present, and has to count from the start; and
+# a flood is no sign of a loss.
+_COVERAGE = CoverageOptions(ahead=0.0, burst=0)
 
 
 class Counter:

@@ -7,7 +7,7 @@ import msgspec
 from pichannels.channels.hearing import Expected
 from pichannels.channels.schedules import CronSchedule, wrong_cron
 from pichannels.channels.timezones import timezone_of
-from pichannels.checks import at_least
+from pichannels.checks import at_least, whole
 from pichannels.coverage.expected import Patience
 from pichannels.coverage.margins import Margins
 from pichannels.coverage.repair import Plan
@@ -37,6 +37,8 @@ class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
         grace: how long a value that PI has may take to come to us.
         stale: after how many expected intervals of silence a tag is stale.
         flat: how long a tag whose values go on may have the same one; 0 for ever.
+        burst: events that come of one PI channel without a pause, from which on PI may
+            have left some out (it keeps 50,000 for a consumer); 0 for never.
         reconcile: when the archive is compared with what was delivered since the last
             time, as a cron string; None never.
         reconcile_timezone: in which that is read, such as `Europe/Berlin`; by default
@@ -58,6 +60,7 @@ class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
     grace: float = 30.0
     stale: float = 10.0
     flat: float = 0.0
+    burst: int = 25_000
     reconcile: str | None = "15 4 * * *"
     reconcile_timezone: str | None = None
 
@@ -67,6 +70,7 @@ class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
         for key in ("probe", "grace", "flat"):
             at_least(key, getattr(self, key), 0)
         at_least("stale", self.stale, 1)
+        whole("burst", self.burst, 0)
         expect = self.expect
         expected = expect.values() if isinstance(expect, dict) else [expect]
         for seconds in expected if expect is not None else ():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from pichannels import clock
 from pichannels.channels.backfilling import Backfilling
+from pichannels.channels.bursts import Burst
 from pichannels.channels.covering import Covering
+from pichannels.channels.intake import Given
 from pichannels.channels.nightly import Nightly
 from pichannels.channels.probing import Probing
 from pichannels.channels.reconciling import Reconciling
@@ -50,6 +53,7 @@ class Covered:
             self.nightly = Nightly(covering, self.reconciling)
             self.repairing = Repairing(covering, name, accept, self.backfilling)
         self._names: dict[Subscription, str] = {}
+        self._bursts: dict[str, Burst] = {}
         self.probing: Probing | None = None
         if covering is not None and covering.hearing is not None:
             self.probing = Probing(covering, self._names)
@@ -117,23 +121,42 @@ class Covered:
             return
         name = self._name_of(subscription)
         if isinstance(event, Connected):
+            self._bursts[name].begin()
             covering.connected(name, subscription.web_ids, event.server_date)
         elif isinstance(event, Lost):
             covering.lost(name, event.reason)
 
-    def gave(self, subscription: Subscription, is_understood: bool) -> None:
+    def gave(self, subscription: Subscription, given: Given) -> None:
         """What a PI channel had given was handed over."""
         covering = self._open
         if covering is None:
             return
         name = self._name_of(subscription)
-        if not is_understood:
+        if self._is_suspect(subscription, name, given.events, covering):
+            return
+        if not given.is_understood:
             covering.not_understood(name, subscription.web_ids)
         covering.heard(name, subscription.stream.heard)
+
+    def _is_suspect(
+        self, subscription: Subscription, name: str, events: int, covering: Covering
+    ) -> bool:
+        """Whether PI may have left something out of what it gives just now."""
+        if subscription.stream.is_polling:
+            # The server tells of what it loses there.
+            return False
+        burst = self._bursts[name]
+        change = burst.came(subscription.came, events, clock.now())
+        if change == "begun":
+            covering.overflowed(name, burst.before, burst.count)
+        elif change == "over":
+            covering.connected(name, subscription.web_ids, None)
+        return burst.is_suspect
 
     def over(self, subscription: Subscription) -> None:
         """A PI channel was closed after all it gave was handed over."""
         name = self._names.pop(subscription, None)
+        self._bursts.pop(name or "", None)
         if self._open is not None and name is not None:
             self._open.closed(name)
 
@@ -149,4 +172,7 @@ class Covered:
         if name is None:
             self._number += 1
             name = self._names[subscription] = str(self._number)
+            if self.covering is not None:
+                most, pause = self.covering.options.burst, self.covering.pause
+                self._bursts[name] = Burst(most, pause)
         return name

@@ -41,6 +41,8 @@ _FLUSH: Final = 2.0
 _PAGE: Final = 200
 _LOOK: Final = 0.25
 """Seconds after which a loss is saved at the latest."""
+_PAUSE: Final = 0.25
+"""Seconds for which nothing comes where nothing waits at the server, at most."""
 
 
 class _Settled(NamedTuple):
@@ -63,6 +65,7 @@ class Covering:
         fire: called with the name and the facts of an event.
         by_path: tags are called by their paths, as of servers with several members,
             whose ids differ.
+        poll: seconds between two polls of the server.
 
     Attributes:
         ledger: what was delivered, and what was not.
@@ -79,6 +82,7 @@ class Covering:
         fire: Callable[..., None] = lambda name, **facts: None,
         *,
         by_path: bool = False,
+        poll: float = 1.0,
     ) -> None:
         self.channel = channel
         self.options = options
@@ -92,6 +96,8 @@ class Covering:
         if options.probe > 0:
             self.hearing = Hearing(options.silence, options.expect)
         self.fire = fire
+        self.pause = ticks_of(min(poll / 4, _PAUSE))
+        """How long nothing comes of a PI channel where nothing waits at the server."""
         self._by_path = by_path
         self._journal: Journal | None = None
         self._claims = Claims(self.ledger)
@@ -248,6 +254,20 @@ class Covering:
     def lost(self, sub: str, reason: str) -> None:
         """A PI channel is lost; what it gave last may not be all."""
         self.ledger.lost(sub, reason, self.server.now())
+
+    def overflowed(self, sub: str, before: int | None, count: int) -> None:
+        """PI may have left something out, of what came after `before` (our own time).
+
+        Nothing more of the PI channel counts until it is connected again.
+        """
+        since = 0 if before is None else self.server.of(before)
+        self.ledger.lost(sub, "overflow", self.server.now(), since=since)
+        logger.warning(
+            "%s: %d events came at once; PI may have left others out",
+            self.channel,
+            count,
+        )
+        self.fire("coverage.overflow", events=count)
 
     def blind(self, subs: Iterable[str], tag: int, since: int) -> None:
         """PI channels did not give what PI has of a tag after `since`."""

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from pichannels import clock
-from pichannels.channels.intake import Intake, Received
+from pichannels.channels.intake import Given, Intake, Received
 from pichannels.channels.source_parts import Owner
 from pichannels.errors import JournalError
 from pichannels.message import Message
@@ -61,17 +61,16 @@ class Handing:
             return False
         return True
 
-    async def give(self, frames: list[bytes]) -> bool:
-        """Give messages of these frames; returns when they are accepted.
-
-        Returns:
-            Whether all of them were understood.
-        """
+    async def give(self, frames: list[bytes]) -> Given:
+        """Give messages of these frames; returns when they are accepted."""
         async with self._giving():
+            before = self.intake.events
             messages = self.intake.messages(frames)
+            events = self.intake.events - before
             for received in messages:
                 await self._take(received)
-        return all(received.manifest is not None for received in messages)
+        is_understood = all(received.manifest is not None for received in messages)
+        return Given(events, is_understood)
 
     async def give_archived(self, msg: Message, **options: Any) -> None:
         """Give what was read from the archive; options and errors of `accept`."""

@@ -21,7 +21,7 @@ from pichannels.piwebasync.parsing import (
     parse_channel,
 )
 
-__all__ = ["Intake", "Received"]
+__all__ = ["Given", "Intake", "Received"]
 
 JSON: Final = "application/json"
 
@@ -31,6 +31,18 @@ class Received(NamedTuple):
 
     message: Message
     manifest: bytes | None
+
+
+class Given(NamedTuple):
+    """What was handed over.
+
+    Attributes:
+        events: how many there were in it.
+        is_understood: whether all of it was.
+    """
+
+    events: int
+    is_understood: bool
 
 
 class Intake:

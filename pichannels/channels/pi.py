@@ -157,11 +157,13 @@ class PIWebChannel(BaseChannel):
                 transport=transport,
                 refresh=refresh,
             ),
-            self._make_covering(coverage),
+            self._make_covering(coverage, poll_interval),
         )
         self.observer = self.covering
 
-    def _make_covering(self, coverage: bool | CoverageOptions) -> Covering | None:
+    def _make_covering(
+        self, coverage: bool | CoverageOptions, poll: float
+    ) -> Covering | None:
         if coverage is False:
             return None
         options = CoverageOptions() if coverage is True else coverage
@@ -170,7 +172,9 @@ class PIWebChannel(BaseChannel):
                 f"coverage is True, False or CoverageOptions, not {coverage!r}"
             )
         by_path = bool(self.pi_server.others)
-        return Covering(self.name, options, self._fire_coverage, by_path=by_path)
+        return Covering(
+            self.name, options, self._fire_coverage, by_path=by_path, poll=poll
+        )
 
     def _fire_coverage(self, name: str, **facts: Any) -> None:
         self.events.fire(name, channel=self.name, **facts)

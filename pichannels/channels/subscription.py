@@ -42,6 +42,8 @@ class Subscription:
         self.web_ids = frozenset(web_ids)
         self.task: asyncio.Task[None] | None = None
         self.is_begun = False
+        self.came: int | None = None
+        """When the first of what is handed over now came, our own time, ticks."""
         self._request: Request | None = None
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -79,6 +81,7 @@ class Subscription:
         """
 
         async def pass_on(frames: list[bytes]) -> None:
+            self.came = self.stream.heard
             await take(await self.passed(frames))
 
         self._request = request

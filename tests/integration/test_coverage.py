@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from nodes import decode
@@ -91,6 +92,12 @@ class Plugged:
             found += [hole for hole in one.holes if hole.start < until]
             found += [span for span in one.in_flight if span[0] < until]
         return found
+
+    async def hole(self, reason: str) -> None:
+        """Until there is a hole with this reason."""
+        async with asyncio.timeout(30):
+            while reason not in self.reasons():
+                await self._look_again()
 
     def reasons(self) -> set[str]:
         covering = self.channel.covering
@@ -231,3 +238,26 @@ async def test_live_and_repaired_values_have_the_same_event_id(
         assert {"live", "repair"} <= set(plugged.sink.lanes)
     ids = {s.event_id for s in plugged.sink.samples if s.value == 2.0}
     assert len(ids) == 1
+
+
+async def test_what_pi_threw_away_without_a_sign_is_read_from_the_archive(
+    tmp_path: Path,
+) -> None:
+    options = msgspec.structs.replace(QUICK, burst=50)
+    plant = Plant(seed=1, tags=100)
+    async with (
+        Simulator(plant, poll=0.05, overflow=60) as simulator,
+        running(simulator, tmp_path, coverage=options) as plugged,
+    ):
+        await settled(simulator, plugged)
+        told: list[Any] = []
+        plugged.channel.events.subscribe(
+            lambda event: told.append(event.name) if "overflow" in event.name else None
+        )
+        for number in range(100):
+            simulator.push(TAG, float(number))
+        await plugged.hole("overflow")
+        assert simulator.channels[0].lost
+        await plugged.covered(simulator.clock.now())
+        assert set(map(float, range(100))) <= set(plugged.sink.of(TAG))
+    assert told == ["coverage.overflow"]
