@@ -18,7 +18,13 @@ import msgspec
 
 from pichannels.channels import BaseChannel
 from pichannels.cli import cli
-from pichannels.config import Config, ControlConfig, JournalConfig, SimulatorConfig
+from pichannels.config import (
+    Config,
+    ControlConfig,
+    JournalConfig,
+    LeaseConfig,
+    SimulatorConfig,
+)
 from pichannels.declarative.annotations import arguments_in
 from pichannels.declarative.catalogue import CHANNELS, NODES, STORES, Catalogue, Family
 from pichannels.declarative.signatures import Signature
@@ -30,6 +36,7 @@ SETTINGS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "settings.py": Config,
     "JOURNAL": JournalConfig,
     "CONTROL": ControlConfig,
+    "LEASE": LeaseConfig,
     "SIMULATOR": SimulatorConfig,
 }
 # What loading a project puts in the place of a default.

@@ -23,6 +23,7 @@ __all__ = [
     "Config",
     "ControlConfig",
     "JournalConfig",
+    "LeaseConfig",
     "PILimitsConfig",
     "ServerLimitsConfig",
     "SettingsProblems",
@@ -37,7 +38,7 @@ Struct = TypeVar("Struct", bound=msgspec.Struct)
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _WORTH_SHOWING: Final = 80
-_SECRET: Final = ("token",)
+_SECRET: Final = ("token", "url", "password")
 
 
 class SettingsProblems(SettingsError):
@@ -59,6 +60,7 @@ def _says(text: str, **limits: Any) -> msgspec.Meta:
 
 _Bytes = Annotated[int, _says("a number of bytes, 1048576 or more", ge=2**20)]
 _Days = Annotated[float, _says("a number of days above 0", gt=0)]
+_DATABASE: Final = "postgresql://user@host:port/database, or a Secret"
 _TOKEN: Final = "'' or 16 characters and more, or a Secret"
 _Port = Annotated[int, _says("a port, 0 to 65535; 0 takes a free one", ge=0, le=65535)]
 
@@ -104,6 +106,23 @@ class ControlConfig(msgspec.Struct, frozen=True, kw_only=True):
     host: Annotated[str, _says("a host name or address", min_length=1)] = "127.0.0.1"
     port: _Port = 0
     token: Annotated[str, _says(_TOKEN, pattern="^$|.{16}")] | Secret = ""
+
+
+class LeaseConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A lease in PostgreSQL, so that of several hosts only one takes values.
+
+    Attributes:
+        url: `postgresql://user@host:port/database`, or a secret.
+        password: counts before one in the URL; a secret (`Secret.env(...)`).
+        name: instances with the same name exclude each other; the project's name
+            when empty.
+        takeover: seconds after which another may take over from one that is gone.
+    """
+
+    url: Annotated[str, _says(_DATABASE, pattern="^postgres(ql)?://")] | Secret = ""
+    password: Annotated[str, _says("a password, or a Secret")] | Secret = ""
+    name: Annotated[str, _says("a name")] = ""
+    takeover: Annotated[float, _says("seconds, 3 or more", ge=3)] = 30.0
 
 
 class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +206,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
             `settings.py`.
         journal: where accepted messages are kept.
         control: the control server.
+        lease: what keeps instances on other hosts out, or None.
         drain_timeout: seconds that all channels together may take to finish at a
             stop; what is left runs again at the next start.
         logging: a level, or a dictionary for `logging.config.dictConfig`.
@@ -198,6 +218,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     data_dir: Annotated[str, _says("a path", min_length=1)] = ".pichannels"
     journal: JournalConfig = JournalConfig()
     control: ControlConfig = ControlConfig()
+    lease: LeaseConfig | None = None
     drain_timeout: Annotated[float, _says("seconds, 0 or more", ge=0)] = 30.0
     logging: Annotated[
         str | dict[str, Any],
@@ -366,6 +387,13 @@ def _rules(config: Config, file: str) -> Iterator[SettingsError]:
             file=file,
             key="CONTROL['token']",
             allowed=f"a secret, or a loopback host instead of {control.host!r}",
+        )
+    if config.lease is not None and not config.lease.url:
+        yield SettingsError(
+            "a lease needs a database",
+            file=file,
+            key="LEASE['url']",
+            allowed=_DATABASE,
         )
     level = config.logging
     if isinstance(level, dict) and level.get("version") != 1:

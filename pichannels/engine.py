@@ -7,15 +7,13 @@ import contextlib
 import gc
 import logging
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, Self
 
 from pichannels import __version__, clock
 from pichannels.channels import BaseChannel
-from pichannels.config import JournalConfig, SimulatorConfig
-from pichannels.control.history import channels_with_store
+from pichannels.config import SimulatorConfig
 from pichannels.control.reports import (
     ChannelReport,
     StatusReport,
@@ -28,13 +26,15 @@ from pichannels.control.server import ControlServer
 from pichannels.control.signals import stop_signals
 from pichannels.errors import JournalError, PichannelsError, UsageError
 from pichannels.events import EventBus
-from pichannels.journal import Journal, JournalStatistics
+from pichannels.instance_parts import make_journal, make_simulator, opened_stores
+from pichannels.journal import JournalStatistics
+from pichannels.lease import Lease
 from pichannels.metrics import Family
 from pichannels.piwebasync.limiting import Limiters
 from pichannels.project import Project
 from pichannels.reload import ReloadReport
 from pichannels.reload.reloader import Reloader
-from pichannels.simulator import Plant, Simulator
+from pichannels.simulator import Simulator
 from pichannels.values import format_ticks
 
 __all__ = [
@@ -50,7 +50,6 @@ logger: Final = logging.getLogger("pichannels.engine")
 
 State = Literal["stopped", "starting", "running", "draining"]
 
-_DAY: Final = 86_400.0
 _TELL_EVERY: Final = 5.0
 _LAST_WRITE: Final = 1.0
 _COLLECT_AFTER: Final = 50_000
@@ -75,10 +74,10 @@ class Engine:
         data_dir: where the journal is, instead of where the settings say.
         control: whether there is a control server; None leaves it to the settings.
         simulator: whether the embedded simulator runs; None as above.
-        sources: False runs the chains without their sources: messages come only
-            from the code that has the engine, and from the journal.
-        wait: stand by while another instance runs on the same data, instead of
-            refusing to start.
+        sources: False runs the chains without their sources, and takes no lease:
+            messages come only from the code that has the engine, and from the journal.
+        wait: stand by while another instance runs on the same data or has the
+            lease, instead of refusing to start.
     """
 
     def __init__(
@@ -98,6 +97,9 @@ class Engine:
         limits = config.pi_limits
         self.limiters = Limiters(limits.limits(), limits.special)
         self.journal = make_journal(self.data_dir, config.journal, wait=wait)
+        self.lease: Lease | None = None
+        if config.lease is not None and sources:
+            self.lease = Lease(config.lease, project.name, wait, self._lose_lease)
         self.simulator: Simulator | None = None
         self._wants_control = config.control.enabled if control is None else control
         self._wants_simulator = simulator is not False
@@ -131,6 +133,7 @@ class Engine:
         Raises:
             JournalLocked: another instance runs on the same data (unless `wait`).
             JournalError: the journal cannot be opened.
+            LeaseHeld: an instance on another host has the lease (unless `wait`).
             StartError: a part did not start; what had started is stopped again.
             UsageError: it runs already.
         """
@@ -152,6 +155,9 @@ class Engine:
             await asyncio.to_thread(self._reloader.remember)
         await self.journal.open()
         self._parts.push_async_callback(self.journal.close)
+        if self.lease is not None:
+            self._parts.push_async_callback(self.lease.close)
+            await self.lease.take(self.journal)
         if self._wants_control:
             self._parts.push_async_callback(self._control.close)
             await self._start_control()
@@ -254,6 +260,15 @@ class Engine:
         if now:
             self._abort_wanted.set()
 
+    async def _lose_lease(self, left: float) -> None:
+        """Drain in what time is left, and then stop at once."""
+        self.events.fire("lease.lost", left=left)
+        self.request_stop(now=left <= _LAST_WRITE)
+        await asyncio.sleep(max(left - _LAST_WRITE, 0.0))
+        self.request_stop(now=True)
+        # Where nothing waits for these requests, intake ends all the same.
+        await asyncio.gather(*(channel.abort() for channel in self.project.channels))
+
     def request_reload(self) -> None:
         """Reload as soon as possible; the log tells what has changed."""
         if self._state == "running":
@@ -336,6 +351,40 @@ class Engine:
         await channel.stop()
         return self._report(channel)
 
+    async def restart_channel(self, name: str) -> ChannelReport:
+        """Stop a channel, and start it again; one that is stopped is started.
+
+        Raises:
+            StartError: it did not start again.
+            UsageError: there is no such channel, or it is a sub-channel.
+        """
+        channel = self._own_channel(name)
+        await channel.stop()
+        await self.start_one(channel)
+        return self._report(channel)
+
+    async def pause_channel(self, name: str) -> ChannelReport:
+        """Let a channel store what comes, and process nothing; also after a restart.
+
+        Raises:
+            JournalError: that cannot be kept; the channel is paused all the same.
+            UsageError: there is no such channel, or it is a sub-channel.
+        """
+        channel = self._own_channel(name)
+        await channel.pause()
+        return self._report(channel)
+
+    async def resume_channel(self, name: str) -> ChannelReport:
+        """Let a channel process what it has stored while it was paused, and go on.
+
+        Raises:
+            JournalError: that cannot be kept; the channel goes on all the same.
+            UsageError: there is no such channel, or it is a sub-channel.
+        """
+        channel = self._own_channel(name)
+        await channel.resume()
+        return self._report(channel)
+
     def _own_channel(self, name: str) -> BaseChannel:
         channel = self.project.channel(name)
         if channel.parent is not None:
@@ -387,6 +436,7 @@ class Engine:
             sinks=sink_reports(project.channels),
             pi_servers=server_reports(self.limiters.statistics()),
             journal=self._journal_statistics(),
+            lease=self.lease.report() if self.lease else None,
         )
 
     def _report(self, channel: BaseChannel) -> ChannelReport:
@@ -413,60 +463,6 @@ async def _is_first(task: asyncio.Task[None], event: asyncio.Event) -> bool:
     await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     return task.done()
-
-
-def make_simulator(config: SimulatorConfig, state: Path | None = None) -> Simulator:
-    """The simulator that the settings describe, not open yet.
-
-    Args:
-        state: the file that keeps what is edited there.
-    """
-    return Simulator(
-        Plant(config.seed, config.tags),
-        config.host,
-        config.port,
-        poll=config.poll,
-        speed=config.speed,
-        state=state,
-    )
-
-
-def make_journal(
-    data_dir: Path, config: JournalConfig, *, wait: bool = False
-) -> Journal:
-    """The journal in this folder, not open yet."""
-    days = {"error": config.dead_letter_days} | dict(config.state_days or {})
-    return Journal(
-        data_dir / "journal.sqlite",
-        durability=config.durability,
-        budget=config.budget_bytes,
-        retention_age=config.retention_days * _DAY,
-        retention_bytes=config.retention_bytes,
-        state_ages={state: number * _DAY for state, number in days.items()},
-        wait=wait,
-    )
-
-
-@contextlib.asynccontextmanager
-async def opened_stores(
-    project: Project, data_dir: Path | None = None
-) -> AsyncIterator[Journal]:
-    """The journal and the stores of a project that does not run, to read them.
-
-    Raises:
-        JournalLocked: an instance runs on the same data.
-        JournalError: the journal cannot be opened.
-    """
-    async with contextlib.AsyncExitStack() as stack:
-        journal = make_journal(data_dir or project.data_dir, project.config.journal)
-        await journal.open()
-        stack.push_async_callback(journal.close)
-        for _, store in channels_with_store(project):
-            if store.shares_journal:
-                store.attach(journal)
-            await store.start()
-            stack.push_async_callback(store.stop)
-        yield journal
 
 
 def tune_collector() -> None:

@@ -5,10 +5,13 @@
     PichannelsError
      |- TryAgain                  the same call may succeed later
      |   |- RetryLater            raised by a node: run this message again later
+     |   |   |- PauseChannel      the same, and no other message before it
      |   |- NotConnected          the other side is not reachable just now
      |   |- Backpressure          no room now; give less or wait
+     |   |- StoreHeld             another process writes this message store
      |- Stopped                   go no further
      |   |- ChannelStopped        the channel takes no messages
+     |   |- ChannelPaused         it processes none just now
      |   |- EndOfChain            raised by a node: skip the rest of the chain
      |- MessageError              costs this one message (or sample)
      |   |- Dropped               raised by a node: ignored on purpose
@@ -21,7 +24,8 @@
      |- UsageError                the calling code has to be changed
      |   |- NodeResultError       a node returned something that is no message
      |- JournalError              the instance's journal cannot go on
-         |- JournalLocked         another instance uses it
+     |   |- JournalLocked         another instance uses it
+     |- LeaseHeld                 an instance on another host takes the values
 
 The PI Web API client adds its own branch, `pichannels.piwebasync.exceptions`.
 Each class holds its facts as attributes and builds its sentence from them.
@@ -35,6 +39,7 @@ from typing import Any
 
 __all__ = [
     "Backpressure",
+    "ChannelPaused",
     "ChannelStopped",
     "CodecError",
     "DecodeError",
@@ -42,16 +47,19 @@ __all__ = [
     "EndOfChain",
     "JournalError",
     "JournalLocked",
+    "LeaseHeld",
     "MessageError",
     "MessageNotFound",
     "NodeResultError",
     "NotConnected",
+    "PauseChannel",
     "PichannelsError",
     "Rejected",
     "RetryLater",
     "SampleErrors",
     "SettingsError",
     "Stopped",
+    "StoreHeld",
     "TryAgain",
     "UsageError",
     "nearest",
@@ -92,6 +100,15 @@ class RetryLater(TryAgain):
         super().__init__(f"try again {when}" + (f": {reason}" if reason else ""))
 
 
+class PauseChannel(RetryLater):
+    """Raised by a node: pause the channel until this message has gone through.
+
+    An accepted message, and one whose store shares the journal, runs again after
+    `delay` s, and no other before it. For any other the channel pauses that long,
+    and its sender may send it again.
+    """
+
+
 class NotConnected(TryAgain):
     """The other side cannot be reached just now."""
 
@@ -112,6 +129,18 @@ class Backpressure(TryAgain):
         super().__init__(f"{what} had no room for {waited:g} s")
 
 
+class StoreHeld(TryAgain):
+    """Another process writes this message store; here it can only be read."""
+
+    def __init__(self, store: str, owner: str) -> None:
+        self.store = store
+        self.owner = owner
+        super().__init__(
+            f"store {store!r} is written by {owner}; search it and replay from it, but"
+            " stop that process, or give this channel another store, to write"
+        )
+
+
 class Stopped(PichannelsError):
     """Go no further."""
 
@@ -122,6 +151,21 @@ class ChannelStopped(Stopped):
     def __init__(self, channel: str) -> None:
         self.channel = channel
         super().__init__(f"channel {channel!r} is stopped; start it to send messages")
+
+
+class ChannelPaused(Stopped):
+    """The channel is paused, so there is no result yet.
+
+    Attributes:
+        is_stored: whether the message is durable and runs when the channel goes on;
+            otherwise it was not taken.
+    """
+
+    def __init__(self, channel: str, is_stored: bool) -> None:
+        self.channel = channel
+        self.is_stored = is_stored
+        told = "the message runs when it goes on" if is_stored else "resume it first"
+        super().__init__(f"channel {channel!r} is paused; {told}")
 
 
 class EndOfChain(Stopped):
@@ -252,4 +296,16 @@ class JournalLocked(JournalError):
         super().__init__(
             f"{path} is in use{by}; stop the other instance, or give this one"
             " its own DATA_DIR"
+        )
+
+
+class LeaseHeld(PichannelsError):
+    """An instance on another host has the lease, so this one takes no values."""
+
+    def __init__(self, name: str, owner: str) -> None:
+        self.name = name
+        self.owner = owner
+        super().__init__(
+            f"the lease {name!r} is held by {owner}; stop that instance, stand by with"
+            " `pichannels start --wait`, or give this project another name in LEASE"
         )

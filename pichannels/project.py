@@ -187,6 +187,15 @@ def _build(values: Mapping[str, Any], file: Path) -> Project:
                 allowed="a MessageStoreFactory, such as msgstore.sqlite has",
             )
         )
+    if config.lease is not None and importlib.util.find_spec("asyncpg") is None:
+        problems.append(
+            SettingsError(
+                "a lease needs the extra `postgres`:"
+                " pip install 'pichannels[postgres]'",
+                file=str(file),
+                key="LEASE",
+            )
+        )
     if problems:
         raise SettingsProblems(problems)
     project = Project(list(channels or ()), config, file, store, declared)

@@ -18,6 +18,7 @@ from pichannels.config import (
     Config,
     ControlConfig,
     JournalConfig,
+    LeaseConfig,
     SimulatorConfig,
     keys_of,
 )
@@ -30,6 +31,7 @@ METRICS = (DOCS / "metrics.md").read_text("utf-8")
 PARTS: dict[str, type[msgspec.Struct]] = {
     "JOURNAL": JournalConfig,
     "CONTROL": ControlConfig,
+    "LEASE": LeaseConfig,
     "SIMULATOR": SimulatorConfig,
 }
 

@@ -17,6 +17,7 @@ from pichannels.config import Config
 from pichannels.control.client import CommandFailed, ControlClient, NoInstance, connect
 from pichannels.errors import (
     JournalLocked,
+    LeaseHeld,
     PichannelsError,
     SettingsError,
     UsageError,
@@ -72,7 +73,7 @@ def _exit_code(error: PichannelsError) -> ExitCode:
         return ExitCode.SETTINGS
     if isinstance(error, NoInstance):
         return ExitCode.NO_INSTANCE
-    if isinstance(error, JournalLocked):
+    if isinstance(error, JournalLocked | LeaseHeld):
         return ExitCode.LOCKED
     is_usage = isinstance(error, CommandFailed) and error.kind == "UsageError"
     return (

@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from pichannels.cli.output import readable, say
 from pichannels.control.client import CommandFailed, NoInstance, connect
 from pichannels.engine import Engine
@@ -37,6 +39,8 @@ def rehearsed(project: Project) -> Iterator[Engine]:
     for node in (node for each in project.channels for node in each.nodes()):
         if node.is_sink:
             node.mock(output=partial(_show, node))
+    # It stands beside the one that has the lease, and gives nothing away.
+    project.config = msgspec.structs.replace(project.config, lease=None)
     needs_simulator = not asyncio.run(_has_simulator(project.data_dir))
     with tempfile.TemporaryDirectory(prefix="pichannels-") as folder:
         say("dry run: sinks show what they would get, and nothing is kept")

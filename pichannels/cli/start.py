@@ -13,7 +13,12 @@ from typing import Any, Final
 import click
 import msgspec
 
-from pichannels.cli.common import common_options, load_project, settings_folder
+from pichannels.cli.common import (
+    ExitCode,
+    common_options,
+    load_project,
+    settings_folder,
+)
 from pichannels.cli.dry_run import rehearsed
 from pichannels.cli.logs import (
     change_logging,
@@ -40,7 +45,7 @@ Run = Callable[[], Coroutine[Any, Any, bool]]
 @click.option(
     "--wait",
     is_flag=True,
-    help="Stand by while another instance runs on the same data.",
+    help="Stand by while another instance runs on the same data or has the lease.",
 )
 @click.option(
     "--plain",
@@ -75,18 +80,21 @@ def start(wait: bool, plain: bool, reload: bool, dry_run: bool) -> None:
         with rehearsed(project) as engine:
             has_drained = _run(project, engine, plain, engine.run_until_stopped)
     else:
-        has_drained = _run_for_real(project, plain, wait, reload)
+        engine = Engine(project, wait=wait)
+        has_drained = _run_for_real(project, engine, plain, reload)
+    is_lost = engine.lease is not None and engine.lease.is_lost
     if has_drained:
         say("stopped")
+        if is_lost:
+            sys.exit(ExitCode.LOCKED)
         return
     # Threads of nodes and libraries may never end by themselves.
     logging.shutdown()
     sys.stdout.flush()
-    os._exit(ABORTED)
+    os._exit(ExitCode.LOCKED if is_lost else ABORTED)
 
 
-def _run_for_real(project: Project, plain: bool, wait: bool, reload: bool) -> bool:
-    engine = Engine(project, wait=wait)
+def _run_for_real(project: Project, engine: Engine, plain: bool, reload: bool) -> bool:
     engine.events.subscribe(partial(_log_as_reloaded, engine))
     watcher = Watcher(engine) if reload else None
     run = watcher.run if watcher else engine.run_until_stopped

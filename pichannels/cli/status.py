@@ -83,6 +83,9 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     if journal:
         full = "; it is full" if journal["is_full"] else ""
         say(f"journal: {journal['used_bytes']:,} bytes{full}")
+    if lease := found["lease"]:
+        state = "ours" if lease["is_held"] else "lost"
+        say(f"lease: {lease['name']} at {lease['database']}, {state}")
     for part in ("control", "simulator"):
         if found[part]:
             say(f"{part}: {found[part]}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +16,7 @@ from pichannels.metrics import Family, Point
 
 __all__ = [
     "ChannelReport",
+    "LeaseReport",
     "ServerReport",
     "SinkReport",
     "StatusReport",
@@ -100,6 +101,24 @@ class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
     history_paused: bool
 
 
+class LeaseReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The lease that an instance holds.
+
+    Attributes:
+        name: which.
+        database: where it is.
+        is_held: False when it was lost, and the instance stops.
+        age: seconds since it was granted last.
+        takeover: seconds after which another may take over.
+    """
+
+    name: str
+    database: str
+    is_held: bool
+    age: float
+    takeover: float
+
+
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """An instance at this moment.
 
@@ -117,6 +136,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         sinks: where messages leave the project.
         pi_servers: the PI Web API servers that are asked.
         journal: what it does at this moment, or None while it is not open.
+        lease: what keeps other hosts out, or None.
         coverage: of the channels that keep a ledger; the control server adds it.
     """
 
@@ -135,6 +155,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     sinks: list[SinkReport]
     pi_servers: list[ServerReport]
     journal: JournalStatistics | None
+    lease: LeaseReport | None = None
     coverage: list[ChannelCoverage] = []
 
 
@@ -203,6 +224,7 @@ def metrics(status: StatusReport) -> list[Family]:
         *coverage_families(status.coverage),
         *_server_families(status.pi_servers),
         *(_journal_families(status.journal) if status.journal else ()),
+        *_lease_families([status.lease] if status.lease else []),
     ]
 
 
@@ -229,6 +251,7 @@ def _channel_families(channels: Iterable[ChannelReport]) -> list[Family]:
 
     return [
         family("running", "gauge", "Whether the channel runs.", _is_running),
+        family("paused", "gauge", "Whether the channel is paused.", _is_paused),
         family(
             "received_total",
             "counter",
@@ -265,6 +288,10 @@ def _channel_families(channels: Iterable[ChannelReport]) -> list[Family]:
 
 def _is_running(report: ChannelReport) -> float:
     return report.state in (Status.WAITING.label, Status.PROCESSING.label)
+
+
+def _is_paused(report: ChannelReport) -> float:
+    return report.state == Status.PAUSED.label
 
 
 def _settled_family(channels: Iterable[ChannelReport]) -> Family:
@@ -371,6 +398,16 @@ def _journal_families(journal: JournalStatistics) -> list[Family]:
         ),
         _gauge("journal_file_bytes", "Size of the journal file.", journal.file_bytes),
         _gauge("journal_full", "Whether no more is taken now.", journal.is_full),
+    ]
+
+
+def _lease_families(leases: Sequence[LeaseReport]) -> list[Family]:
+    held = [Point(each.is_held, {"lease": each.name}) for each in leases]
+    ages = [Point(each.age, {"lease": each.name}) for each in leases]
+    help = "Seconds since the lease was granted last."
+    return [
+        Family("lease_held", "gauge", "Whether the lease is ours.", held),
+        Family("lease_age_seconds", "gauge", help, ages),
     ]
 
 

@@ -17,7 +17,7 @@ from pichannels import clock
 from pichannels.errors import JournalError, JournalLocked
 from pichannels.values import format_ticks
 
-__all__ = ["InstanceLock"]
+__all__ = ["InstanceLock", "this_process"]
 
 
 class InstanceLock:
@@ -52,7 +52,7 @@ class InstanceLock:
             # Nothing is ever written to it, so it needs no file for undoing.
             conn.execute("PRAGMA journal_mode = MEMORY")
             conn.execute("BEGIN EXCLUSIVE")
-            self._owner_path.write_text(_describe_this_process(), "utf-8")
+            self._owner_path.write_text(f"{this_process()}\n", "utf-8")
         except (sqlite3.Error, OSError) as exc:
             if conn is not None:
                 conn.close()
@@ -81,6 +81,7 @@ class InstanceLock:
             return ""
 
 
-def _describe_this_process() -> str:
+def this_process() -> str:
+    """Who has a lock or a lease, in words."""
     since = format_ticks(clock.now())
-    return f"process {os.getpid()} on {socket.gethostname()} since {since}\n"
+    return f"process {os.getpid()} on {socket.gethostname()} since {since}"

@@ -13,7 +13,14 @@ from pichannels.reload.definition import ChannelDefinition, ProjectDefinition
 
 __all__ = ["ChannelChange", "ReloadReport", "compare"]
 
-AT_THE_START: Final = ("DATA_DIR", "JOURNAL", "CONTROL", "PI_LIMITS", "SIMULATOR")
+AT_THE_START: Final = (
+    "DATA_DIR",
+    "JOURNAL",
+    "CONTROL",
+    "LEASE",
+    "PI_LIMITS",
+    "SIMULATOR",
+)
 """Settings that are read when an instance starts, and not again."""
 
 Kind = Literal["added", "removed", "changed", "tags"]

@@ -128,6 +128,19 @@ def test_the_control_server_needs_a_token_beyond_this_machine() -> None:
     assert problems_of(CONTROL={"host": "0.0.0.0", "token": "x" * 16}) == []
 
 
+def test_a_lease_needs_a_database_whose_url_is_never_shown() -> None:
+    (missing,) = problems_of(LEASE={"name": "plant"})
+    (wrong,) = problems_of(LEASE={"url": "mysql://me:hidden@db/plant"})
+    assert "LEASE['url']" in missing
+    assert "postgresql://user@host:port/database" in wrong
+    assert "hidden" not in wrong
+
+
+def test_a_lease_may_have_its_url_and_password_from_secrets() -> None:
+    lease = {"url": Secret.env("DATABASE"), "password": Secret.env("PASSWORD")}
+    assert problems_of(LEASE=lease) == []
+
+
 def test_an_unknown_log_level_gets_the_nearest_one() -> None:
     (problem,) = problems_of(LOGGING="WARN1NG")
     assert "did you mean 'WARNING'?" in problem

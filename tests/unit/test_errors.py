@@ -72,6 +72,11 @@ SENTENCES: list[tuple[Exception, str]] = [
         "data/journal.db is in use; stop the other instance, or give this one its"
         " own DATA_DIR",
     ),
+    (
+        errors.LeaseHeld("plant", "process 17 on a"),
+        "the lease 'plant' is held by process 17 on a; stop that instance, stand by"
+        " with `pichannels start --wait`, or give this project another name in LEASE",
+    ),
 ]
 
 
