@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -19,6 +20,8 @@ __all__ = ["print_settings"]
 
 _SECRET: Final = ("token", "password", "passwd", "secret", "credential", "api_key")
 _HIDDEN: Final = "(not shown)"
+_LOGIN: Final = re.compile(r"(?<=://)[^/?#]*@|(?<=[?&])password=[^&#]*")
+"""What a URL has in front of its host, and a password behind it."""
 _DEFAULT: Final = "default"
 
 
@@ -54,7 +57,7 @@ def _shown(value: Any) -> str:
 
 def _rows(project: Project) -> Iterator[_Row]:
     given, lines = project.given, _lines(project.path)
-    values = msgspec.to_builtins(project.config)
+    values = msgspec.to_builtins(project.config, enc_hook=repr)
     for name in keys_of(Config):
         origin = _origin(name, given, lines, project.path)
         value = values[name]
@@ -82,8 +85,9 @@ def _hidden(key: str, value: Any) -> Any:
         return {name: _hidden(str(name), item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_hidden(key, item) for item in value]
-    is_secret = any(word in key.lower() for word in _SECRET)
-    return _HIDDEN if is_secret and value else value
+    if value and any(word in key.lower() for word in _SECRET):
+        return _HIDDEN
+    return _LOGIN.sub("", value) if isinstance(value, str) else value
 
 
 def _origin(

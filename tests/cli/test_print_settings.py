@@ -44,6 +44,19 @@ def test_secrets_are_not_shown(make_plant: MakePlant) -> None:
     assert "(not shown)" in out
 
 
+def test_secrets_by_reference_and_logins_in_urls_are_not_shown(
+    make_plant: MakePlant,
+) -> None:
+    folder = make_plant(
+        more="from pichannels.secrets import Secret\n"
+        "CONTROL = {'token': Secret.env('TOKEN')}\n"
+        "LEASE = {'url': 'postgresql://me:hidden@db/plant?a=b&password=hidden'}"
+    )
+    found = printed(folder)
+    assert found["CONTROL['token']"][0] == "(not shown)"
+    assert found["LEASE['url']"][0] == "postgresql://db/plant?a=b&"
+
+
 def test_the_name_may_be_that_of_the_folder(empty: Folder) -> None:
     empty.write(
         "settings.py",
