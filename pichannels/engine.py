@@ -439,6 +439,10 @@ class Engine:
             lease=self.lease.report() if self.lease else None,
         )
 
+    async def whole_status(self) -> StatusReport:
+        """The status, with what the coverage ledgers say."""
+        return await self._control.told()
+
     def _report(self, channel: BaseChannel) -> ChannelReport:
         return channel_report(channel, self._unsettled(channel))
 

@@ -82,7 +82,7 @@ def tables(
     if hidden:
         parts.append(Text(f"and {hidden} more channels: pichannels status", "dim"))
     if sources:
-        parts.append(_sources(shown_sources, rates))
+        parts.append(_sources(shown_sources, rates, status.get("coverage", [])))
     if sinks:
         parts.append(_sinks(shown_sinks, rates))
     return Group(*parts)
@@ -146,8 +146,14 @@ def _channels(channels: Iterable[dict[str, Any]], rates: Rates) -> Table:
     return table
 
 
-def _sources(channels: Iterable[dict[str, Any]], rates: Rates) -> Table:
-    table = _table("SOURCE", "TAGS", "UNRESOLVED", "OPEN", "VALUES/S", "LOSSES")
+def _sources(
+    channels: Iterable[dict[str, Any]],
+    rates: Rates,
+    coverage: Iterable[dict[str, Any]],
+) -> Table:
+    covered = {each["channel"]: each for each in coverage}
+    columns = ["TAGS", "UNRESOLVED", "OPEN", "VALUES/S", "LOSSES"]
+    table = _table("SOURCE", *columns, *(["HOLES", "OLDEST"] if covered else []))
     for channel in channels:
         source = channel["source"]
         wanted = source.get("pi_channels", 0)
@@ -161,8 +167,19 @@ def _sources(channels: Iterable[dict[str, Any]], rates: Rates) -> Table:
             Text(opened, "green" if channel["is_ready"] else "red"),
             _rate(rates.of(f"{channel['name']} values")),
             Text(f"{losses:,}", "yellow" if losses else ""),
+            *(_holes(covered.get(channel["name"])) if covered else []),
         )
     return table
+
+
+def _holes(each: dict[str, Any] | None) -> tuple[Text, Text]:
+    """How many tags have holes, and for how long the first of them is known."""
+    if each is None:
+        return Text("-"), Text("-")
+    if not each["tags_with_holes"]:
+        return Text("0"), Text("-")
+    oldest = duration(each["oldest_hole"])
+    return Text(f"{each['tags_with_holes']:,}", "yellow"), Text(oldest, "yellow")
 
 
 def _sinks(sinks: Iterable[dict[str, Any]], rates: Rates) -> Table:

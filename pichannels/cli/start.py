@@ -130,7 +130,8 @@ def _run_with_tables(project: Project, engine: Engine, run: Run) -> bool:
 
 async def _followed(engine: Engine, screen: Screen, run: Run) -> bool:
     async def read() -> dict[str, Any]:
-        return _status(engine)
+        found: dict[str, Any] = msgspec.to_builtins(await engine.whole_status())
+        return found
 
     following = asyncio.create_task(screen.follow(read), name="live tables")
     try:

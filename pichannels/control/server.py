@@ -164,17 +164,17 @@ class ControlServer:
         return _json(body, 200 if is_ready else 503)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        text = render(metrics(await self._told()))
+        text = render(metrics(await self.told()))
         return web.Response(
             body=text.encode(),
             headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
         )
 
     async def _status(self, request: web.Request) -> web.Response:
-        return _json(msgspec.json.encode(await self._told()))
+        return _json(msgspec.json.encode(await self.told()))
 
-    async def _told(self) -> StatusReport:
-        """The status, with what the coverage ledgers say."""
+    async def told(self) -> StatusReport:
+        """The status, with what the coverage ledgers say; also while it is closed."""
         found = await self._coverage.of(self._instance.project.all_channels())
         return msgspec.structs.replace(self._instance.status(), coverage=found)
 

@@ -101,6 +101,34 @@ def test_a_source_tells_how_it_is_connected() -> None:
     assert row == ["a", "1,000", "2", "9", "of", "10", "-", "0"]
 
 
+def covered(name: str, tags_with_holes: int, oldest_hole: float) -> dict[str, Any]:
+    return {
+        "channel": name,
+        "tags_with_holes": tags_with_holes,
+        "oldest_hole": oldest_hole,
+    }
+
+
+def test_tags_with_holes_and_the_age_of_the_oldest_fit_80_columns() -> None:
+    source = {"tags": 100_000, "pi_channels": 100, "open": 100}
+    names = ["north.boiler.one", "b", "c"]
+    found = status(*(channel(name, source=source) for name in names))
+    found["coverage"] = [covered(names[0], 99_999, 86_000.0), covered("b", 0, 0.0)]
+    lines = [line.split() for line in shown(found).splitlines()[-4:]]
+    assert lines[0][-2:] == ["HOLES", "OLDEST"]
+    assert [line[0] for line in lines[1:]] == names
+    assert [line[7:] for line in lines[1:]] == [
+        ["0", "99,999", "23h", "53m"],
+        ["0", "0", "-"],
+        ["0", "-", "-"],
+    ]
+
+
+def test_without_ledgers_no_holes_are_shown() -> None:
+    source = {"tags": 10, "pi_channels": 1, "open": 1}
+    assert "HOLES" not in shown(status(channel("a", source=source)))
+
+
 def test_a_full_journal_is_told() -> None:
     journal = {"used_bytes": 2**30, "budget_bytes": 2 * 2**30, "is_full": True}
     assert "journal 1.0 GiB of 2.0 GiB FULL" in shown(status(journal=journal))
