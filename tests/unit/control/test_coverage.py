@@ -244,13 +244,16 @@ async def test_a_report_does_not_grow_without_bound() -> None:
 
 # Where ledgers are
 
+# Made outside of the loop: it looks up the time zone.
+OPTIONS = CoverageOptions()
+
 
 class Source(BaseChannel):
     """Has a ledger, as channels of PI tags do."""
 
     def __init__(self, name: str, *, by_path: bool = False) -> None:
         super().__init__(name)
-        self.covering = Covering(name, CoverageOptions(), by_path=by_path)
+        self.covering = Covering(name, OPTIONS, by_path=by_path)
         self.repairing = SimpleNamespace(samples=7, failures=2)
         self.observer = self.covering
 
