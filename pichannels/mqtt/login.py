@@ -1,0 +1,138 @@
+"""Where a broker is, and how to get in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl as tls
+from typing import Any, Final, NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+from pichannels.errors import SettingsError
+from pichannels.secrets import Secret, reveal_in_thread
+
+__all__ = ["VERSIONS", "Login", "checked_url"]
+
+VERSIONS: Final = {"5": 5, "3.1.1": 4}
+"""The versions of the protocol that there are, and their numbers in it."""
+
+_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+_ALLOWED: Final = "mqtt://host:port, mqtts://host:port"
+
+
+class Login(NamedTuple):
+    """Where the broker is, and how to get in.
+
+    Attributes:
+        url: `mqtt://host:port`, or `mqtts://` for TLS.
+        user: name of the user.
+        password: best a `Secret`; it is looked up for each connection.
+        ssl: with `mqtts://`, False for no check of the certificate, or an
+            `ssl.SSLContext`.
+        ca: a file with the certificates that are trusted, in PEM.
+        certificate: a file with the client's own certificate, and perhaps its key.
+        key: a file with its key.
+        protocol: `5` or `3.1.1`.
+        keep_alive: seconds after which a silent connection is tried.
+        timeout: seconds for the connection, and for an answer.
+    """
+
+    url: str
+    user: str | Secret | None = None
+    password: str | Secret | None = None
+    ssl: bool | tls.SSLContext = True
+    ca: str | os.PathLike[str] | None = None
+    certificate: str | os.PathLike[str] | None = None
+    key: str | os.PathLike[str] | None = None
+    protocol: str = "5"
+    keep_alive: float = 30.0
+    timeout: float = 10.0
+
+    def __repr__(self) -> str:
+        return f"Login({self.target})"
+
+    @property
+    def target(self) -> str:
+        """The URL, as errors show it."""
+        return f"{_parts(self.url).scheme}://{self.host}:{self.port}"
+
+    @property
+    def host(self) -> str:
+        """The name or address of the broker."""
+        return _parts(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        parts = _parts(self.url)
+        return parts.port or _PORTS[parts.scheme]
+
+    @property
+    def version(self) -> int:
+        """The number of the protocol's version."""
+        return VERSIONS[self.protocol]
+
+    async def context(self) -> tls.SSLContext | None:
+        """What TLS needs; None without.
+
+        Raises:
+            SettingsError: a file is missing, or has no certificate.
+        """
+        if _parts(self.url).scheme != "mqtts":
+            return None
+        if isinstance(self.ssl, tls.SSLContext):
+            return self.ssl
+        try:
+            return await asyncio.to_thread(self._made)
+        except (OSError, ValueError) as exc:
+            raise SettingsError(
+                f"the certificates cannot be used: {exc}", key="certificate"
+            ) from exc
+
+    def _made(self) -> tls.SSLContext:
+        context = tls.create_default_context(cafile=self.ca)
+        if self.certificate is not None:
+            context.load_cert_chain(self.certificate, self.key)
+        if self.ssl is False:
+            context.check_hostname = False
+            context.verify_mode = tls.CERT_NONE
+        return context
+
+    async def credentials(self) -> tuple[str | None, str | None]:
+        """User and password themselves.
+
+        Raises:
+            SettingsError: a secret is missing.
+        """
+        found: Any = [self.user, self.password]
+        user, password = await reveal_in_thread(found)
+        return user, password
+
+
+def checked_url(url: Any) -> str:
+    """The URL of a broker.
+
+    Raises:
+        SettingsError: it is none, or a login is in it.
+    """
+    parts = _parts(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in _PORTS or not parts.hostname:
+        raise SettingsError("not a URL", key="url", found=url, allowed=_ALLOWED)
+    if "@" in parts.netloc:
+        shown = f"{parts.scheme}://...@{parts.hostname}"
+        raise SettingsError(
+            "a login is no part of the URL; use user and password",
+            key="url",
+            found=shown,
+            allowed=_ALLOWED,
+        )
+    return str(url)
+
+
+def _parts(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    try:
+        parts.port  # noqa: B018 - it raises where it is no number
+    except ValueError as exc:
+        raise SettingsError(str(exc), key="url", found=url, allowed=_ALLOWED) from exc
+    return parts
