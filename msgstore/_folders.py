@@ -151,6 +151,14 @@ class Folder:
             os.replace(self._file(base, before), self._file(base, state))
             self._sync(base.parent)
 
+    def facts(self, id: str) -> bytes | None:
+        """What is known of the outcome of a message.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return _content(_facts(self._base(id)))
+
     def delete(self, id: str) -> None:
         """Forget a message.
 
@@ -164,20 +172,29 @@ class Folder:
         self._sync(base.parent)
 
     def messages(
-        self, first: int | None = None, end: int | None = None, *, newest: bool = False
+        self,
+        first: int | None = None,
+        end: int | None = None,
+        *,
+        newest: bool = False,
+        after: str | None = None,
     ) -> Iterator[Stored]:
         """The messages in order; only those made from `first` to before `end`.
 
         Args:
             newest: the other way round.
+            after: only those behind this id.
         """
+        first, end = _narrowed(first, end, newest, after)
         for day in self._days(first, end, newest):
             found = sorted(_files(day), reverse=newest)
             for name in found:
                 stored = _stored(day, name)
                 if stored is None or (first is not None and stored.ticks < first):
                     continue
-                if end is None or stored.ticks < end:
+                if end is not None and stored.ticks >= end:
+                    continue
+                if after is None or _is_behind(stored.id, after, newest):
                     yield stored
 
     def prune(self, retention: Retention, dry_run: bool) -> int:
@@ -284,6 +301,30 @@ def _day_of(ticks: int) -> str:
         return datetime_from_ticks(ticks).isoformat()[:10].replace("-", "/")
     except OverflowError:
         return "9999/99/99" if ticks > 0 else ""
+
+
+def _ticks_of(id: str) -> int:
+    """When the message was made, in ticks."""
+    day, time = id[:8], id[9:23]
+    date = f"{day[:4]}-{day[4:6]}-{day[6:]}"
+    return parse_ticks(f"{date}T{time[:2]}:{time[2:4]}:{time[4:]}Z")
+
+
+def _narrowed(
+    first: int | None, end: int | None, newest: bool, after: str | None
+) -> tuple[int | None, int | None]:
+    """The range of time in which there is something behind an id."""
+    if after is None:
+        return first, end
+    ticks = _ticks_of(after)
+    if newest:
+        return first, ticks + 1 if end is None else min(end, ticks + 1)
+    return ticks if first is None else max(first, ticks), end
+
+
+def _is_behind(id: str, after: str, newest: bool) -> bool:
+    # Ids begin with the time and go on with the order of arrival.
+    return id < after if newest else id > after
 
 
 def _numbered(folder: Path, digits: int, newest: bool) -> list[Path]:

@@ -11,16 +11,16 @@ import asyncio
 import itertools
 import logging
 import os
+import threading
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from msgstore._folders import Folder, Stored, folder_name
 from pichannels import codecs
 from pichannels.errors import CodecError, MessageNotFound, SettingsError, UsageError
-from pichannels.journal import Query, payload_text
 from pichannels.message import Message
+from pichannels.query import Query
 from pichannels.retention import Retention
 from pichannels.states import State
 from pichannels.store import Entry, MessageStore, MessageStoreFactory
@@ -53,6 +53,7 @@ class FileMessageStore(MessageStore):
         self._retention = retention
         self._prune_every = prune_every
         self._pruning: asyncio.Task[None] | None = None
+        self._changing = threading.Lock()
 
     async def start(self) -> None:
         """Make the folder, and see to the retention from now on.
@@ -83,16 +84,30 @@ class FileMessageStore(MessageStore):
     async def change_message_state(
         self, id: str, new_state: str, meta: Mapping[str, Any] | None = None
     ) -> None:
-        facts = None if meta is None else codecs.encode_json(dict(meta)).encode()
-        await asyncio.to_thread(self._change, id, new_state, facts)
+        await asyncio.to_thread(self._change, id, new_state, meta)
 
-    def _change(self, id: str, new_state: str, facts: bytes | None) -> None:
-        self._folder.state_of(id)
-        try:
-            state = State(new_state)
-        except ValueError as exc:
-            raise UsageError(f"{new_state!r} is no state") from exc
-        self._folder.change(id, state, facts)
+    async def update_message_meta_infos(
+        self, id: str, infos: Mapping[str, Any]
+    ) -> None:
+        await asyncio.to_thread(self._change, id, None, infos)
+
+    def _change(
+        self, id: str, new_state: str | None, meta: Mapping[str, Any] | None
+    ) -> None:
+        # One change at a time: facts are read and written.
+        with self._changing:
+            before = self._folder.state_of(id)
+            try:
+                state = before if new_state is None else State(new_state)
+            except ValueError as exc:
+                raise UsageError(f"{new_state!r} is no state") from exc
+            facts = None if meta is None else self._merged(id, meta)
+            self._folder.change(id, state, facts)
+
+    def _merged(self, id: str, meta: Mapping[str, Any]) -> bytes:
+        known = self._folder.facts(id)
+        before = {} if known is None else codecs.decode_json(known.decode())
+        return codecs.encode_json({**before, **meta}).encode()
 
     async def get(self, id: str) -> Entry:
         return await asyncio.to_thread(self._read, id)
@@ -107,47 +122,28 @@ class FileMessageStore(MessageStore):
         msg.store_id, msg.store_chan_name = id, self.store_id
         return {"id": id, "state": str(state), "message": msg, "meta": meta}
 
-    async def search(
-        self,
-        start: int = 0,
-        count: int = 10,
-        order_by: str = "timestamp",
-        start_dt: datetime | str | None = None,
-        end_dt: datetime | str | None = None,
-        text: str | None = None,
-        rtext: str | None = None,
-        state: str | None = None,
-    ) -> list[Entry]:
-        query = Query.of(
-            start=start,
-            count=count,
-            order_by=order_by,
-            start_dt=start_dt,
-            end_dt=end_dt,
-            text=text,
-            rtext=rtext,
-            state=state,
-        )
+    async def find(self, query: Query) -> list[Entry]:
         return await asyncio.to_thread(self._search, query)
 
     def _search(self, query: Query) -> list[Entry]:
+        if query.after_id is not None:
+            self._folder.state_of(query.after_id)
         found: Iterator[Stored] = self._folder.messages(
-            query.first, query.end, newest=query.is_reversed
+            query.first,
+            query.end,
+            newest=query.is_reversed,
+            after=query.after_id,
         )
         if query.state is not None:
             found = (stored for stored in found if stored.state is query.state)
         if query.by_state:
             # Sorting keeps the order of time within a state.
             found = iter(sorted(found, key=_state, reverse=query.is_reversed))
-        if query.matches is None:
+        if not query.needs_reading:
             chosen = itertools.islice(found, query.start, query.start + query.count)
             return [e for s in chosen if (e := self._entry(s)) is not None]
         entries = (self._entry(stored) for stored in found)
-        fitting = (
-            entry
-            for entry in entries
-            if entry is not None and query.matches(payload_text(_payload(entry)))
-        )
+        fitting = (e for e in entries if e is not None and query.fits(e))
         return list(itertools.islice(fitting, query.start, query.start + query.count))
 
     def _entry(self, stored: Stored) -> Entry | None:
@@ -244,7 +240,3 @@ class FileMessageStoreFactory(MessageStoreFactory):
 
 def _state(stored: Stored) -> str:
     return str(stored.state)
-
-
-def _payload(entry: Entry) -> Any:
-    return entry["message"].payload

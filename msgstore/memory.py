@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from pichannels import clock, codecs
 from pichannels.errors import MessageNotFound, UsageError
-from pichannels.journal import Query, payload_text
 from pichannels.message import Message
+from pichannels.query import Query
 from pichannels.retention import Outline, Retention
 from pichannels.states import State
 from pichannels.store import Entry, MessageStore, MessageStoreFactory
@@ -36,6 +35,11 @@ class _Kept:
         self.meta: bytes | None = None
 
     @property
+    def position(self) -> tuple[int, int]:
+        """Where it stands in the order of time."""
+        return self.ticks, self.number
+
+    @property
     def size(self) -> int:
         """Bytes that the contents take."""
         return len(self.data) + (0 if self.meta is None else len(self.meta))
@@ -43,14 +47,25 @@ class _Kept:
     def message(self) -> Message:
         return Message.decode(self.data, self.uuid, self.ticks)
 
+    def facts(self) -> dict[str, Any]:
+        return {} if self.meta is None else dict(codecs.decode(self.meta))
+
+    def entry(self, store_id: str) -> Entry:
+        msg, id = self.message(), str(self.number)
+        msg.store_id, msg.store_chan_name = id, store_id
+        return {
+            "id": id,
+            "state": str(self.state),
+            "message": msg,
+            "meta": self.facts(),
+        }
+
     def fits(self, query: Query) -> bool:
         if not query.first <= self.ticks < query.end:
             return False
         if query.state is not None and query.state is not self.state:
             return False
-        return query.matches is None or query.matches(
-            payload_text(self.message().payload)
-        )
+        return not query.needs_reading or query.fits(self.entry(""))
 
 
 class MemoryMessageStore(MessageStore):
@@ -88,15 +103,24 @@ class MemoryMessageStore(MessageStore):
         kept = self._find(id)
         state = _state(new_state)
         if meta is not None:
-            self._bytes -= kept.size
-            kept.meta = codecs.encode(dict(meta))
-            self._bytes += kept.size
+            self._note(kept, meta)
         kept.state = state
         if state.is_final:
             self._settled.setdefault(id)
             self._shrink()
         else:
             self._settled.pop(id, None)
+
+    async def update_message_meta_infos(
+        self, id: str, infos: Mapping[str, Any]
+    ) -> None:
+        self._note(self._find(id), infos)
+
+    def _note(self, kept: _Kept, facts: Mapping[str, Any]) -> None:
+        data = codecs.encode({**kept.facts(), **facts})
+        self._bytes -= kept.size
+        kept.meta = data
+        self._bytes += kept.size
 
     def _shrink(self) -> None:
         while self._settled and (
@@ -124,31 +148,14 @@ class MemoryMessageStore(MessageStore):
         return len(gone)
 
     async def get(self, id: str) -> Entry:
-        return self._entry(self._find(id))
+        return self._find(id).entry(self.store_id)
 
-    async def search(
-        self,
-        start: int = 0,
-        count: int = 10,
-        order_by: str = "timestamp",
-        start_dt: datetime | str | None = None,
-        end_dt: datetime | str | None = None,
-        text: str | None = None,
-        rtext: str | None = None,
-        state: str | None = None,
-    ) -> list[Entry]:
-        query = Query.of(
-            start=start,
-            count=count,
-            order_by=order_by,
-            start_dt=start_dt,
-            end_dt=end_dt,
-            text=text,
-            rtext=rtext,
-            state=state,
+    async def find(self, query: Query) -> list[Entry]:
+        after = None if query.after_id is None else self._find(query.after_id)
+        found = await asyncio.to_thread(
+            _select, list(self._kept.values()), query, after
         )
-        found = await asyncio.to_thread(_select, list(self._kept.values()), query)
-        return [self._entry(kept) for kept in found]
+        return [kept.entry(self.store_id) for kept in found]
 
     async def total(self) -> int:
         return len(self._kept)
@@ -162,17 +169,6 @@ class MemoryMessageStore(MessageStore):
         if kept is None:
             raise MessageNotFound(self.store_id, id)
         return kept
-
-    def _entry(self, kept: _Kept) -> Entry:
-        msg = kept.message()
-        msg.store_id = str(kept.number)
-        msg.store_chan_name = self.store_id
-        return {
-            "id": str(kept.number),
-            "state": str(kept.state),
-            "message": msg,
-            "meta": {} if kept.meta is None else codecs.decode(kept.meta),
-        }
 
     def __repr__(self) -> str:
         return f"MemoryMessageStore({self.store_id!r})"
@@ -217,10 +213,16 @@ def _state(name: str) -> State:
         raise UsageError(f"{name!r} is no state") from exc
 
 
-def _select(kept: list[_Kept], query: Query) -> list[_Kept]:
+def _select(kept: list[_Kept], query: Query, after: _Kept | None) -> list[_Kept]:
     def order(item: _Kept) -> tuple[str, int, int]:
         return (str(item.state) if query.by_state else "", item.ticks, item.number)
 
+    if after is not None:
+        place = after.position
+        if query.is_reversed:
+            kept = [item for item in kept if item.position < place]
+        else:
+            kept = [item for item in kept if item.position > place]
     found = sorted(kept, key=order, reverse=query.is_reversed)
     fitting = (item for item in found if item.fits(query))
     return list(itertools.islice(fitting, query.start, query.start + query.count))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, NoReturn
 
 from pichannels.errors import MessageNotFound
-from pichannels.journal import Query
 from pichannels.message import Message
+from pichannels.query import Query
 from pichannels.store import Entry, MessageStore, MessageStoreFactory
 
 __all__ = ["NullMessageStore", "NullMessageStoreFactory"]
@@ -33,27 +32,9 @@ class NullMessageStore(MessageStore):
     async def get(self, id: str) -> Entry:
         self._refuse(id)
 
-    async def search(
-        self,
-        start: int = 0,
-        count: int = 10,
-        order_by: str = "timestamp",
-        start_dt: datetime | str | None = None,
-        end_dt: datetime | str | None = None,
-        text: str | None = None,
-        rtext: str | None = None,
-        state: str | None = None,
-    ) -> list[Entry]:
-        Query.of(
-            start=start,
-            count=count,
-            order_by=order_by,
-            start_dt=start_dt,
-            end_dt=end_dt,
-            text=text,
-            rtext=rtext,
-            state=state,
-        )
+    async def find(self, query: Query) -> list[Entry]:
+        if query.after_id is not None:
+            self._refuse(query.after_id)
         return []
 
     async def total(self) -> int:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from datetime import datetime
 from math import inf
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
+from msgstore._tags import tag_entries
 from pichannels.errors import (
     CodecError,
     MessageNotFound,
     SettingsError,
     UsageError,
 )
-from pichannels.journal import Durability, Journal, Record
+from pichannels.journal import Durability, Journal, Record, encode_manifest
 from pichannels.message import Message
+from pichannels.query import Query
 from pichannels.retention import Retention
 from pichannels.states import State
 from pichannels.store import Entry, MessageStore, MessageStoreFactory
@@ -38,6 +41,8 @@ class SQLiteMessageStore(MessageStore):
     Attributes:
         shares_journal: it uses the journal of the instance, given by `attach`.
     """
+
+    indexes_tags = True
 
     def __init__(self, store_id: str, file: _SharedFile | None) -> None:
         self.store_id = store_id
@@ -86,7 +91,9 @@ class SQLiteMessageStore(MessageStore):
         journal = self._opened()
         if journal.is_full:
             await journal.room()
-        ticket = journal.append(self.store_id, msg)
+        tags = tag_entries(msg)
+        manifest = encode_manifest(tags) if tags else None
+        ticket = journal.append(self.store_id, msg, manifest=manifest)
         await ticket.durable
         if len(self._open) < _REMEMBERED:
             self._open.add(ticket.seq)
@@ -97,38 +104,39 @@ class SQLiteMessageStore(MessageStore):
     ) -> None:
         seq = await self._find(id)
         state = _state(new_state)
-        self._opened().settle(seq, state, meta)
+        if meta is None:
+            self._opened().settle(seq, state)
+        else:
+            await self._note(id, meta, state)
         if state.is_final:
             self._open.discard(seq)
 
+    async def update_message_meta_infos(
+        self, id: str, infos: Mapping[str, Any]
+    ) -> None:
+        await self._note(id, infos)
+
+    async def _note(
+        self, id: str, facts: Mapping[str, Any], state: State | None = None
+    ) -> None:
+        seq = self._number(id)
+        if not await self._opened().add_facts(self.store_id, seq, facts, state):
+            raise MessageNotFound(self.store_id, id)
+
     async def get(self, id: str) -> Entry:
+        return (await self._record(id)).entry()
+
+    async def _record(self, id: str) -> Record:
         record = await self._opened().get(self.store_id, self._number(id))
         if record is None:
             raise MessageNotFound(self.store_id, id)
-        return record.entry()
+        return record
 
-    async def search(
-        self,
-        start: int = 0,
-        count: int = 10,
-        order_by: str = "timestamp",
-        start_dt: datetime | str | None = None,
-        end_dt: datetime | str | None = None,
-        text: str | None = None,
-        rtext: str | None = None,
-        state: str | None = None,
-    ) -> list[Entry]:
-        records = await self._opened().search(
-            self.store_id,
-            start=start,
-            count=count,
-            order_by=order_by,
-            start_dt=start_dt,
-            end_dt=end_dt,
-            text=text,
-            rtext=rtext,
-            state=state,
-        )
+    async def find(self, query: Query) -> list[Entry]:
+        if query.after_id is not None:
+            last = await self._record(query.after_id)
+            query = msgspec.structs.replace(query, after=last.position)
+        records = await self._opened().find(self.store_id, query)
         return [_entry(record) for record in records]
 
     async def total(self) -> int:

@@ -13,10 +13,10 @@ from click.shell_completion import CompletionItem, get_completion_class
 
 from pichannels.cli.output import say
 from pichannels.errors import PichannelsError, UsageError
-from pichannels.journal.query import Query
 from pichannels.journal.schema import connect_reader
 from pichannels.journal.search import search
 from pichannels.project import Project, load
+from pichannels.query import Query
 
 __all__ = ["complete_channels", "complete_ids", "completion"]
 

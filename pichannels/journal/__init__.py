@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pichannels.journal.batch import Ticket
 from pichannels.journal.journal import Journal
-from pichannels.journal.query import Query, payload_text
 from pichannels.journal.records import JournalStatistics, Record
 from pichannels.journal.schema import Durability
 from pichannels.manifest import (
@@ -12,6 +11,7 @@ from pichannels.manifest import (
     decode_manifest,
     encode_manifest,
 )
+from pichannels.query import Query, payload_text
 
 __all__ = [
     "Durability",

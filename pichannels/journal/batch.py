@@ -73,9 +73,9 @@ def conclude(future: asyncio.Future[None], error: JournalError | None) -> None:
 
 
 class Settlement(NamedTuple):
-    """The new state of a message, encoded."""
+    """The new state of a message, encoded; without a code it keeps its state."""
 
-    code: int
+    code: int | None
     meta: bytes | None = None
     attempts: int | None = None
 
@@ -128,7 +128,7 @@ class Batch:
         before = self.settled.get(seq)
         if before is not None:
             settlement = Settlement(
-                settlement.code,
+                before.code if settlement.code is None else settlement.code,
                 before.meta if settlement.meta is None else settlement.meta,
                 before.attempts if settlement.attempts is None else settlement.attempts,
             )

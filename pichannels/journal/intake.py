@@ -126,8 +126,10 @@ class Intake:
         self._unsettled[channel_id] = self._unsettled.get(channel_id, 0) + 1
         return ticket
 
-    def settle(self, seq: int, state: State, meta: Mapping[str, Any] | None) -> None:
-        """See `Journal.settle`."""
+    def settle(
+        self, seq: int, state: State | None, meta: Mapping[str, Any] | None
+    ) -> None:
+        """See `Journal.settle`; without a state that stays as it is."""
         data = attempts = None
         if meta is not None:
             data = codecs.encode(dict(meta))
@@ -135,9 +137,10 @@ class Intake:
             attempts = meta.get("attempts")
             if type(attempts) is not int or not 0 <= attempts <= _MAX:
                 attempts = None
+        code = None if state is None else CODES[state]
         batch = self._batch or self._begin()
         before = len(batch.settled)
-        batch.settle(seq, Settlement(CODES[state], data, attempts))
+        batch.settle(seq, Settlement(code, data, attempts))
         self.rows += len(batch.settled) - before
 
     def delete(self, seq: int) -> None:

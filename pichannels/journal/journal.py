@@ -15,7 +15,6 @@ from pichannels.journal.batch import Ticket
 from pichannels.journal.intake import Intake
 from pichannels.journal.lock import InstanceLock
 from pichannels.journal.opening import Known, open_file
-from pichannels.journal.query import Filters, Query
 from pichannels.journal.reader import Reader
 from pichannels.journal.records import JournalStatistics, Record
 from pichannels.journal.retention import Policy
@@ -25,6 +24,7 @@ from pichannels.journal.upkeep import back_up, find_problems
 from pichannels.journal.writer import Writer
 from pichannels.message import Message
 from pichannels.persistence import MISSING, Persistence
+from pichannels.query import Filters, Query
 from pichannels.retention import Outline
 from pichannels.states import State
 
@@ -82,6 +82,9 @@ class Journal(Persistence):
         self._intake: Intake | None = None
         self._reader: Reader | None = None
         self._closing: asyncio.Task[None] | None = None
+        # Facts of unsettled messages beside those of their outcome.
+        self._added: dict[int, dict[str, Any]] = {}
+        self._adding = asyncio.Lock()
 
     async def open(self) -> None:
         """Take the lock, check and migrate the file, start the writer.
@@ -96,6 +99,7 @@ class Journal(Persistence):
         if self._closing is not None:
             await asyncio.shield(self._closing)
         await self._take_lock()
+        self._added, self._adding = {}, asyncio.Lock()
         writer = Writer(self.path, self._durability, self._policy)
         known = await self._open_file(writer)
         self._reader = Reader(self.path)
@@ -197,7 +201,45 @@ class Journal(Persistence):
             CodecError: `meta` has a value without codec.
             JournalError: the journal is not open.
         """
+        if self._added and seq in self._added:
+            known = self._added[seq]
+            meta = {**known, **meta} if meta is not None else None
+            if state.is_final:
+                del self._added[seq]
         self._opened().settle(seq, state, meta)
+
+    async def add_facts(
+        self,
+        channel: str,
+        seq: int,
+        facts: Mapping[str, Any],
+        state: State | None = None,
+    ) -> bool:
+        """Add facts to those that are known of a message, in the next commit.
+
+        Those that are added to an unsettled message stay when it is settled.
+
+        Args:
+            state: what became of it; None for what it is.
+
+        Returns:
+            Whether there is such a message of this channel.
+
+        Raises:
+            CodecError: a fact has no codec.
+            JournalError: the journal is not open, or cannot be read.
+        """
+        async with self._adding:
+            record = await self.get(channel, seq)
+            if record is None:
+                return False
+            facts = {**record.meta, **self._added.get(seq, {}), **facts}
+            self._opened().settle(seq, state, facts)
+        if not (state or record.state).is_final:
+            self._added[seq] = dict(facts)
+        else:
+            self._added.pop(seq, None)
+        return True
 
     def delete(self, seq: int) -> None:
         """Forget a message, in the next commit.
@@ -353,7 +395,14 @@ class Journal(Persistence):
             UsageError: a filter is not of its kind.
             JournalError: the journal cannot be read.
         """
-        query = Query.of(**filters)
+        return await self.find(channel, Query.of(**filters))
+
+    async def find(self, channel: str | None, query: Query) -> list[Record]:
+        """What a checked search is after; see `search`.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
         return await (await self._read(wants_tags=query.tag is not None)).run(
             lambda conn: search(conn, channel, query)
         )

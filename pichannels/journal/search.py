@@ -7,10 +7,10 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
+from pichannels import codecs
 from pichannels.errors import CodecError
-from pichannels.journal.query import Query, payload_text
 from pichannels.journal.reader import read_records
 from pichannels.journal.records import Record
 from pichannels.journal.schema import CODES, STATES
@@ -18,6 +18,7 @@ from pichannels.journal.statements import FIRST_FINAL
 from pichannels.journal.tags import MINUTE
 from pichannels.manifest import decode_manifest
 from pichannels.message import Message
+from pichannels.query import Query, payload_text
 from pichannels.states import State
 
 __all__ = ["search"]
@@ -73,7 +74,9 @@ def _scan(
         after, bound = min((query.end, 0), query.after or (query.end, 0)), query.first
     else:
         after, bound = max((query.first, 0), query.after or (query.first, 0)), query.end
-    size = min(_PAGE, query.start + query.count) if query.matches is None else _PAGE
+    size = min(_PAGE, query.start + query.count)
+    if query.needs_reading:
+        size = _PAGE
     while True:
         page = conn.execute(sql, (channel, *after, bound, size)).fetchall()
         yield page
@@ -108,7 +111,7 @@ def _matching(
     pages: Iterator[list[Position]],
 ) -> Iterator[Position]:
     for page in pages:
-        if query.matches is None:
+        if not query.needs_reading:
             yield from page
         else:
             found = _fitting(conn, [seq for _, seq in page], query)
@@ -116,7 +119,11 @@ def _matching(
 
 
 def _fitting(conn: sqlite3.Connection, seqs: list[int], query: Query) -> set[int]:
-    """Which of these have the text and the tag that are looked for."""
+    """Which of these have the facts, the text and the tag that are looked for."""
+    if query.knows is not None:
+        seqs = _known(conn, seqs, query.knows)
+        if query.matches is None and query.tag is None:
+            return set(seqs)
     rows = conn.execute(
         "SELECT seq, data, manifest FROM body"
         " WHERE seq IN (SELECT value FROM json_each(?))",
@@ -127,6 +134,23 @@ def _fitting(conn: sqlite3.Connection, seqs: list[int], query: Query) -> set[int
         for seq, data, manifest in rows
         if _names_tag(manifest, query.tag) and _has_text(data, query.matches)
     }
+
+
+def _known(
+    conn: sqlite3.Connection, seqs: list[int], knows: Callable[[Any], bool]
+) -> list[int]:
+    rows = conn.execute(
+        "SELECT seq, meta FROM outcome WHERE seq IN (SELECT value FROM json_each(?))",
+        (json.dumps(seqs),),
+    ).fetchall()
+    return [seq for seq, meta in rows if knows(_facts(meta))]
+
+
+def _facts(data: bytes) -> dict[str, Any]:
+    try:
+        return dict(codecs.decode(data))
+    except CodecError:
+        return {}
 
 
 def _has_text(data: bytes, matches: Callable[[str], bool] | None) -> bool:
@@ -156,7 +180,7 @@ def _sorted_positions(
     found: list[tuple[str, int, int]] = []
     for part in _candidates(conn, query):
         wanted = [row for row in part if row[3] in names and _is_wanted(row, query)]
-        if query.tag is not None or query.matches is not None:
+        if query.tag is not None or query.needs_reading:
             fit = _fitting(conn, [row[1] for row in wanted], query)
             wanted = [row for row in wanted if row[1] in fit]
         for ticks, seq, code, _ in wanted:

@@ -92,7 +92,8 @@ def settle_messages(
 def _by_code(settled: dict[int, Settlement]) -> Iterator[tuple[int, list[int]]]:
     groups: dict[int, list[int]] = {}
     for seq, settlement in settled.items():
-        groups.setdefault(settlement.code, []).append(seq)
+        if settlement.code is not None:
+            groups.setdefault(settlement.code, []).append(seq)
     return iter(groups.items())
 
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 from pichannels.errors import UsageError
 from pichannels.exporting import line_of, read_entries, write_lines
-from pichannels.journal.query import Query
 from pichannels.journal.reader import Reader
 from pichannels.journal.search import search
 from pichannels.message import Message
+from pichannels.query import Query
 from pichannels.states import Entry
 from pichannels.store import MessageStore
 

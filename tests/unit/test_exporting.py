@@ -19,6 +19,7 @@ from msgstore.null import NullMessageStoreFactory
 from pichannels.errors import CodecError, UsageError
 from pichannels.exporting import entries, export, import_, prune, read_entries
 from pichannels.message import Message
+from pichannels.query import Query
 from pichannels.retention import Retention
 from pichannels.store import Entry, MessageStore
 from pichannels.testing import read_messages
@@ -187,8 +188,8 @@ class Minimal(MessageStore):
     async def get(self, id: str) -> Entry:
         return await self._kept.get(id)
 
-    async def search(self, *args: Any, **options: Any) -> list[Entry]:
-        return await self._kept.search(*args, **options)
+    async def find(self, query: Query) -> list[Entry]:
+        return await self._kept.find(query)
 
     async def total(self) -> int:
         return await self._kept.total()
