@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from nodes._batches import SAMPLES, is_batch, printable
+from nodes._decoders import CSV, HL7, XML, Base64, CSVFile, Text
 from pichannels.errors import (
     DecodeError,
     Dropped,
@@ -32,7 +33,17 @@ from pichannels.piwebasync.parsing import (
 from pichannels.piwebasync.timed_values import StreamEvents
 from pichannels.values import NO_DATA, Sample, Tag
 
-__all__ = ["JSON", "PI", "SAMPLES"]
+__all__ = [
+    "CSV",
+    "HL7",
+    "JSON",
+    "PI",
+    "SAMPLES",
+    "XML",
+    "Base64",
+    "CSVFile",
+    "Text",
+]
 
 _RECORD_SEPARATOR: Final = b"\x1e"
 _TAGS_KEPT: Final = 100_000

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from nodes._batches import no_batch
 from nodes._options import function
-from pichannels.errors import SettingsError, UsageError
+from pichannels.errors import Rejected, SettingsError, UsageError
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.values import Sample
 
-__all__ = ["Split"]
+__all__ = ["Items", "Split"]
 
 
 class Split(BaseNode):
@@ -58,6 +58,42 @@ class Split(BaseNode):
             part.meta["part_of"] = msg.uuid
             part.meta["part"] = number
             part.meta["parts"] = len(parts)
+            yield part
+
+
+class Items(BaseNode):
+    """A message for each item of a payload, in order.
+
+    The payload is anything that can be gone through, such as a list, a tuple or a
+    generator; texts, bytes and dicts are one thing. Each item is the payload of a
+    message of its own, with `meta["part_of"]`, the uuid of the whole, and
+    `meta["part"]`, its number from 1. The whole is settled when all of them are; one
+    without items is dropped.
+
+    Args:
+        options: those of every node.
+
+    Raises:
+        Rejected: the payload has no items.
+    """
+
+    changes: ClassVar = frozenset({"meta", "payload", "uuid"})
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+
+    def process(self, msg: Message) -> Iterator[Message]:
+        items = msg.payload
+        if isinstance(items, str | bytes | Mapping) or not isinstance(items, Iterable):
+            kind = type(items).__name__
+            raise Rejected(f"{self.fullpath()}: a payload that is {kind} has no items")
+        return self._messages(msg, items)
+
+    def _messages(self, msg: Message, items: Iterable[Any]) -> Iterator[Message]:
+        for number, item in enumerate(items, 1):
+            part = msg.derive(item)
+            part.meta["part_of"] = msg.uuid
+            part.meta["part"] = number
             yield part
 
 

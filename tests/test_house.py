@@ -100,10 +100,14 @@ def test_only_what_is_required_is_imported() -> None:
     allowed = OURS | REQUIRED | sys.stdlib_module_names
     foreign = {name: roots(name) - allowed for name in MODULES}
     foreign["pichannels.pytest_plugin"] -= {"pytest"}
+    foreign["pichannels.adapters.ftp"] -= {"aioftp"}
+    foreign["pichannels.adapters.hl7_messages"] -= {"hl7"}
+    foreign["pichannels.adapters.notify"] -= {"watchfiles"}
     foreign["pichannels.adapters.pandas_tables"] -= {"pandas"}
     foreign["pichannels.adapters.pint_units"] -= {"pint"}
     foreign["pichannels.adapters.polars_tables"] -= {"polars"}
     foreign["pichannels.adapters.postgres"] -= {"asyncpg"}
+    foreign["pichannels.adapters.xml_documents"] -= {"defusedxml", "xmltodict"}
     assert {name: found for name, found in foreign.items() if found} == {}
 
 
