@@ -85,6 +85,7 @@ class Batch:
 
     `wants_tags` asks for the tag index to be complete in the file. The
     `rows` and `bodies` are flat lists of column values, ready for one INSERT.
+    What is in `noted` is saved with the messages or, like them, not at all.
     """
 
     __slots__ = (
@@ -94,6 +95,7 @@ class Batch:
         "channels",
         "deleted",
         "manifests",
+        "noted",
         "rows",
         "saved",
         "savers",
@@ -112,6 +114,7 @@ class Batch:
         self.settled: dict[int, Settlement] = {}
         self.deleted: list[int] = []
         self.saved: dict[tuple[str, str], bytes | None] = {}
+        self.noted: dict[tuple[str, str], bytes] = {}
         self.savers: list[asyncio.Future[None]] = []
         self.barriers: list[asyncio.Future[None]] = []
         self.wants_tags = False
@@ -119,9 +122,8 @@ class Batch:
     @property
     def count(self) -> int:
         """How many things it holds, as the bound of the buffer counts them."""
-        return (
-            len(self.tickets) + len(self.settled) + len(self.saved) + len(self.deleted)
-        )
+        kept = len(self.saved) + len(self.noted)
+        return len(self.tickets) + len(self.settled) + kept + len(self.deleted)
 
     def settle(self, seq: int, settlement: Settlement) -> None:
         """Take up a settlement; facts stay when a later one brings none."""
@@ -143,6 +145,7 @@ class Batch:
         self.manifests += other.manifests
         self.wants_tags |= other.wants_tags
         self.merge_lasting(other)
+        self.noted.update(other.noted)
 
     def merge_lasting(self, other: Batch) -> None:
         """Take up what must not be lost when a commit fails.
@@ -153,6 +156,8 @@ class Batch:
         for seq, settlement in other.settled.items():
             self.settle(seq, settlement)
         self.deleted += other.deleted
+        for key in other.saved:
+            self.noted.pop(key, None)
         self.saved.update(other.saved)
         self.savers += other.savers
 

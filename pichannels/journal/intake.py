@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pichannels import clock, codecs
-from pichannels.errors import CodecError, JournalError
+from pichannels.errors import CodecError, JournalError, UsageError
 from pichannels.journal.batch import Batch, Report, Settlement, Ticket, conclude
 from pichannels.journal.opening import Known
 from pichannels.journal.room import Room
@@ -167,12 +167,24 @@ class Intake:
     ) -> asyncio.Future[None]:
         batch = self._batch or self._begin()
         self.rows += (namespace, key) not in batch.saved
+        self.rows -= batch.noted.pop((namespace, key), None) is not None
         batch.saved[namespace, key] = self._unwritten[namespace, key] = data
         for seq in settle:
             self.settle(seq, State.PROCESSED, None)
         saver: asyncio.Future[None] = self._loop.create_future()
         batch.savers.append(saver)
         return saver
+
+    def note(self, ticket: Ticket, namespace: str, key: str, value: Any) -> None:
+        """See `Journal.note`."""
+        batch = self._batch
+        if batch is None or not batch.tickets or batch.tickets[-1] is not ticket:
+            raise UsageError("only the message appended just now takes a note along")
+        _check_text("namespace", namespace)
+        _check_text("key", key)
+        data = codecs.encode(value)
+        self.rows += (namespace, key) not in batch.noted
+        batch.noted[namespace, key] = data
 
     def unwritten(self, namespace: str) -> dict[str, bytes | None]:
         """What was saved last, or forgotten (None), while it is not in the file."""

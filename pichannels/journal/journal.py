@@ -316,6 +316,19 @@ class Journal(Persistence):
         """
         return self._opened().save(namespace, key, value, settle)
 
+    def note(self, ticket: Ticket, namespace: str, key: str, value: Any) -> None:
+        """Keep a value together with the message that was appended just now.
+
+        When the message cannot be written, the value is not kept either. `saved` and
+        `restore` give it as soon as both are durable.
+
+        Raises:
+            CodecError: the value has a type without codec.
+            JournalError: the journal is not open.
+            UsageError: there was an `await` since, or another message.
+        """
+        self._opened().note(ticket, namespace, key, value)
+
     def forget(self, namespace: str, key: str) -> asyncio.Future[None]:
         """Keep a value no longer.
 

@@ -220,7 +220,7 @@ class Writer:
             conn.execute("INSERT OR IGNORE INTO channel VALUES (?, ?)", channel)
         if work.tickets:
             self._insert(conn, work)
-        save_values(conn, work.saved)
+        save_values(conn, {**work.saved, **work.noted})
         fewer, loose = settle_messages(conn, work.settled)
         parts: list[tuple[Segment, int, int]] = []
         if gone := loose + work.deleted:
