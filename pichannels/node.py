@@ -8,8 +8,9 @@
 - returns `Pending(msg, ack)`: go on with `msg`, and count the entry message as
   settled only when the awaitable `ack` is done;
 - raises `Dropped` (ignored on purpose), `Rejected` (invalid, the sender is told),
-  `RetryLater` (again later), `EndOfChain` (skip the rest), `SampleErrors` (only
-  those samples are set aside), or anything else: a failure under the retry policy.
+  `RetryLater` (again later), `PauseChannel` (again later, and nothing before it),
+  `EndOfChain` (skip the rest), `SampleErrors` (only those samples are set aside), or
+  anything else: a failure under the retry policy.
 
 Returning None or anything else that is no message is an error. A node owns the
 message that it gets; the options `passthrough`, `store_input_as` and `retry` keep a
@@ -37,7 +38,16 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol
 from pichannels.attempts import attempted
 from pichannels.checks import options_of
 from pichannels.delivery import Delivery, Hold
-from pichannels.errors import NodeResultError, UsageError, nearest
+from pichannels.errors import (
+    Dropped,
+    EndOfChain,
+    NodeResultError,
+    PauseChannel,
+    Rejected,
+    SampleErrors,
+    UsageError,
+    nearest,
+)
 from pichannels.fingerprint import Defined
 from pichannels.message import Message
 from pichannels.persistence import MISSING, MemoryPersistence, Persistence
@@ -47,6 +57,8 @@ from pichannels.retry import NO_RETRY, RetryPolicy
 __all__ = ["BaseNode", "Passes", "Pending", "Step", "Tally", "ThreadNode"]
 
 logger: Final = logging.getLogger("pichannels.nodes")
+
+_INSTRUCTIONS: Final = (Dropped, Rejected, EndOfChain, SampleErrors, PauseChannel)
 
 Step = Callable[[Message], Any]
 _Finish = Callable[[Message], Message]
@@ -125,6 +137,8 @@ class BaseNode(Defined):
         store_meta: names in `msg.meta` that the store keeps with the message.
         retry: how often and how soon to try again when `process` fails; where only
             some samples of a batch fail, only these.
+        pause_on: exceptions for which the channel pauses until this message has gone
+            through: they become `PauseChannel`, once `retry` has given up.
 
     Raises:
         UsageError: an option that the node does not have.
@@ -146,6 +160,7 @@ class BaseNode(Defined):
         passthrough: bool = False,
         store_meta: Sequence[str] = (),
         retry: RetryPolicy | None = None,
+        pause_on: Sequence[type[Exception]] = (),
         **kwargs: object,
     ) -> None:
         self._refuse_unknown(args, kwargs)
@@ -157,6 +172,7 @@ class BaseNode(Defined):
         self.passthrough = passthrough
         self.store_meta = tuple(store_meta)
         self.retry = retry or NO_RETRY
+        self.pause_on = tuple(pause_on)
         self.channel: ChannelOfNode | None = None
         self.persistence: Persistence = MemoryPersistence()
         self.tally = Tally()
@@ -341,6 +357,7 @@ class BaseNode(Defined):
             or self.passthrough
             or self.store_meta
             or self.retry is not NO_RETRY
+            or self.pause_on
             or self._mock_input is not None
             or self._recording
         )
@@ -357,9 +374,14 @@ class BaseNode(Defined):
         return self._finished(result, partial(self._finish, msg.delivery, kept))
 
     async def _tried(self, call: Step, msg: Message) -> Any:
-        if self.retry is NO_RETRY:
-            return await _value(call(msg))
-        return await attempted(call, msg, self.retry, self.fullpath())
+        try:
+            if self.retry is NO_RETRY:
+                return await _value(call(msg))
+            return await attempted(call, msg, self.retry, self.fullpath())
+        except _INSTRUCTIONS:
+            raise
+        except self.pause_on as exc:
+            raise PauseChannel(f"{self.fullpath()}: {exc}") from exc
 
     def _finished(self, result: Any, finish: _Finish) -> Any:
         if isinstance(result, Message):

@@ -43,6 +43,8 @@ class BaseChannel(Lifecycle):
         raise_dropped: let `handle` raise `Dropped` instead of returning the message.
         keep_order: park the tag of a sample that fails for good at that node, so that
             nothing of it follows before a redrive has settled it; see `parking`.
+        store_only: start paused each time: what comes is stored, and nothing is
+            processed before `resume`.
 
     Raises:
         UsageError: an option that the channel does not have.
@@ -63,6 +65,7 @@ class BaseChannel(Lifecycle):
         drain_timeout: float = 10.0,
         raise_dropped: bool = False,
         keep_order: bool = False,
+        store_only: bool = False,
         **unknown: object,
     ) -> None:
         for option in unknown:
@@ -76,6 +79,7 @@ class BaseChannel(Lifecycle):
             window=(window, window_bytes),
             retry=retry,
             drain_timeout=drain_timeout,
+            store_only=store_only,
         )
         self.short_name = name or type(self).__name__
         self.is_auto_named = name is None

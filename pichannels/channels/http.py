@@ -29,6 +29,7 @@ from pichannels.endpoints.http import (
     problem,
 )
 from pichannels.errors import (
+    ChannelPaused,
     ChannelStopped,
     JournalError,
     SettingsError,
@@ -62,7 +63,7 @@ class HttpChannel(ListeningChannel):
     text, or JSON of anything else) with its content type; `meta["status"]`,
     `meta["response_headers"]` and `meta["response_cookies"]` change it. Dropped: 204.
     Rejected: 422 with the reason. To be tried again later: 503. Failed: 500, without
-    what happened inside. Stopped, or full: 503.
+    what happened inside. Stopped, or full: 503. Paused: 202, as with `accepted`.
 
     Args:
         args: the name, and what every channel takes.
@@ -217,14 +218,21 @@ class HttpChannel(ListeningChannel):
         msg = await self._message(request, match)
         if self.accepted:
             await self.accept(msg)
-            told = {**HEADERS, "Pichannels-Message-Id": msg.uuid}
-            return web.Response(status=202, headers=told)
-        outcome = await self.run(msg)
+            return _taken(msg)
+        try:
+            outcome = await self.run(msg)
+        except ChannelPaused as exc:
+            return self._paused(msg, exc)
         try:
             return answer_of(outcome, msg, self.encoding or "utf-8")
         except Exception as exc:
             logger.exception("%s: %s has no answer: %s", self.name, msg.uuid, exc)
             return problem(500, "the answer cannot be made", id=msg.uuid)
+
+    def _paused(self, msg: Message, paused: ChannelPaused) -> web.Response:
+        if paused.is_stored:
+            return _taken(msg)
+        return self._unavailable("the channel is paused")
 
     def _is_full(self) -> bool:
         return self._inlet is not None and self._inlet.is_full
@@ -265,6 +273,12 @@ class HttpChannel(ListeningChannel):
             ]
             meta["cookies"] = dict(request.cookies)
         return meta
+
+
+def _taken(msg: Message) -> web.Response:
+    """202: the message is durable, and there is no result of it yet."""
+    told = {**HEADERS, "Pichannels-Message-Id": msg.uuid}
+    return web.Response(status=202, headers=told)
 
 
 def _parameters(request: web.Request) -> dict[str, Any]:

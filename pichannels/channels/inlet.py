@@ -14,9 +14,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from pichannels.channels.gate import Gate
 from pichannels.channels.recording import Observer, StoreRecorder, facts_of, settle
 from pichannels.delivery import Delivery, Outcome
-from pichannels.errors import ChannelStopped, CodecError, JournalError, TryAgain
+from pichannels.errors import (
+    ChannelStopped,
+    CodecError,
+    JournalError,
+    PauseChannel,
+    TryAgain,
+)
 from pichannels.journal import Journal, Record, Ticket
 from pichannels.message import Message
 from pichannels.retry import RetryPolicy
@@ -73,6 +80,7 @@ class Inlet:
         window: how many may be in memory, unsettled.
         window_bytes: how many bytes of them.
         retry: what to do when a node asks to try again.
+        gate: closed while nothing is to be processed.
         observer: who wants to know what becomes of the messages.
     """
 
@@ -86,6 +94,7 @@ class Inlet:
         window: int,
         window_bytes: int,
         retry: RetryPolicy,
+        gate: Gate | None = None,
         observer: Observer | None = None,
     ) -> None:
         self._channel = channel
@@ -96,6 +105,7 @@ class Inlet:
         self._window_bytes = window_bytes
         self._retry = retry
         self._observer = observer
+        self._gate = gate or Gate()
         self._items: dict[int, _Item] = {}
         self._bytes = 0
         self._newest = 0
@@ -105,6 +115,9 @@ class Inlet:
         self._changed = asyncio.Event()
         self._settling: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
+        # How many wait to run again.
+        self._resting = 0
+        self._end_listening = self._gate.listen(self._changed.set)
 
     @property
     def in_memory(self) -> int:
@@ -214,14 +227,24 @@ class Inlet:
             )
 
     async def drain(self) -> None:
-        """Until nothing is unsettled, in memory or in the journal."""
-        while self._items or self._spilled:
+        """Until nothing is unsettled, in memory or in the journal.
+
+        While the gate is closed, until nothing is being processed.
+        """
+        while self._is_busy:
             self._changed.clear()
             await self._changed.wait()
+
+    @property
+    def _is_busy(self) -> bool:
+        if not self._gate.is_closed:
+            return bool(self._items) or self._spilled
+        return len(self._items) > sum(map(len, self._lanes)) + self._resting
 
     async def close(self) -> None:
         """Stop processing; what is unsettled stays in the journal."""
         self._is_closed = True
+        self._end_listening()
         tasks, self._tasks = [*self._tasks, *self._settling], []
         for task in tasks:
             task.cancel()
@@ -256,11 +279,25 @@ class Inlet:
         ]
         for record in records:
             self._loaded = record.seq
-            if not self._channel.is_in_progress(record.seq):
+            is_taken = record.seq in self._items
+            if not is_taken and not self._channel.is_in_progress(record.seq):
                 self._take(record)
         if not records:
             self._loaded = newest
             self._spilled = newest < self._newest
+
+    async def adopt(self, seq: int) -> None:
+        """Let a message of the journal that nobody works on any more run next.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        record = await self._record_of(seq)
+        item = _Item(seq, record.message(), len(record.data), None)
+        self._items[seq] = item
+        self._bytes += item.size
+        self._lanes[self._lane(item.msg)].appendleft(item)
+        self._wake()
 
     def _take(self, record: Record) -> None:
         try:
@@ -277,7 +314,7 @@ class Inlet:
 
     async def _work(self, lane: deque[_Item]) -> None:
         while True:
-            while not lane:
+            while not lane or self._gate.is_closed:
                 self._changed.clear()
                 await self._changed.wait()
             item = lane.popleft()
@@ -299,27 +336,48 @@ class Inlet:
     async def _process(self, item: _Item) -> None:
         delivery = Delivery()
         delivery.seq = item.seq
-        delivery.attempts = 0
-        while True:
-            delivery.attempts += 1
+        has_closed = False
+        try:
             outcome = await self._attempt(item, delivery)
-            error = outcome.error
-            if outcome.state is not State.ERROR or not isinstance(error, TryAgain):
-                break
-            delay = self._retry.delay(delivery.attempts, error)
-            if delay is None:
-                break
-            logger.warning(
-                "%s: message %d again in %.2f s: %s",
-                self._channel.name,
-                item.seq,
-                delay,
-                error,
-            )
-            await asyncio.sleep(delay)
-            delivery.failed_at = ""
+            while (delay := self._delay(delivery, outcome)) is not None:
+                self._tell_again(item, delay, outcome)
+                if isinstance(outcome.error, PauseChannel) and not has_closed:
+                    has_closed = True
+                    self._gate.close()
+                await self._rest(delay)
+                delivery.attempts += 1
+                delivery.failed_at = ""
+                outcome = await self._attempt(item, delivery)
+        finally:
+            if has_closed:
+                self._gate.open()
         delivery.on_settled(lambda delivery: self._settled(item, delivery))
         delivery.end(outcome)
+
+    def _delay(self, delivery: Delivery, outcome: Outcome) -> float | None:
+        """Seconds until the message runs again, or None."""
+        error = outcome.error
+        if outcome.state is not State.ERROR or not isinstance(error, TryAgain):
+            return None
+        return self._retry.delay(delivery.attempts, error)
+
+    def _tell_again(self, item: _Item, delay: float, outcome: Outcome) -> None:
+        name, error = self._channel.name, outcome.error
+        logger.warning(
+            "%s: message %d again in %.2f s: %s", name, item.seq, delay, error
+        )
+
+    async def _rest(self, delay: float) -> None:
+        """Wait before another attempt, and as long as the channel is held."""
+        self._resting += 1
+        self._changed.set()
+        try:
+            await asyncio.sleep(delay)
+            while self._gate.is_held:
+                self._changed.clear()
+                await self._changed.wait()
+        finally:
+            self._resting -= 1
 
     async def _attempt(self, item: _Item, delivery: Delivery) -> Outcome:
         try:
@@ -334,10 +392,13 @@ class Inlet:
 
     async def _original(self, item: _Item) -> Message:
         """The message as it was accepted: nodes may have changed the one in hand."""
-        records = await self._journal.unsettled(self._channel.name, item.seq - 1, 1)
-        if not records or records[0].seq != item.seq:
-            raise JournalError(f"message {item.seq} is no longer in the journal")
-        return records[0].message()
+        return (await self._record_of(item.seq)).message()
+
+    async def _record_of(self, seq: int) -> Record:
+        records = await self._journal.unsettled(self._channel.name, seq - 1, 1)
+        if not records or records[0].seq != seq:
+            raise JournalError(f"message {seq} is no longer in the journal")
+        return records[0]
 
     def _settled(self, item: _Item, delivery: Delivery) -> None:
         assert delivery.outcome is not None

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pichannels import clock
 from pichannels.channels.forking import ForkQueue
+from pichannels.channels.gate import Gate
 from pichannels.channels.injecting import Injecting
 from pichannels.channels.inlet import Inlet
 from pichannels.channels.parking import park_again
 from pichannels.channels.patience import Patience
 from pichannels.channels.processing import Key
 from pichannels.channels.recording import JournalRecorder, StoreRecorder
-from pichannels.errors import UsageError
+from pichannels.delivery import Delivery
+from pichannels.errors import JournalError, PauseChannel, UsageError
 from pichannels.events import EventBus
 from pichannels.journal import Journal
 from pichannels.lifecycle import Status, check_change
+from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.persistence import Persistence
 from pichannels.probes import Finding
@@ -37,6 +40,10 @@ logger: Final = logging.getLogger("pichannels.channels")
 GRACE: Final = 1.0
 """Seconds that the parts of an aborted channel have to stop."""
 
+_PAUSED: Final = "paused"
+_PAUSE: Final = 1.0
+"""Seconds of a pause that nobody has given a length."""
+
 
 class Lifecycle(Injecting):
     """The living half of a channel."""
@@ -45,7 +52,7 @@ class Lifecycle(Injecting):
 
     def __init__(
         self,
-        parent: BaseChannel | None,
+        parent_channel: BaseChannel | None,
         lanes: int,
         key: Key | None,
         raise_dropped: bool,
@@ -53,12 +60,15 @@ class Lifecycle(Injecting):
         window: tuple[int, int],
         retry: RetryPolicy | None,
         drain_timeout: float,
+        store_only: bool,
     ) -> None:
-        super().__init__(lanes, key, raise_dropped)
-        self.parent = parent
-        if parent is not None:
-            self.events = parent.events
+        gate = Gate(parent_channel.gate if parent_channel else None)
+        super().__init__(lanes, key, raise_dropped, gate)
+        self.parent = parent_channel
+        if parent_channel is not None:
+            self.events = parent_channel.events
         self.drain_timeout = drain_timeout
+        self.store_only = store_only
         self.has_source_enabled = True
         self.journal: Journal | None = None
         self.limiters: Limiters | None = None
@@ -69,11 +79,14 @@ class Lifecycle(Injecting):
         self._parts = AsyncExitStack()
         self._deadline = 0.0
         # All of a channel ends together.
-        self._patience: Patience = parent._patience if parent else Patience()
+        self._patience: Patience = (
+            parent_channel._patience if parent_channel else Patience()
+        )
         self._is_ending = False
         self._ended = asyncio.Event()
         self._ended.set()
         self._status = Status.STOPPED
+        self.gate.listen(self._gate_changed)
 
     @property
     def status(self) -> Status:
@@ -144,13 +157,19 @@ class Lifecycle(Injecting):
     async def start(self) -> None:
         """Start store, nodes and sub-channels, and take messages from now on.
 
-        Messages that an earlier run accepted and did not settle run again first.
+        Messages that an earlier run accepted and did not settle run again first. A
+        channel that was paused on command starts paused.
+
+        Raises:
+            UsageError: it only stores, and has no journal for that.
+            Exception: whatever a part does not start for.
         """
         self._change(Status.STARTING)
         self._patience.renew()
         self._is_ending = False
         self._ended.clear()
         try:
+            await self._begin_paused_or_not()
             await self._start_parts()
             self._change(Status.WAITING)
             self._open()
@@ -161,6 +180,20 @@ class Lifecycle(Injecting):
             self._change(Status.STOPPING)
             await self._stop_parts()
             raise
+
+    async def _begin_paused_or_not(self) -> None:
+        if self.parent is not None:
+            return
+        is_paused = self.store_only
+        if self.journal is not None:
+            kept = await self.journal.restore(self._kept_at, _PAUSED, False)
+            is_paused = is_paused or kept is True
+        elif is_paused:
+            raise UsageError(
+                f"channel {self.name!r} only stores, and has no journal for that; run"
+                " it in an engine, or call attach(journal=...) before start()"
+            )
+        self.gate.hold(is_paused)
 
     async def _start_parts(self) -> None:
         await self._start_store()
@@ -181,6 +214,7 @@ class Lifecycle(Injecting):
         if self.journal is not None:
             self._inlet = self._make_inlet(self.journal)
             self._inlet.recover()
+        self._gate_changed()
 
     async def stop(self) -> None:
         """Take no more messages, finish those in flight, stop the parts.
@@ -189,6 +223,11 @@ class Lifecycle(Injecting):
         again at the next start. Stopping a stopped channel does nothing.
         """
         await self._stop_by(asyncio.get_running_loop().time() + self.drain_timeout)
+
+    async def restart(self) -> None:
+        """`stop`, then `start`."""
+        await self.stop()
+        await self.start()
 
     async def abort(self) -> None:
         """Stop at once, also where a `stop` is under way: nothing is drained.
@@ -234,6 +273,81 @@ class Lifecycle(Injecting):
         # All of a channel has one limit, so that branches do not add up.
         await channel._stop_by(self._deadline)
 
+    # Pausing
+
+    async def pause(self) -> None:
+        """Process nothing more, but go on receiving, until `resume`.
+
+        Messages that are being processed are finished. Those that come are stored in
+        the journal, up to its budget, and `handle` and `run` raise `ChannelPaused`;
+        without a journal they are refused so. A channel with a journal remembers it:
+        it starts paused, too, after a restart of the instance.
+
+        Raises:
+            JournalError: the journal cannot keep it; the channel is paused all the
+                same.
+            UsageError: a sub-channel; it pauses with its parent.
+        """
+        self._refuse_part()
+        self.gate.hold()
+        await self._keep_paused(True)
+
+    async def resume(self) -> None:
+        """Process what was stored while the channel was paused, and go on.
+
+        Where a node has paused the channel (`PauseChannel`), that goes on.
+
+        Raises:
+            JournalError: the journal cannot keep it; the channel goes on all the same.
+            UsageError: a sub-channel.
+        """
+        self._refuse_part()
+        self.gate.hold(False)
+        await self._keep_paused(False)
+
+    def _refuse_part(self) -> None:
+        if self.parent is not None:
+            raise UsageError(f"{self.name!r} runs as a part of {self.root.name!r}")
+
+    @property
+    def _kept_at(self) -> str:
+        return f"channel:{self.name}"
+
+    async def _keep_paused(self, is_paused: bool) -> None:
+        if self.journal is not None:
+            await self.journal.save(self._kept_at, _PAUSED, is_paused)
+
+    def _gate_changed(self) -> None:
+        if self._status in (Status.WAITING, Status.PAUSED):
+            self._choose_way()
+            status = Status.PAUSED if self.gate.is_closed else Status.WAITING
+            if status is not self._status:
+                self._change(status)
+
+    async def _store_for_later(self, msg: Message) -> bool:
+        if self._inlet is None:
+            return False
+        lane = msg.meta.setdefault("lane", "live")
+        await self._inlet.accept(msg, lane=lane if isinstance(lane, str) else "live")
+        return True
+
+    async def _put_back(self, delivery: Delivery, error: PauseChannel) -> bool:
+        if self.parent is not None or self._inlet is None:
+            return False
+        self._interrupted(error)
+        try:
+            await self._inlet.adopt(delivery.seq)
+        except JournalError as exc:
+            logger.error("%s: message %d: %s", self.name, delivery.seq, exc)
+            return False
+        return True
+
+    def _interrupted(self, error: PauseChannel) -> None:
+        # Where it is a part of a message, that tells it for the whole.
+        if self.parent is None and self._is_open:
+            delay = self._retry.delay(0, error)
+            self.gate.close_for(_PAUSE if delay is None else delay)
+
     async def start_source(self) -> None:
         """Called at the end of `start`; begin here to receive messages."""
         return
@@ -254,7 +368,10 @@ class Lifecycle(Injecting):
         return False
 
     async def drain(self) -> None:
-        """Until all messages that came in are settled."""
+        """Until all messages that came in are settled.
+
+        In a paused channel, until those on their way are; the others are stored.
+        """
         if self._fork_queue is not None:
             await self._fork_queue.drain()
         self._is_draining = True
@@ -278,6 +395,7 @@ class Lifecycle(Injecting):
             self._ended.set()
 
     async def _close_parts(self) -> None:
+        self.gate.end()
         inlet, self._inlet = self._inlet, None
         try:
             if inlet is not None:
@@ -313,6 +431,7 @@ class Lifecycle(Injecting):
             window=self._window[0],
             window_bytes=self._window[1],
             retry=self._retry,
+            gate=self.gate,
             observer=self.observer,
         )
 

@@ -10,14 +10,17 @@ from typing import Any, Final
 
 from pichannels.channels.building import ChainBuilder
 from pichannels.channels.chain import Chain, ChainStep, Stopped
+from pichannels.channels.gate import Gate
 from pichannels.channels.parking import Parking
 from pichannels.channels.recording import Observer, Recorder
 from pichannels.channels.turn import Turn
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import (
+    ChannelPaused,
     ChannelStopped,
     Dropped,
     NodeResultError,
+    PauseChannel,
     Rejected,
     UsageError,
     printable,
@@ -40,10 +43,13 @@ class Processing(ChainBuilder):
     observer: Observer | None = None
     """Who wants to know what becomes of accepted messages."""
 
-    def __init__(self, lanes: int, key: Key | None, raise_dropped: bool) -> None:
+    def __init__(
+        self, lanes: int, key: Key | None, raise_dropped: bool, gate: Gate
+    ) -> None:
         if lanes < 1 or (lanes > 1 and key is None):
             raise UsageError("lanes is 1, or more together with key=function(msg)")
         self.raise_dropped = raise_dropped
+        self.gate = gate
         self.events: EventBus = EventBus()
         self.processed = 0
         self.dropped = 0
@@ -76,6 +82,7 @@ class Processing(ChainBuilder):
 
         Raises:
             ChannelStopped: the channel takes no messages.
+            ChannelPaused: it processes none just now, and says if it has stored it.
             Rejected: a node refused the message.
             Exception: whatever a node failed with.
         """
@@ -145,11 +152,26 @@ class Processing(ChainBuilder):
 
         Raises:
             ChannelStopped: the channel takes no messages.
+            ChannelPaused: it processes none just now, and says if it has stored it.
             CodecError: the store cannot keep the message; no node has seen it.
         """
         if not self._is_open:
             raise ChannelStopped(self.name)
+        if self.gate.is_closed:
+            raise ChannelPaused(self.name, await self._store_for_later(msg))
         return await self.run_taken(msg)
+
+    async def _store_for_later(self, msg: Message) -> bool:
+        """Whether the message is durable, and runs when the channel goes on."""
+        raise NotImplementedError
+
+    async def _put_back(self, delivery: Delivery, error: PauseChannel) -> bool:
+        """Whether a message that pauses the channel runs again by itself."""
+        raise NotImplementedError
+
+    def _interrupted(self, error: PauseChannel) -> None:
+        """Called when a message that pauses the channel does not run again."""
+        raise NotImplementedError
 
     async def run_taken(self, msg: Message) -> Outcome:
         """`run` for a message that was taken before the channel began to stop."""
@@ -169,6 +191,11 @@ class Processing(ChainBuilder):
         await recorder.admit(msg, delivery)
         try:
             outcome = await self.attempt(msg, delivery)
+            error = outcome.error
+            if isinstance(error, PauseChannel) and await self._put_back(
+                delivery, error
+            ):
+                raise ChannelPaused(self.name, is_stored=True)
             outcome = await self._settled(delivery, outcome)
             settled = recorder.settle(delivery, outcome)
             if settled is not None:
@@ -264,6 +291,9 @@ class Processing(ChainBuilder):
         self._count(outcome.state)
         if outcome.state is State.ERROR:
             self._tell_failure(outcome)
+        # A message that was tried in vain has paused the channel long enough.
+        if isinstance(outcome.error, PauseChannel) and delivery.attempts == 1:
+            self._interrupted(outcome.error)
         return outcome
 
     def _count(self, state: State) -> None:
@@ -325,8 +355,10 @@ class Processing(ChainBuilder):
         return result
 
     async def _follow_stored(self, msg: Message, parent: Delivery) -> Message:
+        if not self._is_open:
+            raise ChannelStopped(self.name)
         try:
-            outcome = await self.run(msg)
+            outcome = await self.run_taken(msg)
         finally:
             msg.delivery = parent
         if outcome.sample_errors:
@@ -388,7 +420,8 @@ class Processing(ChainBuilder):
     def _choose_way(self) -> None:
         """Whether `handle` may take the short way: no store, one lane, only nodes."""
         is_bare = self._recorder is None and self._key is None
-        self._is_plain = self._is_open and self._is_simple and is_bare
+        is_going = self._is_open and not self.gate.is_closed
+        self._is_plain = is_going and self._is_simple and is_bare
 
     def _lane_of(self, msg: Message) -> int:
         assert self._key is not None

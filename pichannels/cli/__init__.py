@@ -15,6 +15,7 @@ __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
     "backfill": "pichannels.cli.backfill:backfill",
+    "channel": "pichannels.cli.channel:channel",
     "check": "pichannels.cli.check:check",
     "completion": "pichannels.cli.completion:completion",
     "coverage": "pichannels.cli.coverage:coverage",

@@ -102,3 +102,5 @@ def _tell(report: dict[str, Any]) -> None:
         f" {report['processed']:,} processed, {report['dropped']:,} dropped,"
         f" {report['rejected']:,} rejected, {report['failed']:,} failed"
     )
+    if report["stored"]:
+        say(f"{report['stored']:,} are stored and run when their channel goes on")

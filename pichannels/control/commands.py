@@ -43,6 +43,12 @@ class Instance(Protocol):
 
     async def stop_channel(self, name: str) -> ChannelReport: ...
 
+    async def restart_channel(self, name: str) -> ChannelReport: ...
+
+    async def pause_channel(self, name: str) -> ChannelReport: ...
+
+    async def resume_channel(self, name: str) -> ChannelReport: ...
+
     async def reload(self, *, dry_run: bool = False) -> ReloadReport: ...
 
 
@@ -132,6 +138,18 @@ async def _start_channel(instance: Instance, request: _Channel) -> Any:
 
 async def _stop_channel(instance: Instance, request: _Channel) -> Any:
     return await instance.stop_channel(request.channel)
+
+
+async def _restart_channel(instance: Instance, request: _Channel) -> Any:
+    return await instance.restart_channel(request.channel)
+
+
+async def _pause_channel(instance: Instance, request: _Channel) -> Any:
+    return await instance.pause_channel(request.channel)
+
+
+async def _resume_channel(instance: Instance, request: _Channel) -> Any:
+    return await instance.resume_channel(request.channel)
 
 
 async def _stop(instance: Instance, request: _Stop) -> Any:
@@ -267,10 +285,13 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "dead-show": Command(_Letter, _dead_show),
     "export": Command(Export, _export),
     "import": Command(Import, _import),
+    "pause-channel": Command(_Channel, _pause_channel),
     "prune": Command(Prune, _prune),
     "reconcile": Command(ReconcileWanted, _reconcile),
     "reload": Command(_Reload, _reload),
     "replay": Command(_Replay, _replay),
+    "restart-channel": Command(_Channel, _restart_channel),
+    "resume-channel": Command(_Channel, _resume_channel),
     "search": Command(Search, _search),
     "show": Command(_Show, _show),
     "start-channel": Command(_Channel, _start_channel),

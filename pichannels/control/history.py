@@ -13,7 +13,7 @@ import msgspec
 from pichannels import clock, codecs
 from pichannels.channels import BaseChannel
 from pichannels.delivery import Outcome
-from pichannels.errors import CodecError, MessageNotFound, UsageError
+from pichannels.errors import ChannelPaused, CodecError, MessageNotFound, UsageError
 from pichannels.journal import Journal, payload_text
 from pichannels.project import Project
 from pichannels.states import replayed
@@ -81,6 +81,7 @@ class ReplayReport(msgspec.Struct, kw_only=True):
     Attributes:
         selected: how many messages the selection holds.
         replayed: how many ran again; then how many ended in each way.
+        stored: how many wait until their channel, which is paused, goes on.
         failures: the first that failed or were not found, each with its cause.
     """
 
@@ -90,6 +91,7 @@ class ReplayReport(msgspec.Struct, kw_only=True):
     dropped: int = 0
     rejected: int = 0
     failed: int = 0
+    stored: int = 0
     failures: list[dict[str, str]] = msgspec.field(default_factory=list)
 
     def count(self, channel: str, id: str, outcome: Outcome) -> None:
@@ -271,8 +273,14 @@ async def _run_again(
             hint = "samples that were set aside; `pichannels dead redrive` runs them"
             report.note(name, entry["id"], hint)
             continue
-        outcome = await project.channel(name).run(replayed(entry))
-        report.count(name, entry["id"], outcome)
+        try:
+            outcome = await project.channel(name).run(replayed(entry))
+        except ChannelPaused as exc:
+            if not exc.is_stored:
+                raise
+            report.stored += 1
+        else:
+            report.count(name, entry["id"], outcome)
 
 
 async def _by_search(

@@ -283,7 +283,7 @@ def with_subchannels(channel: BaseChannel) -> Iterator[BaseChannel]:
 
 def _isolate(channel: BaseChannel) -> None:
     """Keep a channel from the world, and let its nodes remember."""
-    channel.has_source_enabled = False
+    channel.has_source_enabled = channel.store_only = False
     channel.drain_timeout = min(channel.drain_timeout, DRAIN_TIMEOUT)
     if channel.message_store is None or not channel.message_store.shares_journal:
         channel.message_store = None

@@ -237,6 +237,19 @@ async def test_a_channel_that_is_stopped_says_so_and_comes_back(
     assert seen == [503, 200, 200]
 
 
+async def test_a_paused_channel_takes_requests_and_answers_later_ones(
+    write: Callable[..., Awaitable[Path]], port: int
+) -> None:
+    async with running(await write()) as engine:
+        await engine.pause_channel("a")
+        seen = [(await ask(port, "/a"))[0], (await ask(port, "/b"))[0]]
+        await engine.resume_channel("a")
+        await engine.project.channel("a").drain()
+        seen.append((await ask(port, "/a"))[0])
+        assert engine.project.channel("a").processed == 2
+    assert seen == [202, 200, 200]
+
+
 class Load:
     """Clients that go on asking one path; what they were told, by status."""
 

@@ -272,6 +272,18 @@ async def test_a_channel_is_stopped_and_started_alone(tmp_path: Path) -> None:
         assert engine.status().is_ready
 
 
+async def test_a_channel_is_paused_restarted_and_resumed(tmp_path: Path) -> None:
+    channel = BaseChannel("a")
+    async with engine_of(channel, folder=tmp_path) as engine:
+        states = [(await engine.pause_channel("a")).state]
+        await channel.accept(Message(payload="x"))
+        states.append((await engine.restart_channel("a")).state)
+        assert engine.status().is_ready and channel.processed == 0
+        states.append((await engine.resume_channel("a")).state)
+        await channel.drain()
+    assert states == ["paused", "paused", "waiting"] and channel.processed == 1
+
+
 async def test_a_sub_channel_is_not_stopped_alone(tmp_path: Path) -> None:
     channel = BaseChannel("a")
     channel.fork("b")

@@ -178,6 +178,24 @@ async def test_channels_are_stopped_and_started(client: ControlClient) -> None:
     assert (stopped["state"], started["state"]) == ("stopped", "waiting")
 
 
+async def test_channels_are_paused_and_resumed(client: ControlClient) -> None:
+    paused = await client.command("pause-channel", channel="boiler")
+    again = await client.command("restart-channel", channel="boiler")
+    resumed = await client.command("resume-channel", channel="boiler")
+    states = [found["state"] for found in (paused, again, resumed)]
+    assert states == ["paused", "paused", "waiting"]
+
+
+async def test_a_replay_into_a_paused_channel_is_stored(
+    engine: Engine, client: ControlClient
+) -> None:
+    await engine.project.channel("boiler").handle(Message(payload="hot"))
+    (found,) = await client.command("search", text="hot")
+    await client.command("pause-channel", channel="boiler")
+    report = await client.command("replay", ids=[found["id"]])
+    assert (report["stored"], report["replayed"]) == (1, 0)
+
+
 async def test_a_stored_message_is_found_shown_and_replayed(
     engine: Engine, client: ControlClient
 ) -> None:
