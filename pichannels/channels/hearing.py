@@ -24,10 +24,10 @@ _HEARD: Final = frozenset({Verdict.BLIND, Verdict.STALE})
 
 
 class Mark(NamedTuple):
-    """Something is wrong with a tag.
+    """Something is wrong with a tag, or may be.
 
     Attributes:
-        verdict: `blind`, `stale` or `flat`.
+        verdict: `blind`, `stale`, `flat` or `quiet`.
         since: the time of the last value before that, ticks; of a flat one since
             when it is the same.
     """
@@ -46,11 +46,13 @@ class Hearing:
     Attributes:
         expectations: by the ledger's number of a tag.
         marks: the tags with which something is wrong, by number.
+        quiet: the tags that are silent for longer than usual, as their sources are.
     """
 
     def __init__(self, patience: Patience, expect: Expected = None) -> None:
         self.expectations = Expectations(patience)
         self.marks: dict[int, Mark] = {}
+        self.quiet: dict[int, Mark] = {}
         self._patterns = _patterns(expect)
         self._live: _Entries = {}
         self._read: _Entries = {}
@@ -69,6 +71,10 @@ class Hearing:
             if matches(stream.path) or matches(stream.name):
                 return seconds
         return None
+
+    def mark(self, tag: int) -> Mark | None:
+        """What is to be told of a tag; nothing where values come as expected."""
+        return self.marks.get(tag) or self.quiet.get(tag)
 
     def came(self, entries: Iterable[ManifestEntry], *, is_live: bool) -> None:
         """Values were accepted; noted for each WebID is what has the newest."""
@@ -90,6 +96,7 @@ class Hearing:
     ) -> Mark | None:
         """Note what came of a tag until `at`; the mark that is gone by it."""
         self.expectations.arrived(tag, entry.first, entry.last, entry.count, at)
+        self.quiet.pop(tag, None)
         mark = self.marks.get(tag)
         if mark is None or mark.verdict not in _HEARD or entry.last <= mark.since:
             return None

@@ -209,7 +209,10 @@ class Probing:
         listening = self._listening(tag, newest)
         seen = max(expectations.newest(tag), listening or 0)
         value = crc32(repr(sample.value).encode())
+        is_overdue = expectations.is_overdue(tag, at)
         verdict = expectations.probed(tag, newest, value, at, listening)
+        if is_overdue and verdict is Verdict.QUIET:
+            self._hearing.quiet[tag] = Mark(verdict, newest)
         if verdict is Verdict.BLIND:
             self._is_blind(tag, seen)
             return verdict

@@ -55,6 +55,14 @@ class Found(NamedTuple):
         """The WebIDs of all streams."""
         return frozenset(stream.web_id for stream in self.streams)
 
+    def why_absent(self, tag: str) -> str:
+        """What became of an unresolved tag: `removed`, `no access`, `unresolved`."""
+        known = {asked: web_id for web_id, asked in self.plain.items()}
+        if tag not in known:
+            return "unresolved"
+        denied = {stream.web_id for stream in self.no_access}
+        return "no access" if known[tag] in denied else "removed"
+
     def beyond(self, other: Found) -> list[str]:
         """The paths of the streams that `other` does not have."""
         known = other.web_ids

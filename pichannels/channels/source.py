@@ -132,7 +132,7 @@ class PISource:
             for s in self.found.streams
         ]
         return found + [
-            TagState(tag=tag, state="unresolved", reason=why)
+            TagState(tag=tag, state=self.found.why_absent(tag), reason=why)
             for tag, why in self.found.unresolved.items()
         ]
 

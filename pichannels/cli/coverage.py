@@ -18,6 +18,7 @@ from pichannels.cli.output import say, say_json, say_table
 from pichannels.control.client import ControlClient
 from pichannels.control.coverage import coverage_report
 from pichannels.control.coverage_reports import CoverageWanted
+from pichannels.coverage.expected import Verdict
 from pichannels.coverage.tags import TagState
 from pichannels.engine import opened_stores
 from pichannels.errors import UsageError
@@ -56,6 +57,11 @@ _NARROWEST: Final = 40
     "--state",
     type=click.Choice([state.value for state in TagState]),
     help="Only tags in this state.",
+)
+@click.option(
+    "--mark",
+    type=click.Choice([mark.value for mark in Verdict]),
+    help="Only tags with this mark.",
 )
 @click.option("--holes", is_flag=True, help="Show the tags that have holes.")
 @click.option("--start", metavar="TIME", help="Look only at what is later (ISO 8601).")
@@ -97,6 +103,7 @@ def coverage(
     channel: str | None,
     tags: tuple[str, ...],
     state: str | None,
+    mark: str | None,
     holes: bool,
     start: str | None,
     end: str | None,
@@ -118,11 +125,12 @@ def coverage(
     """
     if not check and (max_hole is not None or max_age is not None):
         raise UsageError("--max-hole and --max-age are limits of --check")
-    wants_tags = bool(tags or state or holes) and not check
+    wants_tags = bool(tags or state or mark or holes) and not check
     wanted = CoverageWanted(
         channel=channel,
         tags=list(tags),
         state=TagState(state) if state else None,
+        mark=Verdict(mark) if mark else None,
         holes=holes,
         start=start,
         end=end,
@@ -204,6 +212,8 @@ def _notes(each: dict[str, Any]) -> Iterator[str]:
     states = {name: n for name, n in each["states"].items() if name != TagState.LIVE}
     if states:
         yield ", ".join(f"{count:,} {name}" for name, count in states.items())
+    if marks := each["marks"]:
+        yield ", ".join(f"{count:,} {name}" for name, count in marks.items())
     counts = (
         (each["not_found"], "tags that the server does not have"),
         (each["messages"], "messages in flight"),
@@ -240,7 +250,7 @@ def _tag_row(tag: dict[str, Any]) -> list[Any]:
     reasons = dict.fromkeys(piece["reason"] for piece in tag["holes"])
     return [
         tag["name"],
-        tag["state"],
+        f"{tag['state']}, {tag['mark']}" if tag["mark"] else tag["state"],
         _share(tag["delivered_seconds"], known),
         _share(tag["in_flight_seconds"], known),
         length(tag["hole_seconds"]) if tag["holes"] else "",

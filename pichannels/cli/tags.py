@@ -77,6 +77,7 @@ def tags(
 def _tell(streams: list[dict[str, Any]]) -> None:
     say_table(_COLUMNS, (_row(stream) for stream in streams))
     counts = Counter(stream["state"] for stream in streams)
+    counts += Counter(stream["mark"] for stream in streams if stream["mark"])
     told = ", ".join(f"{count:,} {state}" for state, count in counts.items())
     noun = "tag" if len(streams) == 1 else "tags"
     say(f"{len(streams):,} {noun}: {told}" if told else "no tags are known yet")
@@ -85,4 +86,7 @@ def _tell(streams: list[dict[str, Any]]) -> None:
 def _row(stream: dict[str, Any]) -> list[str]:
     reason = stream["reason"]
     state = f"{stream['state']}: {reason}" if reason else stream["state"]
+    if mark := stream["mark"]:
+        since = stream["mark_since"]
+        state += f", {mark} since {since}" if since else f", {mark}"
     return [stream["tag"], state, stream["web_id"]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from math import inf
@@ -33,6 +34,7 @@ from pichannels.errors import DecodeError, UsageError
 from pichannels.journal import Journal
 from pichannels.project import Project
 from pichannels.values import (
+    NO_DATA,
     OPEN_END,
     TICKS_PER_SECOND,
     format_ticks,
@@ -162,9 +164,14 @@ def _wants(view: View, wanted: CoverageWanted) -> Callable[[int], bool]:
     """Whether a tag is asked for."""
     state = view.ledger.tags.state
     fits = _pattern(wanted.tags)
+    marked = set()
+    if wanted.mark is not None:
+        marked = {n for n, mark in view.marks().items() if mark.verdict is wanted.mark}
 
     def wants(tag: int) -> bool:
         if wanted.state is not None and state(tag) != wanted.state:
+            return False
+        if wanted.mark is not None and tag not in marked:
             return False
         return fits is None or any(
             map(fits, (view.name(tag), view.path(tag), view.ledger.tags.keys[tag]))
@@ -291,6 +298,7 @@ class _Tally:
             is_running=view.is_running,
             tags=self._tags,
             states=self._states,
+            marks=Counter(mark.verdict for mark in view.marks().values()),
             delivered=_seconds(self._delivered),
             in_flight=_seconds(self._in_flight),
             tags_with_holes=self._with_holes,
@@ -367,6 +375,7 @@ def _ranges_of(one: TagCoverage) -> int:
 
 def _tag_report(view: View, tag: int, window: _Window) -> TagCoverage:
     one = _looked_at(view, tag, window)
+    mark = view.mark(tag)
     spans = [*one.delivered, *one.in_flight, *(x[:2] for x in one.holes + one.excluded)]
     start = min((span[0] for span in spans), default=view.now)
     end = max((span[1] for span in spans), default=view.now)
@@ -376,6 +385,8 @@ def _tag_report(view: View, tag: int, window: _Window) -> TagCoverage:
         path=view.path(tag),
         key=view.ledger.tags.keys[tag],
         state=one.state,
+        mark=mark.verdict if mark else None,
+        mark_since=_time(mark.since) if mark else None,
         start=format_ticks(start),
         end=format_ticks(end),
         delivered_seconds=_seconds(one.delivered.total),
@@ -388,6 +399,10 @@ def _tag_report(view: View, tag: int, window: _Window) -> TagCoverage:
         holes=_pieces(one.holes),
         excluded=_pieces(one.excluded),
     )
+
+
+def _time(ticks: int) -> str | None:
+    return None if ticks == NO_DATA else format_ticks(ticks)
 
 
 def _spans(intervals: Iterable[Interval]) -> list[Span]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
 from pichannels.control.coverage_reports import ChannelCoverage, ReasonReport
+from pichannels.coverage.expected import Verdict
 from pichannels.coverage.tags import TagState
 from pichannels.metrics import Family, Point
 
@@ -71,6 +72,7 @@ def coverage_families(channels: Sequence[ChannelCoverage]) -> list[Family]:
     """The metrics of these channels."""
     return [
         _tags(channels),
+        _marks(channels),
         _by_reason(
             "hole_seconds",
             "How long holes are, summed over all tags.",
@@ -93,6 +95,17 @@ def _tags(channels: Sequence[ChannelCoverage]) -> Family:
     ]
     help = "Tags, by what can be expected of them."
     return Family("coverage_tags", "gauge", help, points)
+
+
+def _marks(channels: Sequence[ChannelCoverage]) -> Family:
+    points = [
+        Point(each.marks.get(mark, 0), {"channel": each.channel, "mark": mark})
+        for each in channels
+        if each.is_running
+        for mark in Verdict
+    ]
+    help = "Tags, by what is to be told of them."
+    return Family("coverage_marks", "gauge", help, points)
 
 
 def _by_reason(

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from pichannels.coverage.expected import Verdict
 from pichannels.coverage.tags import TagState
 
 __all__ = [
@@ -30,6 +31,7 @@ class CoverageWanted(
         channel: of this one; of all channels when empty.
         tags: only tags whose name, path or key is one of these, with `*` and `?`.
         state: only tags in this state.
+        mark: only tags with this mark.
         holes: tell only of tags that have holes.
         start, end: look only at this range (ISO 8601); without it from the origin
             of each tag to now.
@@ -40,6 +42,7 @@ class CoverageWanted(
     channel: str | None = None
     tags: list[str] = []
     state: TagState | None = None
+    mark: Verdict | None = None
     holes: bool = False
     start: str | None = None
     end: str | None = None
@@ -74,6 +77,7 @@ class ChannelCoverage(msgspec.Struct, frozen=True, kw_only=True):
         is_running: False where this is what the last run has left.
         tags: how many.
         states: how many of them are in each state.
+        marks: how many have a mark, by mark; of a channel that runs.
         delivered, in_flight: how long.
         tags_with_holes: how many have any.
         hole_seconds: how long all holes are together.
@@ -94,6 +98,7 @@ class ChannelCoverage(msgspec.Struct, frozen=True, kw_only=True):
     is_running: bool
     tags: int
     states: dict[TagState, int]
+    marks: dict[Verdict, int]
     delivered: float
     in_flight: float
     tags_with_holes: int
@@ -132,6 +137,10 @@ class TagCoverage(msgspec.Struct, frozen=True, kw_only=True):
         channel: the full name of its channel.
         tag, path, key: its name, its path and what the ledger calls it.
         state: what can be expected of it.
+        mark: what is to be told of it while it runs: `quiet` (its source is),
+            `stale`, `flat` or `blind` (we do not hear it).
+        mark_since: the time of the last value before that, ISO 8601; of a flat one
+            since when it is the same.
         start, end: from when to when this tells of it, ISO 8601.
         delivered_seconds, in_flight_seconds, hole_seconds, excluded_seconds: how
             long.
@@ -144,6 +153,8 @@ class TagCoverage(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     key: str
     state: TagState
+    mark: Verdict | None
+    mark_since: str | None
     start: str
     end: str
     delivered_seconds: float

@@ -11,6 +11,7 @@ import msgspec
 from pichannels import clock
 from pichannels.channels import BaseChannel
 from pichannels.channels.covering import LIVE, ledger_key
+from pichannels.channels.hearing import Hearing, Mark
 from pichannels.channels.tags import Stream
 from pichannels.coverage.claims import restore
 from pichannels.coverage.ledger import Ledger, Margins
@@ -36,6 +37,7 @@ class View(NamedTuple):
         repaired: samples that were read from the archive and accepted.
         failed_reads: reads that failed.
         not_found: tags of the channel that the server does not have.
+        hearing: what was heard of the tags, where silent ones are probed.
     """
 
     channel: str
@@ -48,6 +50,7 @@ class View(NamedTuple):
     repaired: int = 0
     failed_reads: int = 0
     not_found: int = 0
+    hearing: Hearing | None = None
 
     def name(self, tag: int) -> str:
         """The name of a tag; its key where no more is known."""
@@ -58,6 +61,16 @@ class View(NamedTuple):
         """The path of a tag; its key where no more is known."""
         stream = self.streams.get(tag)
         return self.ledger.tags.keys[tag] if stream is None else stream.path
+
+    def mark(self, tag: int) -> Mark | None:
+        """What is to be told of a tag."""
+        return None if self.hearing is None else self.hearing.mark(tag)
+
+    def marks(self) -> dict[int, Mark]:
+        """What is to be told of tags, by number."""
+        if self.hearing is None:
+            return {}
+        return {**self.hearing.quiet, **self.hearing.marks}
 
 
 class _ServerTime(Protocol):
@@ -84,6 +97,7 @@ class _Covering(Protocol):
     streams: Mapping[int, Stream]
     server: _ServerTime
     planner: _Planner
+    hearing: Hearing | None
     is_open: bool
 
 
@@ -111,6 +125,7 @@ def _running(channel: BaseChannel) -> View | None:
         repaired=getattr(repairing, "samples", 0),
         failed_reads=getattr(repairing, "failures", 0),
         not_found=len(getattr(channel, "unresolved", ())),
+        hearing=covering.hearing,
     )
 
 

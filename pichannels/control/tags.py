@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
+from pichannels.channels.covering import Covering
 from pichannels.channels.pi import PIWebChannel
 from pichannels.channels.source_parts import TagState
 from pichannels.errors import UsageError
 from pichannels.project import Project
+from pichannels.values import NO_DATA, format_ticks
 
 __all__ = ["TagsChange", "TagsReport", "change_tags"]
 
@@ -61,5 +64,18 @@ async def change_tags(project: Project, change: TagsChange) -> TagsReport:
     return TagsReport(
         channel=channel.name,
         asked=[str(tag) for tag in channel.tags],
-        streams=channel.tag_states(),
+        streams=[_marked(channel.covering, one) for one in channel.tag_states()],
     )
+
+
+def _marked(covering: Covering | None, one: TagState) -> TagState:
+    """The same with what the ledger has to tell of it."""
+    tag = covering.number(one.web_id) if covering is not None else None
+    if covering is None or tag is None:
+        return one
+    mark = covering.hearing.mark(tag) if covering.hearing is not None else None
+    if mark is not None:
+        since = "" if mark.since == NO_DATA else format_ticks(mark.since)
+        return replace(one, mark=mark.verdict.value, mark_since=since)
+    is_future = covering.ledger.tags.is_future(tag)
+    return replace(one, mark="future") if is_future else one

@@ -216,6 +216,11 @@ class Expectations:
             if heard < before and now - heard > factor * self.interval(tag):
                 yield tag
 
+    def is_overdue(self, tag: int, now: int) -> bool:
+        """Whether nothing was heard from the tag for too long."""
+        factor = self.patience.factor * TICKS_PER_SECOND
+        return now - self._heard[tag] > factor * self.interval(tag)
+
     def probed(
         self, tag: int, newest: int, value: int, at: int, listening: int | None
     ) -> Verdict:

@@ -162,6 +162,8 @@ async def test_a_tag_without_access_keeps_its_holes_until_it_is_back(
         await found.channel.refresh_tags()
         assert sorted(found.states) == [TagState.LIVE, TagState.NO_ACCESS]
         assert "denied" in found.channel.unresolved[OLD]
+        (absent,) = [one for one in found.channel.tag_states() if one.reason]
+        assert (absent.tag, absent.state) == (OLD, "no access")
         sim.faults.tag(OLD, None)
         await found.channel.refresh_tags()
         assert found.states == [TagState.LIVE] * 2
@@ -176,6 +178,8 @@ async def test_a_tag_that_is_gone_is_removed_until_it_is_back(
         sim.faults.tag(OLD, 404)
         await found.channel.refresh_tags()
         assert sorted(found.states) == [TagState.LIVE, TagState.REMOVED]
+        (absent,) = [one for one in found.channel.tag_states() if one.reason]
+        assert (absent.tag, absent.state) == (OLD, "removed")
         sim.faults.tag(OLD, None)
         await found.channel.refresh_tags()
         assert found.states == [TagState.LIVE] * 2

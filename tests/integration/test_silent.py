@@ -12,14 +12,18 @@ import pytest
 
 from nodes import decode
 from pichannels.channels.pi import CoverageOptions, PIWebChannel
+from pichannels.control.coverage import coverage_report
+from pichannels.control.coverage_reports import CoverageWanted
+from pichannels.control.tags import TagsChange, change_tags
 from pichannels.coverage.views import coverage
 from pichannels.events import Event
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode
+from pichannels.project import Project
 from pichannels.retry import RetryPolicy
 from pichannels.simulator import Plant, Simulator
-from pichannels.values import Sample
+from pichannels.values import Sample, format_ticks
 
 SOON = RetryPolicy(attempts=0, initial=0.01, maximum=0.05)
 TAG = "UNIT1.SPARE.AI1"
@@ -138,6 +142,36 @@ async def test_a_quiet_plant_is_asked_and_raises_nothing(
         assert not found.told("coverage.blind") + found.told("tag.stale")
         assert not found.covering.marks
         assert found.channel.losses == 0
+
+
+async def test_marks_of_tags_are_told_where_people_look(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    async with running(sim, tmp_path, watching(stale=20.0)) as found:
+        project = Project([found.channel])
+        journal = found.channel.journal
+        assert journal is not None
+
+        async def told() -> list[Any]:
+            tags = await change_tags(project, TagsChange(channel="plant"))
+            report = await coverage_report(project, journal, CoverageWanted(count=1))
+            (channel,), (tag,) = report.channels, report.tags
+            return [tags.streams[0].mark, tag.mark, channel.marks]
+
+        event = sim.push(TAG, 7.0)
+        await found.until(lambda: found.covering.ledger.tags)
+        await found.until(lambda: found.sink.values(TAG, "live"))
+        hearing = found.covering.hearing
+        assert hearing is not None
+        await found.until(lambda: hearing.quiet)
+        assert await told() == ["quiet", "quiet", {"quiet": 1}]
+        await found.until(lambda: found.told("tag.stale"))
+        assert await told() == ["stale", "stale", {"stale": 1}]
+        tags = await change_tags(project, TagsChange(channel="plant"))
+        assert tags.streams[0].mark_since == format_ticks(event.ticks)
+        sim.push(TAG, 8.0)
+        await found.until(lambda: not hearing.marks)
+        assert await told() == ["", None, {}]
 
 
 async def test_what_a_silent_tag_misses_is_a_hole_that_repair_closes(

@@ -11,6 +11,7 @@ import pytest
 
 from pichannels.channels import BaseChannel
 from pichannels.channels.covering import CoverageOptions, Covering
+from pichannels.channels.hearing import Hearing, Mark
 from pichannels.channels.resolving import Found, Resolver
 from pichannels.control.coverage import CoverageSummaries, coverage_report, report_of
 from pichannels.control.coverage_metrics import coverage_families
@@ -20,6 +21,7 @@ from pichannels.control.coverage_reports import (
     TagCoverage,
 )
 from pichannels.control.ledgers import View, ledgers
+from pichannels.coverage.expected import Patience, Verdict
 from pichannels.coverage.ledger import Ledger, Margins
 from pichannels.coverage.tags import TagState
 from pichannels.coverage.views import coverage, totals
@@ -373,3 +375,22 @@ async def test_metrics_tell_of_holes_by_reason() -> None:
     assert oldest.value == 190
     states = families["coverage_tags"].points
     assert {x.labels["state"]: x.value for x in states if x.value} == {"live": 20}
+
+
+async def test_tags_are_found_and_counted_by_their_marks() -> None:
+    hearing = Hearing(Patience())
+    hearing.marks[3] = Mark(Verdict.STALE, at(20))
+    hearing.quiet |= {n: Mark(Verdict.QUIET, at(90)) for n in (3, 5, 7)}
+    view = view_of(20)._replace(hearing=hearing)
+    report = await told(view, mark=Verdict.QUIET, count=10)
+    assert [tag.key for tag in report.tags] == ["6", "8"]
+    assert {tag.mark_since for tag in report.tags} == {"2026-01-01T12:01:30Z"}
+    (channel,) = (await told(view)).channels
+    assert channel.marks == {"quiet": 2, "stale": 1}
+    (family,) = (
+        family
+        for family in coverage_families([channel])
+        if family.name == "coverage_marks"
+    )
+    points = {point.labels["mark"]: point.value for point in family.points}
+    assert points == {"quiet": 2, "stale": 1, "flat": 0, "blind": 0}
