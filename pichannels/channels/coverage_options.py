@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 import msgspec
 
 from pichannels.channels.hearing import Expected
@@ -77,7 +79,15 @@ class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
             at_least("expect", seconds, 0, above=True)
         if not isinstance(self.repair, bool):
             raise UsageError(f"repair is True or False, not {self.repair!r}")
-        _ = self.nights
+        self._check_reconcile()
+
+    def _check_reconcile(self) -> None:
+        if self.reconcile is not None:
+            if not isinstance(self.reconcile, str):
+                raise wrong_cron(self.reconcile, "it is no text", "reconcile")
+            CronSchedule(self.reconcile, UTC, "reconcile")
+        if self.reconcile_timezone is not None:
+            timezone_of(self.reconcile_timezone)
 
     @property
     def margins(self) -> Margins:
@@ -100,15 +110,9 @@ class CoverageOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def nights(self) -> CronSchedule | None:
-        """When the archive is compared with what was delivered.
-
-        Raises:
-            SettingsError: the cron string is wrong, or the time zone.
-        """
+        """When the archive is compared with what was delivered; may read files."""
         if self.reconcile is None:
             return None
-        if not isinstance(self.reconcile, str):
-            raise wrong_cron(self.reconcile, "it is no text", "reconcile")
         zone = timezone_of(self.reconcile_timezone)
         return CronSchedule(self.reconcile, zone, "reconcile")
 

@@ -114,6 +114,11 @@ class Covering:
         return {streams[tag].path: found[tag] for tag in found if tag in streams}
 
     @property
+    def latest(self) -> int:
+        """The server's time up to which anything can be delivered, ticks."""
+        return self.server.now() - self.ledger.margins.settle
+
+    @property
     def is_open(self) -> bool:
         """Whether the ledger is there."""
         return self._flushing is not None

@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from pichannels import clock
-from pichannels.channels.intake import Given, Intake, Received
+from pichannels.channels.intake import Given, Initial, Intake, Received
+from pichannels.channels.lanes import Lanes
 from pichannels.channels.source_parts import Owner
+from pichannels.coverage.ledger import Lane
 from pichannels.errors import JournalError
 from pichannels.message import Message
 
@@ -36,6 +38,8 @@ class Handing:
         self.intake = Intake(server, by_path=by_path)
         self.last_event: int | None = None
         """When something was accepted last, ticks."""
+        self.lanes: Lanes | None = None
+        """Tells late values from live ones, where a ledger is kept."""
         self._flowing = asyncio.Event()
         self._still = asyncio.Event()
         self._taking = 0
@@ -68,9 +72,21 @@ class Handing:
             messages = self.intake.messages(frames)
             events = self.intake.events - before
             for received in messages:
-                await self._take(received)
+                parts = self._parts(received, frames)
+                if parts is None:
+                    await self._take(received)
+                for lane, part in parts or ():
+                    await self._take(part, lane)
         is_understood = all(received.manifest is not None for received in messages)
         return Given(events, is_understood)
+
+    def _parts(
+        self, received: Received, frames: list[bytes]
+    ) -> list[tuple[Lane, Received]] | None:
+        """A message by lanes; None where it is live as a whole."""
+        if self.lanes is None or type(frames) is Initial:
+            return None
+        return self.lanes.parts(received)
 
     async def give_archived(self, msg: Message, **options: Any) -> None:
         """Give what was read from the archive; options and errors of `accept`."""
@@ -87,10 +103,11 @@ class Handing:
             self._taking -= 1
             self._still.set()
 
-    async def _take(self, received: Received) -> None:
+    async def _take(self, received: Received, lane: Lane = "live") -> None:
+        msg, manifest = received
         while True:
             try:
-                await self.owner.accept(received.message, manifest=received.manifest)
+                await self.owner.accept(msg, lane=lane, manifest=manifest)
             except JournalError as exc:
                 # Nothing was accepted. Meanwhile the buffer fills, and what does
                 # not fit is reported as lost by the client.

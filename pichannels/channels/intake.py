@@ -21,7 +21,7 @@ from pichannels.piwebasync.parsing import (
     parse_channel,
 )
 
-__all__ = ["Given", "Intake", "Received"]
+__all__ = ["Given", "Initial", "Intake", "Received", "part_of"]
 
 JSON: Final = "application/json"
 
@@ -31,6 +31,10 @@ class Received(NamedTuple):
 
     message: Message
     manifest: bytes | None
+
+
+class Initial(list[bytes]):
+    """Frames with which a connection begins: current values, which may be old."""
 
 
 class Given(NamedTuple):
@@ -89,3 +93,17 @@ class Intake:
 
     def _new(self, payload: bytes) -> Message:
         return Message(JSON, payload, self._meta.copy())
+
+
+def part_of(msg: Message, payload: bytes) -> Received:
+    """A message with a part of what another one has.
+
+    Raises:
+        DecodeError: the payload is nothing that a PI channel gives.
+    """
+    parsed = parse_array(payload) if payload.startswith(b"[") else None
+    if parsed is None:
+        parsed = parse_channel(payload)
+    part = Message(JSON, payload, msg.meta.copy())
+    part.parsed = parsed
+    return Received(part, encode_manifest(manifest(parsed)))

@@ -51,12 +51,11 @@ class Nightly:
     def __init__(self, covering: Covering, reconciling: Reconciling) -> None:
         self._covering = covering
         self._reconciling = reconciling
-        self._schedule = covering.options.nights
         self._task: asyncio.Task[None] | None = None
 
     def start(self, journal: Journal) -> None:
         """Wait for the times that the options say."""
-        if self._task is None and self._schedule is not None:
+        if self._task is None and self._covering.options.reconcile is not None:
             name = f"{self._covering.channel}: reconcile"
             self._task = asyncio.create_task(self._run(journal), name=name)
 
@@ -68,10 +67,10 @@ class Nightly:
             await asyncio.wait([task])
 
     async def _run(self, journal: Journal) -> None:
-        assert self._schedule is not None
         try:
+            schedule = await asyncio.to_thread(lambda: self._covering.options.nights)
             kept = await self._restored(journal)
-            while (due := self._schedule.after(kept.done)) is not None:
+            while schedule and (due := schedule.after(kept.done)) is not None:
                 await sleep_until(due)
                 await self._compare(journal, kept)
                 kept.done = clock.now()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.covering import CoverageOptions, Covering
+from pichannels.channels.lanes import Lanes
 from pichannels.channels.probing import Probing
 from pichannels.channels.reconciling import Reconciling
 from pichannels.channels.repairing import Repairing
@@ -160,6 +161,8 @@ class PIWebChannel(BaseChannel):
             self._make_covering(coverage, poll_interval),
         )
         self.observer = self.covering
+        if self.covering is not None:
+            self._source.handing.lanes = Lanes(self.covering)
 
     def _make_covering(
         self, coverage: bool | CoverageOptions, poll: float

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
+from pichannels.channels.intake import Initial
 from pichannels.channels.overlap import Overlap
 from pichannels.errors import NotConnected
 from pichannels.piwebasync.requests import Request
@@ -138,13 +139,14 @@ class Subscription:
         if self._noted is not None:
             for frame in frames:
                 self._noted.note(frame)
-        if self._held_back is None:
-            return frames
-        await self._released.wait()
-        if self._until and asyncio.get_running_loop().time() > self._until:
-            self._held_back = None
-            return frames
-        return list(self._filtered(frames, is_first and self._has_initial))
+        has_initial = is_first and self._has_initial
+        if self._held_back is not None:
+            await self._released.wait()
+            if self._until and asyncio.get_running_loop().time() > self._until:
+                self._held_back = None
+            else:
+                frames = self._filtered(frames, has_initial)
+        return Initial(frames) if has_initial else frames
 
     def _filtered(self, frames: list[bytes], has_initial: bool) -> list[bytes]:
         overlap = self._held_back

@@ -49,6 +49,11 @@ class Sink(BaseNode):
         async with self._changed:
             await self._changed.wait_for(condition)
 
+    @property
+    def pairs(self) -> list[tuple[Sample, str]]:
+        """The samples with their lanes."""
+        return list(zip(self.samples, self.lanes, strict=True))
+
     def of(self, tag: str) -> list[Any]:
         return [sample.value for sample in self.samples if sample.tag.name == tag]
 
@@ -261,3 +266,22 @@ async def test_what_pi_threw_away_without_a_sign_is_read_from_the_archive(
         await plugged.covered(simulator.clock.now())
         assert set(map(float, range(100))) <= set(plugged.sink.of(TAG))
     assert told == ["coverage.overflow"]
+
+
+async def test_what_comes_of_the_time_delivered_has_lanes_of_its_own(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with running(simulator, tmp_path) as plugged:
+        await settled(simulator, plugged)
+        sink, at = plugged.sink, simulator.push(TAG, 2.0).ticks
+        # What PI had of that time has come by now, and is not late.
+        await plugged.covered(at + SECOND)
+        simulator.push(TAG, 3.0, at + SECOND // 10)
+        simulator.edit(TAG, at, 4.0)
+        simulator.push(TAG, 5.0)
+        await sink.until(lambda: 5.0 in sink.of(TAG))
+        simulator.delete(TAG, at)
+        await sink.until(lambda: "delete" in sink.lanes)
+    came = {(sample.value, lane) for sample, lane in sink.pairs}
+    assert {(3.0, "late"), (4.0, "correction"), (5.0, "live")} <= came
+    assert [sample.ticks for sample, lane in sink.pairs if lane == "delete"] == [at]
