@@ -1,7 +1,7 @@
 """Everything that pypeman's user guide prints is here, as it is printed.
 
 The table holds each class, method, parameter and default of the guide, and where it
-lives. What a later issue brings is marked `later`; the mark has to go when it is here.
+lives.
 """
 
 from __future__ import annotations
@@ -27,11 +27,8 @@ class Printed(NamedTuple):
     home: str
     signature: str
     members: dict[str, str]
-    later: str = ""
 
 
-ISSUE_3 = "issue 3"
-ISSUE_6 = "issue 6"
 STORE_FACTORY = {"get_store": "(store_id)"}
 # `OBJECT`, `LOGGER` and `SORTED` stand for what the guide prints as
 # `<object object>`, `<logging.Logger object>` and `<built-in function sorted>`.
@@ -79,7 +76,6 @@ GUIDE = [
         "(*args, basedir='', regex='.*', interval=1, binary_file=False, path='',"
         " **kwargs)",
         {"start": "()"},
-        later=ISSUE_6,
     ),
     Printed(
         "FTPWatcherChannel",
@@ -94,7 +90,6 @@ GUIDE = [
             "tick": "()",
             "watch_for_file": "()",
         },
-        later=ISSUE_6,
     ),
     Printed(
         "MLLPChannel",
@@ -180,19 +175,11 @@ GUIDE = [
         STORE_FACTORY,
     ),
 ]
-HERE = [printed for printed in GUIDE if not printed.later]
-LATER = [printed for printed in GUIDE if printed.later]
 
 
 def found(printed: Printed) -> Any:
-    """The class, or None while it is not here."""
-    try:
-        module = importlib.import_module(printed.home)
-    except ModuleNotFoundError as error:
-        if error.name and printed.home.startswith(error.name):
-            return None
-        raise
-    return getattr(module, printed.name, None)
+    """The class."""
+    return getattr(importlib.import_module(printed.home), printed.name)
 
 
 def parameters(signature: str) -> list[inspect.Parameter]:
@@ -259,14 +246,14 @@ def same_default(printed: Any, found: Any) -> bool:
     return type(printed) is type(found) and bool(printed == found)
 
 
-@pytest.mark.parametrize("printed", HERE, ids=lambda printed: printed.name)
+@pytest.mark.parametrize("printed", GUIDE, ids=lambda printed: printed.name)
 def test_a_class_takes_what_the_guide_prints(printed: Printed) -> None:
     assert list(differences(printed.signature, found(printed))) == []
 
 
 @pytest.mark.parametrize(
     ("printed", "member"),
-    [(printed, member) for printed in HERE for member in printed.members],
+    [(printed, member) for printed in GUIDE for member in printed.members],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_a_member_takes_what_the_guide_prints(printed: Printed, member: str) -> None:
@@ -278,13 +265,6 @@ def test_a_member_takes_what_the_guide_prints(printed: Printed, member: str) -> 
     else:
         printed_parameters = signature.removeprefix("static ")
         assert list(differences(printed_parameters, getattr(kind, member))) == []
-
-
-@pytest.mark.parametrize("printed", LATER, ids=lambda printed: printed.name)
-def test_what_is_marked_for_later_is_not_here_yet(printed: Printed) -> None:
-    assert found(printed) is None, (
-        f"{printed.name} is here: remove `later` from its row"
-    )
 
 
 def test_every_class_and_member_of_the_guide_is_in_the_table() -> None:
