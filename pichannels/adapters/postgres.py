@@ -173,6 +173,16 @@ class Link:
             for statement in statements:
                 await self._connection.execute(statement)
 
+    async def run(self, steps: Iterable[tuple[str, Sequence[Any]]]) -> None:
+        """Run statements, each with its values, in one transaction.
+
+        Raises:
+            TryAgain, SettingsError, Refused: as the server says; nothing is written.
+        """
+        async with self._translated(), self._connection.transaction():
+            for statement, values in steps:
+                await self._connection.execute(statement, *values)
+
     async def run_for_each(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement for each row, all in one transaction.
 

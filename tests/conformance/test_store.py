@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,23 +14,31 @@ import pytest
 from msgstore.fake import FakeMessageStoreFactory
 from msgstore.file import FileMessageStoreFactory
 from msgstore.memory import MemoryMessageStoreFactory
+from msgstore.postgres import PostgreSQLMessageStoreFactory
 from msgstore.sqlite import SQLiteMessageStoreFactory
 from pichannels.errors import CodecError, MessageNotFound, UsageError
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.store import Entry, MessageStore, MessageStoreFactory, State
+from pichannels.values import Sample, Tag
+from tests.servers.postgres import PostgresServer
 
+COUNT = count(1)
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class Backend(NamedTuple):
-    """A factory, and the journal of the instance for stores that share it."""
+    """A factory, and the journal of the instance for stores that share it.
+
+    What a database holds is for all tests: there names begin in a way of their own.
+    """
 
     factory: MessageStoreFactory
     journal: Journal | None = None
+    prefix: str = ""
 
     async def started(self, store_id: str) -> MessageStore:
-        store = self.factory.get_store(store_id)
+        store = self.factory.get_store(self.prefix + store_id)
         if self.journal is not None:
             store.attach(self.journal)
         await store.start()
@@ -58,7 +68,12 @@ async def fake(tmp_path: Path) -> AsyncIterator[Backend]:
     yield Backend(FakeMessageStoreFactory())
 
 
-BACKENDS = (memory, own_file, shared_journal, files, fake)
+async def postgres_tables(server: PostgresServer) -> AsyncIterator[Backend]:
+    factory = PostgreSQLMessageStoreFactory(server.url())
+    yield Backend(factory, prefix=f"conformance {next(COUNT)}: ")
+
+
+BACKENDS = (memory, own_file, shared_journal, files, fake, postgres_tables)
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: str(backend.__name__))
@@ -66,8 +81,11 @@ async def backend(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> AsyncIterator[Backend]:
     """Each backend in turn."""
-    make: Callable[[Path], AsyncIterator[Backend]] = request.param
-    async for made in make(tmp_path):
+    make: Callable[[Any], AsyncIterator[Backend]] = request.param
+    where = tmp_path
+    if make is postgres_tables:
+        where = request.getfixturevalue("postgres")
+    async for made in make(where):
         yield made
 
 
@@ -98,7 +116,7 @@ async def test_a_stored_message_comes_back_whole(store: MessageStore) -> None:
     id = await store.store(msg)
     assert id is not None
     back = (await store.get(id))["message"]
-    expected = {**msg.to_dict(), "store_id": id, "store_chan_name": "plant.boiler"}
+    expected = {**msg.to_dict(), "store_id": id, "store_chan_name": store.store_id}
     assert back.to_dict() == expected
 
 
@@ -304,6 +322,11 @@ async def test_filters_work_together(store: MessageStore) -> None:
         {"rtext": "("},
         {"start": -1},
         {"count": -1},
+        {"order_by": "state", "start_id": "1"},
+        {"order_by": "meta_"},
+        {"group_by": "timestamp"},
+        {"meta": {"rtext_tag": "("}},
+        {"meta": {"start_load": "much"}},
     ],
 )
 async def test_wrong_arguments_are_told(
@@ -311,6 +334,141 @@ async def test_wrong_arguments_are_told(
 ) -> None:
     with pytest.raises(UsageError):
         await store.search(**wrong)
+
+
+async def test_search_goes_on_behind_a_message(store: MessageStore) -> None:
+    minutes = [0, 1, 1, 1, 2]
+    ids = [await keep(store, number, minutes[number]) for number in range(5)]
+    found = await store.search(start_id=ids[2], start=1)
+    assert payloads(found) == [4]
+    found = await store.search(start_id=ids[2], order_by="-timestamp")
+    assert payloads(found) == [1, 0]
+
+
+async def test_an_unknown_message_to_go_on_behind_is_told(store: MessageStore) -> None:
+    with pytest.raises(MessageNotFound):
+        await store.search(start_id="999")
+
+
+async def with_facts(store: MessageStore) -> None:
+    loads: list[Any] = [7, ["12", "3"], 12, None]
+    for minute, load in enumerate(loads):
+        id = await keep(store, minute, minute)
+        if load is not None:
+            facts = {"load": load, "unit": f"K{minute}"}
+            await store.change_message_state(id, "processed", facts)
+
+
+@pytest.mark.parametrize(
+    ("meta", "found"),
+    [
+        ({"load": 12}, [1, 2]),
+        ({"exact_load": "12"}, [1, 2]),
+        ({"text_unit": "K"}, [0, 1, 2]),
+        ({"rtext_unit": "[02]$"}, [0, 2]),
+        ({"start_load": 5, "end_load": 7}, [0, 1]),
+        ({"start_load": 5, "end_load": 3}, [1]),
+        ({"end_load": 5, "unit": "K1"}, [1]),
+        ({"end_load": 5, "unit": "K2"}, []),
+    ],
+)
+async def test_search_by_facts(
+    store: MessageStore, meta: dict[str, Any], found: list[int]
+) -> None:
+    await with_facts(store)
+    assert payloads(await store.search(meta=meta)) == found
+
+
+async def test_a_page_of_what_has_the_facts_is_full(store: MessageStore) -> None:
+    await with_facts(store)
+    query: dict[str, Any] = {"meta": {"text_unit": "K"}, "state": "processed"}
+    found = await store.search(1, 2, order_by="-timestamp", **query)
+    assert payloads(found) == [1, 0]
+
+
+async def test_search_orders_by_a_fact(store: MessageStore) -> None:
+    await with_facts(store)
+    assert payloads(await store.search(order_by="meta_load")) == [3, 1, 2, 0]
+    assert payloads(await store.search(1, 2, "-meta_load")) == [2, 1]
+
+
+async def test_status_is_another_word_for_state(store: MessageStore) -> None:
+    await store.change_message_state(await keep(store, "x"), "processed")
+    await keep(store, "y")
+    assert payloads(await store.search(order_by="status")) == ["y", "x"]
+
+
+async def test_search_gives_groups(store: MessageStore) -> None:
+    await with_facts(store)
+    groups = await store.search(group_by="state")
+    assert {state: payloads(g) for state, g in groups.items()} == {
+        "processed": [0, 1, 2],
+        "pending": [3],
+    }
+    groups = await store.search(group_by="meta_load", count=3)
+    assert {load: payloads(g) for load, g in groups.items()} == {"7": [0], "12": [1, 2]}
+
+
+async def test_facts_are_added_and_replaced_by_name(store: MessageStore) -> None:
+    id = await keep(store, "x")
+    await store.add_message_meta_infos(id, "urls", ["a"])
+    await store.update_message_meta_infos(id, {"urls": ["a", "b"], "size": 1})
+    await store.change_message_state(id, "error", {"err_msg": "no"})
+    await store.add_message_meta_infos(id, "seen", True)
+    entry = await store.get(id)
+    facts = {"urls": ["a", "b"], "size": 1, "err_msg": "no", "seen": True}
+    assert (entry["state"], entry["meta"]) == ("error", facts)
+    assert await store.get_message_meta_infos(id) == facts
+    assert await store.get_message_meta_infos(id, "size") == 1
+    assert await store.get_message_meta_infos(id, "other") is None
+
+
+async def test_facts_of_unknown_messages_are_refused(store: MessageStore) -> None:
+    with pytest.raises(MessageNotFound):
+        await store.add_message_meta_infos("999", "size", 1)
+    with pytest.raises(MessageNotFound):
+        await store.add_sub_message_state("999", "a", "processed")
+
+
+@pytest.mark.parametrize(
+    ("states", "worst"),
+    [
+        (["processing", "processed", "processed"], "processed"),
+        (["error", "processed", "rejected"], "error"),
+        (["rejected", "processed"], "rejected"),
+        (["processed", "dropped"], "processed"),
+        (["wait_retry", "pending"], "pending"),
+    ],
+)
+async def test_a_message_takes_the_worst_state_of_its_parts(
+    store: MessageStore, states: list[str], worst: str
+) -> None:
+    id = await keep(store, "x")
+    await asyncio.gather(
+        *(store.add_sub_message_state(id, state, state) for state in states)
+    )
+    await store.set_state_to_worst_sub_state(id)
+    assert await store.get_message_state(id) == worst
+    history = await store.get_message_meta_infos(id, "submessages_state_history")
+    assert sorted(one["sub_id"] for one in history) == sorted(states)
+
+
+async def test_states_of_parts_are_checked(store: MessageStore) -> None:
+    id = await keep(store, "x")
+    with pytest.raises(UsageError, match="no state"):
+        await store.add_sub_message_state(id, "a", "finished")
+    with pytest.raises(UsageError, match="no states of parts"):
+        await store.set_state_to_worst_sub_state(id)
+
+
+async def test_a_message_is_looked_into(store: MessageStore) -> None:
+    id = await keep(store, ["x" * 2000])
+    assert (await store.get_msg_content(id)).payload == ["x" * 2000]
+    assert len((await store.get_preview_str(id)).payload) == 1000
+    assert await store.is_txt_in_msg(id, "['x") and await store.is_regex_in_msg(
+        id, "x.]"
+    )
+    assert [e["id"] for e in await store.get_many([id, id])] == [id, id]
 
 
 async def test_search_goes_over_many_messages(store: MessageStore) -> None:
@@ -351,3 +509,21 @@ async def test_a_store_can_be_stopped_and_started_again(backend: Backend) -> Non
 async def test_a_repr_names_the_class(backend: Backend) -> None:
     name = type(backend.factory).__name__
     assert repr(backend.factory).startswith(f"{name}(")
+
+
+async def test_messages_are_found_by_tag(store: MessageStore) -> None:
+    if not store.indexes_tags:
+        with pytest.raises(UsageError, match="no index of tags"):
+            await store.search(tag="F1")
+        return
+    frame = b'{"Items": [{"WebId": "F1", "Items": [{"Timestamp": "%s", "Value": 1}]}]}'
+    pi = Message(payload=frame % b"2026-03-01T00:00:00Z", meta={"server": "plant"})
+    tags = [Tag("a", web_id="F1"), Tag("b", web_id="F2"), Tag("c")]
+    for payload in ([Sample(tag, 1, 2) for tag in tags], "F1"):
+        await store.store(Message(payload=payload))
+    await store.store(pi)
+    found = await store.search(tag="F1")
+    assert [type(payload) for payload in payloads(found)] == [bytes, list]
+    assert len(await store.search(tag="c")) == 1
+    assert await store.search(tag="F1", state="error") == []
+    assert await store.search(tag="F3") == []
