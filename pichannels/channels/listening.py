@@ -104,9 +104,10 @@ def taken_twice(channels: Sequence[BaseChannel]) -> Iterator[tuple[int, str]]:
     prints = Fingerprinter("")
     takers: dict[tuple[object, Place], str] = {}
     ports: dict[tuple[str, int], tuple[str, str]] = {}
-    for number, user in enumerate(channels):
-        if not isinstance(user, ListeningChannel):
-            continue
+    numbered = (
+        (n, user) for n, each in enumerate(channels) for user in _listening([each])
+    )
+    for number, user in numbered:
         endpoint = user.endpoint
         address = (endpoint.host, endpoint.port)
         where: object = address if endpoint.port else id(endpoint)
@@ -124,4 +125,7 @@ def taken_twice(channels: Sequence[BaseChannel]) -> Iterator[tuple[int, str]]:
 
 
 def _listening(channels: Iterable[BaseChannel]) -> Iterator[ListeningChannel]:
-    return (each for each in channels if isinstance(each, ListeningChannel))
+    for channel in channels:
+        if isinstance(channel, ListeningChannel):
+            yield channel
+        yield from _listening(channel.subchannels())
