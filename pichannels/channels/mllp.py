@@ -14,6 +14,7 @@ from pichannels.delivery import Delivery, Outcome
 from pichannels.endpoints.base import Place
 from pichannels.endpoints.mllp import ALL, ListenMLLP, MLLPEndpoint, Received
 from pichannels.errors import (
+    ChannelPaused,
     ChannelStopped,
     DecodeError,
     JournalError,
@@ -48,8 +49,9 @@ class MLLPChannel(ListeningChannel):
 
     The answer follows from the outcome. Processed or dropped: `AA`. Rejected: `AR`
     with the reason. Failed: `AE`, without what happened inside. Stopped, full, to be
-    tried again later: `AE` with a text that says so. What is no HL7 message, or is in
-    no known encoding, is answered `AR` and stored as rejected.
+    tried again later: `AE` with a text that says so. Paused: `AA` once it is stored.
+    What is no HL7 message, or is in no known encoding, is answered `AR` and stored as
+    rejected.
 
     Args:
         args: the name, and what every channel takes.
@@ -167,7 +169,13 @@ class MLLPChannel(ListeningChannel):
         if self.accepted:
             await self.accept(msg)
             return "AA", ""
-        return _answer_of(await self.run(msg))
+        try:
+            return _answer_of(await self.run(msg))
+        except ChannelPaused as exc:
+            # What is stored runs when the channel goes on.
+            if exc.is_stored:
+                return "AA", ""
+            return self._unavailable("the channel is paused")
 
     def _unavailable(self, reason: str) -> _Answer:
         self.unavailable += 1

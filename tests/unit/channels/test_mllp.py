@@ -266,6 +266,29 @@ async def test_what_is_accepted_is_durable_before_it_is_answered(
     await journal.close()
 
 
+async def test_what_a_paused_channel_stores_is_acknowledged(tmp_path: Path) -> None:
+    channel = make()
+    journal = Journal(tmp_path / "j.sqlite")
+    await journal.open()
+    channel.attach(journal=journal)
+    async with running(channel):
+        await channel.pause()
+        told = await ask(channel, message())
+        seen = channel.processed
+        await channel.resume()
+        await until(lambda: channel.processed == 1)
+    await journal.close()
+    assert (told, seen) == (["AA", "7"], 0)
+
+
+async def test_a_paused_channel_that_cannot_store_says_so() -> None:
+    channel = make()
+    async with running(channel):
+        await channel.pause()
+        told = await ask(channel, message())
+    assert told == ["AE", "7", "the channel is paused; send it again later"]
+
+
 async def test_accepting_needs_a_journal() -> None:
     with pytest.raises(UsageError, match="has no journal"):
         await make(accepted=True).start()
