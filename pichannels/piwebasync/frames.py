@@ -7,9 +7,10 @@ exactly between the frames before and after it.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -70,6 +71,8 @@ class Undecodable(msgspec.Struct, frozen=True):
 ChannelEvent: TypeAlias = Connected | Lost | NotOpened | Undecodable
 OnEvent: TypeAlias = Callable[[ChannelEvent], None]
 
+logger: Final = logging.getLogger("pichannels.piwebasync")
+
 # What an event counts against the limit: a flapping server must not fill memory.
 _EVENT_BYTES = 1024
 
@@ -125,8 +128,14 @@ class FrameBuffer:
         self._bytes += len(frame)
         return self._bytes >= self._max_bytes or len(items) >= self._max_frames
 
-    def tell(self, event: ChannelEvent) -> None:
-        """Append an event."""
+    def tell(self, event: ChannelEvent, *, at_once: bool = False) -> None:
+        """Append an event; `at_once` goes before frames, though not before events."""
+        if at_once and not self._events:
+            try:
+                self._on_event(event)
+            except Exception:
+                logger.exception("what is told of a PI channel has failed")
+            return
         self._items.append(event)
         self._events += 1
         self._bytes += _EVENT_BYTES

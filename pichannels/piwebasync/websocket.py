@@ -70,7 +70,8 @@ class WebsocketClient:
     takes nothing for `max_block` seconds while the buffer is full loses the
     connection, and is told. `on_event` is called, in the order of the frames, from
     within the receiving call: it learns of `Connected`, `Lost`, `NotOpened` and
-    `Undecodable`.
+    `Undecodable`. Only a loss for `backpressure` is told at once, in front of the
+    frames that wait.
 
     Args:
         request: of protocol `Websocket`.
@@ -436,7 +437,8 @@ class WebsocketClient:
         logger.info("%s is lost: %s %s", shown(url), ending.reason, ending.detail)
         now, heard = clock.now(), self._buffer.heard
         lost = Lost(url, now, ending.reason, ending.detail, ending.code, heard)
-        self._buffer.tell(lost)
+        # Who takes nothing has to learn of it all the same.
+        self._buffer.tell(lost, at_once=ending.reason == "backpressure")
 
     # Changing and ending
 

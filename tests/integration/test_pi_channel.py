@@ -13,6 +13,7 @@ import pytest
 from msgstore.sqlite import SQLiteMessageStoreFactory
 from nodes import decode
 from pichannels.channels.pi import PIWebChannel
+from pichannels.coverage.views import totals
 from pichannels.errors import UsageError
 from pichannels.events import Event
 from pichannels.journal import Journal
@@ -21,7 +22,7 @@ from pichannels.message import Message
 from pichannels.node import BaseNode, Pending
 from pichannels.retry import RetryPolicy
 from pichannels.simulator import Plant, Simulator
-from pichannels.values import DigitalState, Sample
+from pichannels.values import TICKS_PER_SECOND as SECOND, DigitalState, Sample
 
 QUIET = "UNIT1.SPARE.AI1"
 """A tag that the plant itself never writes."""
@@ -341,8 +342,13 @@ async def test_intake_without_room_closes_the_channel_and_comes_back(
     await channel.start()
     await watched.event("pi.connected")
     await push_until(simulator, 1.0, simulator.disconnected())
-    gate.open.set()
+    # It is told while nothing moves.
     lost = await watched.event("pi.lost")
+    assert channel.statistics()["open"] == 0 and journal.is_full
+    assert channel.covering is not None
+    ledger, now = channel.covering.ledger, channel.covering.server.now()
+    assert "backpressure" in totals(ledger, now + 60 * SECOND).holes
+    gate.open.set()
     # Sent again and again, since a busy machine may lose the channel once more.
     await push_until(simulator, 2.0, sink.until(lambda: 2.0 in sink.values))
     await channel.stop()
