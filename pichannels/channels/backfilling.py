@@ -44,6 +44,8 @@ _KEEP: Final = 5.0
 """Seconds between two commits of how far jobs are."""
 _WINDOW: Final = 60.0
 """Seconds over which speed is measured."""
+_STEPS: Final = 10
+"""How often it is told how far a job is."""
 _FOLLOWED: Final = (JobState.RUNNING, JobState.FAILED)
 _OVER: Final = 100
 """Jobs that are over and still kept."""
@@ -54,12 +56,17 @@ class _Pace:
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int, int]] = deque()
+        self._steps: int | None = None
 
-    def note(self, job: Job) -> None:
+    def note(self, job: Job) -> bool:
+        """Note how far it is; whether it is a tenth further, and not at its end."""
         now = clock.monotonic()
         self._seen.append((now, job.left, job.values))
         while now - self._seen[0][0] > _WINDOW:
             self._seen.popleft()
+        steps = (job.total - job.left) * _STEPS // job.total
+        before, self._steps = self._steps, steps
+        return before is not None and before < steps < _STEPS
 
     def rates(self) -> tuple[float, float] | None:
         """Ticks of tag-time and values in a second."""
@@ -162,7 +169,7 @@ class Backfilling:
         job = self._made(wanted, parts, end, now)
         self._jobs[job.number] = job
         jobs.begin(covering.ledger, job, now)
-        self._changed(job)
+        self._changed(job, "created")
         return self.report(job.number)
 
     def _chosen(self, patterns: Sequence[str]) -> list[int]:
@@ -212,7 +219,7 @@ class Backfilling:
         now = self._covering.server.now()
         jobs.hold(self._covering.ledger, job, jobs.PAUSED, now)
         job.state = JobState.PAUSED
-        self._changed(job)
+        self._changed(job, "paused")
         return self.report(number)
 
     def resume(self, number: int) -> JobReport:
@@ -225,7 +232,7 @@ class Backfilling:
         job = self._in_state(number, JobState.PAUSED)
         jobs.release(self._covering.ledger, job)
         job.state = JobState.RUNNING
-        self._changed(job)
+        self._changed(job, "resumed")
         return self.report(number)
 
     def cancel(self, number: int) -> JobReport:
@@ -241,7 +248,7 @@ class Backfilling:
         jobs.release(self._covering.ledger, job)
         jobs.hold(self._covering.ledger, job, jobs.CANCELLED, now)
         job.over(JobState.CANCELLED, now)
-        self._changed(job)
+        self._changed(job, "cancelled")
         return self.report(number)
 
     def report(self, number: int) -> JobReport:
@@ -335,13 +342,13 @@ class Backfilling:
         self._note(job, found)
         if not found.ticks:
             job.over(JobState.DONE, covering.server.now())
-            self._changed(job)
+            self._changed(job, "done")
             return
         is_stuck = found.ticks == found.unreadable_ticks
         state = JobState.FAILED if is_stuck else JobState.RUNNING
         if state is not job.state:
             job.state = state
-            self._changed(job)
+            self._changed(job, "failed" if is_stuck else "resumed")
         elif clock.monotonic() >= self._next_keep:
             self._next_keep = clock.monotonic() + _KEEP
             self._keep(job)
@@ -355,13 +362,24 @@ class Backfilling:
     def _note(self, job: Job, found: Left) -> None:
         job.left, job.unreadable = min(found.ticks, job.total), found.unreadable
         pace = self._paces.get(job.number)
-        if pace is not None:
-            pace.note(job)
+        if pace is not None and pace.note(job):
+            self._tell(job, "progress")
 
-    def _changed(self, job: Job) -> None:
+    def _tell(self, job: Job, what: str) -> None:
+        self._covering.fire(
+            f"backfill.{what}",
+            job=job_id(self._covering.channel, job.number),
+            state=job.state.value,
+            done=1 - job.left / job.total,
+            values=job.values,
+            unreadable=job.unreadable,
+        )
+
+    def _changed(self, job: Job, what: str) -> None:
         """Keep a job and what it has changed of the ledger, in one commit."""
         name = job_id(self._covering.channel, job.number)
         logger.info("backfill %s: %s", name, job.state.value)
+        self._tell(job, what)
         self._index(job)
         self._covering.planner.look_again()
         self._keep(job)

@@ -93,20 +93,13 @@ class Nightly:
         except PichannelsError as exc:
             logger.warning("%s: not compared: %s", covering.channel, exc)
             return
-        compared = report.equal + report.missing
+        compared = report.equal + report.extra + report.missing
         logger.info(
             "%s: %d hours of tags compared, in %d of them %d events were missing",
             covering.channel,
             compared,
             report.missing,
             report.missing_events,
-        )
-        covering.fire(
-            "coverage.reconciled",
-            compared=compared,
-            missing=report.missing,
-            missing_events=report.missing_events,
-            not_comparable=sum(report.not_comparable.values()),
         )
 
     async def _restored(self, journal: Journal) -> _Kept:

@@ -8,8 +8,8 @@ of which an archived event is missing becomes a hole, which repair closes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Final, NamedTuple
 
 import msgspec
@@ -21,7 +21,7 @@ from pichannels.channels.kept import Facts, Hour, fact_of, kept_facts, kept_sinc
 from pichannels.channels.tags import Stream
 from pichannels.coverage.reconcile import Comparison, compare, hours
 from pichannels.coverage.views import coverage
-from pichannels.errors import UsageError
+from pichannels.errors import PichannelsError, UsageError
 from pichannels.journal import Journal
 from pichannels.piwebasync.history import recorded
 from pichannels.piwebasync.http import HTTPClient
@@ -29,7 +29,7 @@ from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.server import PIServer
 from pichannels.values import format_ticks
 
-__all__ = ["Difference", "ReconcileReport", "Reconciling"]
+__all__ = ["Difference", "ReconcileReport", "Reconciled", "Reconciling"]
 
 _TAGS: Final = 50
 """Tags whose archive is read together."""
@@ -102,6 +102,32 @@ class ReconcileReport(msgspec.Struct, kw_only=True):
             )
 
 
+class Reconciled(msgspec.Struct, kw_only=True):
+    """What all comparisons since the start have found, in hours of tags.
+
+    Attributes:
+        runs, failures: comparisons that came to their end, and that did not.
+        compared: hours that could be compared.
+        missing: hours that have become holes.
+        missing_events: how many events that is.
+        not_comparable: hours of which nothing can be said.
+    """
+
+    runs: int = 0
+    failures: int = 0
+    compared: int = 0
+    missing: int = 0
+    missing_events: int = 0
+    not_comparable: int = 0
+
+    def add(self, report: ReconcileReport) -> None:
+        """A comparison has ended."""
+        self.compared += report.equal + report.extra + report.missing
+        self.missing += report.missing
+        self.missing_events += report.missing_events
+        self.not_comparable += sum(report.not_comparable.values())
+
+
 class _Source(NamedTuple):
     """Where is what is compared."""
 
@@ -130,6 +156,7 @@ class Reconciling:
         self._covering = covering
         self._source: _Source | None = None
         self._working = asyncio.Lock()
+        self.totals = Reconciled()
 
     def start(self, journal: Journal, server: PIServer, limiter: Limiter) -> None:
         """From now on there is a server to ask."""
@@ -155,7 +182,7 @@ class Reconciling:
             JournalError: the journal cannot be read.
         """
         tags, report = self._chosen(patterns), ReconcileReport()
-        async with self._asking() as asked:
+        async with self._asking(report) as asked:
             for hour in hours(start, end):
                 await self._hour(asked, tags, hour, report, is_thorough=True)
         return report
@@ -178,7 +205,7 @@ class Reconciling:
             JournalError: the journal cannot be read.
         """
         report = ReconcileReport()
-        async with self._asking() as asked:
+        async with self._asking(report) as asked:
             for hour in hours(start, end):
                 tags = list(self._covering.streams)
                 await self._hour(asked, tags, hour, report, is_thorough=False)
@@ -186,7 +213,7 @@ class Reconciling:
         return report
 
     @asynccontextmanager
-    async def _asking(self) -> AsyncIterator[_Asked]:
+    async def _asking(self, report: ReconcileReport) -> AsyncIterator[_Asked]:
         source = self._source
         if source is None:
             raise UsageError(f"{self._covering.channel!r} does not receive just now")
@@ -197,7 +224,29 @@ class Reconciling:
             source.server.client(source.limiter, "history") as client,
         ):
             since = await kept_since(source.journal, self._covering.channel)
-            yield _Asked(source.journal, source.server, client, since)
+            with self._told(report):
+                yield _Asked(source.journal, source.server, client, since)
+
+    @contextmanager
+    def _told(self, report: ReconcileReport) -> Iterator[None]:
+        """Tell of a comparison, and count what it has found, also where it fails."""
+        fire, totals = self._covering.fire, self.totals
+        try:
+            yield
+        except PichannelsError as exc:
+            totals.failures += 1
+            fire("coverage.not_reconciled", error=str(exc))
+            raise
+        finally:
+            totals.add(report)
+        totals.runs += 1
+        fire(
+            "coverage.reconciled",
+            compared=report.equal + report.extra + report.missing,
+            missing=report.missing,
+            missing_events=report.missing_events,
+            not_comparable=sum(report.not_comparable.values()),
+        )
 
     def _chosen(self, patterns: Sequence[str]) -> list[int]:
         fits, keys = matching(patterns), self._covering.ledger.tags.keys

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from pichannels.channels.jobs import JobState
 from pichannels.cli.chart import Chart, Row, legend
 from pichannels.cli.common import ExitCode, ask, common_options, json_option
 from pichannels.cli.completion import complete_channels
@@ -39,6 +40,7 @@ _SPANS: Final = (
     ("in_flight", "in flight"),
     ("holes", "hole"),
 )
+_NOT_OVER: Final = frozenset(state for state in JobState if not state.is_over)
 _WIDTH: Final = 80
 _NARROWEST: Final = 40
 
@@ -224,6 +226,9 @@ def _notes(each: dict[str, Any]) -> Iterator[str]:
     told = [f"{what}: {count:,}" for count, what in counts if count]
     if told:
         yield ", ".join(told)
+    if jobs := {state: n for state, n in each["jobs"].items() if state in _NOT_OVER}:
+        counted = ", ".join(f"{count:,} {state}" for state, count in jobs.items())
+        yield f"backfill jobs: {counted}, {length(each['job_seconds'])} of tags left"
 
 
 # Tags

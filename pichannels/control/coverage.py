@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from copy import copy
 from itertools import islice
 from math import inf
 from typing import Final, NamedTuple
@@ -313,6 +314,10 @@ class _Tally:
             repaired=view.repaired,
             failed_reads=view.failed_reads,
             not_found=view.not_found,
+            jobs=Counter(job.state for job in view.jobs),
+            job_seconds=sum(job.left for job in view.jobs if not job.state.is_over),
+            job_values=sum(job.values for job in view.jobs),
+            reconciled=copy(view.reconciled),
             worked_out=self._worked_out,
         )
 

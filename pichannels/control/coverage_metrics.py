@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Literal, NamedTuple
 
+from pichannels.channels.jobs import JobState
 from pichannels.control.coverage_reports import ChannelCoverage, ReasonReport
 from pichannels.coverage.expected import Verdict
 from pichannels.coverage.tags import TagState
@@ -65,6 +66,29 @@ _NUMBERS: Final = (
         "Reads of the archive that failed.",
         lambda each: each.failed_reads,
     ),
+    _Number(
+        "backfill_left_seconds",
+        "gauge",
+        "What is left of backfill jobs that are not over, in tag-time.",
+        lambda each: each.job_seconds,
+    ),
+    _Number(
+        "backfill_values",
+        "gauge",
+        "Values that backfill jobs have read, of those that are still kept.",
+        lambda each: each.job_values,
+    ),
+)
+_RECONCILED: Final = (
+    (
+        "reconciles_total",
+        "Comparisons with the archive that came to their end.",
+        "runs",
+    ),
+    ("failed_reconciles_total", "Comparisons that failed.", "failures"),
+    ("reconciled_hours_total", "Hours of tags that were compared.", "compared"),
+    ("missing_hours_total", "Compared hours that became holes.", "missing"),
+    ("missing_events_total", "Events that were missing in them.", "missing_events"),
 )
 
 
@@ -84,6 +108,8 @@ def coverage_families(channels: Sequence[ChannelCoverage]) -> list[Family]:
             [(each.channel, each.excluded) for each in channels],
         ),
         *(_family(number, channels) for number in _NUMBERS),
+        _jobs(channels),
+        *(_reconciled(*each, channels) for each in _RECONCILED),
     ]
 
 
@@ -106,6 +132,27 @@ def _marks(channels: Sequence[ChannelCoverage]) -> Family:
     ]
     help = "Tags, by what is to be told of them."
     return Family("coverage_marks", "gauge", help, points)
+
+
+def _jobs(channels: Sequence[ChannelCoverage]) -> Family:
+    points = [
+        Point(each.jobs.get(state, 0), {"channel": each.channel, "state": state})
+        for each in channels
+        if each.is_running
+        for state in JobState
+    ]
+    return Family("coverage_backfill_jobs", "gauge", "Backfill jobs by state.", points)
+
+
+def _reconciled(
+    name: str, help: str, field: str, channels: Sequence[ChannelCoverage]
+) -> Family:
+    points = [
+        Point(getattr(each.reconciled, field), {"channel": each.channel})
+        for each in channels
+        if each.reconciled is not None
+    ]
+    return Family(f"coverage_{name}", "counter", help, points)
 
 
 def _by_reason(

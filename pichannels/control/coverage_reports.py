@@ -6,6 +6,8 @@ from typing import Annotated, Final
 
 import msgspec
 
+from pichannels.channels.jobs import JobState
+from pichannels.channels.reconciling import Reconciled
 from pichannels.coverage.expected import Verdict
 from pichannels.coverage.tags import TagState
 
@@ -90,6 +92,10 @@ class ChannelCoverage(msgspec.Struct, frozen=True, kw_only=True):
         repaired: samples read from the archive, since the start.
         failed_reads: how many, since the start.
         not_found: tags that the server does not have, which no ledger is kept of.
+        jobs: backfill jobs by state; of a channel that runs.
+        job_seconds: what is left of those that are not over, in tag-time.
+        job_values: values that jobs have read.
+        reconciled: what comparing with the archive has found since the start.
         worked_out: for how many different tags this was worked out.
     """
 
@@ -113,6 +119,10 @@ class ChannelCoverage(msgspec.Struct, frozen=True, kw_only=True):
     repaired: int
     failed_reads: int
     not_found: int
+    jobs: dict[JobState, int]
+    job_seconds: float
+    job_values: int
+    reconciled: Reconciled | None
     worked_out: int
 
 

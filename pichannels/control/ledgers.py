@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from pichannels import clock
 from pichannels.channels import BaseChannel
+from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.covering import LIVE, ledger_key
 from pichannels.channels.hearing import Hearing, Mark
+from pichannels.channels.job_reports import JobReport
+from pichannels.channels.reconciling import Reconciled, Reconciling
 from pichannels.channels.tags import Stream
 from pichannels.coverage.claims import restore
 from pichannels.coverage.ledger import Ledger, Margins
@@ -38,6 +41,8 @@ class View(NamedTuple):
         failed_reads: reads that failed.
         not_found: tags of the channel that the server does not have.
         hearing: what was heard of the tags, where silent ones are probed.
+        jobs: backfill jobs.
+        reconciled: what comparing with the archive has found since the start.
     """
 
     channel: str
@@ -51,6 +56,8 @@ class View(NamedTuple):
     failed_reads: int = 0
     not_found: int = 0
     hearing: Hearing | None = None
+    jobs: Sequence[JobReport] = ()
+    reconciled: Reconciled | None = None
 
     def name(self, tag: int) -> str:
         """The name of a tag; its key where no more is known."""
@@ -114,6 +121,8 @@ def _running(channel: BaseChannel) -> View | None:
     if covering is None or not covering.is_open:
         return None
     repairing = getattr(channel, "repairing", None)
+    backfilling: Backfilling | None = getattr(channel, "backfilling", None)
+    reconciling: Reconciling | None = getattr(channel, "reconciling", None)
     return View(
         channel.name,
         covering.ledger,
@@ -126,6 +135,8 @@ def _running(channel: BaseChannel) -> View | None:
         failed_reads=getattr(repairing, "failures", 0),
         not_found=len(getattr(channel, "unresolved", ())),
         hearing=covering.hearing,
+        jobs=backfilling.reports() if backfilling and backfilling.is_open else (),
+        reconciled=reconciling.totals if reconciling else None,
     )
 
 

@@ -16,8 +16,10 @@ from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.job_reports import JobReport, JobWanted
 from pichannels.channels.jobs import CANCELLED, PAUSED, JobState
 from pichannels.channels.pi import CoverageOptions, PIWebChannel
+from pichannels.control.coverage import CoverageSummaries
 from pichannels.coverage.views import totals
 from pichannels.errors import UsageError
+from pichannels.events import Event
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode
@@ -144,6 +146,31 @@ async def test_history_before_the_first_start_comes_by_a_job(
         done = await plugged.ended()
         assert HISTORY <= set(plugged.sink.of("backfill"))
         assert (done.left, done.done, done.values >= 10) == (0, 1, True)
+
+
+async def test_a_job_is_told_from_its_creation_to_its_end(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with running(simulator, tmp_path) as plugged:
+        events: list[Event] = []
+        plugged.channel.events.subscribe(events.append)
+        plugged.jobs.create(wanted(simulator))
+        plugged.jobs.pause(1)
+        plugged.jobs.resume(1)
+        done = await plugged.ended()
+        (found,) = await CoverageSummaries().of([plugged.channel])
+    told = [each for each in events if each.name.startswith("backfill.")]
+    names = [each.name for each in told if each.name != "backfill.progress"]
+    assert names == [f"backfill.{x}" for x in ("created", "paused", "resumed", "done")]
+    assert told[-1].facts == {
+        "channel": "plant",
+        "job": done.id,
+        "state": "done",
+        "done": 1,
+        "values": done.values,
+        "unreadable": 0,
+    }
+    assert (found.jobs, found.job_values) == ({"done": 1}, done.values)
 
 
 async def test_the_time_after_a_job_that_nobody_asked_for_is_excluded(

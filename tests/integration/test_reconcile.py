@@ -17,8 +17,9 @@ from pichannels.channels.job_reports import JobWanted
 from pichannels.channels.jobs import JobState
 from pichannels.channels.pi import CoverageOptions, PIWebChannel
 from pichannels.channels.reconciling import ReconcileReport
+from pichannels.control.coverage import CoverageSummaries
 from pichannels.coverage.reconcile import hours
-from pichannels.errors import SettingsError, UsageError
+from pichannels.errors import PichannelsError, SettingsError, UsageError
 from pichannels.events import Event
 from pichannels.journal import Journal
 from pichannels.message import Message
@@ -184,6 +185,27 @@ async def test_what_is_not_delivered_or_not_kept_is_not_compared(
         plant.journal.delete(1)
         report = await plant.compare()
         assert report.not_comparable == {"messages of that time are not kept": 1}
+
+
+async def test_comparisons_are_told_and_counted_also_those_that_fail(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    events: list[Event] = []
+    async with delivered(simulator, tmp_path) as plant:
+        plant.channel.events.subscribe(events.append)
+        await plant.compare()
+        simulator.faults.status(401, 100)
+        with pytest.raises(PichannelsError):
+            await plant.compare()
+        (found,) = await CoverageSummaries().of([plant.channel])
+    told = [one for one in events if one.name.startswith("coverage.")]
+    assert [one.name for one in told] == [
+        "coverage.reconciled",
+        "coverage.not_reconciled",
+    ]
+    assert told[0].facts["compared"] == 1
+    assert found.reconciled is not None
+    assert (found.reconciled.runs, found.reconciled.failures) == (1, 1)
 
 
 async def test_tags_that_are_not_there_cannot_be_compared(
