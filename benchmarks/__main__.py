@@ -23,6 +23,7 @@ from benchmarks import (
     filters,
     http,
     ledger,
+    mllp,
     reading,
     receiving,
     repair,
@@ -46,6 +47,7 @@ ALL: Final = {
     "receive": receiving.prepare,
     "recorded": reading.prepare,
     "http": http.prepare,
+    "mllp": mllp.prepare,
 }
 
 

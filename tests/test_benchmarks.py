@@ -49,6 +49,7 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
         ("receive", 8),
         ("recorded", 2),
         ("http", 3),
+        ("mllp", 3),
     ],
 )
 async def test_each_benchmark_measures_all_its_cases(

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import codecs
 import re
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from pichannels import clock
 from pichannels.errors import DecodeError
 from pichannels.message import new_uuid
-from pichannels.values import datetime_from_ticks
+from pichannels.values import TICKS_PER_SECOND, datetime_from_ticks
 
 __all__ = ["Header", "acknowledgement", "charset", "code_for", "parse_header"]
 
 _SEGMENT_END: Final = re.compile(rb"[\r\n]")
 _USUAL: Final = b"^~\\&"
 _LONGEST_TEXT: Final = 200
+_NOTHING: Final = [b""] * 17
 
 # Table 0211 of HL7, without the sets that MLLP cannot carry (UTF-16, UTF-32).
 _CHARSETS: Final = {
@@ -41,10 +43,12 @@ class Header(NamedTuple):
     Attributes:
         separator: MSH-1, what stands between fields.
         fields: MSH-2 and those behind it.
+        message_type: type and event (`ADT^A01`), or the type alone.
     """
 
     separator: bytes
     fields: list[bytes]
+    message_type: str = ""
 
     def field(self, number: int) -> bytes:
         """MSH-`number`, from 2 on; empty where there is none."""
@@ -53,13 +57,6 @@ class Header(NamedTuple):
     def text(self, number: int, encoding: str = "utf-8") -> str:
         """The same as text; what is not in the encoding is replaced."""
         return self.field(number).decode(encoding, "replace")
-
-    @property
-    def message_type(self) -> str:
-        """Type and event (`ADT^A01`), or the type alone."""
-        component = self.fields[0][:1].decode("latin-1")
-        parts = self.text(9).split(component)
-        return "^".join(part.strip() for part in parts[:2] if part.strip())
 
 
 def parse_header(content: bytes) -> Header:
@@ -76,10 +73,16 @@ def parse_header(content: bytes) -> Header:
     separator = line[3:4]
     if not separator or separator.isalnum() or separator.isspace():
         raise DecodeError("an HL7 message", "MSH names no separator", content)
-    header = Header(separator, line.split(separator)[1:])
-    if not header.fields or not header.fields[0]:
+    fields = line.split(separator)[1:]
+    if not fields or not fields[0]:
         raise DecodeError("an HL7 message", "MSH-2 is empty", content)
-    return header
+    kind = fields[7] if len(fields) > 7 else b""
+    return Header(separator, fields, _type_of(kind, fields[0][:1]))
+
+
+def _type_of(field: bytes, component: bytes) -> str:
+    parts = [part.strip() for part in field.split(component)[:2]]
+    return b"^".join(filter(None, parts)).decode("utf-8", "replace")
 
 
 def charset(header: Header, default: str) -> str:
@@ -135,32 +138,39 @@ def acknowledgement(
     """
     if header is None:
         header = Header(b"|", [_USUAL])
-    trigger = header.message_type.partition("^")[2]
-    kind = f"ACK{header.fields[0][:1].decode('latin-1')}{trigger}" if trigger else "ACK"
+    # MSH-1 to MSH-18, MSH-n at n - 1.
+    came = [b"", *header.fields[:17], *_NOTHING[len(header.fields) :]]
+    marks = came[1]
+    trigger = header.message_type.partition("^")[2].encode()
     fields = [
         b"MSH",
-        header.fields[0],
-        header.field(5),
-        header.field(6),
-        header.field(3),
-        header.field(4),
-        f"{datetime_from_ticks(clock.now()):%Y%m%d%H%M%S}+0000".encode(),
+        marks,
+        came[4],
+        came[5],
+        came[2],
+        came[3],
+        _moment(clock.now() // TICKS_PER_SECOND),
         b"",
-        kind.encode(encoding, "replace"),
+        b"ACK%b%b" % (marks[:1], trigger) if trigger else b"ACK",
         _control_id(),
-        header.field(11) or b"P",
-        header.field(12) or b"2.5",
-        *([b""] * 4),
-        header.field(17),
-        header.field(18),
+        came[10] or b"P",
+        came[11] or b"2.5",
     ]
-    while not fields[-1]:
-        fields.pop()
-    answer = [b"MSA", code.encode(), header.field(10)]
+    if came[16] or came[17]:
+        fields += [b"", b"", b"", b"", came[16]]
+    if came[17]:
+        fields.append(came[17])
+    answer = [b"MSA", code.encode(), came[9]]
     if text:
         answer.append(_escaped(text, header).encode(encoding, "replace"))
     join = header.separator.join
     return b"%b\r%b\r" % (join(fields), join(answer))
+
+
+@lru_cache(2)
+def _moment(second: int) -> bytes:
+    moment = datetime_from_ticks(second * TICKS_PER_SECOND)
+    return f"{moment:%Y%m%d%H%M%S}+0000".encode()
 
 
 def _control_id() -> bytes:
