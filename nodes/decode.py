@@ -10,6 +10,7 @@ import msgspec
 
 from nodes._batches import SAMPLES, is_batch, printable
 from nodes._decoders import CSV, HL7, XML, Base64, CSVFile, Text
+from nodes._sparkplug import Sparkplug
 from pichannels.errors import (
     DecodeError,
     Dropped,
@@ -42,6 +43,7 @@ __all__ = [
     "XML",
     "Base64",
     "CSVFile",
+    "Sparkplug",
     "Text",
 ]
 

@@ -38,6 +38,7 @@ from nodes import (
     reduce,
     split,
 )
+from pichannels.adapters.sparkplug import payload_class
 from pichannels.channels.base import BaseChannel
 from pichannels.delivery import Outcome
 from pichannels.errors import MessageError, UsageError
@@ -89,6 +90,13 @@ def carrying(payload: Any, kept: Any = None) -> Callable[[], Message]:
     return make
 
 
+def sparkplug() -> Message:
+    payload = payload_class()(timestamp=10**12, seq=0)
+    payload.metrics.add(name="TI1", datatype=9, float_value=1.5)
+    meta = {"came": "with it", "topic": "spBv1.0/G/NBIRTH/N"}
+    return Message(payload=payload.SerializeToString(), meta=meta)
+
+
 class Case(NamedTuple):
     """How to make a node, a message that it has work with, and how that ends."""
 
@@ -130,6 +138,9 @@ CASES = {
     "compress.SwingingDoor": case(compress.SwingingDoor, 0.5),
     "decode.PI": case(decode.PI)._replace(message=raw),
     "decode.JSON": case(decode.JSON)._replace(message=raw),
+    "decode.Sparkplug": Case(
+        lambda place, **options: decode.Sparkplug(**options), sparkplug
+    ),
     "decode.XML": with_payload("<a><b>1</b></a>", decode.XML),
     "decode.HL7": with_payload(HL7, decode.HL7),
     "decode.CSV": with_payload("a;b\n1;2\n", decode.CSV, delimiter=";"),
