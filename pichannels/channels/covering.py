@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -39,6 +39,8 @@ LIVE: Final = frozenset({"live", "late", "correction", "delete"})
 _FLUSH: Final = 2.0
 """Seconds between two commits of what is claimed."""
 _PAGE: Final = 200
+_AT_ONCE: Final = 2000
+"""Tags that are taken up before others get their turn."""
 _LOOK: Final = 0.25
 """Seconds after which a loss is saved at the latest."""
 _PAUSE: Final = 0.25
@@ -141,17 +143,17 @@ class Covering:
             records = await journal.saved(_namespace(self.channel))
             unsettled = await journal.manifests(self.channel)
             try:
-                self._restore(records, unsettled, streams)
+                await self._restore(records, unsettled, streams)
             except CodecError as exc:
                 # Nothing is claimed then, and all is read again.
                 logger.error("%s: %s; it begins anew", self.channel, exc)
                 self.fire("coverage.damaged", error=str(exc))
                 for name in records:
                     journal.forget(_namespace(self.channel), name)
-                self._restore({}, unsettled, streams)
+                await self._restore({}, unsettled, streams)
             name = f"{self.channel}: coverage"
             self._flushing = asyncio.create_task(self._flush_often(), name=name)
-        self.set_streams(streams, no_access)
+        await self._set_in_turn(streams, no_access)
         await self._note_dead_letters(journal)
         early, self._early = self._early, {}
         for settled in early.values():
@@ -172,21 +174,25 @@ class Covering:
                 else:
                     self.ledger.failed(record.seq, entries, now)
 
-    def _restore(
+    async def _restore(
         self,
         records: Mapping[str, bytes],
         unsettled: Iterable[tuple[int, str, bytes | None]],
         streams: Sequence[Stream],
     ) -> None:
-        keys = {stream.web_id: self._key(stream) for stream in streams}
-        in_flight = [
-            (seq, _renamed(_entries(manifest), keys))
-            for seq, lane, manifest in unsettled
-            if lane in LIVE and seq not in self._early
-        ]
-        self.ledger = restore(
-            records, in_flight, self.server.now(), self.options.margins
-        )
+        # What settles from now on is told to the ledger when it is open.
+        over, now, margins = set(self._early), self.server.now(), self.options.margins
+
+        def read() -> Ledger:
+            keys = {stream.web_id: self._key(stream) for stream in streams}
+            in_flight = [
+                (seq, _renamed(_entries(manifest), keys))
+                for seq, lane, manifest in unsettled
+                if lane in LIVE and seq not in over
+            ]
+            return restore(records, in_flight, now, margins)
+
+        self.ledger = await asyncio.to_thread(read)
         self.planner = Planner(self.ledger, self.options.plan)
         self._claims = Claims(self.ledger)
 
@@ -194,24 +200,46 @@ class Covering:
         self, streams: Sequence[Stream], no_access: Iterable[Stream] = ()
     ) -> None:
         """These are the tags from now on, beside those that may not be read."""
-        self.streams = {}
-        self.add_streams(streams)
-        for state, tags in self._changed(no_access).items():
-            self.ledger.set_state(tags, state, self.server.now())
+        self.streams = self._numbered(streams)
+        denied = self._numbers_of(no_access)
+        self._set_states(range(len(self.ledger.tags)), denied)
+
+    async def _set_in_turn(
+        self, streams: Sequence[Stream], no_access: Iterable[Stream]
+    ) -> None:
+        """`set_streams` that lets others have their turn."""
+        found: dict[int, Stream] = {}
+        for at in range(0, len(streams), _AT_ONCE):
+            found |= self._numbered(streams[at : at + _AT_ONCE])
+            await asyncio.sleep(0)
+        self.streams, denied = found, self._numbers_of(no_access)
+        count = len(self.ledger.tags)
+        for at in range(0, count, _AT_ONCE):
+            self._set_states(range(at, min(at + _AT_ONCE, count)), denied)
+            await asyncio.sleep(0)
 
     def add_streams(self, streams: Sequence[Stream]) -> None:
         """These are tags as well."""
-        origin = self.server.now() - ticks_of(self.options.backfill)
+        self.streams |= self._numbered(streams)
+
+    def _numbered(self, streams: Sequence[Stream]) -> dict[int, Stream]:
+        """The streams by the ledger's numbers; new ones get some."""
+        found: dict[int, Stream] = {}
+        now, before = self.server.now(), len(self.ledger.tags)
         for stream in streams:
             # A tag with another name goes on under its key.
             tag = self._number.get(stream.web_id)
             if tag is None:
-                tag = self.ledger.add_tag(self._key(stream), origin)
-            self.streams[tag] = stream
+                tag = self.ledger.add_tag(self._key(stream), now)
+            found[tag] = stream
             self._number[stream.web_id] = tag
+        count = len(self.ledger.tags)
+        if self.options.backfill and count > before:
+            start = now - ticks_of(self.options.backfill)
+            self.ledger.backfill(range(before, count), start, now)
         if self.hearing is not None:
-            now, count = self.server.now(), len(self.ledger.tags)
-            self.hearing.grow(self.streams, count, now)
+            self.hearing.grow(found, count, now)
+        return found
 
     def number(self, web_id: str) -> int | None:
         """The ledger's number of a stream."""
@@ -225,10 +253,13 @@ class Covering:
         tag = self.streams[number].tag(server)
         return msgspec.structs.replace(tag, key=tag.path) if self._by_path else tag
 
-    def _changed(self, no_access: Iterable[Stream]) -> dict[TagState, list[int]]:
+    def _numbers_of(self, streams: Iterable[Stream]) -> set[int | None]:
+        return {self.ledger.tags.get(self._key(stream)) for stream in streams}
+
+    def _set_states(self, tags: Iterable[int], denied: Container[int | None]) -> None:
+        """Tell the ledger what can be expected of these tags now."""
         found: dict[TagState, list[int]] = {}
-        denied = {self.ledger.tags.get(self._key(stream)) for stream in no_access}
-        for tag in range(len(self.ledger.tags)):
+        for tag in tags:
             stream = self.streams.get(tag)
             state = TagState.LIVE
             if stream is None:
@@ -237,7 +268,8 @@ class Covering:
                 state = TagState.FUTURE
             if self.ledger.tags.state(tag) is not state:
                 found.setdefault(state, []).append(tag)
-        return found
+        for state, changed in found.items():
+            self.ledger.set_state(changed, state, self.server.now())
 
     # What happens to PI channels
 

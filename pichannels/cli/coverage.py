@@ -14,7 +14,7 @@ from pichannels.channels.jobs import JobState
 from pichannels.cli.chart import Chart, Row, legend
 from pichannels.cli.common import ExitCode, ask, common_options, json_option
 from pichannels.cli.completion import complete_channels
-from pichannels.cli.holes import holes_line, length
+from pichannels.cli.holes import holes_line, length, oldest_hole
 from pichannels.cli.output import say, say_json, say_table
 from pichannels.control.client import ControlClient
 from pichannels.control.coverage import coverage_report
@@ -317,7 +317,7 @@ def _is_beyond(
     if max_hole is None and max_age is None:
         return bool(each["tags_with_holes"])
     is_long = max_hole is not None and each["longest_hole"] > max_hole
-    return is_long or (max_age is not None and each["oldest_hole"] > max_age)
+    return is_long or (max_age is not None and oldest_hole(each) > max_age)
 
 
 def _good(channels: list[dict[str, Any]]) -> str:
@@ -336,10 +336,8 @@ def _numbers(
 ) -> str:
     """Performance data as monitoring plug-ins write it."""
     limits = ["" if each is None else f";{each:g}" for each in (max_hole, max_age)]
-    longest, oldest = (
-        max((each[name] for each in channels), default=0)
-        for name in ("longest_hole", "oldest_hole")
-    )
+    longest = max((each["longest_hole"] for each in channels), default=0)
+    oldest = max(map(oldest_hole, channels), default=0)
     tags, holes = (
         sum(each[name] for each in channels) for name in ("tags", "tags_with_holes")
     )

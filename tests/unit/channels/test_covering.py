@@ -242,6 +242,46 @@ async def test_dead_letters_are_known_again_where_a_crash_came_before_saving(
         assert plant.delivered(1) == [(11, 20), (20, 30)]
 
 
+async def test_many_tags_are_taken_up_while_others_have_their_turn(
+    tmp_path: Path,
+) -> None:
+    many = [
+        Point(web_id=f"W{n}", name=f"T{n}", path=rf"\\S\T{n}", id=n)
+        for n in range(20_000)
+    ]
+    async with running(tmp_path, many):
+        pass
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with running(tmp_path, []) as plant:
+        others = asyncio.create_task(take_turns())
+        again = Covering("boiler", OPTIONS)
+        await again.open(plant.journal, many)
+        others.cancel()
+        await again.close()
+    assert turns >= 20 and len(again.streams) == len(many)
+
+
+async def test_history_before_the_first_start_has_a_reason_that_is_new(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as plant:
+        options = CoverageOptions(backfill=3600, repair=False)
+        covering = Covering("turbine", options)
+        covering.server.learn(NOON + 11 * SECOND)
+        await covering.open(plant.journal, POINTS)
+        (hole,) = coverage(covering.ledger, 0, NOON + 10 * SECOND).holes
+        await covering.close()
+    assert hole.reason == "backfill" and hole.end - hole.start > 3599 * SECOND
+    assert hole.since >= NOON + 10 * SECOND
+
+
 async def test_a_damaged_ledger_begins_anew_and_claims_nothing(tmp_path: Path) -> None:
     async with running(tmp_path) as plant:
         plant.connect(10)
