@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
 
 from nodes._csv import Layout, written
 from nodes._decoders import alternative_characters
-from nodes._options import at_least
+from nodes._options import at_least, one_of
 from pichannels.adapters.hl7_messages import needs_hl7, write_message
+from pichannels.adapters.soap_envelopes import (
+    Version,
+    content_type_of,
+    write_envelope,
+)
 from pichannels.adapters.xml_documents import needs_xml, write_xml
 from pichannels.checks import encoding_name
 from pichannels.errors import CodecError
 from pichannels.message import Message
 from pichannels.node import BaseNode
 
-__all__ = ["CSV", "HL7", "JSON", "XML", "Base64", "Text"]
+__all__ = ["CSV", "HL7", "JSON", "SOAP", "XML", "Base64", "Text"]
 
 
 def _encoded(text: str, encoding: str) -> bytes:
@@ -97,6 +102,57 @@ class XML(BaseNode):
     def process(self, msg: Message) -> Message:
         msg.payload = write_xml(msg.payload, encoding=self.encoding, pretty=self.pretty)
         msg.content_type = "application/xml"
+        return msg
+
+
+class SOAP(BaseNode):
+    """The payload as a SOAP envelope, as text. Needs the extra `xml`.
+
+    By default it answers the request that `decode.SOAP` has taken apart.
+
+    Args:
+        operation: the name of the element in the body; by default that of the request
+            with `Response`.
+        namespace: of that element; by default that of the request.
+        version: `1.1` or `1.2`; by default that of the request, else `1.1`.
+        header: entries of the header, by their names.
+        options: those of every node.
+
+    Raises:
+        CodecError: the payload cannot be written; fails this message only.
+        SettingsError: there is no such version, or the extra is not installed.
+    """
+
+    changes: ClassVar = frozenset({"content_type", "payload"})
+
+    def __init__(
+        self,
+        operation: str | None = None,
+        namespace: str | None = None,
+        version: Version | None = None,
+        header: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        needs_xml()
+        if version is not None:
+            one_of("version", version, ("1.1", "1.2"))
+        self.operation = operation
+        self.namespace = namespace
+        self.version = version
+        self.header = header
+
+    def process(self, msg: Message) -> Message:
+        meta = msg.meta
+        version: Version = self.version or meta.get("soap_version") or "1.1"
+        operation = self.operation or f"{meta.get('soap_operation') or ''}Response"
+        namespace = self.namespace
+        if namespace is None:
+            namespace = str(meta.get("soap_namespace") or "")
+        msg.payload = write_envelope(
+            version, msg.payload, operation, namespace, self.header
+        )
+        msg.content_type = content_type_of(version)
         return msg
 
 

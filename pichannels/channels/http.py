@@ -20,6 +20,7 @@ from pichannels.channels.http_bodies import (
 )
 from pichannels.channels.listening import ListeningChannel
 from pichannels.channels.ticking import seconds
+from pichannels.delivery import Outcome
 from pichannels.endpoints.base import Listen, Place
 from pichannels.endpoints.http import (
     HEADERS,
@@ -224,10 +225,18 @@ class HttpChannel(ListeningChannel):
         except ChannelPaused as exc:
             return self._paused(msg, exc)
         try:
-            return answer_of(outcome, msg, self.encoding or "utf-8")
+            return self.answer(outcome, msg)
         except Exception as exc:
             logger.exception("%s: %s has no answer: %s", self.name, msg.uuid, exc)
             return problem(500, "the answer cannot be made", id=msg.uuid)
+
+    def answer(self, outcome: Outcome, msg: Message) -> web.Response:
+        """What is answered when `msg` is settled; errors inside are not told.
+
+        Raises:
+            Exception: the result cannot be written, or says what no answer can have.
+        """
+        return answer_of(outcome, msg, self.encoding or "utf-8")
 
     def _paused(self, msg: Message, paused: ChannelPaused) -> web.Response:
         if paused.is_stored:
