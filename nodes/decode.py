@@ -10,6 +10,7 @@ import msgspec
 
 from nodes._batches import SAMPLES, is_batch, printable
 from nodes._decoders import CSV, HL7, XML, Base64, CSVFile, Text
+from nodes._soap import SOAP
 from nodes._sparkplug import Sparkplug
 from pichannels.errors import (
     DecodeError,
@@ -40,6 +41,7 @@ __all__ = [
     "JSON",
     "PI",
     "SAMPLES",
+    "SOAP",
     "XML",
     "Base64",
     "CSVFile",
