@@ -362,7 +362,7 @@ class Holding(Limited):
         sources = {state.source for state in states}
         try:
             for slot in dirty:
-                self.save_data(self._key(slot), self._content(slot))
+                saved = self.save_data(self._key(slot), self._content(slot))
         except PichannelsError as exc:
             logger.error("%s: what is held is not saved: %s", self.fullpath(), exc)
             return False
@@ -371,10 +371,9 @@ class Holding(Limited):
         for state in states:
             state.source = None
             state.saved_at = now
-        for source in sources:
-            # In the same step of the loop, and so in the same commit.
-            if source is not None and (hold := source.take()) is not None:
-                hold.release()
+        taken = (source.take() for source in sources if source is not None)
+        # In the same step of the loop, and so in the same commit.
+        self.settle_after(saved, [hold for hold in taken if hold is not None])
         return True
 
     def _content(self, slot: int) -> list[Sample]:

@@ -30,6 +30,7 @@ from pichannels.instance_parts import make_journal, make_simulator, opened_store
 from pichannels.journal import JournalStatistics
 from pichannels.lease import Lease
 from pichannels.metrics import Family
+from pichannels.persistence import Persistence
 from pichannels.piwebasync.limiting import Limiters
 from pichannels.project import Project
 from pichannels.reload import ReloadReport
@@ -109,6 +110,8 @@ class Engine:
         self._started = clock.now()
         self._since = clock.monotonic()
         self._parts = contextlib.AsyncExitStack()
+        # Where nodes save data; a reload leaves it as it is.
+        self._persistence: Persistence | None = None
         self._reloader = Reloader(self)
         self._stop_wanted = asyncio.Event()
         self._abort_wanted = asyncio.Event()
@@ -155,6 +158,8 @@ class Engine:
             await asyncio.to_thread(self._reloader.remember)
         await self.journal.open()
         self._parts.push_async_callback(self.journal.close)
+        if self.project.persistence is not None:
+            await self._start_persistence(self.project.persistence)
         if self.lease is not None:
             self._parts.push_async_callback(self.lease.close)
             await self.lease.take(self.journal)
@@ -169,9 +174,22 @@ class Engine:
             self.attach(channel)
             await self.start_one(channel)
 
+    async def _start_persistence(self, persistence: Persistence) -> None:
+        try:
+            await persistence.start()
+        except PichannelsError as exc:
+            raise StartError("what keeps saved data", str(exc)) from exc
+        self._persistence = persistence
+        self._parts.push_async_callback(persistence.stop)
+
     def attach(self, channel: BaseChannel) -> None:
         """Let a channel join the instance, before its start."""
-        channel.attach(journal=self.journal, events=self.events, limiters=self.limiters)
+        channel.attach(
+            journal=self.journal,
+            events=self.events,
+            persistence=self._persistence,
+            limiters=self.limiters,
+        )
         if not self._has_sources:
             channel.has_source_enabled = False
 

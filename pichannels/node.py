@@ -256,7 +256,8 @@ class BaseNode(Defined):
         Args:
             key: any text; each node has keys of its own.
             value: anything that messages can carry.
-            settle: holds that end with this, in the same commit.
+            settle: holds that end with this: in the same commit where the journal
+                keeps the data, else as soon as it is durable.
 
         Returns:
             Done when durable; it need not be awaited.
@@ -265,9 +266,30 @@ class BaseNode(Defined):
             CodecError: the value has a type without codec.
         """
         saved = self.persistence.save(self.fullpath(), key, value)
-        for hold in settle:
-            hold.release()
-        return saved
+        return self.settle_after(saved, settle) if settle else saved
+
+    def settle_after(
+        self, saved: Awaitable[None], settle: Iterable[Hold]
+    ) -> Awaitable[None]:
+        """End holds that rest on what was saved just now, by `save_data`.
+
+        At once where the journal keeps it, as both are in one commit then; else when
+        it is durable, and not before.
+        """
+        holds = list(settle)
+        if self.persistence.commits_with_journal:
+            for hold in holds:
+                hold.release()
+            return saved
+        durable = asyncio.ensure_future(saved)
+
+        def release(done: asyncio.Future[None]) -> None:
+            if not done.cancelled() and done.exception() is None:
+                for hold in holds:
+                    hold.release()
+
+        durable.add_done_callback(release)
+        return durable
 
     async def restore_data(self, key: str, default: Any = MISSING) -> Any:
         """What `save_data` kept last.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pichannels import codecs
 
@@ -13,8 +13,28 @@ MISSING: Any = object()
 """Tells "no default given" from a default of None."""
 
 
+@runtime_checkable
 class Persistence(Protocol):
-    """A key-value store with one namespace for each node."""
+    """A key-value store with one namespace for each node.
+
+    Attributes:
+        commits_with_journal: what is saved and what is settled just after it are
+            durable together.
+    """
+
+    commits_with_journal: bool
+
+    async def start(self) -> None:
+        """Called before the first node starts.
+
+        Raises:
+            PichannelsError: nothing can be kept there.
+        """
+        return
+
+    async def stop(self) -> None:
+        """Called after the last node has stopped."""
+        return
 
     def save(self, namespace: str, key: str, value: Any) -> Awaitable[None]:
         """Keep a value; what is returned is done when it is durable.
@@ -41,8 +61,17 @@ class _Done:
 class MemoryPersistence:
     """Keeps data as long as the process runs."""
 
+    # Nothing outlives the process, so that nothing need wait.
+    commits_with_journal = True
+
     def __init__(self) -> None:
         self._data: dict[tuple[str, str], bytes] = {}
+
+    async def start(self) -> None:
+        """Does nothing."""
+
+    async def stop(self) -> None:
+        """Does nothing; the data stays as long as this object."""
 
     def save(self, namespace: str, key: str, value: Any) -> Awaitable[None]:
         self._data[namespace, key] = codecs.encode(value)

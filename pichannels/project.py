@@ -25,9 +25,11 @@ from pichannels.channels.listening import share_endpoints, taken_twice
 from pichannels.config import Config, SettingsProblems, read_config
 from pichannels.declarative import Declared, read_files
 from pichannels.errors import PichannelsError, SettingsError, UsageError, nearest
+from pichannels.persistence import Persistence
 from pichannels.store import MessageStoreFactory
 
 __all__ = [
+    "OBJECTS",
     "SETTINGS_MODULE",
     "SETTINGS_VARIABLE",
     "Project",
@@ -43,7 +45,8 @@ SETTINGS_VARIABLE: Final = "PICHANNELS_SETTINGS"
 # of ours.
 SETTINGS_MODULE: Final = "_pichannels_settings"
 """The name of the module that a settings file becomes."""
-_OBJECTS: Final = ("CHANNELS", "MESSAGE_STORE")
+OBJECTS: Final = ("CHANNELS", "MESSAGE_STORE", "PERSISTENCE")
+"""Settings that hold objects; all others are in the config."""
 _SHARED_NAMES: Final = ("nodes", "msgstore")
 
 
@@ -58,6 +61,7 @@ class Project:
         declared: the YAML files that some of the channels are from.
 
     Attributes:
+        persistence: where nodes keep their data; None for the journal.
         files: the YAML files of the project.
         origins: full name of a channel, branch or node -> its file and line, for
             those from YAML.
@@ -83,6 +87,7 @@ class Project:
         self.path = path
         self.files = declared.files if declared else []
         self.origins = declared.origins if declared else {}
+        self.persistence: Persistence | None = None
         self.given: Mapping[str, Any] = {}
         """The settings as the file has them, before they were checked."""
         if message_store is not None:
@@ -170,7 +175,7 @@ def _build(values: Mapping[str, Any], file: Path) -> Project:
     config, problems = read_config(
         {"PROJECT_NAME": file.parent.name or "pichannels", **values},
         str(file),
-        _OBJECTS,
+        OBJECTS,
     )
     channels, places, declared = _with_declared(values.get("CHANNELS"), file)
     problems += declared.problems
@@ -187,6 +192,17 @@ def _build(values: Mapping[str, Any], file: Path) -> Project:
                 allowed="a MessageStoreFactory, such as msgstore.sqlite has",
             )
         )
+    persistence = values.get("PERSISTENCE")
+    if persistence is not None and not isinstance(persistence, Persistence):
+        problems.append(
+            SettingsError(
+                "this keeps no data of nodes",
+                file=str(file),
+                key="PERSISTENCE",
+                found=_kind(persistence),
+                allowed="a persistence, such as pichannels.saved has",
+            )
+        )
     if config.lease is not None and importlib.util.find_spec("asyncpg") is None:
         problems.append(
             SettingsError(
@@ -199,6 +215,7 @@ def _build(values: Mapping[str, Any], file: Path) -> Project:
     if problems:
         raise SettingsProblems(problems)
     project = Project(list(channels or ()), config, file, store, declared)
+    project.persistence = persistence
     project.given = values
     return project
 
@@ -382,7 +399,7 @@ def _settings_of(module: ModuleType, file: Path) -> dict[str, Any]:
 
 
 def _is_setting(name: str) -> bool:
-    return name in _OBJECTS or name.lower() in Config.__struct_fields__
+    return name in OBJECTS or name.lower() in Config.__struct_fields__
 
 
 def _imported_names(file: Path) -> set[str]:

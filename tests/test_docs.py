@@ -24,7 +24,7 @@ from pichannels.config import (
 )
 from pichannels.control.commands import COMMANDS
 from pichannels.engine import Engine
-from pichannels.project import Project
+from pichannels.project import OBJECTS, Project
 
 DOCS = Path(__file__).parent.parent / "docs"
 METRICS = (DOCS / "metrics.md").read_text("utf-8")
@@ -100,7 +100,7 @@ def test_arguments_of_control_commands_are_documented(name: str) -> None:
 
 def test_settings_are_documented() -> None:
     text = section("settings.md", "Settings")
-    assert first_cells(text) == {*keys_of(Config), "CHANNELS", "MESSAGE_STORE"}
+    assert first_cells(text) == {*keys_of(Config), *OBJECTS}
 
 
 @pytest.mark.parametrize("name", PARTS)

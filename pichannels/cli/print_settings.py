@@ -69,9 +69,10 @@ def _rows(project: Project) -> Iterator[_Row]:
         for key, item in value.items():
             of_item = origin if key in keys or isinstance(part, bool) else _DEFAULT
             yield _Row(f"{name}[{key!r}]", _hidden(key, item), of_item)
-    store = given.get("MESSAGE_STORE")
-    origin = _origin("MESSAGE_STORE", given, lines, project.path)
-    yield _Row("MESSAGE_STORE", type(store).__name__ if store else None, origin)
+    for name in ("MESSAGE_STORE", "PERSISTENCE"):
+        thing = given.get(name)
+        origin = _origin(name, given, lines, project.path)
+        yield _Row(name, type(thing).__name__ if thing else None, origin)
     origin = _origin("CHANNELS", given, lines, project.path)
     for number, channel in enumerate(project.channels):
         about = f"{channel.name} ({type(channel).__name__})"

@@ -54,6 +54,8 @@ class Journal(Persistence):
         wait: stand by until another instance is gone, instead of refusing.
     """
 
+    commits_with_journal = True
+
     def __init__(
         self,
         path: Path | str,

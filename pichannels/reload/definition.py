@@ -59,6 +59,7 @@ def define(project: Project) -> ProjectDefinition:
         )
         for field in msgspec.structs.fields(project.config)
     }
+    settings["PERSISTENCE"] = prints.fact("PERSISTENCE", project.persistence)
     return ProjectDefinition(settings, [_define(each) for each in project.channels])
 
 
@@ -115,7 +116,10 @@ def _channel(
     for name, value in {**attributes, **options}.items():
         yield prefix + name, value
     yield f"{prefix}steps", ", ".join(map(_kind, channel.steps))
-    for step in channel.steps:
+    for phase, nodes in channel.special.items():
+        if nodes:
+            yield f"{prefix}{phase} nodes", ", ".join(map(_kind, nodes))
+    for step in (step for steps in channel.step_lists() for step in steps):
         if isinstance(step, BaseNode):
             yield from _node(step, prefix)
         else:
