@@ -10,7 +10,8 @@ import ipaddress
 import logging
 import os
 import reprlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin
 
 import msgspec
@@ -212,6 +213,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         logging: a level, or a dictionary for `logging.config.dictConfig`.
         pi_limits: what each PI Web API server may be asked for.
         simulator: the embedded PI Web API server, or None.
+        own_settings: patterns of names that are the project's own business.
     """
 
     project_name: Annotated[str, _says("a name", min_length=1)] = "pichannels"
@@ -226,6 +228,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     ] = "INFO"
     pi_limits: PILimitsConfig = PILimitsConfig()
     simulator: SimulatorConfig | None = None
+    own_settings: Annotated[
+        tuple[str, ...], _says("a list of names, or patterns such as 'PLANT_*'")
+    ] = ()
 
 
 _SWITCHED: Final = {"CONTROL": "enabled", "SIMULATOR": None}
@@ -260,11 +265,21 @@ def read_config(
         objects: further names that somebody else checks.
     """
     reader = _Reader(file)
-    plain = {k: v for k, v in values.items() if k not in objects}
+    own = _own(values.get("OWN_SETTINGS"), {*keys_of(Config), *objects})
+    plain = {k: v for k, v in values.items() if k not in objects and not own(k)}
     config = reader.read(Config, _switched(plain), "", objects)
     told = {problem.key for problem in reader.problems}
     more = [problem for problem in _rules(config, file) if problem.key not in told]
     return config, reader.problems + more
+
+
+def _own(patterns: Any, known: Collection[str]) -> Callable[[str], bool]:
+    """Whether a setting is the project's own: known names are never."""
+    named = patterns if isinstance(patterns, list | tuple) else ()
+    texts = [each for each in named if isinstance(each, str)]
+    return lambda name: (
+        name not in known and any(fnmatchcase(name, text) for text in texts)
+    )
 
 
 def _switched(values: Mapping[str, Any]) -> dict[str, Any]:

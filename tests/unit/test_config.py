@@ -190,3 +190,13 @@ def test_limits_of_a_server_add_to_those_of_all() -> None:
 def test_limits_of_a_server_are_checked(own: Any) -> None:
     (problem,) = problems_of(PI_LIMITS={"servers": {"pi.test": own}})
     assert "PI_LIMITS['servers']" in problem
+
+
+def test_own_settings_are_not_checked() -> None:
+    own = {"OWN_SETTINGS": ["PLANT_*"], "PLANT_NAME": "north"}
+    assert read_config(own, FILE)[1] == []
+
+
+def test_a_pattern_hides_no_setting_that_is_known() -> None:
+    _, problems = read_config({"OWN_SETTINGS": ["*"], "DRAIN_TIMEOUT": -1}, FILE)
+    assert [each.key for each in problems] == ["DRAIN_TIMEOUT"]
