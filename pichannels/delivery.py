@@ -98,6 +98,17 @@ class Hold:
         self._delivery: Delivery | None = delivery
         delivery.owed += 1
 
+    @property
+    def delivery(self) -> Delivery:
+        """What is held.
+
+        Raises:
+            UsageError: it is not held any more.
+        """
+        if self._delivery is None:
+            raise UsageError("this hold has ended")
+        return self._delivery
+
     def release(self) -> None:
         """This reason is gone."""
         delivery, self._delivery = self._delivery, None
@@ -199,6 +210,15 @@ class Delivery:
     """Whether this is a dead letter on its way again."""
     aside: list[Aside] | None = None
     """The samples that failed, as far as they are known."""
+    entries: dict[str, Message] | None = None
+    """For end nodes: full name of a channel -> the message as it came to its chain."""
+    again: Callable[[Delivery, Outcome], bool] | None = None
+    """Tells whether the message runs again after this outcome."""
+    cause: BaseException | None = None
+    """For end nodes: what was raised before."""
+    result: Message | None = None
+    """For end nodes: what the chain gave."""
+    _last: Callable[[], None] | None = None
     _listeners: list[Callable[[Delivery], None]] | None = None
 
     def __init__(self) -> None:
@@ -213,6 +233,12 @@ class Delivery:
 
     def hold(self) -> Hold:
         """One more reason to wait."""
+        return Hold(self)
+
+    def hold_to_the_last(self, alone: Callable[[], None]) -> Hold:
+        """One more reason to wait; `alone` is called when it is the only one."""
+        self.is_plain = False
+        self._last = alone
         return Hold(self)
 
     @property
@@ -231,7 +257,10 @@ class Delivery:
     def release(self) -> None:
         """One reason less; the last one settles."""
         self.owed -= 1
-        if self.owed == 0 and self._listeners:
+        if self.owed == 1 and self._last is not None:
+            last, self._last = self._last, None
+            last()
+        elif self.owed == 0 and self._listeners:
             # A listener often holds what holds this: no cycle is left behind.
             listeners, self._listeners = self._listeners, None
             _tell(self, listeners)

@@ -6,6 +6,7 @@ import copy
 import itertools
 import logging
 import os
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -171,6 +172,23 @@ class Message:
         self._ticks = ticks_from_datetime(
             value if value.tzinfo else value.replace(tzinfo=UTC)
         )
+
+    @property
+    def chan_exc(self) -> BaseException | None:
+        """In end nodes of a channel: what a node of it has raised, or None."""
+        return self.delivery.cause if self.delivery is not None else None
+
+    @property
+    def chan_exc_traceback(self) -> str:
+        """In end nodes of a channel: the traceback of `chan_exc`, or nothing."""
+        error = self.chan_exc
+        return "" if error is None else "".join(traceback.format_exception(error))
+
+    @property
+    def chan_rslt(self) -> Message | None:
+        """In end nodes of a channel: a copy of its result, where all went well."""
+        result: Message | None = self.delivery.result if self.delivery else None
+        return None if result is None else result.copy()
 
     def timestamp_str(self) -> str:
         """The timestamp in ISO 8601, UTC."""

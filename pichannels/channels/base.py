@@ -11,6 +11,7 @@ from pichannels.channels.forking import ForkQueue
 from pichannels.channels.inlet import Inlet
 from pichannels.channels.lifecycle import Lifecycle
 from pichannels.channels.processing import Key
+from pichannels.channels.special import PHASES
 from pichannels.checks import options_of
 from pichannels.errors import ChannelStopped, UsageError, nearest
 from pichannels.message import Message
@@ -93,6 +94,7 @@ class BaseChannel(Lifecycle):
             else None
         )
         self.steps: list[BaseNode | Branch] = []
+        self.special = {phase: [] for phase in PHASES}
 
     def make_sub_channel(
         self, name: str, factory: MessageStoreFactory | None

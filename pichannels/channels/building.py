@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pichannels.channels.branches import Branch, Case, Condition, Fork, When
 from pichannels.channels.diagram import dot_lines, mermaid_lines
 from pichannels.channels.picture import text_lines
+from pichannels.channels.special import END_PHASES
 from pichannels.errors import UsageError
 from pichannels.fingerprint import Defined
 from pichannels.message import Message
@@ -27,6 +28,8 @@ class ChainBuilder(Defined):
     short_name: str
     parent: ChainBuilder | None
     steps: list[BaseNode | Branch]
+    special: dict[str, list[BaseNode]]
+    """The nodes before the chain and at its end, by phase."""
     keep_order = False
     """Whether nothing of a tag overtakes what has failed; see `parking`."""
     branch: Branch | None = None
@@ -61,27 +64,69 @@ class ChainBuilder(Defined):
 
     def append(self, *args: Any) -> Self:
         """The same as `add`."""
+        return self._add(args, self.steps)
+
+    def add_init_nodes(self, *args: Any) -> Self:
+        """Add nodes that run before the others.
+
+        End nodes then see the message as it leaves them.
+        """
+        return self._add(args, self.special["init"])
+
+    def add_join_nodes(self, *args: Any) -> Self:
+        """Add nodes that get the result of the channel, where all went well.
+
+        End nodes run in order, after the chain and what its message waits for. They
+        change nothing of the result; what they raise takes the place of what became
+        of the message, and a join node that raises lets the drop, reject or fail
+        nodes run.
+        """
+        return self._add(args, self.special["join"])
+
+    def add_drop_nodes(self, *args: Any) -> Self:
+        """Add nodes that get the messages that a node has dropped."""
+        return self._add(args, self.special["drop"])
+
+    def add_reject_nodes(self, *args: Any) -> Self:
+        """Add nodes that get the messages that a node has rejected."""
+        return self._add(args, self.special["reject"])
+
+    def add_fail_nodes(self, *args: Any) -> Self:
+        """Add nodes that get the messages that have failed, once they are given up.
+
+        They get the message as it came to the chain, with `msg.chan_exc`.
+        """
+        return self._add(args, self.special["fail"])
+
+    def add_final_nodes(self, *args: Any) -> Self:
+        """Add nodes that run last, whatever became of the message.
+
+        They get it as it came to the chain, with `msg.chan_exc` or `msg.chan_rslt`.
+        """
+        return self._add(args, self.special["final"])
+
+    def _add(self, args: Sequence[Any], where: list[Any]) -> Self:
         for node in _flattened(args):
             if not isinstance(node, BaseNode):
                 raise UsageError(
                     f"channel {self.name!r}: {node!r} is no node; a function goes"
                     " into nodes.python.Function(...)"
                 )
-            self._add_node(node)
+            self._add_node(node, where)
         return self
 
-    def _add_node(self, node: BaseNode) -> None:
+    def _add_node(self, node: BaseNode, where: list[Any]) -> None:
         if node.channel is not None:
             raise UsageError(
                 f"node {node.fullpath()!r} is in a channel already; make another one"
             )
         node.name = self._free_name(node.name, node.is_auto_named)
         node.join(self, self.chain_changed)
-        self.steps.append(node)
+        where.append(node)
         self.chain_changed()
 
     def _free_name(self, name: str, may_number: bool) -> str:
-        taken = {step.name for step in self.steps}
+        taken = {step.name for steps in self.step_lists() for step in steps}
         taken.update(c.short_name for step in self._branches() for c in step.channels)
         if name not in taken:
             return name
@@ -193,14 +238,26 @@ class ChainBuilder(Defined):
         """The sub-channels of all branches, in order, without theirs."""
         return [channel for branch in self._branches() for channel in branch.channels]
 
+    def step_lists(self) -> Iterator[list[Any]]:
+        """The init nodes, the steps of the chain, and the lists of end nodes."""
+        yield self.special["init"]
+        yield self.steps
+        yield from (self.special[phase] for phase in END_PHASES)
+
+    def own_nodes(self) -> Iterator[BaseNode]:
+        """All nodes without those of sub-channels, in order."""
+        for steps in self.step_lists():
+            yield from (step for step in steps if isinstance(step, BaseNode))
+
     def nodes(self) -> Iterator[BaseNode]:
         """All nodes, those of sub-channels too, in order."""
-        for step in self.steps:
-            if isinstance(step, BaseNode):
-                yield step
-            else:
-                for channel in step.channels:
-                    yield from channel.nodes()
+        for steps in self.step_lists():
+            for step in steps:
+                if isinstance(step, BaseNode):
+                    yield step
+                else:
+                    for channel in step.channels:
+                        yield from channel.nodes()
 
     def get_node(self, name: str) -> BaseNode | None:
         """The node with this name, here or in a sub-channel; None without one."""

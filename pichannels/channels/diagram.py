@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pichannels.channels.branches import Branch, Case
+from pichannels.channels.special import END_PHASES
+from pichannels.node import BaseNode
 
 if TYPE_CHECKING:
     from pichannels.channels.building import ChainBuilder
@@ -61,11 +63,11 @@ def _drawn(channel: ChainBuilder, end: str) -> _Drawn:
 
 
 def _chain(channel: ChainBuilder, last: str, end: str) -> _Drawn:
-    for step in channel.steps:
+    yield from _endings(channel, last)
+    for step in (*channel.special["init"], *channel.steps):
         path = step.fullpath()
         if not isinstance(step, Branch):
-            kind = "sink" if step.is_sink else "node"
-            yield _Box(path, step.name, kind, type(step).__name__)
+            yield _node(step)
             yield _Arrow(last, path)
             last = path
             continue
@@ -82,6 +84,21 @@ def _chain(channel: ChainBuilder, last: str, end: str) -> _Drawn:
             last = joined
     if end:
         yield _Arrow(last, end)
+
+
+def _node(node: BaseNode) -> _Box:
+    kind = "sink" if node.is_sink else "node"
+    return _Box(node.fullpath(), node.name, kind, type(node).__name__)
+
+
+def _endings(channel: ChainBuilder, start: str) -> _Drawn:
+    """The lists of end nodes, each beside the chain."""
+    for phase in END_PHASES:
+        last, label = start, phase
+        for node in channel.special[phase]:
+            yield _node(node)
+            yield _Arrow(last, node.fullpath(), label)
+            last, label = node.fullpath(), ""
 
 
 def _sub_channel(sub: ChainBuilder, branch: str, after: str) -> _Drawn:

@@ -336,6 +336,7 @@ class Inlet:
     async def _process(self, item: _Item) -> None:
         delivery = Delivery()
         delivery.seq = item.seq
+        delivery.again = self._runs_again
         has_closed = False
         try:
             outcome = await self._attempt(item, delivery)
@@ -360,6 +361,9 @@ class Inlet:
         if outcome.state is not State.ERROR or not isinstance(error, TryAgain):
             return None
         return self._retry.delay(delivery.attempts, error)
+
+    def _runs_again(self, delivery: Delivery, outcome: Outcome) -> bool:
+        return self._delay(delivery, outcome) is not None
 
     def _tell_again(self, item: _Item, delay: float, outcome: Outcome) -> None:
         name, error = self._channel.name, outcome.error

@@ -16,13 +16,12 @@ from pichannels.channels.parking import park_again
 from pichannels.channels.patience import Patience
 from pichannels.channels.processing import Key
 from pichannels.channels.recording import JournalRecorder, StoreRecorder
-from pichannels.delivery import Delivery
-from pichannels.errors import JournalError, PauseChannel, UsageError
+from pichannels.delivery import Delivery, Outcome
+from pichannels.errors import PauseChannel, UsageError
 from pichannels.events import EventBus
 from pichannels.journal import Journal
 from pichannels.lifecycle import Status, check_change
 from pichannels.message import Message
-from pichannels.node import BaseNode
 from pichannels.persistence import Persistence
 from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
@@ -197,10 +196,10 @@ class Lifecycle(Injecting):
 
     async def _start_parts(self) -> None:
         await self._start_store()
-        for step in self.steps:
-            if isinstance(step, BaseNode) and not step.is_replaced:
-                await step.start()
-                self._parts.push_async_callback(step.stop)
+        for node in self.own_nodes():
+            if not node.is_replaced:
+                await node.start()
+                self._parts.push_async_callback(node.stop)
         for channel in self.subchannels():
             await channel.start()
             self._parts.push_async_callback(self._stop_sub_channel, channel)
@@ -331,16 +330,14 @@ class Lifecycle(Injecting):
         await self._inlet.accept(msg, lane=lane if isinstance(lane, str) else "live")
         return True
 
-    async def _put_back(self, delivery: Delivery, error: PauseChannel) -> bool:
-        if self.parent is not None or self._inlet is None:
-            return False
+    def _is_put_back(self, delivery: Delivery, outcome: Outcome) -> bool:
+        has_way = self.parent is None and self._inlet is not None and self.keeps
+        return has_way and isinstance(outcome.error, PauseChannel)
+
+    async def _put_back(self, delivery: Delivery, error: PauseChannel) -> None:
         self._interrupted(error)
-        try:
-            await self._inlet.adopt(delivery.seq)
-        except JournalError as exc:
-            logger.error("%s: message %d: %s", self.name, delivery.seq, exc)
-            return False
-        return True
+        assert self._inlet is not None
+        await self._inlet.adopt(delivery.seq)
 
     def _interrupted(self, error: PauseChannel) -> None:
         # Where it is a part of a message, that tells it for the whole.
@@ -402,6 +399,7 @@ class Lifecycle(Injecting):
                 await inlet.close()
             if self._fork_queue is not None:
                 await self._fork_queue.close()
+            await self._endings.close()
         finally:
             await self._parts.aclose()
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pichannels.channels.branches import Branch, Case, Fork
+from pichannels.channels.special import END_PHASES
 
 if TYPE_CHECKING:
     from pichannels.channels.building import ChainBuilder
@@ -22,6 +23,8 @@ def text_lines(channel: ChainBuilder, prefix: str = "") -> Iterator[str]:
 
 
 def _step_lines(channel: ChainBuilder, prefix: str) -> Iterator[str]:
+    for node in channel.special["init"]:
+        yield f"{prefix}|- {node.name} (init)"
     for step in channel.steps:
         if not isinstance(step, Branch):
             yield f"{prefix}|- {step.name}"
@@ -29,6 +32,9 @@ def _step_lines(channel: ChainBuilder, prefix: str) -> Iterator[str]:
             yield from _case_lines(step, prefix)
         else:
             yield from _branch_lines(step, prefix)
+    for phase in END_PHASES:
+        for node in channel.special[phase]:
+            yield f"{prefix}|~ {phase}: {node.name}"
 
 
 def _branch_lines(branch: Branch, prefix: str) -> Iterator[str]:

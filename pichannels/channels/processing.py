@@ -13,6 +13,7 @@ from pichannels.channels.chain import Chain, ChainStep, Stopped
 from pichannels.channels.gate import Gate
 from pichannels.channels.parking import Parking
 from pichannels.channels.recording import Observer, Recorder
+from pichannels.channels.special import PHASES, Endings, state_of
 from pichannels.channels.turn import Turn
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import (
@@ -21,7 +22,6 @@ from pichannels.errors import (
     Dropped,
     NodeResultError,
     PauseChannel,
-    Rejected,
     UsageError,
     printable,
 )
@@ -68,6 +68,9 @@ class Processing(ChainBuilder):
         self._awaited: set[asyncio.Future[None]] = set()
         self._run_chain: Callable[[Message, Delivery], Awaitable[Message]]
         self._chain = Chain([])
+        self._endings = Endings("", dict.fromkeys(PHASES, ()))
+        self._has_endings = False
+        self._first = 0
         self.parkings: dict[str, Parking] = {}
         """In the root: where tags can be parked, by the full path of the node."""
         # For the message that takes the short way. As long as nothing is owed for
@@ -165,8 +168,16 @@ class Processing(ChainBuilder):
         """Whether the message is durable, and runs when the channel goes on."""
         raise NotImplementedError
 
-    async def _put_back(self, delivery: Delivery, error: PauseChannel) -> bool:
-        """Whether a message that pauses the channel runs again by itself."""
+    def _is_put_back(self, delivery: Delivery, outcome: Outcome) -> bool:
+        """Whether a message that is kept runs again by itself after this."""
+        raise NotImplementedError
+
+    async def _put_back(self, delivery: Delivery, error: Any) -> None:
+        """Let a message that pauses the channel run again by itself.
+
+        Raises:
+            JournalError: the journal cannot be read; it runs at the next start.
+        """
         raise NotImplementedError
 
     def _interrupted(self, error: PauseChannel) -> None:
@@ -189,12 +200,11 @@ class Processing(ChainBuilder):
         self, recorder: Recorder, msg: Message, delivery: Delivery
     ) -> Outcome:
         await recorder.admit(msg, delivery)
+        delivery.again = self._is_put_back
         try:
             outcome = await self.attempt(msg, delivery)
-            error = outcome.error
-            if isinstance(error, PauseChannel) and await self._put_back(
-                delivery, error
-            ):
+            if self._is_put_back(delivery, outcome):
+                await self._put_back(delivery, outcome.error)
                 raise ChannelPaused(self.name, is_stored=True)
             outcome = await self._settled(delivery, outcome)
             settled = recorder.settle(delivery, outcome)
@@ -223,6 +233,17 @@ class Processing(ChainBuilder):
             await turn.wait()
         turn.busy = True
         msg.delivery = delivery
+        if self._has_endings:
+            self._endings.entry.keep(msg)
+        try:
+            outcome = await self._run_from(msg, delivery, start)
+            if self._has_endings:
+                outcome = await self._endings.run(outcome, delivery)
+            return outcome
+        finally:
+            turn.done()
+
+    async def _run_from(self, msg: Message, delivery: Delivery, start: int) -> Outcome:
         try:
             if start:
                 result = await self._chain.run(msg, delivery, start)
@@ -231,11 +252,9 @@ class Processing(ChainBuilder):
             return Outcome(State.PROCESSED, result)
         except Exception as exc:
             return self._outcome(msg, exc, delivery)
-        finally:
-            turn.done()
 
     def _outcome(self, msg: Message, exc: Exception, delivery: Delivery) -> Outcome:
-        state = _state_of(exc)
+        state = state_of(exc)
         if state is State.REJECTED:
             logger.warning("%s: message %s rejected: %s", self.name, msg.uuid, exc)
         return Outcome(state, msg, exc, delivery.failed_at)
@@ -286,8 +305,8 @@ class Processing(ChainBuilder):
     def _finish_failed(self, delivery: Delivery, outcome: Outcome) -> Outcome:
         error = delivery.error
         if error is not None and outcome.state is not State.ERROR:
-            state = State.REJECTED if isinstance(error, Rejected) else State.ERROR
-            outcome = Outcome(state, outcome.message, error, delivery.error_at)
+            at = delivery.error_at
+            outcome = Outcome(state_of(error), outcome.message, error, at)
         self._count(outcome.state)
         if outcome.state is State.ERROR:
             self._tell_failure(outcome)
@@ -346,13 +365,27 @@ class Processing(ChainBuilder):
         """
         if self._recorder is not None:
             return await self._follow_stored(msg, msg.delivery)
+        if self._has_endings:
+            return await self._follow_to_the_end(msg, msg.delivery)
         try:
             result = await self._run_chain(msg, msg.delivery)
         except Exception as exc:
-            self._count(_state_of(exc))
+            self._count(state_of(exc))
             raise
         self.processed += 1
         return result
+
+    async def _follow_to_the_end(self, msg: Message, parent: Delivery) -> Message:
+        self._endings.entry.keep(msg)
+        outcome = await self._run_from(msg, parent, 0)
+        outcome = await self._endings.run_now(outcome, parent)
+        outcome.message.delivery = parent
+        if outcome.error is None:
+            self.processed += 1
+            return outcome.message
+        self._count(outcome.state)
+        parent.failed_at = outcome.node
+        raise outcome.error
 
     async def _follow_stored(self, msg: Message, parent: Delivery) -> Message:
         if not self._is_open:
@@ -389,6 +422,14 @@ class Processing(ChainBuilder):
 
     def _compile(self) -> None:
         steps: Sequence[ChainStep] = self.steps
+        self._endings = Endings(self.name, self.special)
+        self._has_endings = self._endings.is_needed
+        self._first = 0
+        if before := self.special["init"]:
+            # What end nodes get is what the init nodes have made.
+            marks = [self._endings.entry] if self._has_endings else []
+            steps = [*before, *marks, *steps]
+            self._first = len(before) + len(marks)
         self._chain = Chain(steps, self._parked if self.root.keep_order else None)
         kind = type(self)
         is_overloaded = (
@@ -396,7 +437,8 @@ class Processing(ChainBuilder):
             or kind.process is not Processing.process
         )
         self._run_chain = self._overloaded if is_overloaded else self._chain.run
-        self._is_simple = not is_overloaded and not self._branches()
+        is_special = self._has_endings or self.special["init"]
+        self._is_simple = not (is_overloaded or self._branches() or is_special)
         self._choose_way()
 
     @property
@@ -410,7 +452,7 @@ class Processing(ChainBuilder):
     def _parked(self, step: ChainStep) -> Step:
         """What is called for a step where the order of each tag is kept."""
         call = step.step()
-        if not isinstance(step, BaseNode):
+        if not isinstance(step, BaseNode) or step not in self.steps:
             return call
         path = step.fullpath()
         parking = self.root.parkings.setdefault(path, Parking(path, call))
@@ -430,9 +472,3 @@ class Processing(ChainBuilder):
 
 def _is_drop(found: Message | Stopped) -> bool:
     return type(found) is Stopped and type(found.error) is Dropped
-
-
-def _state_of(exc: Exception) -> State:
-    if isinstance(exc, Dropped):
-        return State.DROPPED
-    return State.REJECTED if isinstance(exc, Rejected) else State.ERROR

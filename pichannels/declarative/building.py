@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pichannels.channels import BaseChannel
+from pichannels.channels.special import PHASES
 from pichannels.declarative.catalogue import (
     CHANNELS,
     NODES,
@@ -23,22 +24,32 @@ from pichannels.errors import PichannelsError, SettingsError, nearest
 from pichannels.expressions import Subject
 from pichannels.store import MessageStoreFactory
 
-__all__ = ["BRANCHES", "CHANNEL_KEYS", "GIVEN_ELSEWHERE", "Builder", "common_options"]
+__all__ = [
+    "BRANCHES",
+    "CHANNEL_KEYS",
+    "GIVEN_ELSEWHERE",
+    "SPECIAL_KEYS",
+    "Builder",
+    "common_options",
+]
+
+SPECIAL_KEYS: Final = tuple(f"{phase}_nodes" for phase in PHASES)
+"""The keys of what runs before and after a chain."""
 
 BRANCHES: Final[Mapping[str, tuple[str, ...]]] = {
-    "fork": ("name", "required", "store", "nodes"),
-    "when": ("if", "name", "each", "store", "nodes"),
+    "fork": ("name", "required", "store", "nodes", *SPECIAL_KEYS),
+    "when": ("if", "name", "each", "store", "nodes", *SPECIAL_KEYS),
     "case": ("each", "store", "branches"),
 }
 """What stands in a chain besides nodes, and its keys."""
 
-CHANNEL_KEYS: Final = ("name", "source", "store", "nodes")
+CHANNEL_KEYS: Final = ("name", "source", "store", "nodes", *SPECIAL_KEYS)
 """The keys of a channel, besides the options of every channel."""
 
 GIVEN_ELSEWHERE: Final = ("name", "parent_channel", "loop", "message_store_factory")
 """Parameters of channels that YAML gives in another way, or not at all."""
 
-_CASE_BRANCH: Final = ("if", "name", "nodes")
+_CASE_BRANCH: Final = ("if", "name", "nodes", *SPECIAL_KEYS)
 
 
 def common_options() -> Signature:
@@ -253,25 +264,30 @@ class Builder:
         if factory is not None:
             channel.message_store_factory = factory
             channel.message_store = factory.get_store(channel.name)
-        self._chain(channel, parts.get("nodes"))
+        self._chain(channel, parts)
 
     # Chains
 
-    def _chain(self, channel: BaseChannel, steps: At | None) -> None:
+    def _chain(self, channel: BaseChannel, parts: Mapping[Any, At]) -> None:
+        self._steps(channel, parts.get("nodes"))
+        for phase, key in zip(PHASES, SPECIAL_KEYS, strict=True):
+            self._steps(channel, parts.get(key), phase)
+
+    def _steps(self, channel: BaseChannel, steps: At | None, phase: str = "") -> None:
         for step in self._items(steps):
-            kind = _branch_of(step)
+            kind = None if phase else _branch_of(step)
             try:
                 if kind is not None:
                     _BUILD[kind](self, channel, step.value[kind])
                 else:
-                    self._node(channel, step)
+                    self._node(channel, step, phase)
             except SettingsError as exc:
                 self.problems.append(exc)
             except PichannelsError as exc:
                 # A name that was given twice.
                 self._tell(step, str(exc))
 
-    def _node(self, channel: BaseChannel, at: At) -> None:
+    def _node(self, channel: BaseChannel, at: At, phase: str) -> None:
         if isinstance(at.value, dict) and len(at.value) != 1:
             names = [str(key) for key in at.value]
             text = f"a step has one name, and this has {', '.join(names) or 'none'}"
@@ -283,7 +299,8 @@ class Builder:
         kind, options = named
         node = self._make(at, Signature(kind), options, {})
         if node is not None:
-            channel.add(node)
+            add = getattr(channel, f"add_{phase}_nodes") if phase else channel.add
+            add(node)
             self.origins[node.fullpath()] = at.where
 
     def _fork(self, channel: BaseChannel, at: At) -> None:
@@ -332,7 +349,7 @@ class Builder:
 
     def _branch(self, sub: BaseChannel, at: At, parts: Mapping[Any, At]) -> None:
         self.origins[sub.name] = at.where
-        self._chain(sub, parts.get("nodes"))
+        self._chain(sub, parts)
 
     def _condition(self, at: At, condition: At | None, each: bool) -> Any:
         """What a branch asks: true or false, an expression, or a function."""

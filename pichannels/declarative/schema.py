@@ -13,6 +13,7 @@ from pichannels.declarative.building import (
     BRANCHES,
     CHANNEL_KEYS,
     GIVEN_ELSEWHERE,
+    SPECIAL_KEYS,
     common_options,
 )
 from pichannels.declarative.catalogue import (
@@ -78,10 +79,16 @@ def _channel(common: Signature) -> Schema:
         },
         "store": {**_STORE, "description": "Keeps the messages."},
         "nodes": {**_STEPS, "description": "What messages run through, in order."},
+        **_special(),
     }
     assert tuple(own) == CHANNEL_KEYS
     options = {name: field.schema() for name, field in common.fields.items()}
     return _mapping({**own, **options}, ["name"])
+
+
+def _special() -> dict[str, Schema]:
+    told = zip(SPECIAL_KEYS, _SPECIAL, strict=True)
+    return {key: {**_STEPS, "description": f"Nodes {what}."} for key, what in told}
 
 
 def _mapping(properties: Mapping[str, Schema], required: Iterable[str] = ()) -> Schema:
@@ -142,13 +149,15 @@ def _branches() -> dict[str, Schema]:
         },
         "store": _STORE,
         "nodes": _STEPS,
+        **_special(),
         "each": each,
         "if": {
             **condition,
             "description": "true, false, an expression, or a function.",
         },
     }
-    branch = _mapping({key: keys[key] for key in ("if", "name", "nodes")}, ["if"])
+    of_case = ("if", "name", "nodes", *SPECIAL_KEYS)
+    branch = _mapping({key: keys[key] for key in of_case}, ["if"])
     keys["branches"] = {"type": "array", "items": branch, "minItems": 1}
     needed = {"fork": [], "when": ["if"], "case": ["branches"]}
     return {
@@ -160,6 +169,14 @@ def _branches() -> dict[str, Schema]:
     }
 
 
+_SPECIAL: Final = (
+    "that run before the others",
+    "that get the result, where all went well",
+    "that get what was dropped",
+    "that get what was rejected",
+    "that get what has failed",
+    "that run last, whatever became of the message",
+)
 _MEANINGS: Final[Mapping[str, Any]] = {
     "fork": "A copy of each message goes this way beside the chain.",
     "when": "Messages for which it is true leave the chain here for good.",

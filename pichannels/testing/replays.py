@@ -12,7 +12,6 @@ from pichannels.channels import BaseChannel
 from pichannels.delivery import Outcome
 from pichannels.errors import UsageError
 from pichannels.message import Message
-from pichannels.node import BaseNode
 from pichannels.store import State
 from pichannels.testing.doubles import RecordingNode
 from pichannels.testing.expected import assert_messages_match
@@ -165,15 +164,17 @@ def _tapped(channel: BaseChannel) -> Iterator[dict[str, RecordingNode]]:
     taps: dict[str, RecordingNode] = {}
     channels = list(with_subchannels(channel))
     for each in channels:
-        for node in [step for step in each.steps if isinstance(step, BaseNode)]:
+        for node in list(each.own_nodes()):
             tap = taps[node.fullpath()] = RecordingNode(name=f"{node.name} (recorded)")
             each.append(tap)
             each.steps.remove(tap)
-            each.steps.insert(each.steps.index(node) + 1, tap)
+            (steps,) = (steps for steps in each.step_lists() if node in steps)
+            steps.insert(steps.index(node) + 1, tap)
             each.chain_changed()
     try:
         yield taps
     finally:
         for each in channels:
-            each.steps[:] = [step for step in each.steps if step not in taps.values()]
+            for steps in each.step_lists():
+                steps[:] = [step for step in steps if step not in taps.values()]
             each.chain_changed()

@@ -287,9 +287,8 @@ def _isolate(channel: BaseChannel) -> None:
     channel.drain_timeout = min(channel.drain_timeout, DRAIN_TIMEOUT)
     if channel.message_store is None or not channel.message_store.shares_journal:
         channel.message_store = None
-    for step in channel.steps:
-        if isinstance(step, BaseNode):
-            step.record()
+    for node in channel.own_nodes():
+        node.record()
 
 
 def _is_in_loop() -> bool:

@@ -469,8 +469,17 @@ async def test_inject_refuses_an_unknown_node() -> None:
     async with started(channel):
         with pytest.raises(UsageError, match="no node 'fliter'; did you mean 'filter'"):
             await channel.inject(Message(), "fliter")
-        with pytest.raises(UsageError, match="no node 'deep'"):
-            await channel.inject(Message(), "deep")
+
+
+async def test_inject_may_begin_in_a_sub_channel() -> None:
+    channel = BaseChannel("boiler").add(raising(ValueError()))
+    (branch,) = channel.case(True, names=["hot"])
+    branch.add(raising(ValueError()), Call(lambda m: m.derive(1), name="deep"))
+    channel.add(Call(lambda m: m.derive(m.payload + 1)))
+    async with started(channel):
+        for name in ("deep", "boiler.hot.deep"):
+            assert (await channel.inject(Message(), name)).payload == 2
+        assert (await branch.inject(Message(), "deep")).payload == 1
 
 
 async def test_inject_waits_for_its_turn() -> None:

@@ -344,3 +344,26 @@ def test_what_it_does_not_give_is_missed_by_its_constructor(folder: Folder) -> N
     folder.write("own_sources.py", SOURCES)
     (problem,) = folder.problems("channels: [{name: a, source: own_sources.Hourly}]")
     assert "missing 1 required keyword-only argument: 'unit'" in problem
+
+
+def test_special_nodes_stand_beside_the_chain(folder: Folder) -> None:
+    (channel,) = folder.declare("""
+channels:
+- name: a
+  init_nodes: [decode.JSON]
+  nodes:
+  - when: {if: true, name: b, fail_nodes: [log.Log: {name: c}]}
+  - case: {branches: [{if: true, final_nodes: [log.Log]}]}
+  final_nodes: [log.Log]
+  fail_nodes: [log.Log, log.Log: {name: last}]
+""").channels
+    when, case = channel.subchannels()
+    assert [node.name for node in channel.own_nodes()] == [
+        *("JSON", "Log", "last", "Log_2")
+    ]
+    assert when.special["fail"][0].name == "c" and len(case.special["final"]) == 1
+
+
+def test_no_branch_stands_among_special_nodes(folder: Folder) -> None:
+    text = "channels: [{name: a, fail_nodes: [fork: {nodes: [log.Log]}]}]"
+    assert "no node 'fork'" in "\n".join(folder.problems(text))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         (
             "channels:\n- {name: a, lains: 2}",
             "a.yaml:2: channels[0].lains: there is no 'lains' here;"
-            " did you mean 'lanes'?; allowed: name, source, store, nodes, lanes",
+            " did you mean 'lanes'?; allowed: name, source, store, nodes, init_nodes",
         ),
         (
             "channels:\n- name: a\n  name: b",
