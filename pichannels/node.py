@@ -31,6 +31,7 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import Executor
+from contextvars import copy_context
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
@@ -463,7 +464,9 @@ class ThreadNode(BaseNode):
 
     def run(self, msg: Message) -> Any:
         loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self.thread_pool, self._in_thread, msg)
+        # Logs of the thread know the same context.
+        call = copy_context().run
+        return loop.run_in_executor(self.thread_pool, call, self._in_thread, msg)
 
     def _in_thread(self, msg: Message) -> Any:
         result = self.process(msg)

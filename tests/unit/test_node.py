@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -428,6 +429,20 @@ async def test_a_thread_node_uses_the_pool_that_it_was_given() -> None:
     with ThreadPoolExecutor(1, "mine") as pool:
         result = await Where(thread_pool=pool).handle(message())
     assert result.payload == "mine_0"
+
+
+SUBJECT: ContextVar[str] = ContextVar("subject", default="nobody")
+
+
+class Told(ThreadNode):
+    def process(self, msg: Message) -> Message:
+        msg.payload = SUBJECT.get()
+        return msg
+
+
+async def test_a_thread_node_knows_the_context_of_its_message() -> None:
+    SUBJECT.set("somebody")
+    assert (await Told().handle(message())).payload == "somebody"
 
 
 async def test_the_body_of_a_generator_runs_in_the_thread_too() -> None:
