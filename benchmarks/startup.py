@@ -123,9 +123,22 @@ class _Project:
 
     async def status(self, count: int) -> Measured:
         """Ask an instance for its status."""
+        return await self._asked("status")
+
+    async def coverage(self, count: int) -> Measured:
+        """Ask an instance for what is covered."""
+        return await self._asked("coverage")
+
+    async def coverage_alone(self, count: int) -> Measured:
+        """Read what the last instance has left of what is covered."""
+        if not self._data.exists():
+            await self._start()
+        return await run_command([*PICHANNELS, "coverage"], self.folder)
+
+    async def _asked(self, command: str) -> Measured:
         async with Instance(self.folder) as instance:
             await instance.opened(self.tags)
-            found = await run_command([*PICHANNELS, "status"], self.folder)
+            found = await run_command([*PICHANNELS, command], self.folder)
             await instance.stopped(0)
         return found
 
@@ -154,4 +167,9 @@ def _starts(name: str, project: _Project) -> list[Case]:
     ]
     if name == "paths":
         cases.append(Case("status, paths", project.status, 1, Aim(_VERSION)))
+        cases.append(Case("coverage, paths", project.coverage, 1, Aim(_VERSION)))
+        alone = Case(
+            "coverage without an instance", project.coverage_alone, 1, Aim(_VERSION)
+        )
+        cases.append(alone)
     return cases

@@ -93,11 +93,10 @@ class Nightly:
         except PichannelsError as exc:
             logger.warning("%s: not compared: %s", covering.channel, exc)
             return
-        compared = report.equal + report.extra + report.missing
         logger.info(
             "%s: %d hours of tags compared, in %d of them %d events were missing",
             covering.channel,
-            compared,
+            report.compared,
             report.missing,
             report.missing_events,
         )

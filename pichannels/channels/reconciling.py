@@ -19,7 +19,7 @@ from pichannels.channels.covering import Covering
 from pichannels.channels.jobs import matching
 from pichannels.channels.kept import Facts, Hour, fact_of, kept_facts, kept_since
 from pichannels.channels.tags import Stream
-from pichannels.coverage.reconcile import Comparison, compare, hours
+from pichannels.coverage.reconcile import Comparison, Reconciled, compare, hours
 from pichannels.coverage.views import coverage
 from pichannels.errors import PichannelsError, UsageError
 from pichannels.journal import Journal
@@ -29,7 +29,7 @@ from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.server import PIServer
 from pichannels.values import format_ticks
 
-__all__ = ["Difference", "ReconcileReport", "Reconciled", "Reconciling"]
+__all__ = ["Difference", "ReconcileReport", "Reconciling"]
 
 _TAGS: Final = 50
 """Tags whose archive is read together."""
@@ -79,6 +79,16 @@ class ReconcileReport(msgspec.Struct, kw_only=True):
     not_comparable: dict[str, int] = msgspec.field(default_factory=dict)
     differences: list[Difference] = msgspec.field(default_factory=list)
 
+    @property
+    def compared(self) -> int:
+        """Hours that could be compared."""
+        return self.equal + self.missing + self.extra
+
+    @property
+    def skipped(self) -> int:
+        """Hours of which nothing can be said."""
+        return sum(self.not_comparable.values())
+
     def skip(self, why: str, count: int = 1) -> None:
         """So many hours of tags cannot be compared."""
         if count:
@@ -100,32 +110,6 @@ class ReconcileReport(msgspec.Struct, kw_only=True):
                     extra=len(found.extra),
                 )
             )
-
-
-class Reconciled(msgspec.Struct, kw_only=True):
-    """What all comparisons since the start have found, in hours of tags.
-
-    Attributes:
-        runs, failures: comparisons that came to their end, and that did not.
-        compared: hours that could be compared.
-        missing: hours that have become holes.
-        missing_events: how many events that is.
-        not_comparable: hours of which nothing can be said.
-    """
-
-    runs: int = 0
-    failures: int = 0
-    compared: int = 0
-    missing: int = 0
-    missing_events: int = 0
-    not_comparable: int = 0
-
-    def add(self, report: ReconcileReport) -> None:
-        """A comparison has ended."""
-        self.compared += report.equal + report.extra + report.missing
-        self.missing += report.missing
-        self.missing_events += report.missing_events
-        self.not_comparable += sum(report.not_comparable.values())
 
 
 class _Source(NamedTuple):
@@ -238,14 +222,17 @@ class Reconciling:
             fire("coverage.not_reconciled", error=str(exc))
             raise
         finally:
-            totals.add(report)
+            totals.compared += report.compared
+            totals.missing += report.missing
+            totals.missing_events += report.missing_events
+            totals.not_comparable += report.skipped
         totals.runs += 1
         fire(
             "coverage.reconciled",
-            compared=report.equal + report.extra + report.missing,
+            compared=report.compared,
             missing=report.missing,
             missing_events=report.missing_events,
-            not_comparable=sum(report.not_comparable.values()),
+            not_comparable=report.skipped,
         )
 
     def _chosen(self, patterns: Sequence[str]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import os
 import traceback
@@ -14,6 +15,7 @@ import click
 
 from pichannels.cli.output import complain
 from pichannels.config import Config
+from pichannels.control.access import read_address
 from pichannels.control.client import CommandFailed, ControlClient, NoInstance, connect
 from pichannels.errors import (
     JournalLocked,
@@ -149,22 +151,20 @@ Online = Callable[[ControlClient], Coroutine[Any, Any, T]]
 def ask_instance(online: Online[T]) -> T:
     """What the running instance answers.
 
-    Settings that are wrong by now do not matter, as long as the data is in its
-    usual place: it is the instance that is asked.
+    Where the data is in its usual place, the settings need not be loaded, which takes
+    a while, and may be wrong by now: it is the instance that is asked.
 
     Raises:
         NoInstance: there is none.
         SettingsError: the settings are wrong, and no instance is found.
     """
-    try:
-        data_dir = load_project().data_dir
-    except SettingsError as problem:
-        data_dir = find_settings(_settings()).parent / Config().data_dir
-        try:
-            return asyncio.run(_ask(data_dir, online))
-        except NoInstance:
-            raise problem from None
-    return asyncio.run(_ask(data_dir, online))
+    file = find_settings(_settings())
+    usual = file.parent / Config().data_dir
+    address = read_address(usual)
+    if address is not None and address.settings == str(file):
+        with contextlib.suppress(NoInstance):
+            return asyncio.run(_ask(usual, online))
+    return asyncio.run(_ask(load_project().data_dir, online))
 
 
 def ask(online: Online[T], offline: Callable[[Project], Coroutine[Any, Any, T]]) -> T:

@@ -10,18 +10,16 @@ from typing import Any, Final
 import click
 import msgspec
 
-from pichannels.channels.jobs import JobState
 from pichannels.cli.chart import Chart, Row, legend
 from pichannels.cli.common import ExitCode, ask, common_options, json_option
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.holes import holes_line, length, oldest_hole
+from pichannels.cli.lazy import load_name
 from pichannels.cli.output import say, say_json, say_table
 from pichannels.control.client import ControlClient
-from pichannels.control.coverage import coverage_report
 from pichannels.control.coverage_reports import CoverageWanted
 from pichannels.coverage.expected import Verdict
 from pichannels.coverage.tags import TagState
-from pichannels.engine import opened_stores
 from pichannels.errors import UsageError
 from pichannels.project import Project
 from pichannels.values import TICKS_PER_SECOND, format_ticks, parse_ticks
@@ -40,7 +38,8 @@ _SPANS: Final = (
     ("in_flight", "in flight"),
     ("holes", "hole"),
 )
-_NOT_OVER: Final = frozenset(state for state in JobState if not state.is_over)
+_NOT_OVER: Final = frozenset({"running", "paused", "failed"})
+"""States of jobs of which something may come."""
 _WIDTH: Final = 80
 _NARROWEST: Final = 40
 
@@ -155,8 +154,9 @@ def _asked(wanted: CoverageWanted) -> dict[str, Any]:
         return await client.command("coverage", **msgspec.structs.asdict(wanted))
 
     async def offline(project: Project) -> Any:
-        async with opened_stores(project) as journal:
-            return msgspec.to_builtins(await coverage_report(project, journal, wanted))
+        # Imports the engine, which nothing needs where one runs.
+        report = load_name("pichannels.cli.offline:coverage_of")
+        return msgspec.to_builtins(await report(project, wanted))
 
     found: dict[str, Any] = ask(online, offline)
     return found

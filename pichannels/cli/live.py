@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from pichannels.cli.holes import oldest_hole
 from pichannels.cli.output import duration
 from pichannels.lifecycle import Status
 
@@ -176,10 +177,9 @@ def _holes(each: dict[str, Any] | None) -> tuple[Text, Text]:
     """How many tags have holes, and for how long the first of them is known."""
     if each is None:
         return Text("-"), Text("-")
-    if not each["tags_with_holes"]:
-        return Text("0"), Text("-")
-    oldest = duration(each["oldest_hole"])
-    return Text(f"{each['tags_with_holes']:,}", "yellow"), Text(oldest, "yellow")
+    count, oldest = each["tags_with_holes"], oldest_hole(each)
+    age = Text(duration(oldest), "yellow") if oldest else Text("-")
+    return Text(f"{count:,}", "yellow" if count else ""), age
 
 
 def _sinks(sinks: Iterable[dict[str, Any]], rates: Rates) -> Table:

@@ -32,11 +32,16 @@ _FILE: Final = "control.json"
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where a running instance is commanded, and the token for it."""
+    """Where a running instance is commanded, and the token for it.
+
+    Attributes:
+        settings: the file that it runs; empty where it was not made from one.
+    """
 
     url: str
     token: str
     pid: int
+    settings: str = ""
 
 
 def make_token() -> str:

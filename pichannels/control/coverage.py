@@ -314,7 +314,7 @@ class _Tally:
             repaired=view.repaired,
             failed_reads=view.failed_reads,
             not_found=view.not_found,
-            jobs=Counter(job.state for job in view.jobs),
+            jobs=Counter(job.state.value for job in view.jobs),
             job_seconds=sum(job.left for job in view.jobs if not job.state.is_over),
             job_values=sum(job.values for job in view.jobs),
             reconciled=copy(view.reconciled),

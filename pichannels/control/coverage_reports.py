@@ -6,9 +6,8 @@ from typing import Annotated, Final
 
 import msgspec
 
-from pichannels.channels.jobs import JobState
-from pichannels.channels.reconciling import Reconciled
 from pichannels.coverage.expected import Verdict
+from pichannels.coverage.reconcile import Reconciled
 from pichannels.coverage.tags import TagState
 
 __all__ = [
@@ -119,7 +118,7 @@ class ChannelCoverage(msgspec.Struct, frozen=True, kw_only=True):
     repaired: int
     failed_reads: int
     not_found: int
-    jobs: dict[JobState, int]
+    jobs: dict[str, int]
     job_seconds: float
     job_values: int
     reconciled: Reconciled | None

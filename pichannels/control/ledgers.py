@@ -14,10 +14,12 @@ from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.covering import LIVE, ledger_key
 from pichannels.channels.hearing import Hearing, Mark
 from pichannels.channels.job_reports import JobReport
-from pichannels.channels.reconciling import Reconciled, Reconciling
+from pichannels.channels.letters import note_letters
+from pichannels.channels.reconciling import Reconciling
 from pichannels.channels.tags import Stream
 from pichannels.coverage.claims import restore
 from pichannels.coverage.ledger import Ledger, Margins
+from pichannels.coverage.reconcile import Reconciled
 from pichannels.journal import Journal
 from pichannels.manifest import ManifestEntry, decode_manifest
 from pichannels.piwebasync.assets import Attribute

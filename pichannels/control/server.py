@@ -118,7 +118,8 @@ class ControlServer:
         host = self._config.host
         await web.TCPSite(self._runner, host, self._config.port).start()
         port = self._runner.addresses[0][1]
-        self._address = Address(_url(host, port), self._token, pid)
+        settings = str(self._instance.project.path or "")
+        self._address = Address(_url(host, port), self._token, pid, settings)
         await asyncio.to_thread(write_address, self._data_dir, self._address)
 
     async def close(self) -> None:

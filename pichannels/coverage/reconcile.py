@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-__all__ = ["Comparison", "Fact", "Verdict", "compare", "hours"]
+__all__ = ["Comparison", "Fact", "Reconciled", "Verdict", "compare", "hours"]
 
 _HOUR = 36_000_000_000
 
@@ -39,6 +39,25 @@ class Comparison(msgspec.Struct, frozen=True):
         if self.missing:
             return "missing"
         return "more" if self.extra else "equal"
+
+
+class Reconciled(msgspec.Struct, kw_only=True):
+    """What all comparisons since the start have found, in hours of tags.
+
+    Attributes:
+        runs, failures: comparisons that came to their end, and that did not.
+        compared: hours that could be compared.
+        missing: hours that have become holes.
+        missing_events: how many events that is.
+        not_comparable: hours of which nothing can be said.
+    """
+
+    runs: int = 0
+    failures: int = 0
+    compared: int = 0
+    missing: int = 0
+    missing_events: int = 0
+    not_comparable: int = 0
 
 
 def compare(archived: Iterable[Fact], delivered: Iterable[Fact]) -> Comparison:

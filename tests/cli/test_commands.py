@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from pichannels import __version__
 from pichannels.cli import cli
-from tests.cli.folders import Folder
+from tests.cli.folders import Folder, MakePlant
 
 
 def run(*args: str) -> Result:
@@ -63,3 +63,14 @@ def test_each_command_has_help_of_its_own(name: str) -> None:
     result = run(*name.split(), "-h")
     assert result.exit_code == 0
     assert result.output.startswith(f"Usage: cli {name}")
+
+
+def test_an_instance_is_asked_without_loading_the_settings(
+    make_plant: MakePlant,
+) -> None:
+    folder = make_plant(more="(here / 'loaded').open('a').write('x')")
+    with folder.start() as process:
+        before = (folder.path / "loaded").read_text()
+        assert folder.run("status").code == 0
+        assert (folder.path / "loaded").read_text() == before
+        process.terminate()

@@ -105,7 +105,9 @@ def covered(name: str, tags_with_holes: int, oldest_hole: float) -> dict[str, An
     return {
         "channel": name,
         "tags_with_holes": tags_with_holes,
-        "oldest_hole": oldest_hole,
+        "is_running": True,
+        "reads": 0,
+        "holes": [{"reason": "network", "age": oldest_hole}] if oldest_hole else [],
     }
 
 
