@@ -14,7 +14,6 @@ from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.covering import LIVE, ledger_key
 from pichannels.channels.hearing import Hearing, Mark
 from pichannels.channels.job_reports import JobReport
-from pichannels.channels.letters import note_letters
 from pichannels.channels.reconciling import Reconciling
 from pichannels.channels.tags import Stream
 from pichannels.coverage.claims import restore
