@@ -109,7 +109,7 @@ def test_the_section_of_a_node_tells_its_options(title: str, kind: type) -> None
 
 
 def test_stores_and_channels_have_a_page() -> None:
-    pages = "".join(page.read_text("utf-8") for page in DOCS.glob("*.md"))
+    pages = "".join(page.read_text("utf-8") for page in DOCS.rglob("*.md"))
     kinds = [*generated.public_classes(STORES).values()]
     kinds += [*generated.public_classes(CHANNELS).values()]
     assert [kind for kind in kinds if kind.__name__ not in pages] == []
