@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from pichannels.channels.coverage_options import CoverageOptions, ticks_of
 from pichannels.channels.hearing import Hearing, Mark
+from pichannels.channels.letters import (
+    entries_of,
+    note_letters,
+    under_keys,
+    what_failed,
+)
 from pichannels.channels.servertime import ServerTime
 from pichannels.channels.tags import Stream
 from pichannels.coverage.claims import Claims, restore
@@ -23,11 +29,11 @@ from pichannels.coverage.ledger import Ledger
 from pichannels.coverage.repair import Planner
 from pichannels.coverage.tags import TagState
 from pichannels.errors import CodecError, JournalError
-from pichannels.journal import Journal, Record
+from pichannels.journal import Journal
 from pichannels.manifest import ManifestEntry, decode_manifest
 from pichannels.message import Message
 from pichannels.states import State
-from pichannels.values import Sample, Tag
+from pichannels.values import Tag
 
 __all__ = ["LIVE", "CoverageOptions", "Covering", "ledger_key"]
 
@@ -38,7 +44,6 @@ LIVE: Final = frozenset({"live", "late", "correction", "delete"})
 
 _FLUSH: Final = 2.0
 """Seconds between two commits of what is claimed."""
-_PAGE: Final = 200
 _AT_ONCE: Final = 2000
 """Tags that are taken up before others get their turn."""
 _LOOK: Final = 0.25
@@ -154,25 +159,10 @@ class Covering:
             name = f"{self.channel}: coverage"
             self._flushing = asyncio.create_task(self._flush_often(), name=name)
         await self._set_in_turn(streams, no_access)
-        await self._note_dead_letters(journal)
+        await self._note_letters(journal)
         early, self._early = self._early, {}
         for settled in early.values():
             self.settled(*settled)
-
-    async def _note_dead_letters(self, journal: Journal) -> None:
-        """Note what has failed, as a crash may have come between that and saving it."""
-        after, now = None, self.server.now()
-        while page := await journal.search(
-            self.channel, count=_PAGE, state="error", after=after
-        ):
-            after = page[-1].position
-            for record in page:
-                try:
-                    entries = self._own(_of_record(record))
-                except CodecError as exc:
-                    logger.error("%s: %d: %s", self.channel, record.seq, exc)
-                else:
-                    self.ledger.failed(record.seq, entries, now)
 
     async def _restore(
         self,
@@ -350,7 +340,8 @@ class Covering:
             return
         now = self.server.now()
         for letter, msg in letters:
-            self.ledger.failed(letter, self._own(_entries_of(msg.payload)), now)
+            entries = under_keys(entries_of(msg.payload), self._key_of)
+            self.ledger.failed(letter, entries, now)
         if state is State.ERROR:
             self._give_up(seq)
         elif not self.planner.settled(seq):
@@ -358,9 +349,10 @@ class Covering:
 
     def _give_up(self, seq: int) -> None:
         """Note what was not delivered of a message that has failed as a whole."""
-        looking = asyncio.create_task(
-            self._note_failed(seq), name=f"{self.channel}: dead letter"
-        )
+        self._look_up(self._note_failed(seq))
+
+    def _look_up(self, work: Coroutine[Any, Any, None]) -> None:
+        looking = asyncio.create_task(work, name=f"{self.channel}: dead letter")
         self._looking_up.add(looking)
         looking.add_done_callback(self._looking_up.discard)
 
@@ -368,30 +360,41 @@ class Covering:
         assert self._journal is not None
         try:
             record = await self._journal.get(self.channel, seq)
-            entries = self._own(_of_record(record)) if record is not None else []
+            found = what_failed(record) if record is not None else []
         except (JournalError, CodecError) as exc:
             # It stays in flight: too little is claimed.
             logger.error("%s: dead letter %d: %s", self.channel, seq, exc)
             return
+        entries = under_keys(found, self._key_of)
         self.ledger.failed(seq, entries, self.server.now())
         self.planner.settled(seq)
 
     def redriven(self, seq: int) -> None:
         """A dead letter is delivered after all."""
+        if self.ledger.dead.get(seq) is None and self._journal is not None:
+            # It took the place of another one, which is none any more.
+            self._look_up(self._note_again(self._journal))
         self.ledger.redriven(seq)
+
+    async def _note_again(self, journal: Journal) -> None:
+        try:
+            await self._note_letters(journal)
+        except JournalError as exc:
+            # The next start does so.
+            logger.error("%s: dead letters: %s", self.channel, exc)
 
     def discarded(self, seq: int) -> None:
         """A dead letter will never be delivered."""
         self.ledger.discarded(seq)
 
-    def _own(self, entries: Iterable[ManifestEntry]) -> list[ManifestEntry]:
-        """The entries under the keys of the ledger."""
-        keys, numbers = self.ledger.tags.keys, self._number
-        return [
-            ManifestEntry(keys[numbers[e.key]], e.first, e.last, e.count)
-            for e in entries
-            if e.key in numbers
-        ]
+    def _key_of(self, web_id: str) -> str | None:
+        """What the ledger calls the tag of a WebID."""
+        number = self._number.get(web_id)
+        return None if number is None else self.ledger.tags.keys[number]
+
+    async def _note_letters(self, journal: Journal) -> None:
+        now = self.server.now()
+        await note_letters(journal, self.channel, self.ledger, self._key_of, now)
 
     # What is kept
 
@@ -451,25 +454,3 @@ def _renamed(
         for e in entries
         if e.key in keys
     ]
-
-
-def _of_record(record: Record) -> list[ManifestEntry]:
-    """What a dead letter holds; of set aside samples there is no manifest.
-
-    Raises:
-        CodecError: it cannot be read.
-    """
-    if record.manifest is not None:
-        return record.tags()
-    return _entries_of(record.message().payload)
-
-
-def _entries_of(samples: Any) -> list[ManifestEntry]:
-    """One entry for each tag of samples, by its WebID."""
-    found: dict[str, list[int]] = {}
-    for sample in samples if isinstance(samples, list) else ():
-        if type(sample) is Sample:
-            at = sample.ticks
-            row = found.setdefault(sample.tag.web_id, [at, at, 0])
-            row[:] = min(row[0], at), max(row[1], at), row[2] + 1
-    return [ManifestEntry(key, *row) for key, row in found.items()]

@@ -14,6 +14,7 @@ from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.covering import LIVE, ledger_key
 from pichannels.channels.hearing import Hearing, Mark
 from pichannels.channels.job_reports import JobReport
+from pichannels.channels.letters import note_letters
 from pichannels.channels.reconciling import Reconciling
 from pichannels.channels.tags import Stream
 from pichannels.coverage.claims import restore
@@ -178,6 +179,8 @@ async def _saved(journal: Journal, channel: BaseChannel) -> View | None:
         return ledger, numbers
 
     ledger, numbers = await asyncio.to_thread(read)
+    known = {one.web_id: ledger.tags.keys[n] for n, one in numbers.items()}
+    await note_letters(journal, channel.name, ledger, known.get, now)
     return View(channel.name, ledger, numbers, now, not_found=len(kept.unresolved))
 
 

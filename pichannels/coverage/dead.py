@@ -41,6 +41,11 @@ class DeadLetters:
     def __len__(self) -> int:
         return len(self._letters)
 
+    @property
+    def messages(self) -> Collection[int]:
+        """Their numbers."""
+        return self._letters.keys()
+
     def get(self, message: int) -> DeadLetter | None:
         """The one of a message."""
         return self._letters.get(message)
@@ -50,7 +55,8 @@ class DeadLetters:
     ) -> None:
         """A message was given up; ranges are tag, start and end."""
         found = tuple(ranges)
-        if not found:
+        known = self._letters.get(message)
+        if not found or (known is not None and known.ranges == found):
             return
         self.remove(message)
         self._letters[message] = DeadLetter(at, found)

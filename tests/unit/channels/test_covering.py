@@ -10,8 +10,10 @@ from typing import Any
 
 from pichannels.channels import BaseChannel
 from pichannels.channels.covering import CoverageOptions, Covering
+from pichannels.channels.resolving import Found, Resolver
 from pichannels.control import deadletters
 from pichannels.control.deadletters import Chosen
+from pichannels.control.ledgers import ledgers
 from pichannels.coverage.tags import TagState
 from pichannels.coverage.views import coverage
 from pichannels.errors import SampleErrors
@@ -20,6 +22,7 @@ from pichannels.manifest import ManifestEntry, encode_manifest
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.piwebasync.resolve import Point
+from pichannels.piwebasync.server import PIServer
 from pichannels.project import Project
 from pichannels.values import TICKS_PER_SECOND as SECOND, Sample, Tag, parse_ticks
 
@@ -218,10 +221,35 @@ async def test_tags_that_are_gone_are_removed_and_may_come_back(tmp_path: Path) 
         assert states.state(2) is TagState.LIVE
 
 
-async def test_dead_letters_are_known_again_where_a_crash_came_before_saving(
-    tmp_path: Path,
-) -> None:
-    async with running(tmp_path) as plant:
+async def crashed(folder: Path, at: dict[str, bytes]) -> None:
+    """Put the ledger back to what was saved earlier, as a SIGKILL leaves it."""
+    journal = Journal(folder / "journal.db")
+    await journal.open()
+    for name in await journal.saved("coverage:boiler"):
+        journal.forget("coverage:boiler", name)
+    for name, data in at.items():
+        journal.save("coverage:boiler", name, data)
+    await journal.close()
+
+
+async def delivered_offline(plant: Plant, folder: Path) -> list[tuple[float, float]]:
+    """What is told of the second tag while nothing runs."""
+    plant.channel.covering = plant.covering  # type: ignore[attr-defined]
+    journal = Journal(folder / "journal.db")
+    await journal.open()
+    (view,) = await ledgers([plant.channel], journal)
+    number = view.ledger.tags.get("1")
+    assert number is not None
+    found = coverage(view.ledger, number, NOON + 3600 * SECOND).delivered
+    await journal.close()
+    return [(_seconds(start), _seconds(end)) for start, end in found]
+
+
+async def set_aside(folder: Path) -> tuple[Plant, dict[str, bytes]]:
+    """A run that set a sample aside, and what of its ledger was saved before."""
+    async with running(folder) as plant:
+        resolver = Resolver(PIServer(url="https://pi.test"), None, 8000, 3600)
+        await resolver.keep(plant.journal, "boiler", ["*"], Found(list(POINTS), {}))
         plant.connect(10)
         await plant.give((2, 15, "ok"))
         await plant.channel.drain()
@@ -231,15 +259,62 @@ async def test_dead_letters_are_known_again_where_a_crash_came_before_saving(
         plant.gate.bad = {"x"}
         await plant.give((1, 20, "x"), (2, 20, "ok"))
         await plant.channel.drain()
-    journal = Journal(tmp_path / "journal.db")
-    await journal.open()
-    for name in await journal.saved("coverage:boiler"):
-        journal.forget("coverage:boiler", name)
-    for name, data in records.items():
-        journal.save("coverage:boiler", name, data)
-    await journal.close()
+    return plant, records
+
+
+async def test_what_was_set_aside_is_known_after_a_crash_before_saving(
+    tmp_path: Path,
+) -> None:
+    plant, records = await set_aside(tmp_path)
+    await crashed(tmp_path, records)
+    assert await delivered_offline(plant, tmp_path) == [(11, 20), (20, 30)]
     async with running(tmp_path) as plant:
         assert plant.delivered(1) == [(11, 20), (20, 30)]
+
+
+async def test_dead_letters_that_were_redriven_are_delivered_after_a_crash(
+    tmp_path: Path,
+) -> None:
+    await set_aside(tmp_path)
+    async with running(tmp_path) as plant:
+        before = await plant.journal.saved("coverage:boiler")
+        await deadletters.redrive(
+            plant.project, plant.journal, Chosen(channel="boiler")
+        )
+    await crashed(tmp_path, before)
+    assert await delivered_offline(plant, tmp_path) == [(11, 30)]
+    async with running(tmp_path) as plant:
+        assert plant.delivered(1) == [(11, 30)]
+
+
+async def test_dead_letters_that_were_discarded_are_excluded_after_a_crash(
+    tmp_path: Path,
+) -> None:
+    await set_aside(tmp_path)
+    async with running(tmp_path) as plant:
+        before = await plant.journal.saved("coverage:boiler")
+        await deadletters.discard(
+            plant.project, plant.journal, Chosen(channel="boiler")
+        )
+    await crashed(tmp_path, before)
+    async with running(tmp_path) as plant:
+        assert not plant.covering.ledger.dead.messages
+        assert plant.delivered(1) == [(11, 20), (20, 30)]
+
+
+async def test_dead_letters_that_were_edited_and_redriven_are_delivered(
+    tmp_path: Path,
+) -> None:
+    await set_aside(tmp_path)
+    async with running(tmp_path) as plant:
+        (letter,) = plant.covering.ledger.dead.messages
+        await deadletters.edit(plant.journal, str(letter), {"meta": {"seen": "yes"}})
+        await deadletters.redrive(
+            plant.project, plant.journal, Chosen(channel="boiler")
+        )
+        while plant.delivered(1) != [(11, 30)]:
+            await plant.journal.get("boiler", 1)
+        assert not plant.covering.ledger.dead.messages
 
 
 async def test_many_tags_are_taken_up_while_others_have_their_turn(
