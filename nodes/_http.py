@@ -2,54 +2,44 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 from ssl import SSLContext
 from typing import Any, ClassVar, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import aiohttp
 
 from nodes._lines import encode_payload
 from nodes._options import at_least
 from nodes._queue import Item, QueueingSink, is_raw
-from pichannels import clock
+from nodes._web import (
+    TEMPORARY,
+    RequestRefused,
+    answered,
+    authorization,
+    checked_auth,
+    failure_of,
+    media_type,
+    target_of,
+)
 from pichannels.errors import (
-    MessageError,
     NotConnected,
     RetryLater,
     SettingsError,
     TryAgain,
-    UsageError,
 )
 from pichannels.message import Message
 from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import Secret, reveal_in_thread
-from pichannels.values import TICKS_PER_SECOND, ticks_from_datetime
 
 __all__ = ["HTTP", "RequestRefused"]
 
 logger: Final = logging.getLogger("pichannels.nodes")
 
 _AGAIN: Final = RetryPolicy(attempts=0, initial=0.5, maximum=60.0)
-_LONGEST_WAIT: Final = 3600.0
-_TEMPORARY: Final = frozenset({408, 425, 429})
-
-
-class RequestRefused(MessageError):
-    """The server does not want this request, now or later."""
-
-    def __init__(self, target: str, status: int, answer: str = "") -> None:
-        self.target = target
-        self.status = status
-        self.answer = answer
-        super().__init__(
-            f"{target} answered {status}" + (f": {answer}" if answer else "")
-        )
 
 
 class HTTP(QueueingSink):
@@ -111,13 +101,13 @@ class HTTP(QueueingSink):
         at_least("timeout", timeout, 0.001)
         self.url = url
         self.method = method.upper()
-        self.target = _target(url)
-        self._auth = _checked_auth(auth)
+        self.target = target_of(url)
+        self._auth = checked_auth(auth)
         self._headers = dict(headers or {})
         self._batch = batch
         self._timeout = aiohttp.ClientTimeout(total=timeout)
         self._policy = retry or _AGAIN
-        self._temporary = _TEMPORARY | set(retry_statuses)
+        self._temporary = TEMPORARY | set(retry_statuses)
         self._ssl = ssl
         self._session: aiohttp.ClientSession | None = None
         self.requests = 0
@@ -153,7 +143,7 @@ class HTTP(QueueingSink):
                     allow_redirects=False,
                 ) as response,
             ):
-                return [_answered(self.target, response.status)]
+                return [answered(self.target, response.status)]
         except (aiohttp.ClientError, OSError, RetryLater) as exc:
             reason = str(exc) or type(exc).__name__
             return [Finding(False, "server", f"{self.target}: {reason}")]
@@ -214,7 +204,7 @@ class HTTP(QueueingSink):
             uuids = "".join(item.uuid for item in group)
             key = blake2b(uuids.encode(), digest_size=16).hexdigest()
         return body, {
-            "Content-Type": _media_type(first.content_type),
+            "Content-Type": media_type(first.content_type),
             "Idempotency-Key": key,
             "Pichannels-Lane": quote(first.lane, errors="replace"),
         }
@@ -246,7 +236,8 @@ class HTTP(QueueingSink):
         except (aiohttp.ClientError, OSError) as exc:
             reason = str(exc) or type(exc).__name__
             raise NotConnected(self.target, reason) from exc
-        self._raise_for(response, answer.decode(errors="replace").strip())
+        text = answer.decode(errors="replace").strip()
+        raise failure_of(self.target, response, text, self._temporary)
 
     async def _credentials(self) -> dict[str, str]:
         """The headers that the settings add, with the secrets looked up.
@@ -258,71 +249,4 @@ class HTTP(QueueingSink):
             auth, headers = await reveal_in_thread([self._auth, self._headers])
         except SettingsError as exc:
             raise RetryLater(str(exc)) from exc
-        return {**_authorization(auth), **headers}
-
-    def _raise_for(self, response: aiohttp.ClientResponse, answer: str) -> None:
-        status = response.status
-        if status >= 500 or status in self._temporary:
-            wait = _retry_after(response.headers.get("Retry-After", ""))
-            raise RetryLater(f"{self.target} answered {status}: {answer}", wait)
-        if 300 <= status < 400:
-            answer = f"it has moved to {response.headers.get('Location', '?')}"
-        raise RequestRefused(self.target, status, answer)
-
-
-def _answered(target: str, status: int) -> Finding:
-    # HEAD itself may be refused: only what concerns any request tells something.
-    text = f"{target} answers (HEAD: {status})"
-    if status in (401, 403):
-        return Finding(False, "server", f"{text}: it does not accept the login")
-    if status in (502, 503, 504):
-        return Finding(False, "server", f"{text}: what is behind it does not work")
-    return Finding(True, "server", text)
-
-
-def _target(url: Any) -> str:
-    """The URL without what may be secret.
-
-    Raises:
-        SettingsError: it is none.
-    """
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(
-            "not a URL", key="url", found=url, allowed="http://..., https://..."
-        )
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
-def _checked_auth(auth: Any) -> Any:
-    is_pair = isinstance(auth, tuple) and len(auth) == 2
-    if auth is None or is_pair or isinstance(auth, str | Secret):
-        return auth
-    raise UsageError("auth is (user, password), or a bearer token as text or Secret")
-
-
-def _authorization(auth: Any) -> dict[str, str]:
-    if auth is None:
-        return {}
-    if isinstance(auth, str):
-        return {"Authorization": f"Bearer {auth}"}
-    pair = base64.b64encode(f"{auth[0]}:{auth[1]}".encode()).decode()
-    return {"Authorization": f"Basic {pair}"}
-
-
-def _media_type(content_type: str) -> str:
-    """The media type of a body; ours for text is not a registered one."""
-    is_text = content_type == "application/text"
-    return "text/plain; charset=utf-8" if is_text else content_type
-
-
-def _retry_after(text: str) -> float | None:
-    """Seconds that the server asks to wait: a number or a date (RFC 9110)."""
-    if text.isdecimal():
-        return min(float(text), _LONGEST_WAIT)
-    try:
-        until = ticks_from_datetime(parsedate_to_datetime(text))
-    except ValueError:
-        return None
-    seconds = (until - clock.now()) / TICKS_PER_SECOND
-    return min(max(seconds, 0.0), _LONGEST_WAIT)
+        return {**authorization(auth), **headers}

@@ -38,6 +38,7 @@ from nodes import (
     reduce,
     split,
 )
+    request,
 from pichannels.adapters.sparkplug import payload_class
 from pichannels.channels.base import BaseChannel
 from pichannels.delivery import Outcome
@@ -246,6 +247,9 @@ async def place(tmp_path: Path, database: str, pi: str) -> AsyncIterator[Place]:
 
 
 async def run(node: BaseNode, msg: Message) -> Outcome:
+    "request.HTTP": Case(
+        lambda place, **options: request.HTTP(place.url, "POST", **options)
+    ),
     """The outcome of a message in a channel with only this node."""
     channel = BaseChannel("conformance")
     channel.add(node)
