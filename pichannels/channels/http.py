@@ -18,7 +18,7 @@ from pichannels.channels.http_bodies import (
     read_body,
     unavailable,
 )
-from pichannels.channels.listening import ListeningChannel
+from pichannels.channels.listening import Handlers, ListeningChannel
 from pichannels.channels.ticking import seconds
 from pichannels.delivery import Outcome
 from pichannels.endpoints.base import Listen, Place
@@ -115,8 +115,7 @@ class HttpChannel(ListeningChannel):
         self.refused = 0
         self.unavailable = 0
         self.lost = 0
-        self._handlers: set[asyncio.Task[Any] | None] = set()
-        self._given_up: set[asyncio.Task[Any] | None] = set()
+        self._handlers = Handlers()
 
     def places(self) -> Sequence[Place]:
         return places_of(self.method, self.url)
@@ -164,8 +163,7 @@ class HttpChannel(ListeningChannel):
             return self._unavailable("the channel is stopped")
         if self.under_way >= self.max_requests:
             return self._unavailable("too many requests are under way")
-        handler = asyncio.current_task()
-        self._handlers.add(handler)
+        handler = self._handlers.begin()
         try:
             return await self._answer(request, match)
         except Refused as exc:
@@ -173,9 +171,8 @@ class HttpChannel(ListeningChannel):
         except ChannelStopped:
             return self._unavailable("the channel is stopped")
         except asyncio.CancelledError:
-            if handler is None or handler not in self._given_up:
+            if not self._handlers.is_given_up(handler):
                 raise
-            handler.uncancel()
             return self._unavailable("the channel has stopped")
         except Lost:
             self.lost += 1
@@ -188,15 +185,11 @@ class HttpChannel(ListeningChannel):
             logger.exception("%s: a request is not taken: %s", self.name, exc)
             return problem(500, "the request cannot be taken")
         finally:
-            self._handlers.discard(handler)
-            self._given_up.discard(handler)
+            self._handlers.end(handler)
 
     async def _release(self) -> None:
         # What could not be drained; the endpoint may stay open for other channels.
-        for handler in self._handlers:
-            if handler is not None:
-                self._given_up.add(handler)
-                handler.cancel()
+        self._handlers.give_up()
         await super()._release()
 
     def _refusal(self, request: web.Request, refused: Refused) -> web.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,7 +11,43 @@ from pichannels.channels.base import BaseChannel
 from pichannels.endpoints.base import Endpoint, Place
 from pichannels.fingerprint import Fingerprinter
 
-__all__ = ["ListeningChannel", "share_endpoints", "taken_twice"]
+__all__ = ["Handlers", "ListeningChannel", "share_endpoints", "taken_twice"]
+
+
+class Handlers:
+    """The tasks that answer somebody just now, for a channel that has to stop."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any] | None] = set()
+        self._given_up: set[asyncio.Task[Any] | None] = set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def begin(self) -> asyncio.Task[Any] | None:
+        """The present task answers."""
+        task = asyncio.current_task()
+        self._tasks.add(task)
+        return task
+
+    def end(self, task: asyncio.Task[Any] | None) -> None:
+        """It does no more."""
+        self._tasks.discard(task)
+        self._given_up.discard(task)
+
+    def give_up(self) -> None:
+        """Cancel what all of them are doing; they may answer that."""
+        for task in self._tasks:
+            if task is not None:
+                self._given_up.add(task)
+                task.cancel()
+
+    def is_given_up(self, task: asyncio.Task[Any] | None) -> bool:
+        """Whether that is why the task was cancelled; it goes on then."""
+        if task is None or task not in self._given_up:
+            return False
+        task.uncancel()
+        return True
 
 
 class ListeningChannel(BaseChannel, ABC):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, Final
 
-from pichannels.channels.listening import ListeningChannel
+from pichannels.channels.listening import Handlers, ListeningChannel
 from pichannels.checks import encoding_name
 from pichannels.delivery import Delivery, Outcome
 from pichannels.endpoints.base import Place
@@ -89,8 +89,7 @@ class MLLPChannel(ListeningChannel):
         self.received_blocks = 0
         self.refused = 0
         self.unavailable = 0
-        self._handlers: set[asyncio.Task[Any] | None] = set()
-        self._given_up: set[asyncio.Task[Any] | None] = set()
+        self._handlers = Handlers()
 
     def places(self) -> Sequence[Place]:
         return [
@@ -126,18 +125,15 @@ class MLLPChannel(ListeningChannel):
     async def respond(self, received: Received) -> bytes | None:
         """The message that answers, called by the endpoint; None for no answer."""
         self.received_blocks += 1
-        handler = asyncio.current_task()
-        self._handlers.add(handler)
+        handler = self._handlers.begin()
         try:
             code, text = await self._answer(received)
         except asyncio.CancelledError:
-            if handler is None or handler not in self._given_up:
+            if not self._handlers.is_given_up(handler):
                 raise
-            handler.uncancel()
             code, text = self._unavailable("the channel has stopped")
         finally:
-            self._handlers.discard(handler)
-            self._given_up.discard(handler)
+            self._handlers.end(handler)
         header = received.header
         code = code_for(header, code, enhanced=self.enhanced)
         if not code:
@@ -183,10 +179,7 @@ class MLLPChannel(ListeningChannel):
 
     async def _release(self) -> None:
         # What could not be drained; the endpoint may stay open for other channels.
-        for handler in self._handlers:
-            if handler is not None:
-                self._given_up.add(handler)
-                handler.cancel()
+        self._handlers.give_up()
         await super()._release()
 
     # Messages
