@@ -13,7 +13,9 @@ __all__ = ["killed", "reloaded", "stopped", "torn"]
 
 async def killed(run: Run) -> None:
     """SIGKILL at random moments: before it is ready, while it starts, under load."""
-    for _ in run.rounds(short=4, most=200):
+    await run.begin()
+    await run.kill()
+    for _ in run.rounds(short=3, most=200):
         run.sink.begin_run()
         await run.instance.start()
         if run.rng.random() < 0.2:
@@ -38,6 +40,7 @@ async def torn(run: Run) -> None:
         wal = run.instance.data / "journal.sqlite-wal"
         seen = run.rng.randbytes(run.rng.randrange(1, 5000))
         await asyncio.to_thread(_append, wal, seen)
+        await run.look_at_claims()
 
 
 def _append(path: Path, data: bytes) -> None:
@@ -54,6 +57,7 @@ async def stopped(run: Run) -> None:
         await run.more(run.rng.randrange(50, 300))
         is_twice = number % 2 == 1
         run.sink.delay = 0.3 if is_twice else 0.0
+        run.out()
         run.instance.signal()
         if is_twice:
             await run.pause(0.0, 0.2)
@@ -65,6 +69,7 @@ async def stopped(run: Run) -> None:
         allowed = (0, 1, -signal.SIGTERM) if is_twice else (0,)
         assert code in allowed, (code, run.instance.log[-2000:])
         run.sink.delay = 0.0
+        await run.look_at_claims()
 
 
 async def reloaded(run: Run) -> None:
@@ -72,7 +77,6 @@ async def reloaded(run: Run) -> None:
     await run.begin()
     settings = run.instance.folder / "settings.py"
     text = await asyncio.to_thread(settings.read_text)
-    await run.cover()
     for number in run.rounds(short=4, most=60):
         change = (
             "",

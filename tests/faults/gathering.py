@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,6 @@ from tests.faults.oracle import Kept
 
 __all__ = ["Found", "gather"]
 
-Payload: TypeAlias = bytes | list[Sample]
 _SERVER: Final = "PLANT"
 
 
@@ -42,33 +41,51 @@ class Found(NamedTuple):
 async def gather(journal: Path, channel: str, witness: Path) -> Found:
     """Open and verify the journal of an instance that has ended; read both files."""
     problems, records = await _read(journal, channel)
-    witnessed = await asyncio.to_thread(_witnessed, witness)
+    noted = await asyncio.to_thread(_witnessed, witness)
     aside: dict[str, tuple[str, int]] = {}
-    payloads: dict[int, Payload] = {}
+    kept: dict[int, _Noted] = {}
     for record in records:
         if "part_of" not in record.meta:
-            payloads[record.seq] = record.message().payload
+            kept[record.seq] = _Noted(record.lane, record.message().payload)
         if record.state is State.ERROR:
-            samples = _samples(record.message())
+            samples = _samples(record.message().payload)
             aside.update({s.event_id: (s.tag.name, s.ticks) for s in samples})
     # Messages that are settled go, the oldest first, where there is no room.
     oldest = min((record.seq for record in records), default=0)
     lost = [
         seq
-        for seq, payload in witnessed.items()
-        if seq >= oldest and payload is not None and payload != payloads.get(seq)
+        for seq, each in noted.items()
+        if seq >= oldest and not (seq in kept and each.is_same(kept[seq]))
     ]
-    lost += [
-        n for n, p in witnessed.items() if not p and n >= oldest and n not in payloads
-    ]
-    known: dict[int, Payload] = {n: p or [] for n, p in witnessed.items()}
-    known |= payloads
-    return Found(
-        [_kept(*each) for each in sorted(known.items(), key=_number)],
-        lost,
-        aside,
-        problems,
-    )
+    known = sorted((noted | kept).items())
+    accepted = [Kept(seq, each.lane, each.events()) for seq, each in known]
+    return Found(accepted, lost, aside, problems)
+
+
+class _Noted(NamedTuple):
+    """A message, as it is kept or as the witness has it.
+
+    Attributes:
+        lane: where it was accepted.
+        payload: what PI sent; of the archive samples, or only their tags and ids.
+    """
+
+    lane: str
+    payload: bytes | list[Any]
+
+    def is_same(self, kept: _Noted) -> bool:
+        if isinstance(self.payload, bytes):
+            return self.payload == kept.payload
+        return self.events() == kept.events()
+
+    def events(self) -> list[tuple[str, str]]:
+        """Tag and event id of each sample."""
+        if isinstance(self.payload, bytes):
+            return [(s.tag.name, s.event_id) for s in _samples(self.payload)]
+        return [
+            (each.tag.name, each.event_id) if type(each) is Sample else tuple(each)
+            for each in self.payload
+        ]
 
 
 async def _read(path: Path, channel: str) -> tuple[list[str], list[Record]]:
@@ -80,36 +97,29 @@ async def _read(path: Path, channel: str) -> tuple[list[str], list[Record]]:
         await journal.close()
 
 
-def _witnessed(path: Path) -> dict[int, bytes | None]:
-    """Number -> payload of each message that `accept` has called durable.
-
-    None where it was samples from the archive, and not bytes.
-    """
+def _witnessed(path: Path) -> dict[int, _Noted]:
+    """Each message that `accept` has called durable, by number."""
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     return dict(row for line in lines if (row := _row(line)))
 
 
-def _row(line: bytes) -> tuple[int, bytes | None] | None:
+def _row(line: bytes) -> tuple[int, _Noted] | None:
     """A line of the witness; None for one that a kill has torn."""
     try:
-        number, payload = msgspec.json.decode(line, type=tuple[int, str | None])
+        number, lane, payload = msgspec.json.decode(
+            line, type=tuple[int, str, str | list[Any]]
+        )
     except msgspec.DecodeError:
         return None
-    return number, None if payload is None else payload.encode()
+    return number, _Noted(
+        lane, payload.encode() if isinstance(payload, str) else payload
+    )
 
 
-def _number(known: tuple[int, Payload]) -> int:
-    return known[0]
-
-
-def _kept(seq: int, payload: Payload) -> Kept:
-    samples = _samples(Message("application/json", payload, {"server": _SERVER}))
-    return Kept(seq, [(s.tag.name, s.event_id) for s in samples])
-
-
-def _samples(message: Message) -> list[Sample]:
-    if isinstance(message.payload, list):
-        return message.payload
+def _samples(payload: bytes | list[Sample]) -> list[Sample]:
+    if isinstance(payload, list):
+        return payload
+    message = Message("application/json", payload, {"server": _SERVER})
     try:
         message = decode.PI().process(message)
     except SampleErrors as exc:

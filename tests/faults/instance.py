@@ -51,7 +51,7 @@ class Instance:
     Args:
         folder: of the project; made here.
         pi, sink: the URLs that it uses.
-        options: `source`, `sink`, `journal`, `poison`; see the project.
+        options: `source`, `coverage`, `sink`, `journal`, `poison`; see the project.
         environment: added to that of the process.
 
     Attributes:
@@ -166,19 +166,6 @@ class Instance:
         self._expect_running()
         status = await self.status()
         return status is not None and not status["journal"]["unsettled"]
-
-    async def quiet(self) -> None:
-        """Until nothing more comes, and all that came is settled."""
-        before = -1
-        for _ in range(600):
-            await self.settled()
-            status = await self.status()
-            received = status["channels"][0]["received"] if status else -1
-            if received == before:
-                return
-            before = received
-            await asyncio.sleep(0.3)
-        raise Refused("it does not become quiet")
 
     # Its end
 

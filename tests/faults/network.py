@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from pichannels.values import TICKS_PER_SECOND, format_ticks
 from tests.faults.running import Run
 from tests.servers.proxy import Direction
 
@@ -12,6 +13,9 @@ __all__ = [
     "busy",
     "cut",
     "cut_once",
+    "half_an_hour",
+    "left_out",
+    "many_tags",
     "overflowing",
     "sink_down",
     "sink_once",
@@ -19,8 +23,8 @@ __all__ = [
 ]
 
 
-_FAST: Final = 150.0
 _HALF_HOUR: Final = 1800.0
+_STALL: Final = 20.0
 
 
 async def cut(run: Run) -> None:
@@ -30,8 +34,7 @@ async def cut(run: Run) -> None:
     a gap for ever.
     """
     await run.begin()
-    await run.cover(judged=False)
-    for _ in run.rounds(short=5, most=200):
+    for _ in run.rounds(short=3, most=200):
         await run.more(run.rng.randrange(20, 200), seconds=5)
         await cut_once(run)
         run.faults += 1
@@ -39,8 +42,15 @@ async def cut(run: Run) -> None:
 
 
 async def cut_once(run: Run) -> None:
-    """The network breaks and heals; values arrive before, meanwhile and after."""
+    """The network breaks and heals; values arrive before, meanwhile and after.
+
+    Now and then the archive does not answer before live values have come again.
+    """
     how = run.rng.choice(["fin", "reset", "hole", "half a hole", "refuse", "slow"])
+    is_archive_late = run.rng.random() < 0.5
+    if is_archive_late:
+        await run.plant.fault("status", code=503, seconds=60, path="recorded")
+    run.out()
     await _break(run, how)
     for _ in range(run.rng.randrange(1, 5)):
         await run.push_to_any()
@@ -48,7 +58,11 @@ async def cut_once(run: Run) -> None:
     run.proxy.heal()
     await run.push_to_any()
     await run.instance.started()
+    run.back()
     await run.push_to_any()
+    if is_archive_late:
+        await run.more(1)
+        await run.plant.heal()
 
 
 async def _break(run: Run, how: str) -> None:
@@ -65,63 +79,117 @@ async def _break(run: Run, how: str) -> None:
 
 
 async def busy(run: Run) -> None:
-    """PI answers 429, 503 or too late, at the start and when connecting again."""
+    """PI answers 429, 503, 413 or too late: at the start, to resolve, to repair."""
     await run.plant.fault("status", code=429, seconds=1.0, retry_after=0.3)
     await run.begin()
     for _ in run.rounds(short=2, most=60):
         await run.more(100, seconds=5)
-        kind = run.rng.choice(["429", "503", "500", "slow", "truncate"])
-        seconds = run.rng.uniform(0.3, 1.5)
+        run.out()
+        # All requests, or only those for the archive.
+        which = run.rng.choice([{}, {"path": "recorded"}])
+        kind = run.rng.choice(["429", "503", "500", "413", "slow", "truncate"])
+        seconds = run.rng.uniform(0.3, 3.0)
         if kind == "slow":
-            await run.plant.fault("slow", delay=seconds, seconds=seconds)
+            await run.plant.fault("slow", delay=seconds, seconds=seconds, **which)
         elif kind == "truncate":
-            await run.plant.fault("truncate", abort=True, seconds=seconds)
+            await run.plant.fault("truncate", abort=True, seconds=seconds, **which)
         else:
-            await run.plant.fault("status", code=int(kind), seconds=seconds)
+            code = int(kind)
+            which = {"path": "recorded"} if code == 413 else which
+            await run.plant.fault("status", code=code, seconds=seconds, **which)
         restarts = run.rng.random() < 0.4
         if restarts:
             await run.kill()
             await run.begin()
+            run.out()
         else:
             await run.plant.fault("drop", how=run.rng.choice(["close", "fin", "reset"]))
         run.faults += 1
         await asyncio.sleep(seconds)
         await run.instance.started()
+        run.back()
 
 
 async def overflowing(run: Run) -> None:
-    """More comes in one poll than PI keeps for a channel; it throws away and is silent.
+    """More waits at PI than it keeps for a client; it throws away and is silent.
 
-    Nobody can know from what comes. Only a comparison with the archive can.
+    That so very much comes at once is all that can be seen of it.
     """
     await run.begin()
-    await run.cover(judged=False)
     for _ in run.rounds(short=1, most=3):
-        await run.more(100)
-        await run.plant.command("clock", advance=3600)
-        await run.more(10_000, seconds=30)
+        await run.more(1000)
+        run.out()
+        await run.plant.fault("stall", seconds=_STALL)
+        await asyncio.sleep(_STALL)
+        await run.more(30_000, seconds=30)
+        run.back()
         run.faults += 1
-    run.notes["thrown away"] = await run.plant.lost()
-    run.notes["losses"] = await run.losses()
+        await run.more(1000)
+    run.notes["thrown away"] = thrown = await run.plant.lost()
+    assert thrown > 0, "nothing was thrown away"
+
+
+async def left_out(run: Run) -> None:
+    """PI gives values of some tags to its archive and not to us, without a sign.
+
+    Nobody probes here. Only a comparison with the archive can tell.
+    """
+    await run.begin()
+    await run.more(1000)
+    start = run.time()
+    run.out()
+    for unit in (1, 2):
+        await run.plant.fault("mute", name=f"UNIT{unit}.BOILER.TEMP")
+    await run.more(1000)
+    await run.plant.heal()
+    run.back()
+    run.faults += 2
+    # The hour has to be over, and delivered.
+    hour = 3600 * TICKS_PER_SECOND
+    after = run.scenario.coverage["settle"] * 2 * TICKS_PER_SECOND
+    end = (start // hour + 2) * hour
+    await run.passed(end + after)
+    # Whole hours are read again.
+    run.doubt(start // hour * hour, end)
+    report = await run.instance.command(
+        "reconcile",
+        channel="plant",
+        tags=["UNIT?.BOILER.*"],
+        start=format_ticks(start - hour),
+        end=format_ticks(end),
+    )
+    assert report is not None, run.instance.log[-2000:]
+    run.notes["missing events"] = report["missing_events"]
+    assert report["missing"] > 0, report
+
+
+async def many_tags(run: Run) -> None:
+    """A hundred thousand tags, and the network breaks."""
+    await run.begin()
+    await run.more(100_000, seconds=60)
+    for _ in run.rounds(short=1, most=2):
+        await cut_once(run)
+        run.faults += 1
 
 
 async def sink_down(run: Run) -> None:
-    """The sink refuses, is slow, or takes without an answer; then it is back.
-
-    In the long form it is away for half an hour of the plant's time first.
-    """
+    """The sink refuses, is slow, or takes without an answer; then it is back."""
     await run.begin()
-    await run.cover()
-    if not run.is_short:
-        await run.plant.command("clock", speed=_FAST)
-        run.sink.refusing = 503
-        await asyncio.sleep(_HALF_HOUR / _FAST)
-        run.sink.refusing = 0
-        await run.plant.command("clock", speed=20)
-    for _ in run.rounds(short=3, most=100):
+    for _ in run.rounds(short=2, most=100):
         await run.more(100, seconds=5)
         await sink_once(run)
         run.faults += 1
+
+
+async def half_an_hour(run: Run) -> None:
+    """The sink is down for half an hour of the plant's time."""
+    await run.begin()
+    await run.more(1000)
+    run.sink.refusing = 503
+    await asyncio.sleep(_HALF_HOUR / run.scenario.speed)
+    run.sink.refusing = 0
+    run.faults += 1
+    await run.more(1000)
 
 
 async def sink_once(run: Run) -> None:
@@ -143,13 +211,16 @@ async def sink_refusing(run: Run) -> None:
     What fails for good is a dead letter, and nothing else stops.
     """
     await run.begin()
-    await run.cover()
     for _ in run.rounds(short=2, most=60):
         await run.more(200, seconds=5)
         await run.push_to_any(error="The calculation failed.")
         run.sink.refusing = 422
         await run.pause(0.05, 0.3)
         run.sink.refusing = 0
+        # Of requests with several messages only some are unwanted.
+        run.sink.dislikes = 5000
+        await run.more(200, seconds=5)
+        run.sink.dislikes = 0
         run.faults += 1
     letters = await run.instance.command("dead-list", count=1000)
     run.notes["dead letters"] = len(letters) if letters is not None else "?"

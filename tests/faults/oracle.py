@@ -5,8 +5,10 @@ Each `check_...` method is one promise and tells in words where it was broken.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -14,11 +16,14 @@ import msgspec
 from tests.faults.simulated import Archived
 from tests.faults.sink import Delivered
 
-__all__ = ["Evidence", "Kept", "Oracle", "Span"]
+__all__ = ["Came", "Evidence", "Kept", "Oracle", "Span"]
 
-MEMORY: Final = 400 * 2**20
-"""Bytes that an instance with 1,000 tags may have."""
+SOON: Final = 60.0
+"""Seconds after an outage, beside a tenth of it, in which all holes are closed."""
+FUTURE: Final = "FORECAST"
+"""How names of tags of the future end."""
 _SHOWN: Final = 5
+_EVER: Final = 2**63
 _BOOKKEEPING: Final = 16 * 2**20
 
 Events = dict[str, list[str]]
@@ -30,15 +35,17 @@ class Kept(NamedTuple):
 
     Attributes:
         seq: its number in the journal.
+        lane: where it was accepted.
         events: tag and event id of each sample, in order.
     """
 
     seq: int
+    lane: str
     events: Sequence[tuple[str, str]]
 
 
 class Span(NamedTuple):
-    """What the archive holds of a tag in a range that is said to be delivered."""
+    """What the archive holds of a tag in ranges that are said to be delivered."""
 
     tag: str
     archived: Sequence[Archived]
@@ -52,12 +59,19 @@ class Evidence(msgspec.Struct, kw_only=True):
         lost: numbers of those that were called durable, and are not in the journal.
         aside: event id -> tag and ticks of what is a dead letter.
         delivered: what the sink has acknowledged, in order.
-        spans: ranges in which nothing may be missing.
+        covered: what the archive holds of all the time that is to be delivered.
+        claimed: what it holds of the time that the ledger says was delivered.
+        uncovered: tags of which the ledger has holes at the end.
+        outages: when something failed, with the margins of the ledger, ticks; in
+            order, and apart from each other.
+        outage: for how many seconds in all.
+        whole_after: how many seconds later the ledger had no holes.
         problems: what `pichannels store verify` says.
         restarts: how often the process ended without having settled all.
         unanswered: samples that the sink took without saying so.
         window: messages that may be unsettled in memory.
         peak, disk: bytes that the instance took at most.
+        memory: bytes that it may take.
         budget: bytes that its messages may take.
     """
 
@@ -65,14 +79,43 @@ class Evidence(msgspec.Struct, kw_only=True):
     lost: list[int]
     aside: dict[str, tuple[str, int]]
     delivered: list[Delivered]
-    spans: list[Span]
+    covered: list[Span]
+    claimed: list[Span]
+    uncovered: list[str]
+    outages: list[tuple[int, int]]
+    outage: float
+    whole_after: float
     problems: list[str]
     restarts: int
     unanswered: int
     window: int
     peak: int
     disk: int
+    memory: int
     budget: int
+
+
+class Came:
+    """What the sink has of each tag: times and values."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, set[tuple[int, str]]] = defaultdict(set)
+        self._count = 0
+
+    def add(self, delivered: Sequence[Delivered]) -> None:
+        """All that it has by now; what was added before is not looked at again."""
+        for each in islice(delivered, self._count, None):
+            self._of[each.tag].add((each.ticks, _comparable(each.value)))
+        self._count = len(delivered)
+
+    def missing(self, spans: Iterable[Span]) -> list[tuple[str, Archived]]:
+        """Archived events of these ranges that have not come."""
+        return [
+            (span.tag, event)
+            for span in spans
+            for event in span.archived
+            if (event.ticks, _comparable(event.value)) not in self._of[span.tag]
+        ]
 
 
 class Oracle:
@@ -80,6 +123,8 @@ class Oracle:
 
     def __init__(self, evidence: Evidence) -> None:
         self._evidence = evidence
+        self._came = Came()
+        self._came.add(evidence.delivered)
 
     def verdict(self) -> list[str]:
         """All that is wrong; nothing when the promises were kept."""
@@ -90,7 +135,10 @@ class Oracle:
             *self.check_invention(),
             *self.check_order(),
             *self.check_duplicates(),
+            *self.check_overlaps(),
             *self.check_archive(),
+            *self.check_claims(),
+            *self.check_repair(),
             *self.check_room(),
         ]
 
@@ -193,35 +241,78 @@ class Oracle:
         accepted = Counter(i for m in self._evidence.accepted for _, i in m.events)
         return sum(max(count - accepted[i], 0) for i, count in come.items())
 
-    def check_archive(self) -> Iterable[str]:
-        """What the archive holds of a covered range has reached the sink (L)."""
-        missing = self.missing(self._evidence.spans)
-        return _told("archived events of a covered range are missing", missing)
+    def read_again(self) -> list[str]:
+        """Event ids that were read from the archive though they had been accepted."""
+        evidence, seen = self._evidence, set[str]()
+        counts = Counter(i for m in evidence.accepted for _, i in m.events)
+        for message in evidence.accepted:
+            if message.lane == "repair":
+                seen.update(i for _, i in message.events if counts[i] > 1)
+        return sorted(seen)
 
-    def missing(self, spans: Iterable[Span]) -> list[str]:
-        """Archived events of these ranges that have not reached the sink."""
-        come: dict[str, set[tuple[int, str]]] = defaultdict(set)
-        for each in self._evidence.delivered:
-            come[each.tag].add((each.ticks, _comparable(each.value)))
-        aside = set(self._evidence.aside.values())
-        return [
-            f"{span.tag} at {event.ticks} ({_comparable(event.value)})"
-            for span in spans
-            for event in span.archived
-            if (event.ticks, _comparable(event.value)) not in come[span.tag]
-            and (span.tag, event.ticks) not in aside
+    def check_overlaps(self) -> Iterable[str]:
+        """What was read though it had come is near an outage (D).
+
+        Of tags of the future all is read again: anything may have changed.
+        """
+        outages = self._evidence.outages
+        at = {
+            each.event_id: each.ticks
+            for each in self._evidence.delivered
+            if not each.tag.endswith(FUTURE)
+        }
+        odd = []
+        for event_id in self.read_again():
+            ticks = at.get(event_id)
+            if ticks is None:
+                continue
+            # They do not overlap, so only the last that begins before it may have it.
+            place = bisect_right(outages, (ticks, _EVER)) - 1
+            if place < 0 or ticks >= outages[place][1]:
+                odd.append(event_id)
+        return _told("events were read again far from any outage", odd)
+
+    def check_archive(self) -> Iterable[str]:
+        """What the archive holds of the covered time has reached the sink (L)."""
+        evidence = self._evidence
+        aside = set(evidence.aside.values())
+        missing = [
+            _named(tag, event)
+            for tag, event in self._came.missing(evidence.covered)
+            if (tag, event.ticks) not in aside
         ]
+        return _told("archived events of the covered time are missing", missing)
+
+    def check_claims(self) -> Iterable[str]:
+        """What the ledger says was delivered was (S)."""
+        missing = self._came.missing(self._evidence.claimed)
+        found = [_named(*each) for each in missing]
+        return _told("archived events are claimed and have not come", found)
+
+    def check_repair(self) -> Iterable[str]:
+        """All holes are closed, and soon (R)."""
+        evidence = self._evidence
+        yield from _told("tags have holes", evidence.uncovered)
+        if evidence.whole_after > (bound := SOON + evidence.outage / 10):
+            yield (
+                f"holes were there for {evidence.whole_after:.0f} s, where they may be"
+                f" for {bound:.0f} s after outages of {evidence.outage:.0f} s"
+            )
 
     def check_room(self) -> Iterable[str]:
         """Memory and disk stay within their bounds (M)."""
         evidence = self._evidence
-        if evidence.peak > MEMORY:
+        if evidence.peak > evidence.memory:
             yield f"{evidence.peak / 2**20:.0f} MiB of memory"
         if evidence.disk > 2 * evidence.budget + _BOOKKEEPING:
             yield (
                 f"{evidence.disk / 2**20:.0f} MiB on disk with a budget of"
                 f" {evidence.budget / 2**20:.0f} MiB"
             )
+
+
+def _named(tag: str, event: Archived) -> str:
+    return f"{tag} at {event.ticks} ({_comparable(event.value)})"
 
 
 def _told(what: str, found: list[str]) -> list[str]:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from pichannels.values import format_ticks
+from pichannels.channels.pi import CoverageOptions
+from pichannels.values import TICKS_PER_SECOND, format_ticks, parse_ticks
 from tests.faults.gathering import gather
-from tests.faults.instance import Instance
-from tests.faults.oracle import Evidence, Oracle, Span
+from tests.faults.instance import Instance, Refused, until
+from tests.faults.ledgers import Claim, claimed
+from tests.faults.oracle import FUTURE, SOON, Came, Evidence, Oracle, Span
 from tests.faults.preload import Preload
-from tests.faults.simulated import Plant
+from tests.faults.simulated import Archived, Plant
 from tests.faults.sink import Sink
 from tests.servers.proxy import Proxy
 
@@ -27,7 +31,27 @@ __all__ = ["BUDGET", "Figures", "Run", "Scenario", "opened", "seed_of"]
 BUDGET: Final = float(os.environ.get("FAULTS_SECONDS", "0"))
 """Seconds that all scenarios together may take; 0 is the short form."""
 _SEED: Final = os.environ.get("FAULTS_SEED") or str(random.randrange(2**32))
-_TAGS_COMPARED: Final = 60
+DEFAULTS: Final[dict[str, float]] = {
+    key: getattr(CoverageOptions(), key)
+    for key in ("settle", "overlap", "ahead", "patience", "grace", "probe")
+}
+"""The margins as users have them."""
+QUICK: Final[dict[str, float]] = {
+    "settle": 2.0 if BUDGET else 1.0,
+    "overlap": 3.0 if BUDGET else 1.0,
+    "ahead": 1.0 if BUDGET else 0.5,
+    "patience": 1.0,
+}
+"""Margins that fit a server which sends ten times in a second."""
+_TAGS_COMPARED: Final = 1000
+_TAGS_LOOKED_AT: Final = 25
+"""After each crash."""
+_AT_ONCE: Final = 8
+_SAVED: Final = 2.5
+"""Seconds after which a ledger has been saved."""
+_LATE: Final = ("LAB.VISCOSITY", "REMOTE.FLOW")
+"""Tags whose events come later than `settle`: when nobody listens at that moment only
+a comparison of hours finds them."""
 _LARGE: Final = 2 * 2**30
 
 
@@ -45,7 +69,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         weight: its share of the time.
         is_short: whether it is a part of the short form.
         options: of the project.
+        margins: of the ledger, seconds of the plant divided by its speed; by default
+            they are `QUICK`.
         plant, arguments: of the simulator.
+        speed: seconds of the plant, and of our clock, in a real one.
+        memory: bytes that the instance may have.
         environment: of the instance.
         needs_library: whether writes or the clock are changed.
         notes_writes: whether what is written and synced is noted.
@@ -56,11 +84,20 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     weight: float = 1.0
     is_short: bool = False
     options: dict[str, Any] = {}
+    margins: dict[str, float] = {}
     plant: dict[str, Any] = {}
     arguments: tuple[str, ...] = ()
+    speed: float = 1.0
+    memory: int = 400 * 2**20
     environment: dict[str, str] = {}
     needs_library: bool = False
     notes_writes: bool = False
+
+    @property
+    def coverage(self) -> dict[str, float]:
+        """The margins in seconds of the plant."""
+        margins = DEFAULTS | (self.margins or QUICK)
+        return {key: seconds * self.speed for key, seconds in margins.items()}
 
 
 class Figures(msgspec.Struct, kw_only=True):
@@ -72,8 +109,11 @@ class Figures(msgspec.Struct, kw_only=True):
     accepted: int
     delivered: int
     duplicates: int
+    again: int
     aside: int
     peak: int
+    outage: float
+    whole_after: float
     wrong: list[str]
     notes: dict[str, Any]
 
@@ -109,11 +149,15 @@ class Run:
         self.restarts = 0
         self.disk = 0
         self.notes: dict[str, Any] = {}
+        self._wrong: list[str] = []
+        self._came = Came()
         self._began = time.monotonic()
         self._seconds = seconds
-        self._covered_from: int | None = None
-        self._covered_tags: list[str] = []
-        self._is_judged = True
+        self._outages: list[tuple[float, float]] = []
+        self._out_since: float | None = None
+        self._doubted: list[tuple[int, int]] = []
+        self._known_from: int | None = None
+        self._saved = 0.0
 
     @property
     def preload(self) -> Preload:
@@ -133,19 +177,115 @@ class Run:
         """Whether this is the short form."""
         return not self._seconds
 
+    def time(self, moment: float | None = None) -> int:
+        """The plant's time now, or at a moment of the monotonic clock, ticks."""
+        passed = (time.monotonic() if moment is None else moment) - self.plant.since
+        return self.plant.start + int(passed * self.scenario.speed * TICKS_PER_SECOND)
+
+    async def passed(self, ticks: float) -> None:
+        """Until it is later than that for the plant."""
+        left = (ticks - self.time()) / TICKS_PER_SECOND / self.scenario.speed
+        await asyncio.sleep(max(left, 0))
+
+    # Outages: when something may be lost, or not be saved
+
+    def out(self) -> None:
+        """Something fails from now on."""
+        if self._out_since is None:
+            self._out_since = time.monotonic()
+
+    def back(self) -> None:
+        """It is over."""
+        if self._out_since is not None:
+            self._outages.append((self._out_since, time.monotonic()))
+            self._out_since = None
+
+    @property
+    def outage(self) -> float:
+        """For how many seconds something failed so far, but for the first start."""
+        return sum(end - start for start, end in self._outages[1:])
+
+    def doubt(self, start: int, end: int) -> None:
+        """This time of the plant may be read again, ticks."""
+        self._doubted.append((start, end))
+
+    def _doubtful(self) -> list[tuple[int, int]]:
+        """That, and the outages with the margins of the ledger; apart from others."""
+        margins, speed = self.scenario.coverage, self.scenario.speed
+        before = margins["settle"] + margins["overlap"] + 4 * speed
+        after = margins["settle"] + margins["ahead"] + 4 * speed
+        found: list[tuple[int, int]] = []
+        around = [
+            (
+                self.time(since) - int(before * TICKS_PER_SECOND),
+                self.time(healed) + int(after * TICKS_PER_SECOND),
+            )
+            for since, healed in self._outages
+        ]
+        for start, end in sorted([*around, *self._doubted]):
+            if found and start <= found[-1][1]:
+                found[-1] = (found[-1][0], max(found[-1][1], end))
+            else:
+                found.append((start, end))
+        return found
+
     # Steps that several scenarios take
 
     async def begin(self) -> None:
         """Start the instance; returns when it receives."""
+        self.out()
         self.sink.begin_run()
         await self.instance.start()
         await self.instance.started()
+        self.back()
+        if self._known_from is None:
+            self._known_from = self.time()
+            self._saved = time.monotonic() + _SAVED
+
+    async def saved(self) -> None:
+        """Until the ledger was saved once; before, it need not outlive a crash."""
+        await asyncio.sleep(max(self._saved - time.monotonic(), 0))
 
     async def kill(self) -> None:
-        """End it as `kill -9` does."""
+        """End it as `kill -9` does, and look at what its ledger claims then."""
+        await self.saved()
+        self.out()
         await self.instance.kill()
         self.restarts += 1
         self.faults += 1
+        await self.look_at_claims()
+
+    async def look_at_claims(self) -> None:
+        """Of an instance that has ended: what it claims to be delivered is (S)."""
+        claims = [c for c in await self._claims() if _is_judged(c.tag)]
+        chosen = self.rng.sample(claims, min(_TAGS_LOOKED_AT, len(claims)))
+        truth = await self._truth(chosen)
+        self._came.add(self.sink.delivered)
+        missing = self._came.missing(
+            [Span(c.tag, [e for e in truth[c.tag] if c.has(e.ticks)]) for c in chosen]
+        )
+        if missing:
+            tag, event = missing[0]
+            self._wrong.append(
+                f"{len(missing)} events were claimed at restart {self.restarts} and"
+                f" had not come: {tag} at {event.ticks}"
+            )
+
+    async def _claims(self) -> list[Claim]:
+        data, margins = self.instance.data, self.scenario.coverage
+        return await claimed(data, self.time(), margins)
+
+    async def _truth(self, claims: Iterable[Claim]) -> dict[str, list[Archived]]:
+        """What the archive has of tags from their origin on."""
+        free = asyncio.Semaphore(_AT_ONCE)
+        now = format_ticks(await self.plant.now())
+
+        async def read(claim: Claim) -> tuple[str, list[Archived]]:
+            async with free:
+                start = format_ticks(claim.origin)
+                return claim.tag, await self.plant.truth(claim.tag, start, now)
+
+        return dict(await asyncio.gather(*map(read, claims)))
 
     async def more(self, samples: int = 200, seconds: float = 20.0) -> bool:
         """Until so many more have reached the sink, it has ended, or time is over.
@@ -182,38 +322,24 @@ class Run:
         """A while, by chance."""
         await asyncio.sleep(self.rng.uniform(least, most))
 
-    async def cover(self, *, judged: bool = True) -> None:
-        """From now to the end nothing of the archive may be missing.
-
-        Where the connection is lost that cannot be yet, as nothing is read from the
-        archive; then what is missing is only told.
-        """
-        self._covered_from = await self.plant.now()
-        self._is_judged = judged
-
-    def cover_also(self, *tags: str) -> None:
-        """These tags are among those that are compared."""
-        self._covered_tags += tags
-
     # The end
 
     async def finish(self) -> Figures:
         """Let everything come to its end, and look at what it shows."""
         await self._calm()
-        instance = self.instance
-        if not instance.is_running:
+        self.back()
+        outage, end, healed = self.outage, self.time(), time.monotonic()
+        if not self.instance.is_running:
             await self.begin()
-        await instance.quiet()
-        spans = await self._spans()
-        self.disk = max(self.disk, await instance.disk())
-        code = await instance.stop()
-        evidence = await self._evidence(spans)
+        await self._whole(end)
+        whole_after = time.monotonic() - healed
+        await self._certain(end)
+        self.disk = max(self.disk, await self.instance.disk())
+        code = await self.instance.stop()
+        evidence = await self._evidence(end)
+        evidence.outage, evidence.whole_after = outage, whole_after
         oracle = Oracle(evidence)
-        wrong = await asyncio.to_thread(oracle.verdict)
-        if not self._is_judged:
-            there = sum(len(span.archived) for span in spans)
-            missing = len(oracle.missing(spans))
-            self.notes["missing"] = f"{missing} of {there} archived"
+        wrong = self._wrong + await asyncio.to_thread(oracle.verdict)
         if code:
             wrong.append(f"the exit code at the end was {code}")
         return Figures(
@@ -223,57 +349,94 @@ class Run:
             accepted=sum(len(message.events) for message in evidence.accepted),
             delivered=len(evidence.delivered),
             duplicates=oracle.duplicates(),
+            again=len(oracle.read_again()),
             aside=len(evidence.aside),
             peak=evidence.peak,
+            outage=outage,
+            whole_after=whole_after,
             wrong=wrong,
             notes=self.notes,
         )
 
     async def _calm(self) -> None:
-        """End all faults, and stop the time of the plant."""
+        """End all faults."""
         if self._preload is not None:
             self._preload.clear()
             self._preload.shift(0)
-        self.sink.refusing, self.sink.deaf, self.sink.delay = 0, 0, 0.0
+        self.sink.refusing = self.sink.dislikes = self.sink.deaf = 0
+        self.sink.delay = 0.0
         self.proxy.heal()
         await self.plant.heal()
-        await self.plant.command("clock", speed=0)
 
-    async def _spans(self) -> list[Span]:
-        if self._covered_from is None:
-            return []
-        start = format_ticks(self._covered_from)
-        end = format_ticks(await self.plant.now())
-        # Forecasts arrive long before their time.
-        names = sorted(
-            {d.tag for d in self.sink.delivered if not d.tag.endswith("FORECAST")}
-        )
-        chosen = self.rng.sample(names, min(_TAGS_COMPARED, len(names)))
-        return [
-            Span(tag, await self.plant.truth(tag, start, end))
-            for tag in [*chosen, *self._covered_tags]
+    async def _whole(self, end: int) -> None:
+        """Until the ledger has no holes before `end`, or that took far too long."""
+        most = 2 * SOON + self.outage / 10
+
+        async def is_whole() -> bool:
+            report = await self.instance.command(
+                "coverage", channel="plant", holes=True, count=1, end=format_ticks(end)
+            )
+            if report is None or not report["channels"]:
+                return False
+            at = parse_ticks(report["channels"][0]["at"])
+            return at >= end and report["matching"] == 0
+
+        with contextlib.suppress(Refused):
+            await until(is_whole, "all holes are closed", most)
+
+    async def _certain(self, end: int) -> None:
+        """Until nothing that is before `end` may still come."""
+        after = self.scenario.coverage["settle"] + 3 * self.scenario.speed
+        await self.passed(end + int(after * TICKS_PER_SECOND))
+
+    async def _evidence(self, end: int) -> Evidence:
+        instance, scenario = self.instance, self.scenario
+        claims = await self._claims()
+        uncovered = [
+            f"{claim.tag} from {(start - end) / TICKS_PER_SECOND:+.0f} s to"
+            f" {(to - end) / TICKS_PER_SECOND:+.0f} s"
+            for claim in claims
+            for start, to in claim.missing(end)
         ]
-
-    async def _evidence(self, spans: list[Span]) -> Evidence:
-        instance = self.instance
-        journal = self.scenario.options.get("journal", {})
-        source = self.scenario.options.get("source", {})
-        path = instance.data / "journal.sqlite"
-        found = await gather(path, "plant", instance.witness)
+        late = [c.tag for c in claims if c.origin > (self._known_from or 0)]
+        if late or not claims:
+            self._wrong.append(f"the ledger has forgotten {len(late)} origins")
+        judged = [claim for claim in claims if _is_judged(claim.tag)]
+        judged = self.rng.sample(judged, min(_TAGS_COMPARED, len(judged)))
+        truth = await self._truth(judged)
+        found = await gather(
+            instance.data / "journal.sqlite", "plant", instance.witness
+        )
         return Evidence(
             accepted=found.accepted,
             lost=found.lost,
             aside=found.aside,
             delivered=self.sink.delivered,
-            spans=spans if self._is_judged else [],
+            covered=[
+                Span(c.tag, [e for e in truth[c.tag] if c.concerns(e.ticks, end)])
+                for c in judged
+            ],
+            claimed=[
+                Span(c.tag, [e for e in truth[c.tag] if c.has(e.ticks)]) for c in judged
+            ],
+            uncovered=uncovered,
+            outages=self._doubtful(),
+            outage=0.0,
+            whole_after=0.0,
             problems=found.problems,
             restarts=self.restarts,
             unanswered=self.sink.unanswered,
-            window=source.get("window", 5000),
+            window=scenario.options.get("source", {}).get("window", 5000),
             peak=instance.peak,
             disk=self.disk,
-            budget=journal.get("budget_bytes", _LARGE),
+            memory=scenario.memory,
+            budget=scenario.options.get("journal", {}).get("budget_bytes", _LARGE),
         )
+
+
+def _is_judged(tag: str) -> bool:
+    """Forecasts arrive long before their time; others come late."""
+    return not tag.endswith((FUTURE, *_LATE))
 
 
 @asynccontextmanager
@@ -282,7 +445,8 @@ async def opened(
 ) -> AsyncIterator[Run]:
     """All parts of a run; the instance is not started yet."""
     rng = random.Random(seed_of(scenario.name))
-    plant = Plant(*scenario.arguments, **{"seed": rng.randrange(1000)} | scenario.plant)
+    options = {"seed": rng.randrange(1000), "speed": scenario.speed}
+    plant = Plant(*scenario.arguments, **options | scenario.plant)
     project = folder / "project"
     preload = None
     if library is not None:
@@ -290,12 +454,19 @@ async def opened(
         data = project / ".pichannels"
         preload = Preload(library, folder / "control", data, notes)
     async with plant, Sink() as sink, Proxy(plant.port) as proxy:
+        environment = {
+            **scenario.environment,
+            **(preload.environment if preload else {}),
+        }
+        if scenario.speed != 1:
+            clock = [plant.since, plant.start, scenario.speed]
+            environment["FAULTS_CLOCK"] = json.dumps(clock)
         instance = Instance(
             project,
             f"http://127.0.0.1:{proxy.port}/piwebapi",
             sink.url,
-            scenario.options,
-            scenario.environment | (preload.environment if preload else {}),
+            {**scenario.options, "coverage": scenario.coverage},
+            environment,
         )
         run = Run(scenario, plant, sink, proxy, instance, preload, seconds)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.faults import crashes, data, network, storage
-from tests.faults.running import Scenario
+from tests.faults.running import DEFAULTS, QUICK, Scenario
 
 __all__ = ["SCENARIOS"]
 
@@ -14,7 +14,7 @@ _BERLIN: Final = {"TZ": "Europe/Berlin"}
 SCENARIOS: Final = (
     Scenario(name="killed", steps=crashes.killed, weight=10, is_short=True),
     Scenario(name="torn", steps=crashes.torn),
-    Scenario(name="stopped", steps=crashes.stopped, is_short=True),
+    Scenario(name="stopped", steps=crashes.stopped),
     Scenario(name="reloaded", steps=crashes.reloaded),
     Scenario(
         name="writes",
@@ -46,21 +46,44 @@ SCENARIOS: Final = (
             "journal": {"budget_bytes": 2**20},
             "source": {"max_block": 1.0, "buffer_bytes": 2**16},
         },
-        plant={"speed": 200.0},
+        plant={"activity": 200.0},
     ),
     Scenario(name="network", steps=network.cut, weight=4, is_short=True),
+    Scenario(name="patient", steps=network.cut, weight=2, margins=DEFAULTS),
     Scenario(name="busy", steps=network.busy, weight=2),
     Scenario(
         name="overflow",
         steps=network.overflowing,
-        # The simulator needs a while for so much; that is not to be a loss.
-        options={"source": {"heartbeat": 300}},
+        # All tags in one PI channel, which may be silent for long.
+        options={"source": {"heartbeat": 300, "url_length": 100_000}},
+        arguments=("--url-limit", "200000"),
+        plant={"activity": 50.0},
+    ),
+    Scenario(
+        name="left out",
+        steps=network.left_out,
+        speed=240.0,
+        margins=QUICK | {"probe": 0.0},
+        plant={"tags": 100, "activity": 1.0},
+    ),
+    Scenario(
+        name="many tags",
+        steps=network.many_tags,
+        plant={"tags": 100_000, "activity": 1.0, "poll": 1.0},
+        options={"source": {"tags": ["UNIT*"], "heartbeat": 30}},
+        margins=DEFAULTS,
+        memory=1536 * 2**20,
+    ),
+    Scenario(
+        name="half hour",
+        steps=network.half_an_hour,
+        speed=60.0,
+        plant={"tags": 100, "activity": 1.0},
     ),
     Scenario(name="sink down", steps=network.sink_down, weight=2, is_short=True),
     Scenario(
         name="poison",
         steps=network.sink_refusing,
-        is_short=True,
         options={"poison": 10},
     ),
     Scenario(name="odd data", steps=data.odd_data, weight=2, is_short=True),
@@ -69,20 +92,23 @@ SCENARIOS: Final = (
         name="spring",
         steps=data.whole_night,
         arguments=("--start", "2026-03-29T00:00:00Z"),
-        plant={"speed": 600.0, "tags": 100},
+        speed=600.0,
+        plant={"tags": 100, "activity": 1.0},
         environment=_BERLIN,
     ),
     Scenario(
         name="autumn",
         steps=data.whole_night,
         arguments=("--start", "2026-10-25T00:00:00Z"),
-        plant={"speed": 600.0, "tags": 100},
+        speed=600.0,
+        plant={"tags": 100, "activity": 1.0},
         environment=_BERLIN,
     ),
     Scenario(
         name="week",
         steps=data.week,
         weight=6,
-        plant={"tags": 30, "speed": 8000.0},
+        speed=8000.0,
+        plant={"tags": 50, "activity": 0.2},
     ),
 )

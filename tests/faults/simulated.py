@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
@@ -26,7 +27,10 @@ class Plant:
     """The simulated plant; use it as a context.
 
     Args:
-        tags, seed, poll, speed, options: of `pichannels simulate`.
+        tags, seed, poll, speed, activity, options: of `pichannels simulate`.
+
+    Attributes:
+        start, since: its time, ticks, at a moment of the monotonic clock.
     """
 
     def __init__(
@@ -35,14 +39,18 @@ class Plant:
         tags: int = 1000,
         seed: int = 1,
         poll: float = 0.1,
-        speed: float = 20.0,
+        speed: float = 1.0,
+        activity: float = 20.0,
     ) -> None:
         self._arguments = [
             *("simulate", "--port", "0", "--rate-limit", "0"),
             *("--tags", str(tags), "--seed", str(seed)),
-            *("--poll", str(poll), "--speed", str(speed), *options),
+            *("--poll", str(poll), "--speed", str(speed)),
+            *("--activity", str(activity), *options),
         ]
         self.url = ""
+        self.start = 0
+        self.since = 0.0
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
 
@@ -57,6 +65,7 @@ class Plant:
         self.url = line.decode().strip()
         assert self.url, "the simulator has not started"
         self._session = aiohttp.ClientSession()
+        self.start, self.since = await self.now(), time.monotonic()
         return self
 
     async def __aexit__(
@@ -96,9 +105,9 @@ class Plant:
         """`push`, `edit`, `delete`, `outage`, `clock`."""
         return await self._ask("POST", f"/{name}", json=body)
 
-    async def fault(self, name: str, **options: Any) -> None:
+    async def fault(self, fault: str, /, **options: Any) -> None:
         """Set a fault."""
-        await self._ask("POST", "/faults", json={"fault": name, **options})
+        await self._ask("POST", "/faults", json={"fault": fault, **options})
 
     async def heal(self) -> None:
         """End all faults."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+from zlib import crc32
 
 import msgspec
 from aiohttp import web
@@ -33,6 +34,8 @@ class Sink:
 
     Attributes:
         refusing: an HTTP status that all requests get, or 0.
+        dislikes: of so many events it wants one never, and no request with it; 0 to
+            want all.
         deaf: requests whose samples are recorded without an answer.
         delay: seconds that each request takes.
         unanswered: samples recorded without an answer so far.
@@ -41,6 +44,7 @@ class Sink:
 
     def __init__(self) -> None:
         self.refusing = 0
+        self.dislikes = 0
         self.deaf = 0
         self.delay = 0.0
         self.unanswered = 0
@@ -84,6 +88,12 @@ class Sink:
             self.begin_run()
             return web.Response(status=self.refusing)
         samples = self._decoder.decode(body)
+        if self.dislikes and any(
+            crc32(each["event_id"].encode()) % self.dislikes == 0 for each in samples
+        ):
+            self.refused += 1
+            self.begin_run()
+            return web.Response(status=422)
         self.delivered += [
             Delivered(
                 self._run,

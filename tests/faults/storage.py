@@ -28,8 +28,9 @@ async def failing_writes(run: Run) -> None:
     Meanwhile the process answers; as soon as it is over the journal is sound.
     """
     await run.begin()
-    for number in run.rounds(short=5, most=400):
+    for number in run.rounds(short=4, most=400):
         operations = run.rng.choice(_KINDS)
+        run.out()
         shortens = operations is Operation.WRITE and run.rng.random() < 0.3
         run.preload.set(
             operations,
@@ -49,6 +50,7 @@ async def failing_writes(run: Run) -> None:
             await run.begin()
         run.preload.clear()
         await run.more(20)
+        run.back()
         if number % 5 == 0:
             answer = await run.instance.command("verify")
             assert answer is not None and answer["problems"] == [], answer
@@ -59,7 +61,9 @@ async def killed_writing(run: Run) -> None:
 
     That may be while it starts. Half of the bytes have been written then.
     """
-    for _ in run.rounds(short=3, most=200):
+    await run.begin()
+    await run.kill()
+    for _ in run.rounds(short=2, most=200):
         run.sink.begin_run()
         run.preload.set(
             run.rng.choice(_KINDS[:3]),
@@ -76,8 +80,9 @@ async def power_cut(run: Run) -> None:
     """The power is cut: what was written and not synced may be gone, or in part."""
     notes = run.instance.folder.parent / "notes"
     gone = 0
-    for _ in run.rounds(short=3, most=100):
+    for _ in run.rounds(short=2, most=100):
         await run.begin()
+        await run.saved()
         # Most is written just before a sync.
         when = run.rng.choice([Operation.SYNC, Operation.WRITE])
         run.preload.set(when, Action.KILL, after=run.rng.randrange(60))
@@ -85,6 +90,7 @@ async def power_cut(run: Run) -> None:
         await run.kill()
         run.preload.clear()
         gone += await asyncio.to_thread(cut_power, notes, run.rng)
+        await run.look_at_claims()
     run.notes["unsynced writes"] = gone
 
 
@@ -102,9 +108,11 @@ async def disk_full(run: Run) -> None:
         await run.begin()
         for _ in run.rounds(short=1, most=20):
             await run.more(100)
+            run.out()
             await _full_for_a_while(run, is_mounted)
             run.faults += 1
             await run.more(100)
+            run.back()
         run.notes |= {"losses": await run.losses()}
         await run.settle_and_stop()
     finally:

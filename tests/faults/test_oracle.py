@@ -11,9 +11,9 @@ from tests.faults.simulated import Archived
 from tests.faults.sink import Delivered
 
 ACCEPTED = [
-    Kept(1, [("a", "a1"), ("b", "b1")]),
-    Kept(2, [("a", "a2")]),
-    Kept(3, [("a", "a3"), ("b", "b3")]),
+    Kept(1, "live", [("a", "a1"), ("b", "b1")]),
+    Kept(2, "live", [("a", "a2")]),
+    Kept(3, "live", [("a", "a3"), ("b", "b3")]),
 ]
 
 
@@ -32,13 +32,19 @@ def verdict(*runs: str, **changes: Any) -> list[str]:
         "lost": [],
         "aside": {},
         "delivered": delivered(*runs),
-        "spans": [],
+        "covered": [],
+        "claimed": [],
+        "uncovered": [],
+        "outages": [],
+        "outage": 0.0,
+        "whole_after": 0.0,
         "problems": [],
         "restarts": len(runs) - 1,
         "unanswered": 0,
         "window": 2,
         "peak": 2**20,
         "disk": 2**20,
+        "memory": 400 * 2**20,
         "budget": 2**30,
     }
     return Oracle(Evidence(**facts | changes)).verdict()
@@ -76,10 +82,32 @@ def test_what_is_a_dead_letter_is_not_missing() -> None:
     assert verdict("a1 b1 a3 b3", aside={"a2": ("a", 2)}) == []
 
 
-def test_an_archived_event_of_a_covered_range_that_has_not_come_is_found() -> None:
-    span = Span("a", [Archived(2, 7.0), Archived(4, 7)])
-    (found,) = verdict(ALL, spans=[span])
-    assert found.startswith("1 archived events of a covered range are missing: a at 4")
+SPAN = Span("a", [Archived(2, 7.0), Archived(4, 7)])
+
+
+@pytest.mark.parametrize(
+    ("where", "problem"),
+    [
+        ("covered", "archived events of the covered time are missing"),
+        ("claimed", "archived events are claimed and have not come"),
+    ],
+)
+def test_an_archived_event_that_has_not_come_is_found(where: str, problem: str) -> None:
+    assert verdict(ALL, **{where: [SPAN]}) == [f"1 {problem}: a at 4 (7.0)"]
+
+
+def test_a_dead_letter_need_not_come_and_may_not_be_claimed() -> None:
+    aside = {"a4": ("a", 4)}
+    assert verdict(ALL, covered=[SPAN], aside=aside) == []
+    assert verdict(ALL, claimed=[SPAN], aside=aside) != []
+
+
+@pytest.mark.parametrize(("start", "end", "count"), [(3, 4, 0), (0, 3, 1), (4, 9, 1)])
+def test_what_is_read_again_is_near_an_outage(start: int, end: int, count: int) -> None:
+    again = [*ACCEPTED, Kept(4, "repair", [("a", "a3")])]
+    found = verdict(f"{ALL} a3", accepted=again, outages=[(start, end)])
+    told = "1 events were read again far from any outage: a3"
+    assert found == [told] * count
 
 
 @pytest.mark.parametrize(
@@ -87,6 +115,12 @@ def test_an_archived_event_of_a_covered_range_that_has_not_come_is_found() -> No
     [
         ({"lost": [2]}, "1 messages called durable are not in the journal: 2"),
         ({"problems": ["damaged"]}, "journal: damaged"),
+        ({"uncovered": ["a"]}, "1 tags have holes: a"),
+        (
+            {"whole_after": 65.0, "outage": 40.0},
+            "holes were there for 65 s, where they may be for 64 s after outages of"
+            " 40 s",
+        ),
         ({"peak": 500 * 2**20}, "500 MiB of memory"),
         ({"disk": 2**30, "budget": 2**20}, "1024 MiB on disk with a budget of 1 MiB"),
     ],
@@ -96,5 +130,5 @@ def test_a_broken_bound_is_found(changes: dict[str, Any], problem: str) -> None:
 
 
 def test_an_event_that_is_accepted_twice_may_come_twice() -> None:
-    again = [*ACCEPTED, Kept(4, [("a", "a3")])]
+    again = [*ACCEPTED, Kept(4, "live", [("a", "a3")])]
     assert verdict(f"{ALL} a3", accepted=again) == []

@@ -1,0 +1,107 @@
+"""What the coverage ledger of an instance claims, as its files say it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from pichannels.channels.pi import CoverageOptions, PIWebChannel
+from pichannels.control.ledgers import View, ledgers
+from pichannels.coverage.intervals import Interval
+from pichannels.coverage.repair import LOST_AT_SOURCE
+from pichannels.coverage.views import coverage
+from pichannels.journal import Journal
+
+__all__ = ["Claim", "claimed"]
+
+_NOWHERE: Final = "http://127.0.0.1:9/piwebapi"
+
+
+class Claim(NamedTuple):
+    """What a ledger says of a tag; times are ticks.
+
+    Attributes:
+        tag: its name.
+        origin: from when on it is covered.
+        delivered: the ranges that are claimed.
+        excluded: those that are not to be delivered.
+        gone: those of them that PI has lost.
+    """
+
+    tag: str
+    origin: int
+    delivered: tuple[Interval, ...]
+    excluded: tuple[Interval, ...]
+    gone: tuple[Interval, ...]
+
+    def has(self, ticks: int) -> bool:
+        """Whether an instant is said to be delivered."""
+        return any(start <= ticks < end for start, end in self.delivered)
+
+    def concerns(self, ticks: int, end: int) -> bool:
+        """Whether what is archived of an instant is to be delivered, up to `end`."""
+        is_gone = any(start <= ticks < to for start, to in self.gone)
+        return self.origin <= ticks < end and not is_gone
+
+    def missing(self, end: int) -> list[tuple[int, int]]:
+        """What is neither delivered nor excluded before `end`."""
+        found, at = [], self.origin
+        for start, to in sorted((*self.delivered, *self.excluded)):
+            if at < min(start, end):
+                found.append((at, min(start, end)))
+            at = max(at, to)
+        return [*found, (at, end)] if at < end else found
+
+
+async def claimed(data: Path, now: int, margins: dict[str, Any]) -> list[Claim]:
+    """Read a copy of the files of an instance that has ended, however it has.
+
+    Args:
+        data: its folder.
+        now: the time of the plant, ticks.
+        margins: of the ledger.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        if not await asyncio.to_thread(_copy, data, copy):
+            return []
+        journal = Journal(copy / "journal.sqlite")
+        await journal.open()
+        try:
+            channel = PIWebChannel(
+                "plant", url=_NOWHERE, tags=["*"], coverage=CoverageOptions(**margins)
+            )
+            views = await ledgers([channel], journal)
+        finally:
+            await journal.close()
+    return [claim for view in views for claim in _claims(view, now)]
+
+
+def _copy(data: Path, folder: Path) -> bool:
+    for name in ("journal.sqlite", "journal.sqlite-wal"):
+        if (data / name).exists():
+            shutil.copyfile(data / name, folder / name)
+    return (folder / "journal.sqlite").exists()
+
+
+def _claims(view: View, now: int) -> list[Claim]:
+    found = []
+    for tag in view.streams:
+        one = coverage(view.ledger, tag, now, now)
+        found.append(
+            Claim(
+                view.name(tag),
+                view.ledger.tags.pasts[tag].origin,
+                tuple(one.delivered),
+                tuple((label.start, label.end) for label in one.excluded),
+                tuple(
+                    (label.start, label.end)
+                    for label in one.excluded
+                    if label.reason == LOST_AT_SOURCE
+                ),
+            )
+        )
+    return found
