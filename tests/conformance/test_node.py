@@ -11,7 +11,7 @@ import inspect
 import io
 import pkgutil
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,17 +28,19 @@ from nodes import (
     decode,
     encode,
     enrich,
+    files,
     filter,
     flow,
+    ftp,
     log,
     mapping,
     meta,
     publish,
     python,
     reduce,
+    request,
     split,
 )
-    request,
 from pichannels.adapters.sparkplug import payload_class
 from pichannels.channels.base import BaseChannel
 from pichannels.delivery import Outcome
@@ -48,12 +50,17 @@ from pichannels.node import BaseNode
 from pichannels.retry import RetryPolicy
 from pichannels.simulator import Plant, Simulator
 from pichannels.values import DigitalState, Sample, Tag
+from tests.servers.ftp import PASSWORD, USER, FTPServer
 from tests.servers.postgres import PostgresServer
 
 DOCUMENT = b"""{"Items": [{"WebId": "", "Name": "TI1", "Items": [
     {"Timestamp": "2024-05-01T12:00:00Z", "Value": 1.5, "Good": true}]}]}"""
 TIMEOUT = DigitalState("I/O Timeout", 246, is_system=True)
 HL7 = "MSH|^~\\&|LAB|NORTH|||2026||ADT^A01|77|P|2.5\rPID|1||9||Doe^Jane\r"
+ENVELOPE = (
+    '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body><Ping/>'
+    "</s:Body></s:Envelope>"
+)
 PLANT = Path(__file__).parents[2] / "examples" / "plant.csv"
 DOCS = Path(__file__).parents[2] / "docs" / "nodes.md"
 
@@ -65,6 +72,7 @@ class Place(NamedTuple):
     url: str
     database: str = "postgresql://host/plant"
     pi: str = "http://host/piwebapi"
+    ftp: int = 21
 
 
 def raw() -> Message:
@@ -91,6 +99,13 @@ def carrying(payload: Any, kept: Any = None) -> Callable[[], Message]:
     return make
 
 
+def from_file() -> Message:
+    """A message that came from a file in the present folder."""
+    Path("came.csv").write_text("text")
+    meta = {"came": "with it", "filepath": "came.csv", "filename": "came.csv"}
+    return Message("text/plain", "text", meta)
+
+
 def sparkplug() -> Message:
     payload = payload_class()(timestamp=10**12, seq=0)
     payload.metrics.add(name="TI1", datatype=9, float_value=1.5)
@@ -114,6 +129,17 @@ def with_payload(
     payload: Any, kind: Callable[..., BaseNode], *args: Any, **options: Any
 ) -> Case:
     return case(kind, *args, **options)._replace(message=carrying(payload))
+
+
+def on_files(make: Callable[..., BaseNode]) -> Case:
+    return Case(make, from_file)
+
+
+def on_server(kind: Callable[..., BaseNode]) -> Case:
+    def make(place: Place, **options: Any) -> BaseNode:
+        return kind("127.0.0.1", place.ftp, (USER, PASSWORD), **options)
+
+    return Case(make, from_file)
 
 
 def double(samples: list[Sample]) -> list[Sample]:
@@ -143,6 +169,8 @@ CASES = {
         lambda place, **options: decode.Sparkplug(**options), sparkplug
     ),
     "decode.XML": with_payload("<a><b>1</b></a>", decode.XML),
+    "decode.SOAP": with_payload(ENVELOPE, decode.SOAP),
+    "encode.SOAP": with_payload({"a": "1"}, encode.SOAP, "Ping", "urn:plant"),
     "decode.HL7": with_payload(HL7, decode.HL7),
     "decode.CSV": with_payload("a;b\n1;2\n", decode.CSV, delimiter=";"),
     "decode.CSVFile": with_payload("", decode.CSVFile, PLANT),
@@ -167,6 +195,22 @@ CASES = {
     "mapping.ToOrderedDict": with_payload({"a": 1}, mapping.ToOrderedDict, ["a"]),
     "meta.EmptyMeta": case(meta.EmptyMeta, ["came"]),
     "meta.SetMeta": case(meta.SetMeta, {"unit": "K"}),
+    "files.Read": on_files(lambda place, **options: files.Read(**options)),
+    "files.Write": on_files(
+        lambda place, **options: files.Write(place.folder / "w.txt", **options)
+    ),
+    "files.Save": on_files(
+        lambda place, **options: files.Save(
+            f"file://{place.folder.as_posix()}/?filename=%(counter)d.txt", **options
+        )
+    ),
+    "files.Move": on_files(
+        lambda place, **options: files.Move(place.folder / "done", **options)
+    ),
+    "files.Clean": on_files(lambda place, **options: files.Clean(**options)),
+    "ftp.Read": on_server(ftp.Read),
+    "ftp.Write": on_server(ftp.Write),
+    "ftp.Delete": on_server(ftp.Delete),
     "filter.Duplicates": case(filter.Duplicates),
     "filter.Where": case(filter.Where, lambda msg: True),
     "filter.Samples": case(filter.Samples, lambda s: s.tag.name == "TI1"),
@@ -203,6 +247,9 @@ CASES = {
     "reduce.RateLimit": case(reduce.RateLimit, 10),
     "reduce.Sampling": case(reduce.Sampling, 2),
     "split.Items": case(split.Items),
+    "request.HTTP": Case(
+        lambda place, **options: request.HTTP(place.url, "POST", **options)
+    ),
     "split.Split": case(split.Split),
     "log.Log": case(log.Log),
     "python.Function": case(python.Function, double),
@@ -235,7 +282,26 @@ async def pi(request: pytest.FixtureRequest) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def place(tmp_path: Path, database: str, pi: str) -> AsyncIterator[Place]:
+def ftp_port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
+    """An FTP server, for the nodes that need one."""
+    if not request.node.callspec.params["name"].startswith("ftp."):
+        yield 0
+        return
+    server = FTPServer(tmp_path)
+    yield server.port
+    server.stop()
+
+
+@pytest.fixture
+async def place(
+    tmp_path: Path,
+    database: str,
+    pi: str,
+    ftp_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Place]:
+    monkeypatch.chdir(tmp_path)
+
     async def take(request: web.Request) -> web.Response:
         await request.read()
         return web.Response(status=204)
@@ -243,13 +309,11 @@ async def place(tmp_path: Path, database: str, pi: str) -> AsyncIterator[Place]:
     application = web.Application()
     application.router.add_post("/in", take)
     async with TestServer(application) as server:
-        yield Place(tmp_path, str(server.make_url("/in")), database, pi)
+        url = str(server.make_url("/in"))
+        yield Place(tmp_path, url, database, pi, ftp_port)
 
 
 async def run(node: BaseNode, msg: Message) -> Outcome:
-    "request.HTTP": Case(
-        lambda place, **options: request.HTTP(place.url, "POST", **options)
-    ),
     """The outcome of a message in a channel with only this node."""
     channel = BaseChannel("conformance")
     channel.add(node)
