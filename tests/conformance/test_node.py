@@ -256,6 +256,9 @@ CASES = {
     "python.MessageFunction": case(python.MessageFunction, mark),
 }
 
+ASKING = ("enrich.PI", "publish.HTTP", "request.HTTP")
+"""Nodes that ask a web server."""
+
 each_node = pytest.mark.parametrize("name", CASES)
 each_that_passes = pytest.mark.parametrize(
     "name", [name for name, found in CASES.items() if found.ends == "processed"]
@@ -294,6 +297,7 @@ def ftp_port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture
 async def place(
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     database: str,
     pi: str,
@@ -301,9 +305,12 @@ async def place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Place]:
     monkeypatch.chdir(tmp_path)
+    if request.node.callspec.params["name"] not in ASKING:
+        yield Place(tmp_path, "http://host/", database, pi, ftp_port)
+        return
 
-    async def take(request: web.Request) -> web.Response:
-        await request.read()
+    async def take(asked: web.Request) -> web.Response:
+        await asked.read()
         return web.Response(status=204)
 
     application = web.Application()
