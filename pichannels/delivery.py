@@ -152,6 +152,21 @@ class Hold:
             self.release()
 
 
+class _Beside(Hold):
+    """A copy that goes its own way, or what follows it."""
+
+    __slots__ = ()
+
+    def __init__(self, delivery: Delivery) -> None:
+        super().__init__(delivery)
+        delivery.beside += 1
+
+    def release(self) -> None:
+        if self._delivery is not None:
+            self._delivery.beside -= 1
+        super().release()
+
+
 class _Telling(threading.local):
     """The settled deliveries whose listeners have still to be told, in a thread."""
 
@@ -218,7 +233,9 @@ class Delivery:
     """For end nodes: what was raised before."""
     result: Message | None = None
     """For end nodes: what the chain gave."""
-    _last: Callable[[], None] | None = None
+    beside = 0
+    """How many of the reasons to wait are copies in forks, and what follows them."""
+    _watchers: list[Callable[[Delivery], None]] | None = None
     _listeners: list[Callable[[Delivery], None]] | None = None
 
     def __init__(self) -> None:
@@ -235,11 +252,27 @@ class Delivery:
         """One more reason to wait."""
         return Hold(self)
 
+    def hold_beside(self) -> Hold:
+        """One more reason to wait, for which callers may not wait."""
+        return _Beside(self)
+
     def hold_to_the_last(self, alone: Callable[[], None]) -> Hold:
         """One more reason to wait; `alone` is called when it is the only one."""
+        is_waiting = True
+
+        def watch(delivery: Delivery) -> None:
+            nonlocal is_waiting
+            if is_waiting and delivery.owed == 1:
+                is_waiting = False
+                alone()
+
+        self.watch(watch)
+        return self.hold_beside() if self.beside else self.hold()
+
+    def watch(self, watcher: Callable[[Delivery], None]) -> None:
+        """Call `watcher` each time that a reason to wait is gone."""
         self.is_plain = False
-        self._last = alone
-        return Hold(self)
+        self._watchers = [*(self._watchers or ()), watcher]
 
     @property
     def failure(self) -> BaseException | None:
@@ -257,10 +290,10 @@ class Delivery:
     def release(self) -> None:
         """One reason less; the last one settles."""
         self.owed -= 1
-        if self.owed == 1 and self._last is not None:
-            last, self._last = self._last, None
-            last()
-        elif self.owed == 0 and self._listeners:
+        if self._watchers is not None:
+            for watcher in list(self._watchers):
+                watcher(self)
+        if self.owed == 0 and self._listeners:
             # A listener often holds what holds this: no cycle is left behind.
             listeners, self._listeners = self._listeners, None
             _tell(self, listeners)

@@ -46,6 +46,11 @@ class BaseChannel(Lifecycle):
             nothing of it follows before a redrive has settled it; see `parking`.
         store_only: start paused each time: what comes is stored, and nothing is
             processed before `resume`.
+        wait_subchans: whether `handle` and `run` wait for the copies that go into
+            forks. If not, they give the result before; the message is settled, and
+            its state stored, when the copies have ended. A sub-channel does as its
+            parent does.
+        verbose_name: for people, in `status`; by default the name.
 
     Raises:
         UsageError: an option that the channel does not have.
@@ -67,6 +72,8 @@ class BaseChannel(Lifecycle):
         raise_dropped: bool = False,
         keep_order: bool = False,
         store_only: bool = False,
+        wait_subchans: bool | None = None,
+        verbose_name: str | None = None,
         **unknown: object,
     ) -> None:
         for option in unknown:
@@ -86,7 +93,10 @@ class BaseChannel(Lifecycle):
         self.is_auto_named = name is None
         above = f"{parent_channel.name}." if parent_channel else ""
         self.name = above + self.short_name
+        self.verbose_name = verbose_name or self.name
         self.keep_order = keep_order
+        above_waits = parent_channel.wait_subchans if parent_channel else True
+        self.wait_subchans = above_waits if wait_subchans is None else wait_subchans
         self.message_store_factory = message_store_factory
         self.message_store = (
             message_store_factory.get_store(self.name)

@@ -63,7 +63,7 @@ class ForkQueue:
             if self._channel.is_stopped():
                 raise ChannelStopped(self._channel.name)
             copy = _copy(msg)
-            self._add(copy, msg.delivery.hold())
+            self._add(copy, msg.delivery.hold_beside())
         elif self._channel.is_stopped() or len(self._waiting) >= WAITING_AT_MOST:
             self.discarded += 1
         else:

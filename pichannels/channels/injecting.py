@@ -6,6 +6,7 @@ from typing import Final
 
 from pichannels.channels.branches import Case
 from pichannels.channels.building import ChainBuilder
+from pichannels.channels.following import Following
 from pichannels.channels.processing import Processing
 from pichannels.channels.recording import facts_of
 from pichannels.channels.special import END_PHASES
@@ -21,7 +22,7 @@ INITIAL: Final = "_initial"
 """What stands for the first node behind the init nodes."""
 
 
-class Injecting(Processing):
+class Injecting(Following):
     """Runs messages from a node on."""
 
     message_store: MessageStore | None

@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from pichannels import clock
+from pichannels.channels.answering import Answering
 from pichannels.channels.forking import ForkQueue
 from pichannels.channels.gate import Gate
-from pichannels.channels.injecting import Injecting
 from pichannels.channels.inlet import Inlet
 from pichannels.channels.parking import park_again
 from pichannels.channels.patience import Patience
@@ -44,7 +44,7 @@ _PAUSE: Final = 1.0
 """Seconds of a pause that nobody has given a length."""
 
 
-class Lifecycle(Injecting):
+class Lifecycle(Answering):
     """The living half of a channel."""
 
     message_store: MessageStore | None

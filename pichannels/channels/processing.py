@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+from pichannels.channels.branches import Fork
 from pichannels.channels.building import ChainBuilder
 from pichannels.channels.chain import Chain, ChainStep, Stopped
 from pichannels.channels.gate import Gate
@@ -40,6 +41,8 @@ Key = Callable[[Message], Any]
 class Processing(ChainBuilder):
     """Runs messages through the chain, in turn, and counts what becomes of them."""
 
+    wait_subchans = True
+    """Whether callers wait for the copies of a message that go into forks."""
     observer: Observer | None = None
     """Who wants to know what becomes of accepted messages."""
 
@@ -71,6 +74,7 @@ class Processing(ChainBuilder):
         self._endings = Endings("", dict.fromkeys(PHASES, ()))
         self._has_endings = False
         self._first = 0
+        self._is_answered_early = False
         self.parkings: dict[str, Parking] = {}
         """In the root: where tags can be parked, by the full path of the node."""
         # For the message that takes the short way. As long as nothing is owed for
@@ -162,6 +166,8 @@ class Processing(ChainBuilder):
             raise ChannelStopped(self.name)
         if self.gate.is_closed:
             raise ChannelPaused(self.name, await self._store_for_later(msg))
+        if self._is_answered_early:
+            return await self._run_ahead(msg)
         return await self.run_taken(msg)
 
     async def _store_for_later(self, msg: Message) -> bool:
@@ -184,11 +190,17 @@ class Processing(ChainBuilder):
         """Called when a message that pauses the channel does not run again."""
         raise NotImplementedError
 
-    async def run_taken(self, msg: Message) -> Outcome:
+    async def _run_ahead(self, msg: Message) -> Outcome:
+        """What became of a message, but for its copies in forks."""
+        raise NotImplementedError
+
+    async def run_taken(
+        self, msg: Message, delivery: Delivery | None = None
+    ) -> Outcome:
         """`run` for a message that was taken before the channel began to stop."""
         self._running += 1
         try:
-            delivery = Delivery()
+            delivery = delivery or Delivery()
             if self._recorder is None:
                 outcome = await self.attempt(msg, delivery)
                 return await self._settled(delivery, outcome)
@@ -358,52 +370,6 @@ class Processing(ChainBuilder):
             raise NodeResultError(self.name, result)
         return result
 
-    async def follow(self, msg: Message) -> Message:
-        """Run a message of the parent through this sub-channel: its result.
-
-        Raises whatever a node raises.
-        """
-        if self._recorder is not None:
-            return await self._follow_stored(msg, msg.delivery)
-        if self._has_endings:
-            return await self._follow_to_the_end(msg, msg.delivery)
-        try:
-            result = await self._run_chain(msg, msg.delivery)
-        except Exception as exc:
-            self._count(state_of(exc))
-            raise
-        self.processed += 1
-        return result
-
-    async def _follow_to_the_end(self, msg: Message, parent: Delivery) -> Message:
-        self._endings.entry.keep(msg)
-        outcome = await self._run_from(msg, parent, 0)
-        outcome = await self._endings.run_now(outcome, parent)
-        outcome.message.delivery = parent
-        if outcome.error is None:
-            self.processed += 1
-            return outcome.message
-        self._count(outcome.state)
-        parent.failed_at = outcome.node
-        raise outcome.error
-
-    async def _follow_stored(self, msg: Message, parent: Delivery) -> Message:
-        if not self._is_open:
-            raise ChannelStopped(self.name)
-        try:
-            outcome = await self.run_taken(msg)
-        finally:
-            msg.delivery = parent
-        if outcome.sample_errors:
-            # What they were is said in the store of this channel.
-            parent.set_aside(self.name, {}, outcome.sample_errors)
-        if outcome.error is not None:
-            parent.noted = outcome.error
-            parent.failed_at = outcome.node
-            raise outcome.error
-        outcome.message.delivery = parent
-        return outcome.message
-
     def note_meta(self, msg: Message, names: Sequence[str]) -> None:
         """Let the store keep these facts of `msg.meta` with the entry message."""
         delivery: Delivery | None = msg.delivery
@@ -437,6 +403,8 @@ class Processing(ChainBuilder):
             or kind.process is not Processing.process
         )
         self._run_chain = self._overloaded if is_overloaded else self._chain.run
+        has_forks = any(isinstance(step, Fork) for step in self.steps)
+        self._is_answered_early = has_forks and not self.wait_subchans
         is_special = self._has_endings or self.special["init"]
         self._is_simple = not (is_overloaded or self._branches() or is_special)
         self._choose_way()

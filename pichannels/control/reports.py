@@ -32,6 +32,7 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: its full name.
+        verbose_name: what it is called for people; by default the same.
         state: stopped, starting, waiting, processing, stopping or paused.
         received: messages that came to the first node.
         processed, dropped, rejected, failed: messages settled so.
@@ -44,6 +45,7 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
+    verbose_name: str
     state: str
     received: int
     processed: int
@@ -163,6 +165,7 @@ def channel_report(channel: BaseChannel, unsettled: int) -> ChannelReport:
     """What a channel does at this moment; the journal knows what is unsettled."""
     return ChannelReport(
         name=channel.name,
+        verbose_name=channel.verbose_name,
         state=channel.status.label,
         received=channel.received,
         processed=channel.processed,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
+from msgstore.memory import MemoryMessageStoreFactory
 from pichannels.channels import BaseChannel
 from pichannels.channels.forking import WAITING_AT_MOST
 from pichannels.delivery import Outcome
@@ -561,3 +562,69 @@ def test_branches_are_numbered_unless_named() -> None:
         "boiler.case1",
         "boiler.case0_2",
     ]
+
+
+# Callers that do not wait for forks
+
+
+async def test_a_caller_that_does_not_wait_has_the_result_before_forks_end() -> None:
+    gate = asyncio.Event()
+    ended: list[Any] = []
+
+    async def wait(msg: Message) -> Message:
+        await gate.wait()
+        ended.append(msg.payload)
+        return msg
+
+    channel = BaseChannel("boiler", wait_subchans=False)
+    fork = channel.fork("beside").add(Call(wait))
+    channel.add(Call(lambda msg: msg.derive("result")))
+    async with started(channel):
+        result = await asyncio.wait_for(channel.handle(Message(payload="x")), 5)
+        before = (result.payload, ended, channel.processed, channel.in_memory)
+        assert before == ("result", [], 0, 1)
+        gate.set()
+        await channel.drain()
+    assert (ended, channel.processed, fork.wait_subchans) == (["x"], 1, False)
+
+
+async def test_a_fork_that_fails_later_is_stored_as_a_failure() -> None:
+    store = MemoryMessageStoreFactory()
+    channel = BaseChannel("boiler", message_store_factory=store, wait_subchans=False)
+    channel.fork("beside").add(raising(ValueError("odd")))
+    async with started(channel):
+        outcome = await channel.run(Message(payload="x"))
+        await channel.drain()
+        assert outcome.message.store_id is not None
+        entry = await channel.stored(outcome.message.store_id)
+    assert (outcome.state, entry["state"]) == (State.PROCESSED, State.ERROR)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_what_is_no_fork_is_waited_for(fails: bool) -> None:
+    async def acknowledge() -> None:
+        if fails:
+            raise OSError("lost")
+
+    gate = asyncio.Event()
+
+    async def wait(msg: Message) -> Message:
+        await gate.wait()
+        return msg
+
+    channel = BaseChannel("boiler", wait_subchans=False)
+    channel.fork("beside").add(Call(wait))
+    channel.add(Call(lambda msg: Pending(msg, acknowledge())))
+    async with started(channel):
+        outcome = await asyncio.wait_for(channel.run(Message()), 5)
+        gate.set()
+    assert outcome.state is (State.ERROR if fails else State.PROCESSED)
+
+
+async def test_a_caller_hears_what_the_chain_raises_at_once() -> None:
+    channel = BaseChannel("boiler", wait_subchans=False)
+    channel.fork("beside")
+    channel.add(raising(Rejected("odd")))
+    async with started(channel):
+        with pytest.raises(Rejected, match="odd"):
+            await channel.handle(Message())
