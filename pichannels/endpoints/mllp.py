@@ -197,6 +197,10 @@ class MLLPEndpoint(Endpoint):
     async def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
+        if self._server is None:
+            # It came while the endpoint closed.
+            writer.close()
+            return
         if len(self._connections) >= self.max_connections:
             self.refused_connections += 1
             logger.warning("%s: %d connections are open", self, len(self._connections))
@@ -292,14 +296,14 @@ class _Connection:
 
     async def run(self) -> None:
         """Until the sender goes, is too slow, or the endpoint closes."""
-        sock = self._writer.get_extra_info("socket")
-        # Who is gone without a word is noticed.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         try:
+            # Who is gone without a word is noticed.
+            sock = self._writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             await self._take_all()
         except OSError:
             # The sender has gone; who did not get an answer sends again.
-            return
+            self._writer.transport.abort()
         except asyncio.CancelledError:
             self._writer.transport.abort()
             if not self._is_ending:

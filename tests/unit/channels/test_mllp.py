@@ -399,6 +399,17 @@ async def test_a_sender_that_goes_harms_nobody(
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
+async def test_a_sender_that_reads_no_answers_is_closed_in_the_end() -> None:
+    channel = make(endpoint=MLLPEndpoint(port=0, read_timeout=0.1))
+    many = framed(message("7" * 5000).encode()) * 100
+    async with running(channel), connected(channel) as sender:
+        sender.reader._limit = 1  # type: ignore[attr-defined]
+        for _ in range(30):
+            sender.send(many)
+        await until(lambda: channel.statistics()["blocks"] > 0)
+        await until(lambda: channel.statistics()["connections"] == 0)
+
+
 async def test_messages_come_over_tls(tmp_path: Path) -> None:
     file = await asyncio.to_thread(make_certificate, tmp_path, "plant")
     channel = make(endpoint=MLLPEndpoint(port=0, certificate=file))
