@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from pichannels import clock
 from pichannels.channels.backfilling import Backfilling
@@ -19,10 +21,15 @@ from pichannels.channels.tags import Stream
 from pichannels.journal import Journal
 from pichannels.piwebasync.frames import Connected, Lost
 from pichannels.piwebasync.limiting import Limiter
+from pichannels.piwebasync.polling import SIGNUP
 from pichannels.piwebasync.server import PIServer
 from pichannels.piwebasync.stream import StreamEvent
 
 __all__ = ["Covered"]
+
+_GATHERED: Final = 0.5
+_SELDOM: Final = 60.0
+"""Seconds between two comparisons of tags that PI asks for, at least."""
 
 
 class Covered:
@@ -58,6 +65,10 @@ class Covered:
         if covering is not None and covering.hearing is not None:
             self.probing = Probing(covering, self._names)
         self._number = 0
+        self.refresh: Callable[[], Awaitable[None]] | None = None
+        """Compares the tags with what PI has, where the source does."""
+        self._has_changed = asyncio.Event()
+        self._comparing: asyncio.Task[None] | None = None
 
     async def begin(
         self,
@@ -88,6 +99,10 @@ class Covered:
 
     async def end(self) -> None:
         """The source receives nothing more, or begins anew."""
+        task, self._comparing = self._comparing, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
         if self.probing is not None:
             await self.probing.stop()
         if self.nightly is not None:
@@ -107,15 +122,35 @@ class Covered:
     def expect(self, streams: Sequence[Stream]) -> None:
         """These streams may come as well, from now on."""
         if self._open is not None:
+            self._open.tell_changes(streams)
             self._open.add_streams(streams)
 
     def changed(self, found: Found) -> None:
         """These are all streams now."""
         if self._open is not None:
+            self._open.tell_changes(found.streams)
             self._open.set_streams(found.streams, found.no_access)
+
+    def _compare_tags(self) -> None:
+        """Compare the tags with what PI has, since it says that some have changed."""
+        self._has_changed.set()
+        if self._comparing is None and self.refresh is not None:
+            task = asyncio.create_task(self._compare(self.refresh), name="PI tags")
+            self._comparing = task
+
+    async def _compare(self, refresh: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self._has_changed.wait()
+            # What is changed together is told one after the other.
+            await asyncio.sleep(_GATHERED)
+            self._has_changed.clear()
+            await refresh()
+            await asyncio.sleep(_SELDOM)
 
     def noted(self, subscription: Subscription, event: StreamEvent) -> None:
         """Something happened to a PI channel."""
+        if isinstance(event, Lost) and SIGNUP in event.detail.lower():
+            self._compare_tags()
         covering = self._open
         if covering is None:
             return

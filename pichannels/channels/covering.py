@@ -23,7 +23,7 @@ from pichannels.channels.letters import (
     what_failed,
 )
 from pichannels.channels.servertime import ServerTime
-from pichannels.channels.tags import Stream
+from pichannels.channels.tags import Stream, differing
 from pichannels.coverage.claims import Claims, restore
 from pichannels.coverage.ledger import Ledger
 from pichannels.coverage.repair import Planner
@@ -48,6 +48,8 @@ _AT_ONCE: Final = 2000
 """Tags that are taken up before others get their turn."""
 _LOOK: Final = 0.25
 """Seconds after which a loss is saved at the latest."""
+_TOLD: Final = 100
+"""Tags of which it is told what has changed, in one go at most."""
 _PAUSE: Final = 0.25
 """Seconds for which nothing comes where nothing waits at the server, at most."""
 
@@ -207,6 +209,20 @@ class Covering:
         for at in range(0, count, _AT_ONCE):
             self._set_states(range(at, min(at + _AT_ONCE, count)), denied)
             await asyncio.sleep(0)
+
+    def tell_changes(self, streams: Iterable[Stream]) -> None:
+        """Tell what is said of tags now in place of what was; not other names."""
+        told = 0
+        for stream in streams:
+            tag = self._number.get(stream.web_id)
+            old = None if tag is None else self.streams.get(tag)
+            if old is None or old == stream or told == _TOLD:
+                continue
+            before, after = differing(old, stream)
+            if after:
+                told += 1
+                facts = {"before": before, "after": after}
+                self.fire("tag.changed", tag=stream.path, **facts)
 
     def add_streams(self, streams: Sequence[Stream]) -> None:
         """These are tags as well."""

@@ -160,6 +160,7 @@ class PIWebChannel(BaseChannel):
             ),
             self._make_covering(coverage, poll_interval),
         )
+        self._source.covered.refresh = self._source.refresh
         self.observer = self.covering
         if self.covering is not None:
             self._source.handing.lanes = Lanes(self.covering)

@@ -32,6 +32,7 @@ __all__ = [
     "TagsFound",
     "Template",
     "checked_tags",
+    "differing",
     "find_tags",
     "is_search",
 ]
@@ -43,9 +44,24 @@ WEB_ID_TYPE: Final = "IDOnly"
 _PREFIX: Final = "af:"
 _BELOW: Final = "\\**"
 _SERVERS_FAULT: Final = 500
+_NAMES: Final = {"web_id", "name", "path", "id"}
 
 Stream: TypeAlias = Point | Attribute
 """What a tag of the settings can be: a PI point or an AF attribute."""
+
+
+def differing(old: Stream, new: Stream) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What was said of a stream and is now, but for its names and ids."""
+    before, after = msgspec.structs.asdict(old), msgspec.structs.asdict(new)
+    names = [
+        name
+        for name in after.keys() - _NAMES
+        if name not in before or before[name] != after[name]
+    ]
+    return (
+        {name: before.get(name) for name in sorted(names)},
+        {name: after[name] for name in sorted(names)},
+    )
 
 
 class Element(msgspec.Struct, frozen=True):

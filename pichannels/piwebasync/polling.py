@@ -52,6 +52,8 @@ logger: Final = logging.getLogger("pichannels.piwebasync")
 _NAMED: Final = 5
 # Seconds until streams are asked for again that were refused a new place.
 _ASK_AGAIN: Final = 60.0
+SIGNUP: Final = "signup was"
+"""In what PI tells of a stream whose metadata have changed, or that is gone."""
 
 
 class NotSignedUp(msgspec.Struct, frozen=True):
@@ -313,7 +315,8 @@ class UpdatesClient:
         self._lost += len(gone)
         names = ", ".join(one.name or one.web_id for one in gone[:_NAMED])
         more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
-        reason = next(iter(markers.values()))
+        # One that tells of a change says more than that a place is lost.
+        reason = max(markers.values(), key=lambda reason: SIGNUP in reason.lower())
         self._tell_lost("marker", f"{reason} ({names}{more})")
 
     # Polling

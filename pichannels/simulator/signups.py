@@ -19,6 +19,9 @@ __all__ = ["EXPIRY", "Signup", "Signups"]
 EXPIRY: Final = 900
 """Seconds after which a signup that nobody asks for is forgotten."""
 
+_UPDATED: Final = "The signup was updated and any cached data could be invalid."
+_GONE: Final = "The signup was removed because it is no longer valid."
+
 
 class Signup:
     """What came for one stream and was not asked for yet."""
@@ -28,6 +31,10 @@ class Signup:
         self.id = uuid.uuid4().hex
         self.asked = now
         self.is_broken = False
+        self.path = subject.path
+        """Under which it is known, also when the stream has another one since."""
+        self.notice = ""
+        """What the next poll is told in place of events; then the signup is gone."""
         self._most = most
         self._first = 0
         self._events: deque[Event] = deque()
@@ -109,11 +116,23 @@ class Signups:
         signup = self._by_id.get(name)
         if signup is None:
             raise Refused(404, "The cache instance was not found.")
+        if signup.notice:
+            self._forget(signup)
+            raise Refused(404, signup.notice)
         if signup.is_broken:
             self._forget(signup)
             raise Refused(404, "The signup was removed after an error; register again.")
         signup.asked = now
         return signup, int(number)
+
+    def changed(self, path: str, *, is_gone: bool = False) -> None:
+        """The metadata of an attribute have changed, or it is gone.
+
+        Of points nothing is told.
+        """
+        signup = self._by_path.get(path)
+        if signup is not None and "|" in path:
+            signup.notice = _GONE if is_gone else _UPDATED
 
     def expire(self, now: int) -> None:
         """Forget those that nobody has asked for."""
@@ -130,5 +149,5 @@ class Signups:
 
     def _forget(self, signup: Signup) -> None:
         del self._by_id[signup.id]
-        del self._by_path[signup.subject.path]
+        del self._by_path[signup.path]
         self._hub.unsubscribe(signup)

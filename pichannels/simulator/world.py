@@ -20,7 +20,7 @@ from pichannels.simulator.signups import Signups
 from pichannels.simulator.simtime import SimClock
 from pichannels.simulator.sockets import Hub, Subject
 from pichannels.simulator.tags import Tag
-from pichannels.simulator.truth import Structural, Truth
+from pichannels.simulator.truth import Described, Gone, Structural, Truth
 from pichannels.simulator.webids import Reference, WebIdError, read_web_id
 
 __all__ = ["World", "json_answer"]
@@ -257,6 +257,9 @@ class World:
         """
         for world in self.group:
             restructure(world.plant, world.assets, change)
+            if isinstance(change, Described | Gone):
+                is_gone = isinstance(change, Gone)
+                world.signups.changed(change.subject, is_gone=is_gone)
         self.truth.note(change)
 
     def outage(self, tags: Iterable[Tag], start: int, end: int, arrive: int) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,9 @@ async def sim() -> AsyncIterator[Simulator]:
 
 
 @asynccontextmanager
-async def running(sim: Simulator, folder: Path, *tags: str) -> AsyncIterator[Running]:
+async def running(
+    sim: Simulator, folder: Path, *tags: str, **options: Any
+) -> AsyncIterator[Running]:
     journal = Journal(folder / "journal.sqlite")
     await journal.open()
     channel = PIWebChannel(
@@ -85,6 +88,7 @@ async def running(sim: Simulator, folder: Path, *tags: str) -> AsyncIterator[Run
         reconnect=SOON,
         refresh=0,
         coverage=CoverageOptions(settle=0.5, overlap=1, patience=0.5),
+        **options,
     )
     sink = Sink()
     channel.add(decode.PI(), sink)
@@ -92,7 +96,6 @@ async def running(sim: Simulator, folder: Path, *tags: str) -> AsyncIterator[Run
     found = Running(channel, sink)
     await channel.start()
     try:
-        await sim.connected()
         await found.until(lambda: channel.is_ready)
         yield found
     finally:
@@ -193,3 +196,22 @@ async def test_a_failure_of_the_server_changes_no_tag(
         await found.channel.refresh_tags()
         assert found.states == [TagState.LIVE] * 2
         assert not found.channel.unresolved
+
+
+async def test_what_changes_of_a_tag_is_told(sim: Simulator, tmp_path: Path) -> None:
+    async with running(sim, tmp_path, OLD, FLOW) as found:
+        sim.describe(OLD, units="kPa")
+        await found.channel.refresh_tags()
+        (told,) = [event for event in found.events if event.name == "tag.changed"]
+    assert told.facts["tag"] == rf"{SERVER}\{OLD}"
+    assert told.facts["after"] == {"engineering_units": "kPa"}
+
+
+async def test_a_change_that_pi_tells_of_is_looked_at_at_once(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    async with running(sim, tmp_path, FLOW, transport="updates") as found:
+        sim.rename(FLOW, "Flow2")
+        await found.until(lambda: found.renamed() == [(FLOW, FLOW + "2")])
+        await found.until(lambda: found.channel.is_ready)
+        assert found.states == [TagState.LIVE]
