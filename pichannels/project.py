@@ -48,6 +48,10 @@ SETTINGS_MODULE: Final = "_pichannels_settings"
 OBJECTS: Final = ("CHANNELS", "MESSAGE_STORE", "PERSISTENCE")
 """Settings that hold objects; all others are in the config."""
 _SHARED_NAMES: Final = ("nodes", "msgstore")
+_KINDS: Final[dict[str, tuple[type, str, str]]] = {
+    "MESSAGE_STORE": (MessageStoreFactory, "makes no message stores", "msgstore"),
+    "PERSISTENCE": (Persistence, "keeps no data of nodes", "pichannels.saved"),
+}
 
 
 class Project:
@@ -181,28 +185,7 @@ def _build(values: Mapping[str, Any], file: Path) -> Project:
     problems += declared.problems
     if channels or not declared.problems:
         problems += _channels_problems(channels, str(file), places)
-    store = values.get("MESSAGE_STORE")
-    if store is not None and not isinstance(store, MessageStoreFactory):
-        problems.append(
-            SettingsError(
-                "this makes no message stores",
-                file=str(file),
-                key="MESSAGE_STORE",
-                found=_kind(store),
-                allowed="a MessageStoreFactory, such as msgstore.sqlite has",
-            )
-        )
-    persistence = values.get("PERSISTENCE")
-    if persistence is not None and not isinstance(persistence, Persistence):
-        problems.append(
-            SettingsError(
-                "this keeps no data of nodes",
-                file=str(file),
-                key="PERSISTENCE",
-                found=_kind(persistence),
-                allowed="a persistence, such as pichannels.saved has",
-            )
-        )
+    problems += _object_problems(values, str(file))
     if config.lease is not None and importlib.util.find_spec("asyncpg") is None:
         problems.append(
             SettingsError(
@@ -214,10 +197,20 @@ def _build(values: Mapping[str, Any], file: Path) -> Project:
         )
     if problems:
         raise SettingsProblems(problems)
+    store = values.get("MESSAGE_STORE")
     project = Project(list(channels or ()), config, file, store, declared)
-    project.persistence = persistence
+    project.persistence = values.get("PERSISTENCE")
     project.given = values
     return project
+
+
+def _object_problems(values: Mapping[str, Any], file: str) -> Iterator[SettingsError]:
+    for key, (kind, problem, place) in _KINDS.items():
+        found = values.get(key)
+        if found is not None and not isinstance(found, kind):
+            allowed = f"a {kind.__name__}, such as {place} has"
+            told: dict[str, Any] = {"file": file, "key": key, "found": _kind(found)}
+            yield SettingsError(f"this {problem}", allowed=allowed, **told)
 
 
 def _with_declared(channels: Any, file: Path) -> tuple[Any, list[str], Declared]:

@@ -33,7 +33,7 @@ _COMMANDS: Final = {
     "start": "pichannels.cli.start:start",
     "startproject": "pichannels.cli.startproject:startproject",
     "status": "pichannels.cli.status:status",
-    "store": "pichannels.cli.store_files:store",
+    "store": "pichannels.cli.store_pypeman:store",
     "tags": "pichannels.cli.tags:tags",
     "version": "pichannels.cli.version:version",
 }

@@ -20,7 +20,7 @@ from pichannels.engine import opened_stores
 from pichannels.project import Project
 from pichannels.store import State
 
-__all__ = ["store"]
+__all__ = ["import_file", "store"]
 
 _FINAL: Final = [str(state) for state in State if state.is_final]
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -101,13 +101,7 @@ def import_(channel: str, file: Path, as_json: bool) -> None:
 
     They are not processed; `replay` does that.
     """
-    wanted = Import(channel=channel, path=str(file.absolute()))
-
-    async def offline(project: Project) -> Any:
-        async with opened_stores(project):
-            return await keeping.import_messages(project, wanted)
-
-    found = _ask("import", wanted, offline)
+    found = import_file(channel, file)
     if as_json:
         say_json(found)
     else:
@@ -169,6 +163,17 @@ def prune(
     done = "would be deleted" if dry_run else "deleted"
     for row in found:
         say(f"{row['channel']}: {row['messages']:,} messages {done}")
+
+
+def import_file(channel: str, file: Path) -> Any:
+    """Keep the messages of a file in the store of a channel: what the command says."""
+    wanted = Import(channel=channel, path=str(file.absolute()))
+
+    async def offline(project: Project) -> Any:
+        async with opened_stores(project):
+            return await keeping.import_messages(project, wanted)
+
+    return _ask("import", wanted, offline)
 
 
 def _ask(name: str, wanted: msgspec.Struct, offline: Any) -> Any:

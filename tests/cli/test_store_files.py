@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.cli.folders import Folder, settings
+
+PYPEMAN = Path(__file__).parents[1] / "fixtures" / "pypeman_store" / "boiler"
 
 
 @pytest.fixture(params=["running", "stopped"])
@@ -99,3 +102,20 @@ def test_a_prune_has_to_say_what_goes(
     empty.write("settings.py", settings())
     result = empty.run("store", "prune", *args)
     assert (result.code, told in result.err) == (2, True)
+
+
+def test_what_pypeman_stored_is_taken_over(plant: Folder) -> None:
+    args = ("store", "import-pypeman", "values", str(PYPEMAN), "--timezone", "UTC")
+    result = plant.run(*args)
+    assert (result.code, result.out) == (1, "values: 3 messages\n")
+    assert "pathlib.PurePosixPath, no plain data" in result.err
+    assert total(plant) == 6
+
+
+def test_what_pypeman_stored_becomes_a_file(empty: Folder) -> None:
+    args = ("store", "import-pypeman", "values", str(PYPEMAN), "--output", "out.jsonl")
+    result = empty.run(*args, "--timezone", "Mars")
+    assert (result.code, "no time zone" in result.err) == (2, True)
+    found = empty.run(*args, "--json").json
+    assert (found["imported"], len(found["refused"])) == (3, 1)
+    assert payloads(empty, "out.jsonl")[::2] == ["warm", "waits"]

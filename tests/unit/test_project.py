@@ -166,10 +166,10 @@ def test_wrong_channels_are_told(write: Write, value: str, expected: str) -> Non
 
 
 def test_all_problems_are_told_at_once(write: Write) -> None:
-    file = write("CHANNELS = [3, 4]\nDRAIN = 3\nMESSAGE_STORE = 3")
+    file = write("CHANNELS = [3, 4]\nDRAIN = 3\nMESSAGE_STORE = PERSISTENCE = 3")
     with pytest.raises(SettingsProblems) as caught:
         load(file)
-    assert len(caught.value.errors) == 4
+    assert len(caught.value.errors) == 5
 
 
 def test_an_init_file_that_hides_our_nodes_is_told(
