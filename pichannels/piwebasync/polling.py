@@ -45,7 +45,7 @@ from pichannels.piwebasync.updates import (
 )
 from pichannels.retry import RetryPolicy
 
-__all__ = ["NotSignedUp", "UpdateEvent", "UpdatesClient"]
+__all__ = ["SIGNUP", "NotSignedUp", "UpdateEvent", "UpdatesClient"]
 
 logger: Final = logging.getLogger("pichannels.piwebasync")
 
