@@ -15,7 +15,14 @@ from pichannels.testing.running import ChannelUnderTest, ProjectUnderTest
 from pichannels.testing.simulators import RunningSimulator
 from pichannels.testing.stored import Source
 
-__all__ = ["ReplayMessages", "get_channel", "pichannels_project", "replay", "simulator"]
+__all__ = [
+    "ReplayMessages",
+    "finish_all_tasks",
+    "get_channel",
+    "pichannels_project",
+    "replay",
+    "simulator",
+]
 
 _PROJECT: Final = pytest.StashKey[ProjectUnderTest]()
 _UPDATE_BEFORE: Final = pytest.StashKey[str | None]()
@@ -100,6 +107,18 @@ def get_channel(
 ) -> Callable[[str], ChannelUnderTest]:
     """A channel of the project under test, by its full name."""
     return pichannels_project.get_channel
+
+
+@pytest.fixture
+def finish_all_tasks(
+    pichannels_project: ProjectUnderTest,
+) -> Callable[[], list[dict[str, Any]]]:
+    """Wait until nothing is under way in any channel; what has failed meanwhile.
+
+    For tests without an event loop; others write
+    `await pichannels_project.finish_all_tasks()`.
+    """
+    return lambda: pichannels_project.wait(pichannels_project.finish_all_tasks())
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ gives with unittest; `docs/testing.md` shows both.
 
 from __future__ import annotations
 
-from pichannels.testing.case import PichannelsTestCase
+from pichannels.testing.case import PichannelsTestCase, TestCase
 from pichannels.testing.doubles import ManualClock, RecordingNode, RefusingSink
 from pichannels.testing.expected import assert_messages_match
 from pichannels.testing.replays import Replay
@@ -24,6 +24,7 @@ __all__ = [
     "Replay",
     "RunningSimulator",
     "Source",
+    "TestCase",
     "assert_messages_match",
     "export_messages",
     "read_messages",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 import unittest
@@ -12,7 +13,7 @@ from pichannels.testing.replays import Replay
 from pichannels.testing.running import ChannelUnderTest, ProjectUnderTest
 from pichannels.testing.stored import Source
 
-__all__ = ["PichannelsTestCase", "settings_near"]
+__all__ = ["PichannelsTestCase", "TestCase", "settings_near"]
 
 
 def settings_near(test_file: str | os.PathLike[str], name: str) -> Path:
@@ -61,6 +62,36 @@ class PichannelsTestCase(unittest.IsolatedAsyncioTestCase):
         """
         return self.project.get_channel(name)
 
+    def finish_all_tasks(self) -> list[dict[str, Any]]:
+        """Until nothing is under way in any channel; for plain test methods.
+
+        Async ones write `await self.project.finish_all_tasks()`.
+
+        Returns:
+            What has failed since the last call; see `ProjectUnderTest`.
+        """
+        return self.project.wait(self.project.finish_all_tasks())
+
+    def reset(self) -> None:
+        """Forget mocks, and what nodes have recorded and counted."""
+        self.project.reset()
+
+    def set_loop_to_debug(self, slow: float = 0.1) -> None:
+        """Let the event loop, in an async test method, tell what holds it up.
+
+        Args:
+            slow: seconds from which a step is told of, as a warning of asyncio.
+
+        Raises:
+            RuntimeError: no event loop runs.
+        """
+        loop = asyncio.get_running_loop()
+        loop.set_debug(True)
+        loop.slow_callback_duration = slow
+
     def replay(self, channel: str, source: Source, **options: Any) -> Replay:
         """Run stored messages through a channel; see `Replay`."""
         return Replay(self.get_channel(channel), source, **options)
+
+
+TestCase = PichannelsTestCase

@@ -14,6 +14,7 @@ from typing import Any, Final, Self, TypeVar
 from pichannels.channels import BaseChannel
 from pichannels.delivery import Outcome
 from pichannels.errors import UsageError, nearest
+from pichannels.events import Event, EventBus
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode
@@ -23,6 +24,7 @@ __all__ = ["ChannelUnderTest", "ProjectUnderTest"]
 
 T = TypeVar("T")
 
+_FAILURES: Final = ("message.failed", "fork.failed")
 DRAIN_TIMEOUT: Final = 1.0
 """Seconds that the end of a test waits for what the test has left unsettled."""
 
@@ -56,6 +58,9 @@ class ProjectUnderTest:
         self._runner: asyncio.Runner | None = None
         self._starting = asyncio.Lock()
         self._is_closed = False
+        self._failures: list[Event] = []
+        self.events = EventBus()
+        self.events.subscribe(self._note)
         for root in self.project.channels:
             for channel in with_subchannels(root):
                 self._roots[channel] = root
@@ -96,7 +101,7 @@ class ProjectUnderTest:
         async with self._starting:
             root = self._roots[channel]
             if root.is_stopped():
-                root.attach(journal=await self._open_journal())
+                root.attach(journal=await self._open_journal(), events=self.events)
                 await root.start()
 
     def _bind(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -115,6 +120,44 @@ class ProjectUnderTest:
             await journal.open()
             self._journal = journal
         return self._journal
+
+    def _note(self, event: Event) -> None:
+        if event.name in _FAILURES:
+            self._failures.append(event)
+
+    async def finish_all_tasks(self, timeout: float = 10.0) -> list[dict[str, Any]]:
+        """Until nothing is under way in any channel.
+
+        Args:
+            timeout: seconds for all of it.
+
+        Returns:
+            What has failed since the last call, in forks too: `channel`, `error` and
+            mostly the `node` of each.
+
+        Raises:
+            UsageError: something was not settled in time.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                for root in self.project.channels:
+                    if not root.is_stopped():
+                        for channel in with_subchannels(root):
+                            await channel.drain()
+        except TimeoutError as exc:
+            name = channel.name
+            raise UsageError(f"{name!r} was not settled within {timeout:g} s") from exc
+        failures, self._failures = self._failures, []
+        return [event.facts for event in failures]
+
+    def reset(self) -> None:
+        """Forget mocks, and what nodes have recorded and counted."""
+        for root in self.project.channels:
+            for channel in with_subchannels(root):
+                for node in channel.own_nodes():
+                    node.reset_test()
+                    node.record()
+        self._failures.clear()
 
     def close(self) -> None:
         """Stop what runs and remove the journal; for code without an event loop."""
@@ -260,6 +303,19 @@ class ChannelUnderTest:
     async def _accept_and_drain(self, msg: Message, lane: str) -> None:
         await self.accept(msg, lane=lane)
         await self.drain()
+
+    async def inject(
+        self, msg: Message, start_nodename: str | None = None, **options: Any
+    ) -> Message:
+        """Run a message from a node on; see `BaseChannel.inject`."""
+        await self.owner.start(self.channel)
+        return await self.channel.inject(msg, start_nodename, **options)
+
+    def inject_and_wait(
+        self, msg: Message, start_nodename: str | None = None, **options: Any
+    ) -> Message:
+        """`inject` for tests without an event loop."""
+        return self.owner.wait(self.inject(msg, start_nodename, **options))
 
     async def drain(self) -> None:
         """Until all that was accepted is settled."""

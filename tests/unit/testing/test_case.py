@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from pichannels.message import Message
-from pichannels.testing import PichannelsTestCase
+from pichannels.testing import PichannelsTestCase, TestCase
 from pichannels.testing.case import settings_near
 
 
-class TestNumbers(PichannelsTestCase):
+def _failing(msg: Message) -> Message:
+    raise OSError("no room")
+
+
+class TestNumbers(TestCase):
     """Plain and async methods; `settings.py` is beside this file."""
 
     def setUp(self) -> None:
@@ -26,6 +31,21 @@ class TestNumbers(PichannelsTestCase):
 
     def test_counters_begin_anew(self) -> None:
         self.assertEqual(self.get_channel("numbers").received, 0)
+
+    def test_all_is_finished_and_mocks_are_forgotten(self) -> None:
+        self.get_channel("numbers").get_node("decode").mock(output=_failing)
+        with self.assertRaises(OSError):
+            self.get_channel("numbers").handle_and_wait(Message())
+        (failure,) = self.finish_all_tasks()
+        self.reset()
+        self.get_channel("numbers").mute("sink", "aside_sink")
+        self.test_a_plain_method_waits()
+        self.assertEqual(failure["node"], "numbers.decode")
+
+    async def test_the_loop_tells_what_holds_it_up(self) -> None:
+        self.set_loop_to_debug(slow=60)
+        loop = asyncio.get_running_loop()
+        self.assertEqual((loop.get_debug(), loop.slow_callback_duration), (True, 60))
 
     def test_messages_are_replayed(self) -> None:
         replay = self.replay("numbers", [Message(payload="[20, 30]")])

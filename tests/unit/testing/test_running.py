@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -138,3 +139,44 @@ async def test_a_closed_project_is_told(pichannels_project: ProjectUnderTest) ->
         channel = project.get_channel("pairs")
     with pytest.raises(UsageError, match="is closed"):
         await channel.handle(Message(payload=1))
+
+
+def test_all_that_is_under_way_is_finished_and_failures_are_told(
+    numbers: ChannelUnderTest, finish_all_tasks: Callable[[], list[dict[str, Any]]]
+) -> None:
+    numbers.get_node("aside_sink").mock(output=_failing)
+    numbers.owner.wait(numbers.accept(msg("[13]")))
+    told = {(each["channel"], each["error"]) for each in finish_all_tasks()}
+    assert told == {
+        ("numbers", "unlucky"),
+        ("numbers.aside", "no room"),
+    }
+    assert finish_all_tasks() == []
+
+
+def _failing(msg: Message) -> Message:
+    raise OSError("no room")
+
+
+async def test_what_never_ends_is_told(pichannels_project: ProjectUnderTest) -> None:
+    await pichannels_project.get_channel("pairs").accept(Message(payload=1))
+    with pytest.raises(UsageError, match="'pairs' was not settled within 0.05 s"):
+        await pichannels_project.finish_all_tasks(timeout=0.05)
+
+
+def test_a_message_is_injected_at_a_node(numbers: ChannelUnderTest) -> None:
+    assert numbers.inject_and_wait(Message(payload=20), "limit").payload == 20
+    assert numbers.get_node("decode").processed == 0
+
+
+def test_a_reset_forgets_mocks_and_counts(
+    numbers: ChannelUnderTest, pichannels_project: ProjectUnderTest
+) -> None:
+    numbers.get_node("decode").mock(output=Message(payload=[50]))
+    numbers.handle_and_wait(msg("[20]"))
+    pichannels_project.reset()
+    numbers.mute("sink", "aside_sink")
+    decode = numbers.get_node("decode")
+    assert (decode.processed, decode.last_input()) == (0, None)
+    assert numbers.handle_and_wait(msg("[20]")).payload == 20
+    assert decode.processed == 1
