@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 from pathlib import Path
@@ -24,9 +23,10 @@ from pichannels.control.reports import (
 )
 from pichannels.control.server import ControlServer
 from pichannels.control.signals import stop_signals
+from pichannels.embedded import make_simulator
 from pichannels.errors import JournalError, PichannelsError, UsageError
 from pichannels.events import EventBus
-from pichannels.instance_parts import make_journal, make_simulator, opened_stores
+from pichannels.instance_parts import make_journal, opened_stores, tune_collector
 from pichannels.journal import JournalStatistics
 from pichannels.lease import Lease
 from pichannels.metrics import Family
@@ -53,7 +53,6 @@ State = Literal["stopped", "starting", "running", "draining"]
 
 _TELL_EVERY: Final = 5.0
 _LAST_WRITE: Final = 1.0
-_COLLECT_AFTER: Final = 50_000
 
 
 class StartError(PichannelsError):
@@ -485,13 +484,6 @@ async def _is_first(task: asyncio.Task[None], event: asyncio.Event) -> bool:
     await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     return task.done()
-
-
-def tune_collector() -> None:
-    """Look for unreachable cycles less often, and never among what stays."""
-    gc.set_threshold(_COLLECT_AFTER)
-    gc.collect()
-    gc.freeze()
 
 
 def _not_listening(part: str, config: object, exc: OSError) -> StartError:

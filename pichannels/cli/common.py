@@ -9,7 +9,7 @@ import os
 import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
@@ -37,6 +37,7 @@ __all__ = [
     "settings_folder",
 ]
 
+_PROJECT: Final = "pichannels.project"
 _SETTINGS_ERRORS = ("SettingsError", "SettingsProblems")
 
 T = TypeVar("T")
@@ -118,12 +119,16 @@ def json_option(command: F) -> F:
 
 
 def load_project() -> Project:
-    """The project that the options name.
+    """The project that the options name, loaded once in a command.
 
     Raises:
         SettingsError: as `pichannels.project.load`.
     """
-    return load(_settings())
+    meta = click.get_current_context().find_root().meta
+    if _PROJECT not in meta:
+        meta[_PROJECT] = load(_settings())
+    found: Project = meta[_PROJECT]
+    return found
 
 
 def settings_folder() -> Path:
