@@ -142,6 +142,32 @@ async def test_a_reload_leaves_connections_open_and_loses_nothing(
     assert all(b"send it again later" in answer for answer in load_a.others)
 
 
+async def test_pauses_and_restarts_under_load_lose_nothing(
+    write: Write, port: int
+) -> None:
+    path = await write("accepted=True", "store_only=True")
+    async with running(path) as engine:
+        channel = engine.project.channel("a")
+        async with Load(port) as load_a:
+            processed = channel.processed
+            await channel.resume()
+            await load_a.reached(50)
+            await channel.pause()
+            await load_a.reached(50)
+            await channel.resume()
+            await engine.stop_channel("a")
+            await engine.start_channel("a")
+            await load_a.reached(50)
+            await channel.resume()
+        assert channel.message_store is not None
+        await channel.drain()
+        entries = await channel.message_store.search(count=100_000)
+    states = {e["message"].meta["control_id"]: e["state"] for e in entries}
+    assert processed == 0
+    assert load_a.taken <= {id for id, state in states.items() if state == "processed"}
+    assert all(b"send it again later" in answer for answer in load_a.others)
+
+
 async def test_nothing_taken_is_lost_when_the_process_is_killed(
     write: Write, port: int
 ) -> None:
