@@ -64,12 +64,35 @@ class Lanes:
         except TypeError:
             # One of them has no time; that says nothing of the others.
             pass
+        if not self._is_any_old(parsed):
+            return None
         placed = self._placed(parsed)
         if placed.lanes == ["live"]:
             return None
         if len(placed.lanes) == 1:
             return [(placed.lanes[0], received)]
         return _parted(received.message, placed)
+
+    def _is_any_old(self, parsed: ChannelMessage) -> bool:
+        """Whether an event is older than the last that is delivered of its tag."""
+        covering, ledger = self._covering, self._covering.ledger
+        pasts, rows = ledger.tags.pasts, ledger.rows
+        until: dict[tuple[int, int], int] = {}
+        ticks, end = parsed.ticks, 0
+        for stream in parsed.streams:
+            start, end = end, end + len(stream.items or ())
+            tag = covering.number(stream.web_id)
+            if tag is None:
+                continue
+            # Most tags share both with others.
+            key = id(pasts[tag]), id(rows[tag])
+            last = until.get(key)
+            if last is None:
+                last = until[key] = ledger.delivered_until(tag)
+            for at in ticks[start:end]:
+                if at is not None and at < last:
+                    return True
+        return False
 
     def _placed(self, parsed: ChannelMessage) -> _Placed:
         """The parts: as few as keep the events of each tag in their order."""

@@ -469,6 +469,13 @@ class Ledger:
             return "live"
         return "correction" if is_substituted else "late"
 
+    def delivered_until(self, tag: int) -> int:
+        """Nothing of a tag is delivered from then on; the same for equal tags."""
+        return max(
+            self.tags.pasts[tag].delivered.last or 0,
+            max((each.reach for each in self.rows[tag]), default=0),
+        )
+
     def is_delivered(self, tag: int, at: int) -> bool:
         """Whether an instant is in what is delivered."""
         past = self.tags.pasts[tag]
