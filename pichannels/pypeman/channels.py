@@ -1,0 +1,183 @@
+"""pypeman's channels: those of pichannels, by pypeman's names.
+
+A channel is known where it is made (`all_channels`, `get_channel`), a name may be left
+out, and `handle` leaves the message of the caller as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pichannels import channels
+from pichannels.channels import cron, files, ftp, http, merge, mllp
+from pichannels.delivery import Delivery, Outcome
+from pichannels.lifecycle import Status
+from pichannels.message import Message
+from pichannels.pypeman import events
+from pichannels.pypeman.registry import current
+from pichannels.store import MessageStoreFactory
+
+__all__ = [
+    "BaseChannel",
+    "CronChannel",
+    "FTPWatcherChannel",
+    "FileWatcherChannel",
+    "HttpChannel",
+    "MLLPChannel",
+    "MergeChannel",
+    "get_channel",
+    "reset_pypeman_channels",
+]
+
+
+class Known(channels.BaseChannel):
+    """What pypeman's channels have in common; stands before the class of pichannels."""
+
+    STARTING: ClassVar = Status.STARTING
+    WAITING: ClassVar = Status.WAITING
+    PROCESSING: ClassVar = Status.PROCESSING
+    STOPPING: ClassVar = Status.STOPPING
+    STOPPED: ClassVar = Status.STOPPED
+    PAUSED: ClassVar = Status.PAUSED
+    STATE_NAMES: ClassVar = [status.name for status in Status]
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        if not args and not options.get("name"):
+            options["name"] = f"{type(self).__name__}_{len(_known())}"
+        super().__init__(*args, **options)
+        if self.parent is None:
+            self.wait_subchans = bool(options.get("wait_subchans"))
+            current().channels.append(self)
+
+    @classmethod
+    def status_id_to_str(cls, state_id: int) -> str:
+        """The name of a status."""
+        return Status(state_id).name
+
+    @classmethod
+    def status_str_to_id(cls, state: str) -> Status:
+        """The status with this name."""
+        return Status[state]
+
+    def make_sub_channel(
+        self, name: str, factory: MessageStoreFactory | None
+    ) -> channels.BaseChannel:
+        return BaseChannel(
+            name,
+            self,
+            message_store_factory=factory,
+            drain_timeout=self.drain_timeout,
+        )
+
+    async def handle(self, msg: Message) -> Message:
+        """Process a copy of the message: the result, once it is settled.
+
+        Raises:
+            Exception: as `pichannels.channels.BaseChannel.handle` says.
+        """
+        own = msg.copy()
+        try:
+            return self._result(msg, await self.run(own))
+        finally:
+            msg.store_id, msg.store_chan_name = own.store_id, own.store_chan_name
+
+    async def attempt(
+        self, msg: Message, delivery: Delivery, start: int = 0
+    ) -> Outcome:
+        await events.msg_processing_start.fire_safely(channel=self, msg=msg)
+        outcome = await super().attempt(msg, delivery, start)
+        await events.msg_processing_end.fire_safely(
+            channel=self,
+            msg=msg,
+            result=None if outcome.error else outcome.message,
+            exc=outcome.error,
+        )
+        return outcome
+
+    def _change(self, status: Status) -> None:
+        old = self.status
+        super()._change(status)
+        events.channel_change_state.tell(
+            channel=self, old_state=old, new_state=self.status
+        )
+
+    def _reset_test(self) -> None:
+        """Raise `Dropped` from now on, and let nodes remember what comes and goes."""
+        for channel in _with_subchannels(self):
+            channel.raise_dropped = True
+        for node in self.nodes():
+            node.reset_test()
+            node.record()
+
+
+class BaseChannel(Known):
+    """A channel that gets its messages by `handle`."""
+
+
+class HttpChannel(Known, http.HttpChannel):
+    """A channel that answers HTTP requests; the payload is text."""
+
+    def __init__(self, *args: Any, encoding: str | None = None, **options: Any) -> None:
+        super().__init__(*args, encoding=encoding or "utf-8", **options)
+
+
+class CronChannel(Known, cron.CronChannel):
+    """A channel that runs at times."""
+
+
+class FileWatcherChannel(Known, files.FileWatcherChannel):
+    """A channel that reads files that come into a folder, or change in it."""
+
+    def __init__(self, *args: Any, existing: bool = False, **options: Any) -> None:
+        super().__init__(*args, existing=existing, **options)
+
+
+class FTPWatcherChannel(Known, ftp.FTPWatcherChannel):
+    """A channel that reads the files of a server."""
+
+
+class MLLPChannel(Known, mllp.MLLPChannel):
+    """A channel that receives HL7 messages."""
+
+
+class MergeChannel(Known, merge.MergeChannel):
+    """One chain for what comes from several channels."""
+
+    def __init__(self, *args: Any, chans: Any, **options: Any) -> None:
+        super().__init__(*args, chans=chans, **options)
+        known = current().channels
+        known[:] = [each for each in known if each not in list(chans)]
+
+
+def _known() -> list[channels.BaseChannel]:
+    """All channels of this project, each followed by its sub-channels."""
+    return [
+        each for channel in current().channels for each in _with_subchannels(channel)
+    ]
+
+
+def _with_subchannels(
+    channel: channels.BaseChannel,
+) -> Iterator[channels.BaseChannel]:
+    yield channel
+    for below in channel.subchannels():
+        yield from _with_subchannels(below)
+
+
+def get_channel(name: str) -> channels.BaseChannel | None:
+    """The first channel with this name, short or whole; None without."""
+    found = (c for c in _known() if name in (c.name, c.short_name))
+    return next(found, None)
+
+
+def reset_pypeman_channels() -> None:
+    """Know no channels any more."""
+    current().channels.clear()
+
+
+def __getattr__(name: str) -> Any:
+    """`all_channels`, which are those of the present project."""
+    if name == "all_channels":
+        return _known()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

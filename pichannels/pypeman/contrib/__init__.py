@@ -1,0 +1,1 @@
+"""pypeman's modules for single protocols and formats."""

@@ -1,0 +1,63 @@
+"""The test case of a project that has moved here; see `pichannels.testing`."""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any, ClassVar
+
+from pichannels.pypeman.registry import current
+from pichannels.testing import ChannelUnderTest, PichannelsTestCase
+
+__all__ = ["PypeTestCase", "TearDownProjectTestCase", "clear_pypeman_project"]
+
+
+class PypeTestCase(PichannelsTestCase):
+    """Tests of the project whose `settings.py` is beside the test's file, or above.
+
+    As in pypeman, `Dropped` is raised, forks are waited for, and a channel begins
+    without mocks each time it is asked for.
+
+    Attributes:
+        wait_subchans: whether forks are waited for.
+    """
+
+    wait_subchans: ClassVar[bool] = True
+
+    def setUp(self) -> None:
+        super().setUp()
+        for channel in self.project.project.all_channels():
+            channel.wait_subchans = self.wait_subchans
+            channel.raise_dropped = True
+
+    def get_channel(self, name: str) -> ChannelUnderTest:
+        """The channel with this name, short or whole, without mocks and counts.
+
+        Raises:
+            NameError: there is none.
+        """
+        for channel in self.project.project.all_channels():
+            if name in (channel.name, channel.short_name):
+                for node in channel.nodes():
+                    node.reset_test()
+                    node.record()
+                return super().get_channel(channel.name)
+        raise NameError(f"there is no channel {name!r}")
+
+    def finish_all_tasks(self) -> list[Any]:
+        """Until nothing is under way; gives the exceptions of what has failed."""
+        return [failure["error"] for failure in super().finish_all_tasks()]
+
+
+class TearDownProjectTestCase(unittest.TestCase):
+    """A test case for what makes channels by itself; they are forgotten afterwards."""
+
+    def tearDown(self) -> None:
+        clear_pypeman_project()
+        super().tearDown()
+
+
+def clear_pypeman_project() -> None:
+    """Know no channels, nodes and endpoints any more."""
+    registry = current()
+    for known in (registry.channels, registry.nodes, registry.endpoints):
+        known.clear()
