@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, Final, TextIO
 
 from nodes._batches import is_batch, no_batch, set_aside
+from nodes._email import Email, MailRefused
 from nodes._file import File
 from nodes._http import HTTP, RequestRefused
 from nodes._lines import readable
@@ -30,7 +31,9 @@ __all__ = [
     "HTTP",
     "Call",
     "Console",
+    "Email",
     "File",
+    "MailRefused",
     "NoTarget",
     "PI",
     "PostgreSQL",

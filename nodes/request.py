@@ -15,7 +15,7 @@ from yarl import URL
 from nodes._lines import encode_payload
 from nodes._options import at_least
 from nodes._queue import is_raw
-from nodes._url_patterns import filled, has_pattern, pattern_of
+from nodes._texts import filled, has_pattern, pattern_of
 from nodes._web import (
     RequestRefused,
     answered,

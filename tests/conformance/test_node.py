@@ -51,6 +51,7 @@ from pichannels.retry import RetryPolicy
 from pichannels.simulator import Plant, Simulator
 from pichannels.values import DigitalState, Sample, Tag
 from tests.servers.ftp import PASSWORD, USER, FTPServer
+from tests.servers.mail import MailServer
 from tests.servers.postgres import PostgresServer
 
 DOCUMENT = b"""{"Items": [{"WebId": "", "Name": "TI1", "Items": [
@@ -73,6 +74,7 @@ class Place(NamedTuple):
     database: str = "postgresql://host/plant"
     pi: str = "http://host/piwebapi"
     ftp: int = 21
+    mail: int = 25
 
 
 def raw() -> Message:
@@ -224,6 +226,16 @@ CASES = {
         )
     ),
     "enrich.Table": case(enrich.Table, {"TI1": {"unit": "K"}}, units_from="unit"),
+    "publish.Email": Case(
+        lambda place, **options: publish.Email(
+            "127.0.0.1",
+            place.mail,
+            sender="a@x",
+            recipients="b@x",
+            subject="values",
+            **options,
+        )
+    ),
     "publish.File": Case(
         lambda place, **options: publish.File(place.folder / "v.jsonl", **options)
     ),
@@ -296,17 +308,30 @@ def ftp_port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
 
 
 @pytest.fixture
+async def mail(request: pytest.FixtureRequest) -> AsyncIterator[int]:
+    """An SMTP server, for the node that needs one."""
+    if request.node.callspec.params["name"] != "publish.Email":
+        yield 25
+        return
+    server = MailServer()
+    await server.start()
+    yield server.port
+    await server.stop()
+
+
+@pytest.fixture
 async def place(
     request: pytest.FixtureRequest,
     tmp_path: Path,
     database: str,
     pi: str,
     ftp_port: int,
+    mail: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Place]:
     monkeypatch.chdir(tmp_path)
     if request.node.callspec.params["name"] not in ASKING:
-        yield Place(tmp_path, "http://host/", database, pi, ftp_port)
+        yield Place(tmp_path, "http://host/", database, pi, ftp_port, mail)
         return
 
     async def take(asked: web.Request) -> web.Response:
@@ -317,7 +342,7 @@ async def place(
     application.router.add_post("/in", take)
     async with TestServer(application) as server:
         url = str(server.make_url("/in"))
-        yield Place(tmp_path, url, database, pi, ftp_port)
+        yield Place(tmp_path, url, database, pi, ftp_port, mail)
 
 
 async def run(node: BaseNode, msg: Message) -> Outcome:
