@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "status": "pichannels.cli.status:status",
     "store": "pichannels.cli.store_pypeman:store",
     "tags": "pichannels.cli.tags:tags",
+    "test": "pichannels.cli.test:test",
     "version": "pichannels.cli.version:version",
 }
 

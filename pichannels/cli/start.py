@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -19,6 +20,7 @@ from pichannels.cli.common import (
     load_project,
     settings_folder,
 )
+from pichannels.cli.debugging import profiled, watched
 from pichannels.cli.dry_run import rehearsed
 from pichannels.cli.logs import (
     change_logging,
@@ -62,26 +64,37 @@ Run = Callable[[], Coroutine[Any, Any, bool]]
     is_flag=True,
     help="Live values, but sinks only show what they would get; nothing is kept.",
 )
+@click.option(
+    "--profile",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    help="Write what the time is spent on to FILE at the end, for pstats.",
+)
 @common_options
-def start(wait: bool, plain: bool, reload: bool, dry_run: bool) -> None:
+def start(
+    wait: bool, plain: bool, reload: bool, dry_run: bool, profile: Path | None
+) -> None:
     """Run the project until SIGTERM or Ctrl-C.
 
     On a terminal tables show what it does, and the log scrolls above them.
 
     Messages in flight are finished first, within DRAIN_TIMEOUT of the settings. A
     second signal stops at once; nothing accepted is lost, it runs at the next start.
+
+    With --debug a warning tells what holds up all else for more than 0.1 s, and where.
     """
     if reload and dry_run:
         raise UsageError("--reload and --dry-run do not go together")
     if reload and not is_supervised():
         sys.exit(supervise(settings_folder()))
     project = load_project()
-    if dry_run:
-        with rehearsed(project) as engine:
-            has_drained = _run(project, engine, plain, engine.run_until_stopped)
-    else:
-        engine = Engine(project, wait=wait)
-        has_drained = _run_for_real(project, engine, plain, reload)
+    with profiled(profile):
+        if dry_run:
+            with rehearsed(project) as engine:
+                has_drained = _run(project, engine, plain, engine.run_until_stopped)
+        else:
+            engine = Engine(project, wait=wait)
+            has_drained = _run_for_real(project, engine, plain, reload)
     is_lost = engine.lease is not None and engine.lease.is_lost
     if has_drained:
         say("stopped")
@@ -106,6 +119,8 @@ def _run_for_real(project: Project, engine: Engine, plain: bool, reload: bool) -
 
 def _run(project: Project, engine: Engine, plain: bool, run: Run) -> bool:
     show = _run_plain if plain or not is_terminal() else _run_with_tables
+    if click.get_current_context().find_root().meta.get("debug"):
+        return show(project, engine, lambda: watched(run()))
     return show(project, engine, run)
 
 

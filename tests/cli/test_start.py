@@ -156,3 +156,17 @@ def test_the_log_may_be_configured_as_a_whole(make_plant: MakePlant) -> None:
     result = folder.run("start")
     assert (result.code, "LOGGING" in result.err) == (3, True)
     assert "Traceback" not in result.err
+
+
+def test_debug_mode_tells_what_holds_up_the_loop(make_plant: MakePlant) -> None:
+    folder = make_plant("Blocked")
+    with folder.start("--debug", "--profile", "profile") as process:
+        (folder.path / "block").touch()
+        wait_for_node(folder)
+        assert process.stderr is not None
+        told = ""
+        while "time.sleep(0.1)" not in told:
+            told += process.stderr.readline()
+        stop_twice(process)
+        ended(process)
+    assert "nothing else can run for" in told

@@ -1,0 +1,44 @@
+"""`pichannels test`: run the tests of the project."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+
+import click
+
+from pichannels.cli.common import ExitCode, common_options, settings_folder
+
+__all__ = ["test"]
+
+_WRONG_USAGE = 4
+
+
+@click.command(
+    short_help="Run the tests of the project.",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.option("--unittest", is_flag=True, help="With unittest, also with pytest.")
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+@common_options
+@click.pass_context
+def test(ctx: click.Context, unittest: bool, args: tuple[str, ...]) -> None:
+    """Run the tests in the folder of the settings.
+
+    With pytest where it is installed, else with unittest, which looks for test*.py.
+    ARGS are theirs: `pichannels test -- -x tests/test_boiler.py`. Exit code 0 when all
+    of them pass, 1 when one fails or there are none.
+    """
+    runner = "unittest" if unittest or not _has_pytest() else "pytest"
+    folder = settings_folder()
+    if runner == "unittest" and not args:
+        args = ("discover", "-s", "tests" if (folder / "tests").is_dir() else ".")
+    code = subprocess.call([sys.executable, "-m", runner, *args], cwd=folder)
+    if code == _WRONG_USAGE and runner == "pytest":
+        ctx.exit(ExitCode.USAGE)
+    ctx.exit(ExitCode.FAILED if code else ExitCode.OK)
+
+
+def _has_pytest() -> bool:
+    return importlib.util.find_spec("pytest") is not None
