@@ -44,12 +44,13 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
         ("repair", 2),
         ("filters", 12),
         ("ledger", 7),
-        ("startup", 13),
+        ("startup", 15),
         ("decode", 12),
         ("receive", 8),
         ("recorded", 2),
         ("http", 3),
         ("mllp", 3),
+        ("store", 12),
     ],
 )
 async def test_each_benchmark_measures_all_its_cases(
