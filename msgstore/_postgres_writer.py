@@ -47,6 +47,12 @@ _LOCK: Final = "SELECT pg_try_advisory_lock(hashtext($1), $2)"
 _UNLOCK: Final = "SELECT pg_advisory_unlock(hashtext($1), $2)"
 _OWNED: Final = "UPDATE {s}.store SET owner = $2, since = now() WHERE id = $1"
 _FREED: Final = "UPDATE {s}.store SET owner = NULL, since = NULL WHERE id = $1"
+# The server keeps the locks of a host that vanished until it looks for it.
+_NOTICE_WHEN_GONE: Final = (
+    "SET tcp_keepalives_idle = 30",
+    "SET tcp_keepalives_interval = 10",
+    "SET tcp_keepalives_count = 3",
+)
 _BACKEND: Final = """\
 SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"""
 _END_BACKEND: Final = """\
@@ -315,6 +321,7 @@ class Writer:
             with contextlib.suppress(Refused):
                 await self._fetch(_END_BACKEND, *self._backend)
         self._backend = (await self._fetch(_BACKEND))[0]
+        await self._link.execute(_NOTICE_WHEN_GONE)
         for store, id in list(self._held.items()):
             try:
                 await self._locked(store)

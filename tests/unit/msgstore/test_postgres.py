@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped,unused-ignore]
@@ -13,11 +14,15 @@ import pytest
 
 from msgstore._postgres_reader import literals
 from msgstore.postgres import PostgreSQLMessageStore, PostgreSQLMessageStoreFactory
+from nodes.publish import Call
 from pichannels import clock
 from pichannels.adapters.postgres import Refused
+from pichannels.channels import BaseChannel
 from pichannels.errors import NotConnected, SettingsError, StoreHeld, UsageError
+from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.retention import DAY, Retention
+from pichannels.retry import RetryPolicy
 from pichannels.secrets import Secret
 from pichannels.values import TICKS_PER_SECOND, Sample, Tag, parse_ticks
 from tests.servers.postgres import PostgresServer
@@ -104,6 +109,34 @@ async def test_a_server_that_is_away_is_told_at_the_start(
     with pytest.raises(NotConnected, match="127.0.0.1"):
         async with opened(postgres):
             pass
+
+
+async def test_a_channel_goes_through_a_restart_of_its_store(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    seen: list[Any] = []
+    factory = PostgreSQLMessageStoreFactory(
+        postgres.url(), schema="restarted", patience=0.05
+    )
+    retry = RetryPolicy(attempts=0, initial=0.05, maximum=0.2)
+    channel = BaseChannel("a", message_store_factory=factory, retry=retry)
+    channel.add(Call(seen.append, what="payload"))
+    journal = Journal(tmp_path / "journal.sqlite")
+    await journal.open()
+    channel.attach(journal=journal)
+    await channel.start()
+    for number in range(20):
+        if number == 5:
+            await asyncio.to_thread(postgres.kill)
+        await channel.accept(Message(payload=number))
+    await asyncio.to_thread(postgres.start)
+    await channel.drain()
+    store = factory.get_store("a")
+    kept = await store.search(count=100, state="processed")
+    assert sorted(entry["message"].payload for entry in kept) == list(range(20))
+    assert sorted(seen) == list(range(20))
+    await channel.stop()
+    await journal.close()
 
 
 async def test_what_the_server_refuses_costs_only_itself(
