@@ -172,6 +172,20 @@ def ask_instance(online: Online[T]) -> T:
     return asyncio.run(_ask(load_project().data_dir, online))
 
 
+def data_dir_of(place: Path) -> Path:
+    """Where an instance of the project in this folder, or of this file, has its data.
+
+    Raises:
+        SettingsError: there are no settings, or they are wrong.
+    """
+    file = find_settings(place)
+    usual = file.parent / Config().data_dir
+    address = read_address(usual)
+    if address is not None and address.settings == str(file):
+        return usual
+    return load(file).data_dir
+
+
 def ask(online: Online[T], offline: Callable[[Project], Coroutine[Any, Any, T]]) -> T:
     """What the running instance answers, or, where none runs, the project itself."""
     try:

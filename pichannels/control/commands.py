@@ -9,7 +9,14 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from pichannels.channels.backfilling import Backfilling
-from pichannels.control import backfills, deadletters, history, keeping, reconciles
+from pichannels.control import (
+    backfills,
+    deadletters,
+    history,
+    keeping,
+    reconciles,
+    sending,
+)
 from pichannels.control.backfills import BackfillWanted, JobsWanted
 from pichannels.control.coverage import coverage_report
 from pichannels.control.coverage_reports import CoverageWanted
@@ -18,6 +25,7 @@ from pichannels.control.history import Search, Selection
 from pichannels.control.keeping import Export, Import, Prune
 from pichannels.control.reconciles import ReconcileWanted
 from pichannels.control.reports import ChannelReport, StatusReport
+from pichannels.control.sending import Fetch, Give
 from pichannels.control.tags import TagsChange, change_tags
 from pichannels.errors import UsageError, nearest
 from pichannels.events import EventBus
@@ -192,6 +200,14 @@ async def _import(instance: Instance, request: Import) -> Any:
     return await keeping.import_messages(instance.project, request)
 
 
+async def _fetch(instance: Instance, request: Fetch) -> Any:
+    return await sending.fetch(instance.project, request)
+
+
+async def _give(instance: Instance, request: Give) -> Any:
+    return await sending.give(instance.project, request)
+
+
 async def _prune(instance: Instance, request: Prune) -> Any:
     return await keeping.prune(instance.project, request)
 
@@ -284,6 +300,8 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "dead-redrive": Command(_Redrive, _dead_redrive),
     "dead-show": Command(_Letter, _dead_show),
     "export": Command(Export, _export),
+    "fetch": Command(Fetch, _fetch),
+    "give": Command(Give, _give),
     "import": Command(Import, _import),
     "pause-channel": Command(_Channel, _pause_channel),
     "prune": Command(Prune, _prune),
