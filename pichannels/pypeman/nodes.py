@@ -24,6 +24,7 @@ from nodes import (
     log,
     mapping,
     meta as meta_nodes,
+    publish,
     python,
     split,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "Decode",
     "Drop",
     "DropNode",
+    "Email",
     "Empty",
     "EmptyMeta",
     "Encode",
@@ -247,6 +249,29 @@ class MappingNode(Map):
 
 class ToOrderedDict(Lenient, mapping.ToOrderedDict):
     """Fields in a given order."""
+
+
+class Email(Lenient, publish.Email):
+    """Send a mail for each message; what is not given is taken from its meta."""
+
+    def __init__(
+        self,
+        *args: Any,
+        host: str | None = None,
+        start_tls: bool = False,
+        subject: str | None = None,
+        sender: str | None = None,
+        recipients: str | Sequence[str] | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            host or "localhost",
+            start_tls=start_tls or None,
+            subject=subject or (lambda msg: msg.meta.get("subject", "No subject")),
+            sender=sender or (lambda msg: msg.meta.get("sender", "pypeman@localhost")),
+            recipients=recipients or (lambda msg: msg.meta.get("recipients", ())),
+            **options,
+        )
 
 
 class YielderNode(Lenient, split.Items):
