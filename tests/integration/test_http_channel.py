@@ -293,6 +293,30 @@ class Load:
                 await asyncio.sleep(0.005)
 
 
+async def test_no_request_is_lost_while_a_channel_pauses_and_restarts(
+    write: Callable[..., Awaitable[Path]], port: int
+) -> None:
+    async with running(await write()) as engine:
+        channel = engine.project.channel("a")
+        pause, resume = engine.pause_channel, engine.resume_channel
+        async with Load(port, "/a") as load:
+            for command in (pause, resume, engine.restart_channel, pause, resume):
+                await command("a")
+                await load.reached(20)
+            await pause("a")
+            await engine.restart_channel("a")
+            await load.reached(20)
+            assert load.told[-1][0] == 202
+            await resume("a")
+        await asyncio.wait_for(channel.drain(), 10)
+        statuses = [status for status, _ in load.told]
+        taken = statuses.count(200) + statuses.count(202)
+        await engine.journal.flush()
+        assert ({*statuses} <= {200, 202, 503}, load.failures) == (True, [])
+        assert channel.processed == await engine.journal.total("a") >= taken
+        assert engine.journal.count_unsettled("a") == 0
+
+
 async def test_a_reload_leaves_the_port_open(
     write: Callable[..., Awaitable[Path]], port: int
 ) -> None:
