@@ -235,12 +235,13 @@ class Planner:
         )
         if holes:
             self._idle = None
-        return IntervalSet(
-            [
+        return _bridged(
+            (
                 (start, min(to, end))
                 for start, to in holes
                 if to <= end or end - start >= self._plan.patience
-            ]
+            ),
+            2 * self._plan.overlap,
         )
 
     def _number(self) -> int:
@@ -412,3 +413,17 @@ class Planner:
             del self._open[number]
             for message in found.messages:
                 self._read_of.pop(message, None)
+
+
+def _bridged(holes: Iterable[Interval], gap: int) -> IntervalSet:
+    """Holes, those together between which there is so little that all of it is read.
+
+    Dead letters are such gaps: without this each tag that has some would have holes
+    of its own, and be read alone.
+    """
+    found: list[Interval] = []
+    for start, end in holes:
+        if found and start - found[-1][1] <= gap:
+            start = found.pop()[0]
+        found.append((start, end))
+    return IntervalSet(found)

@@ -76,6 +76,15 @@ def test_a_read_overlaps_what_is_missing() -> None:
     assert (read.start, read.end, read.first, read.last) == (500, 600, 493, 606)
 
 
+def test_tags_are_read_together_whatever_dead_letters_they_have_in_a_hole() -> None:
+    ledger = ledger_of(3, (0, 500), (600, NOW))
+    for tag in (0, 1):
+        ledger.dead.add(tag, [(tag, 540 + tag, 541 + tag)], 0)
+    read = planner_of(ledger).next(NOW)
+    assert read is not None
+    assert (read.tags, read.start, read.end) == ((0, 1, 2), 500, 600)
+
+
 def test_tags_with_the_same_hole_are_read_together() -> None:
     ledger = ledger_of(6, (0, 500), (600, NOW))
     ledger.joined([5], 500, 550)
@@ -328,7 +337,8 @@ def test_all_holes_close_and_nothing_is_read_twice(
         ledger.add_tag(f"T{number}", 0)
         for start, end in of:
             ledger.joined([number], start, end)
-    planner = planner_of(ledger, Plan(tags=2, span=30, longest=60, patience=1))
+    plan = Plan(tags=2, span=30, longest=60, patience=1, overlap=0)
+    planner = planner_of(ledger, plan)
     read: dict[int, list[tuple[int, int]]] = {}
     for one in read_all(planner, 300, seed % 9):
         for tag in one.tags:
