@@ -66,7 +66,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: what it is called, and a part of its seed.
         steps: what is done.
-        weight: its share of the time.
+        weight: its share of the time: about seconds in ten minutes.
         is_short: whether it is a part of the short form.
         options: of the project.
         margins: of the ledger, seconds of the plant divided by its speed; by default

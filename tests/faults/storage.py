@@ -167,6 +167,7 @@ async def budget_spent(run: Run) -> None:
     What is not taken is told as lost (`backpressure`), and what was, is delivered.
     """
     await run.begin()
+    run.out()
     run.sink.refusing = 503
     for _ in range(100):
         await asyncio.sleep(0.2)
@@ -181,6 +182,8 @@ async def budget_spent(run: Run) -> None:
     run.disk = await run.instance.disk()
     run.sink.refusing = 0
     await run.more(10_000)
+    await run.instance.started()
+    run.back()
     # Told in the order of what was received, so not before that is taken.
     run.notes["losses"] = losses = await run.losses()
     assert losses > 0, "the loss was not told"

@@ -17,13 +17,15 @@ from tests.faults.scenarios import SCENARIOS
 
 CHOSEN = [each for each in SCENARIOS if each.is_short or BUDGET]
 SHARE = BUDGET / sum(each.weight for each in CHOSEN)
+END = 10.0
+"""Seconds that the end of a scenario takes."""
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
 
 
 def limited(scenario: Scenario) -> object:
     """The scenario, with the time that pytest gives it at most."""
-    seconds = 60 + 2 * SHARE * scenario.weight
+    seconds = 120 + 2 * SHARE * scenario.weight
     return pytest.param(
         scenario, id=scenario.name, marks=pytest.mark.timeout(120 + seconds)
     )
@@ -37,7 +39,8 @@ async def test_the_promises_are_kept(
         pytest.skip(why_missing())
     print("FAULTS_SEED and scenario:", seed_of(scenario.name))  # noqa: T201
     chosen = library if scenario.needs_library else None
-    async with opened(scenario, tmp_path, chosen, SHARE * scenario.weight) as run:
+    seconds = BUDGET and max(SHARE * scenario.weight - END, 1)
+    async with opened(scenario, tmp_path, chosen, seconds) as run:
         await scenario.steps(run)
         found = await run.finish()
     figures.append(found)

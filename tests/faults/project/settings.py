@@ -107,7 +107,7 @@ plant = _Witnessed(
     reconnect=_again,
     message_store_factory=SQLiteMessageStoreFactory(),
     coverage=CoverageOptions(**_options.get("coverage", {})),
-    **{"tags": ["UNIT*"], "heartbeat": 5, "poll_interval": 0.1}
+    **{"tags": ["UNIT*"], "heartbeat": 20, "poll_interval": 0.1}
     | _options.get("source", {}),
 )
 plant.add(decode.PI())
