@@ -12,12 +12,13 @@ from nodes._paths import MISSING, found_at
 from pichannels.errors import MessageError, SettingsError
 from pichannels.message import Message
 
-__all__ = ["filled", "has_pattern", "pattern_of"]
+__all__ = ["filled", "has_pattern", "in_url", "pattern_of"]
 
 Escape = Callable[[str], str]
 
 _PATTERN: Final = re.compile(r"%\(([^()]*)\)s")
-_in_url: Final = partial(quote, safe="")
+in_url: Final[Escape] = partial(quote, safe="")
+"""Escapes what would mean something in a URL."""
 
 
 def has_pattern(text: str) -> bool:
@@ -42,11 +43,11 @@ def pattern_of(key: str, text: str) -> str:
     return text
 
 
-def filled(text: str, msg: Message, *, in_url: bool = False) -> str:
+def filled(text: str, msg: Message, escape: Escape | None = None) -> str:
     """The text with the values of this message; any other `%` stands for itself.
 
     Args:
-        in_url: escape what would mean something in a URL.
+        escape: applied to each value.
 
     Raises:
         MessageError: the message does not have a value, or it is no plain one.
@@ -54,7 +55,7 @@ def filled(text: str, msg: Message, *, in_url: bool = False) -> str:
 
     def value(match: re.Match[str]) -> str:
         found = _value(match[1], msg)
-        return _in_url(found) if in_url else found
+        return found if escape is None else escape(found)
 
     return _PATTERN.sub(value, text)
 

@@ -15,6 +15,7 @@ from nodes._email import Email, MailRefused
 from nodes._file import File
 from nodes._http import HTTP, RequestRefused
 from nodes._lines import readable
+from nodes._mqtt import MQTT, Refused
 from nodes._options import at_least, function, is_async, name_of, one_of
 from nodes._pi_sink import PI
 from nodes._pi_targets import NoTarget
@@ -29,6 +30,7 @@ from pichannels.values import Sample, format_ticks
 
 __all__ = [
     "HTTP",
+    "MQTT",
     "Call",
     "Console",
     "Email",
@@ -37,6 +39,7 @@ __all__ = [
     "NoTarget",
     "PI",
     "PostgreSQL",
+    "Refused",
     "RequestRefused",
     "RowRefused",
     "SQLite",

@@ -15,7 +15,7 @@ from yarl import URL
 from nodes._lines import encode_payload
 from nodes._options import at_least
 from nodes._queue import is_raw
-from nodes._texts import filled, has_pattern, pattern_of
+from nodes._texts import filled, has_pattern, in_url, pattern_of
 from nodes._web import (
     RequestRefused,
     answered,
@@ -248,7 +248,7 @@ class HTTP(BaseNode):
         return _Ask(self.method, self._url(msg), headers, cookies, body)
 
     def _url(self, msg: Message) -> str:
-        url = filled(self.url, msg, in_url=True)
+        url = filled(self.url, msg, in_url)
         query = [
             (name, each)
             for name, value in self._params.items()

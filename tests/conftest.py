@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from tests.servers.mosquitto import Mosquitto, why_missing as why_no_mosquitto
 from tests.servers.postgres import PostgresServer, why_missing
 
 
@@ -37,3 +38,19 @@ def postgres(postgres_of_session: PostgresServer) -> PostgresServer:
     """A PostgreSQL server that runs; a test may kill and start it."""
     postgres_of_session.start()
     return postgres_of_session
+
+
+@pytest.fixture(scope="session")
+def mosquitto_of_session() -> Iterator[Mosquitto]:
+    if reason := why_no_mosquitto():
+        pytest.skip(reason)
+    server = Mosquitto()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def mosquitto(mosquitto_of_session: Mosquitto) -> Mosquitto:
+    """An MQTT broker that runs; a test may kill and start it."""
+    mosquitto_of_session.start()
+    return mosquitto_of_session

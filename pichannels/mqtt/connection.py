@@ -103,6 +103,8 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         self._is_ending = False
         self._news = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._is_stuck = False
         self._closed = asyncio.Event()
         self._awaits_pong = False
         self._pinging: asyncio.Task[None] | None = None
@@ -281,6 +283,25 @@ class Connection(asyncio.Protocol):
         self._send(packet)
         return done
 
+    async def room(self) -> None:
+        """Until the network and the broker take one more message.
+
+        Raises:
+            NotConnected: the connection is lost.
+        """
+        while self._is_stuck or len(self._acks) >= self.most_in_flight:
+            if self.error is not None:
+                raise NotConnected(self.target, self.error.reason)
+            self._moved.clear()
+            await self._moved.wait()
+
+    def pause_writing(self) -> None:
+        self._is_stuck = True
+
+    def resume_writing(self) -> None:
+        self._is_stuck = False
+        self._moved.set()
+
     def _free_id(self) -> int:
         for id in self._ids:
             if id not in self._acks and id not in self._subscribed:
@@ -353,6 +374,7 @@ class Connection(asyncio.Protocol):
         if ack.kind == PUBREC and ack.code < _NO:
             return self._send(encode_ack(PUBREL, ack.id))
         done = self._acks.pop(ack.id, None)
+        self._moved.set()
         if done is None or done.done():
             return
         if ack.code < _NO:
@@ -389,6 +411,7 @@ class Connection(asyncio.Protocol):
                 future.exception()
         self._acks.clear()
         self._news.set()
+        self._moved.set()
 
     def _abort(self) -> None:
         if self._pinging is not None:

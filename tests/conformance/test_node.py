@@ -52,6 +52,7 @@ from pichannels.simulator import Plant, Simulator
 from pichannels.values import DigitalState, Sample, Tag
 from tests.servers.ftp import PASSWORD, USER, FTPServer
 from tests.servers.mail import MailServer
+from tests.servers.mosquitto import Mosquitto
 from tests.servers.postgres import PostgresServer
 
 DOCUMENT = b"""{"Items": [{"WebId": "", "Name": "TI1", "Items": [
@@ -75,6 +76,7 @@ class Place(NamedTuple):
     pi: str = "http://host/piwebapi"
     ftp: int = 21
     mail: int = 25
+    mqtt: str = "mqtt://host"
 
 
 def raw() -> Message:
@@ -240,6 +242,9 @@ CASES = {
         lambda place, **options: publish.File(place.folder / "v.jsonl", **options)
     ),
     "publish.HTTP": Case(lambda place, **options: publish.HTTP(place.url, **options)),
+    "publish.MQTT": Case(
+        lambda place, **options: publish.MQTT(place.mqtt, "c/{name}", **options)
+    ),
     "publish.SQLite": Case(
         lambda place, **options: publish.SQLite(place.folder / "v.db", **options)
     ),
@@ -308,6 +313,15 @@ def ftp_port(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
 
 
 @pytest.fixture
+def mqtt(request: pytest.FixtureRequest) -> str:
+    """Where the broker is, for the node that needs it."""
+    if request.node.callspec.params["name"] != "publish.MQTT":
+        return ""
+    broker: Mosquitto = request.getfixturevalue("mosquitto")
+    return broker.url
+
+
+@pytest.fixture
 async def mail(request: pytest.FixtureRequest) -> AsyncIterator[int]:
     """An SMTP server, for the node that needs one."""
     if request.node.callspec.params["name"] != "publish.Email":
@@ -327,11 +341,12 @@ async def place(
     pi: str,
     ftp_port: int,
     mail: int,
+    mqtt: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Place]:
     monkeypatch.chdir(tmp_path)
     if request.node.callspec.params["name"] not in ASKING:
-        yield Place(tmp_path, "http://host/", database, pi, ftp_port, mail)
+        yield Place(tmp_path, "http://host/", database, pi, ftp_port, mail, mqtt)
         return
 
     async def take(asked: web.Request) -> web.Response:
@@ -342,7 +357,7 @@ async def place(
     application.router.add_post("/in", take)
     async with TestServer(application) as server:
         url = str(server.make_url("/in"))
-        yield Place(tmp_path, url, database, pi, ftp_port, mail)
+        yield Place(tmp_path, url, database, pi, ftp_port, mail, mqtt)
 
 
 async def run(node: BaseNode, msg: Message) -> Outcome:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,7 @@ from pichannels.node import BaseNode
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import Secret
 from tests.integration.certificates import make_certificate
-from tests.servers.mosquitto import Mosquitto, why_missing
-
-pytestmark = pytest.mark.skipif(bool(why_missing()), reason=why_missing() or "-")
+from tests.servers.mosquitto import Mosquitto
 
 SOON = RetryPolicy(attempts=0, initial=0.05, maximum=0.1)
 BOTH = pytest.mark.parametrize("protocol", ["5", "3.1.1"])
@@ -46,19 +44,9 @@ class Kept(BaseNode):
         return [msg.payload for msg in self.messages]
 
 
-@pytest.fixture(scope="module")
-def broker_of_module() -> Iterator[Mosquitto]:
-    broker = Mosquitto()
-    yield broker
-    broker.close()
-
-
 @pytest.fixture
-def broker(broker_of_module: Mosquitto) -> Mosquitto:
-    """A broker that runs; a test may kill and start it."""
-    broker_of_module.stop()
-    broker_of_module.start()
-    return broker_of_module
+def broker(mosquitto: Mosquitto) -> Mosquitto:
+    return mosquitto
 
 
 @pytest.fixture
@@ -260,6 +248,7 @@ async def test_without_a_journal_it_is_acknowledged_when_it_is_processed(
     assert kept(again).messages[0].meta["duplicate"] is True
 
 
+@pytest.mark.usefixtures("mosquitto")
 async def test_tls_with_certificates_of_both_sides_and_a_login(
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,7 +77,8 @@ async def start(folder: Path, broker: Mosquitto) -> Process:
 
 async def subscribe(broker: Mosquitto) -> None:
     """Let the broker keep everything from now on for the receiver."""
-    connection = await Connection.open(Login(broker.url), "k", session_expiry=60)
+    login = Login(broker.url)
+    connection = await Connection.open(login, "k", clean_start=False, session_expiry=60)
     assert await connection.subscribe({"kill/#": 2}) == {}
     await connection.close()
 

@@ -81,7 +81,9 @@ class Mosquitto:
         return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start it, unless it runs, and wait until it answers."""
+        if self._process is not None:
+            return
         program = _program()
         assert program is not None
         with (self._folder / "log").open("ab") as log:
