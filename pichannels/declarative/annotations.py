@@ -121,6 +121,8 @@ def _function(args: Sequence[Any]) -> Kind:
 def _of_class(kind: Any, args: Sequence[Any]) -> Kind:
     if not isinstance(kind, type):
         return code.PythonObject(f"a {kind}")
+    if kind is type and args and issubclass(args[0], BaseException):
+        return code.ErrorClass()
     if issubclass(kind, enum.Enum):
         return kinds.Choice({member.value: member for member in kind})
     if issubclass(kind, os.PathLike | PurePath):

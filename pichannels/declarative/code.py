@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from pichannels import errors
 from pichannels.declarative.kinds import Context, Kind, Schema
 from pichannels.declarative.source import At
-from pichannels.errors import SettingsError
+from pichannels.errors import SettingsError, nearest
 from pichannels.expressions import Subject, names_of, parse_expression
 
-__all__ = ["PYTHON", "Converter", "Function", "PythonObject", "expression"]
+__all__ = [
+    "PYTHON",
+    "Converter",
+    "ErrorClass",
+    "Function",
+    "PythonObject",
+    "expression",
+]
 
 PYTHON: Final = "python"
 """The one key of a mapping that names an object of the project's own modules."""
@@ -19,6 +28,13 @@ _CONVERTERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "float": float,
     "int": int,
     "str": str,
+}
+
+_ERRORS: Final[Mapping[str, type[Exception]]] = {
+    name: found
+    for module in (builtins, errors)
+    for name, found in vars(module).items()
+    if isinstance(found, type) and issubclass(found, Exception)
 }
 
 
@@ -102,6 +118,32 @@ def expression(at: At, subject: Subject) -> Any:
 def _expression(subject: Subject) -> Schema:
     names = ", ".join(names_of(subject))
     return {"type": "string", "description": f"An expression; it may use {names}."}
+
+
+class ErrorClass(PythonObject):
+    """A class of exceptions: one of Python's or ours by its name, or the project's."""
+
+    def __init__(self) -> None:
+        super().__init__("a class of exceptions")
+        self.says = f"a name such as OSError or NotConnected, or {self.says}"
+
+    def fits(self, at: At) -> bool:
+        return isinstance(at.value, str) or super().fits(at)
+
+    def convert(self, at: At, context: Context) -> Any:
+        if not isinstance(at.value, str):
+            return super().convert(at, context)
+        if at.value not in _ERRORS:
+            hint = nearest(at.value, _ERRORS)
+            raise at.problem(f"there is no exception {at.value!r}{hint}")
+        return _ERRORS[at.value]
+
+    def _check(self, found: Any, at: At) -> None:
+        if not (isinstance(found, type) and issubclass(found, Exception)):
+            raise at.problem(f"{at.value} is no class of exceptions")
+
+    def schema(self) -> Schema:
+        return {"anyOf": [{"type": "string"}, super().schema()]}
 
 
 class Converter(PythonObject):

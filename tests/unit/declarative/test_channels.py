@@ -15,7 +15,7 @@ from pichannels.channels.base import BaseChannel
 from pichannels.channels.branches import Case, Fork, When
 from pichannels.channels.pi import CoverageOptions, PIWebChannel
 from pichannels.delivery import Outcome
-from pichannels.errors import Dropped
+from pichannels.errors import Dropped, NotConnected
 from pichannels.expressions import parse_expression
 from pichannels.fingerprint import options_of
 from pichannels.message import Message
@@ -367,3 +367,18 @@ channels:
 def test_no_branch_stands_among_special_nodes(folder: Folder) -> None:
     text = "channels: [{name: a, fail_nodes: [fork: {nodes: [log.Log]}]}]"
     assert "no node 'fork'" in "\n".join(folder.problems(text))
+
+
+def test_exceptions_are_named(folder: Folder) -> None:
+    channel = folder.chain("""
+- log.Log: {pause_on: [OSError, NotConnected]}
+- log.Log: {retry: {errors: [ValueError]}}
+""")
+    first, second = channel.nodes()
+    assert first.pause_on == (OSError, NotConnected)
+    assert second.retry.errors == (ValueError,)
+
+
+def test_an_exception_that_is_none_is_told(folder: Folder) -> None:
+    told = folder.chain_problems("- log.Log: {pause_on: [OSErorr]}")
+    assert "no exception 'OSErorr'; did you mean 'OSError'?" in "\n".join(told)
