@@ -239,6 +239,10 @@ class Writer:
             return await self._write_apart(batch)
         except PichannelsError as exc:
             return exc
+        except Exception as exc:
+            # A fault of ours must not leave senders waiting for ever.
+            logger.exception("%s", self._link.target)
+            return NotConnected(self._link.target, repr(exc))
         batch.conclude()
         return None
 
