@@ -167,7 +167,7 @@ def _asked(wanted: CoverageWanted) -> dict[str, Any]:
 
 def _show_channels(channels: list[dict[str, Any]]) -> None:
     if not channels:
-        say("no channel has a coverage ledger")
+        say("no channel has a coverage ledger yet; channels of PI tags begin one")
         return
     say_table(_CHANNELS, map(_channel_row, channels))
     reasons = [row for each in channels for row in _reason_rows(each)]

@@ -227,7 +227,8 @@ class _Restoring:
             if cut is None:
                 segment.heard(marks.get(segment.id, segment.watermark))
                 certain = segment.received - ledger.margins.overlap
-                ledger.end(segment, certain, "restart", now)
+                # Who looks long after a crash is told of a hole of that age.
+                ledger.end(segment, certain, "restart", min(segment.watermark, now))
             else:
                 ledger.end(segment, cut)
 

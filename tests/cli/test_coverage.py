@@ -187,7 +187,9 @@ def test_without_a_ledger_nothing_is_covered(empty: Folder) -> None:
         "settings.py",
         "from pichannels.channels import BaseChannel\nCHANNELS = [BaseChannel('a')]\n",
     )
-    assert empty.run("coverage").out == "no channel has a coverage ledger\n"
+    assert empty.run("coverage").out == (
+        "no channel has a coverage ledger yet; channels of PI tags begin one\n"
+    )
     checked = empty.run("coverage", "--check", "--json")
     assert (checked.code, checked.json["ok"]) == (1, False)
     assert empty.run("coverage", "b").code == 2

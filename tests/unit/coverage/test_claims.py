@@ -103,7 +103,7 @@ def test_a_crash_claims_what_was_saved_less_the_overlap() -> None:
     kept.heard(300)
     back = kept.back()
     assert delivered(back) == [(100, 170)]
-    assert coverage(back, 0, 600).holes[-1] == (170, 600, "restart", 500)
+    assert coverage(back, 0, 600).holes[-1] == (170, 600, "restart", 200)
 
 
 def test_what_was_not_settled_is_in_flight_after_a_crash() -> None:
