@@ -28,6 +28,7 @@ from benchmarks import (
     receiving,
     repair,
     startup,
+    stores,
 )
 from benchmarks.measure import COLLECT_AT, Result, measure
 from benchmarks.options import Options
@@ -48,6 +49,7 @@ ALL: Final = {
     "recorded": reading.prepare,
     "http": http.prepare,
     "mllp": mllp.prepare,
+    "store": stores.prepare,
 }
 
 

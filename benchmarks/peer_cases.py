@@ -9,8 +9,10 @@ import asyncio
 import gc
 import json
 import logging
+import random
 import sys
 import time
+from datetime import datetime, timedelta
 from typing import Any
 
 # Only the environment of the peer has pypeman, and it has no types.
@@ -102,6 +104,58 @@ async def run_chain(job: dict[str, Any], messages: list[Any]) -> tuple[float, fl
     return took
 
 
+async def run_store(job: dict[str, Any]) -> tuple[int, float, float]:
+    """How many messages a case of stores went over, and the seconds for that."""
+    if job["store"] == "file":
+        factory = msgstore.FileMessageStoreFactory(path=job["directory"])
+    else:
+        path = f"{job['directory']}/store.db"
+        factory = msgstore.DatabaseMessageStoreFactory(path=path)
+    store = factory.get_store("peer")
+    await store.start()
+    size, texts = job["size"], job["texts"]
+    begin, ids = datetime(2026, 3, 1), []
+    for number in range(size):
+        text = texts[number % len(texts)]
+        rare = f"{text} {job['rare']}" if number == size * 19 // 20 else text
+        msg = message.Message(payload=rare)
+        msg.timestamp = begin + timedelta(seconds=number / 10)
+        ids.append(await store.store(msg))
+        await store.change_message_state(ids[-1], "processed")
+    channel = channels.BaseChannel(name="replaying")
+    channel.add(Publish())
+    await channel.start()
+    await asyncio.sleep(0)
+    work = {"store_page": pages, "store_text": text_search, "store_replay": replay}
+    wall, cpu = time.perf_counter(), time.process_time()
+    count = await work[job["case"]](store, job, ids, channel)
+    took = time.perf_counter() - wall, time.process_time() - cpu
+    await store.stop()
+    return count, *took
+
+
+async def pages(store: Any, job: dict[str, Any], ids: list[str], _: Any) -> int:
+    chance, found = random.Random(7), 0
+    for _ in range(job["count"]):
+        number = chance.randrange(job["size"] - job["page"])
+        moment = datetime(2026, 3, 1) + timedelta(seconds=number / 10)
+        found += len(await store.search(count=job["page"], start_dt=moment))
+    return found
+
+
+async def text_search(store: Any, job: dict[str, Any], ids: list[str], _: Any) -> int:
+    for _ in range(job["count"]):
+        if len(await store.search(count=10, text=job["rare"])) != 1:
+            raise SystemExit("the rare text was not found once")
+    return int(job["count"] * job["size"])
+
+
+async def replay(store: Any, job: dict[str, Any], ids: list[str], channel: Any) -> int:
+    for id in random.Random(7).sample(ids, job["count"]):
+        await channel.handle((await store.get(id))["message"].renew())
+    return int(job["count"])
+
+
 def make(job: dict[str, Any]) -> list[Any]:
     texts = job["texts"]
     return [
@@ -114,6 +168,10 @@ def main() -> None:
     job = json.load(sys.stdin)
     logging.disable(logging.CRITICAL)
     gc.set_threshold(COLLECT_AT)
+    if job["case"].startswith("store_"):
+        count, *took = asyncio.run(run_store(job))
+        json.dump({"count": count, "wall": took[0], "cpu": took[1]}, sys.stdout)
+        return
     wall, cpu = time.perf_counter(), time.process_time()
     messages = make(job)
     took = time.perf_counter() - wall, time.process_time() - cpu
