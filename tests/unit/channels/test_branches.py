@@ -628,3 +628,19 @@ async def test_a_caller_hears_what_the_chain_raises_at_once() -> None:
     async with started(channel):
         with pytest.raises(Rejected, match="odd"):
             await channel.handle(Message())
+
+
+async def test_a_sub_channel_replays_what_its_own_store_keeps() -> None:
+    store = MemoryMessageStoreFactory()
+    channel = BaseChannel("boiler")
+    fork = channel.fork("beside", store).add(add("f"))
+    (branch,) = channel.case(True, names=["hot"], message_store_factory=store)
+    branch.add(add("b"))
+    async with started(channel):
+        await channel.handle(Message(payload=""))
+        for sub, made in ((fork, "f"), (branch, "b")):
+            assert sub.message_store is not None
+            (entry,) = await sub.message_store.search()
+            again = await sub.replay(entry["id"])
+            assert (again.payload, again.store_chan_name) == (made, sub.name)
+            assert again.meta["replay_of"] == entry["message"].uuid
