@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 
+from pichannels.channels import BaseChannel
 from pichannels.declarative import code, compound, kinds
 from pichannels.declarative.compound import Field
 from pichannels.declarative.kinds import Kind
@@ -123,6 +124,8 @@ def _of_class(kind: Any, args: Sequence[Any]) -> Kind:
         return code.PythonObject(f"a {kind}")
     if kind is type and args and issubclass(args[0], BaseException):
         return code.ErrorClass()
+    if issubclass(kind, BaseChannel):
+        return kinds.Declared()
     if issubclass(kind, enum.Enum):
         return kinds.Choice({member.value: member for member in kind})
     if issubclass(kind, os.PathLike | PurePath):

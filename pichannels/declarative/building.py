@@ -66,12 +66,14 @@ class Builder:
         catalogue: where names are looked up.
 
     Attributes:
+        folder: of the project.
         problems: all that is wrong.
         origins: full name of a channel, branch or node -> file and line.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self.folder = catalogue.folder
         self._stores: dict[str, MessageStoreFactory] = {}
         self._common = common_options()
         self._names: dict[str, str] = {}
@@ -152,6 +154,20 @@ class Builder:
             self.problems.append(exc)
             return default
 
+    # What options need of the project
+
+    def own_object(self, name: str) -> Any:
+        """The object with this dotted name in a module of the project's own.
+
+        Raises:
+            SettingsError: there is none, or it is not the project's own.
+        """
+        return self._catalogue.own_object(name)
+
+    def channel(self, at: At) -> BaseChannel:
+        """The channel that is declared here; what is wrong with it is noted."""
+        return self._channel(at) or BaseChannel()
+
     # Channels
 
     def _channel(self, at: At) -> BaseChannel | None:
@@ -217,7 +233,7 @@ class Builder:
 
     def _read(self, signature: Signature, options: Mapping[Any, At]) -> Any:
         """The options as values; None when something is wrong with one."""
-        read = signature.read(options, self._catalogue)
+        read = signature.read(options, self)
         self.problems += read.problems
         return None if read.problems else read.values
 

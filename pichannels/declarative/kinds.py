@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -20,8 +20,10 @@ from pichannels.secrets import Secret
 
 __all__ = [
     "AnyKind",
+    "Building",
     "Choice",
     "Context",
+    "Declared",
     "Flag",
     "Kind",
     "Nothing",
@@ -48,6 +50,14 @@ class Context(Protocol):
         Raises:
             SettingsError: there is none, or it is not the project's own.
         """
+
+
+@runtime_checkable
+class Building(Context, Protocol):
+    """A context that builds channels as well."""
+
+    def channel(self, at: At) -> Any:
+        """The channel that is declared here; what is wrong with it is noted."""
 
 
 class Kind:
@@ -266,3 +276,20 @@ class Timed(Kind):
 
     def schema(self) -> Schema:
         return {"type": "string"}
+
+
+class Declared(Kind):
+    """A channel, written as those of the file are."""
+
+    says = "a channel, with name, source and nodes"
+
+    def fits(self, at: At) -> bool:
+        return isinstance(at.value, dict)
+
+    def convert(self, at: At, context: Context) -> Any:
+        if not isinstance(context, Building):
+            raise at.problem("no channel can be declared here")
+        return context.channel(at)
+
+    def schema(self) -> Schema:
+        return {"$ref": "#/definitions/channel"}

@@ -9,6 +9,7 @@ import msgspec
 
 from pichannels.channels import BaseChannel
 from pichannels.channels.branches import Branch, Case, Fork, When
+from pichannels.channels.merge import MergeChannel
 from pichannels.channels.pi import PIWebChannel
 from pichannels.fingerprint import Fact, Fingerprinter, options_of
 from pichannels.node import BaseNode
@@ -124,6 +125,9 @@ def _channel(
             yield from _node(step, prefix)
         else:
             yield from _branch(step, prefix, channel)
+    if isinstance(channel, MergeChannel):
+        for each in channel.inputs:
+            yield from _channel(each, f"{prefix}{each.name}.")
 
 
 def _kind(step: BaseNode | Branch) -> str:

@@ -188,3 +188,29 @@ def test_channels_in_yaml_are_compared_too(tmp_path: Path) -> None:
     (tmp_path / "boiler.yaml").write_text(YAML.replace("80", "90"))
     report = compare(old, define(load(tmp_path / "settings.py")))
     assert report.channels[0].differences == ["hot.condition: a Expression has changed"]
+
+
+MERGED = """\
+from nodes import log
+from pichannels.channels.merge import MergeChannel
+from pichannels.channels.timer import TimerChannel
+
+timer = TimerChannel("timer", interval=60)
+timer.add(log.Log(level="INFO"))
+CHANNELS = [MergeChannel("merged", chans=[timer])]
+"""
+
+
+@pytest.mark.parametrize(
+    "change", [("60", "30"), ("INFO", "DEBUG"), ("timer.add", "#")]
+)
+def test_inputs_of_a_merged_channel_are_a_part_of_it(
+    tmp_path: Path, change: tuple[str, str]
+) -> None:
+    file = tmp_path / "settings.py"
+    file.write_text(MERGED)
+    old = define(load(file))
+    assert compare(old, define(load(file))).is_empty
+    file.write_text(MERGED.replace(*change))
+    (changed,) = compare(old, define(load(file))).channels
+    assert (changed.name, changed.kind) == ("merged", "changed")
