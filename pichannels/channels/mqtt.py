@@ -13,6 +13,7 @@ from typing import Any, Final
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.ticking import seconds
 from pichannels.errors import (
+    ChannelPaused,
     ChannelStopped,
     JournalError,
     NotConnected,
@@ -40,6 +41,7 @@ _AGAIN: Final = RetryPolicy(attempts=0, initial=0.5, maximum=30.0)
 _PROTOCOLS: Final = ("5", "3.1.1")
 _BYTES: Final = "application/octet-stream"
 _WAIT_FOR_JOURNAL: Final = 1.0
+_WHILE_PAUSED: Final = 0.25
 _LAST_BATCH: Final = 5.0
 """Seconds that a stop waits for what has come to be accepted."""
 
@@ -293,13 +295,21 @@ class MQTTChannel(BaseChannel):
 
     async def _handled(self, publish: Publish) -> None:
         self.messages += 1
-        try:
-            await self.handle(_message(publish))
-        except ChannelStopped:
-            raise
-        except Exception as exc:
-            # The channel has told it, and the next message comes.
-            logger.debug("%s: a message failed: %s", self.name, exc)
+        while True:
+            try:
+                await self.handle(_message(publish))
+            except ChannelPaused as exc:
+                # The broker keeps what is not acknowledged.
+                if self._is_ending:
+                    raise ChannelStopped(self.name) from exc
+                await asyncio.sleep(_WHILE_PAUSED)
+                continue
+            except ChannelStopped:
+                raise
+            except Exception as exc:
+                # The channel has told it, and the next message comes.
+                logger.debug("%s: a message failed: %s", self.name, exc)
+            return
 
 
 def _message(publish: Publish) -> Message:

@@ -248,6 +248,21 @@ async def test_without_a_journal_it_is_acknowledged_when_it_is_processed(
     assert kept(again).messages[0].meta["duplicate"] is True
 
 
+@pytest.mark.parametrize("has_journal", [False, True])
+async def test_a_paused_channel_loses_nothing(
+    broker: Mosquitto, journal: Journal, has_journal: bool
+) -> None:
+    channel = make(broker, journal if has_journal else None)
+    async with running(channel):
+        await channel.pause()
+        await publish(broker, numbered(5, 1))
+        await until(lambda: channel.messages >= (5 if has_journal else 1))
+        assert kept(channel).messages == []
+        await channel.resume()
+        await until(lambda: len(kept(channel).messages) >= 5)
+    assert [int(each) for each in kept(channel).payloads] == list(range(5))
+
+
 @pytest.mark.usefixtures("mosquitto")
 async def test_tls_with_certificates_of_both_sides_and_a_login(
     tmp_path: Path, journal: Journal, monkeypatch: pytest.MonkeyPatch
