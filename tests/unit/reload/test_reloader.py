@@ -186,6 +186,30 @@ async def test_a_stopped_channel_stays_stopped(write: Write) -> None:
         await engine.start_channel("a")
 
 
+async def test_a_paused_channel_stays_paused(write: Write) -> None:
+    file = await write()
+    async with running(file) as engine:
+        await engine.pause_channel("a")
+        await accept(engine, "a", 1)
+        await write('channel("a", "new"), channel("b")')
+        await engine.reload()
+        assert channel(engine, "a").status.label == "paused"
+        await engine.resume_channel("a")
+        await channel(engine, "a").drain()
+    assert await lines(file) == ["new 0"]
+
+
+async def test_a_change_of_end_nodes_is_one(write: Write) -> None:
+    async with running(await write()) as engine:
+        more = 'CHANNELS[0].add_fail_nodes(Sink("alarm", name="alarm"))'
+        await write(more=more)
+        report = await engine.reload()
+        assert [change.name for change in report.channels] == ["a"]
+        await write(more=more.replace('"alarm",', '"bell",'))
+        report = await engine.reload()
+        assert [change.name for change in report.channels] == ["a"]
+
+
 async def test_counts_go_on(write: Write) -> None:
     async with running(await write()) as engine:
         await channel(engine, "a").handle(Message(payload="x"))
