@@ -151,8 +151,12 @@ async def test_a_search_by_time_and_state_reads_no_other_file(
     for name in await names(tmp_path):
         if "pending" in name:
             await asyncio.to_thread((tmp_path / name).write_text, "not looked at")
-    for wanted in ({"start_dt": "2026-03-02"}, {"state": "processed"}):
-        (found,) = await store.search(**wanted)  # type: ignore[arg-type]
+    conditions: list[dict[str, Any]] = [
+        {"start_dt": "2026-03-02"},
+        {"state": "processed"},
+    ]
+    for wanted in conditions:
+        (found,) = await store.search(**wanted)
         assert found["message"].payload == "later"
 
 
