@@ -2,8 +2,9 @@
 
     pichannels start --settings examples/file-to-http
 
-watches the folder `incoming` beside this file. Put `readings.csv` into it:
+watches the folder `incoming` beside this file. Make it, and put `readings.csv` into it:
 
+    mkdir examples/file-to-http/incoming
     cp examples/file-to-http/readings.csv examples/file-to-http/incoming/
 
 Each file is posted to `TARGET` (http://127.0.0.1:8080/readings) as one JSON array, and

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -62,8 +62,7 @@ class FTPLink(FileLink):
         context = await asyncio.to_thread(_context, server)
         is_implicit = server.protocol == "ftps-implicit"
         client: Any = aioftp.Client(
-            socket_timeout=server.timeout,
-            connection_timeout=server.timeout,
+            # No time-outs of the library's own: in Python 3.11 they lose cancellations.
             encoding=server.encoding,
             ssl=context if is_implicit else None,
             parse_list_line_custom=self._listed,
@@ -121,15 +120,20 @@ class FTPLink(FileLink):
         await _closed(writers)
 
     async def do_list(self, folder: str) -> dict[str, RemoteFile]:
-        async with self._translated(folder):
-            found = await self._client.list(folder)
-        return {path.name: _file(info) for path, info in found if _is_plain(info)}
+        found: dict[str, RemoteFile] = {}
+        async with self._translated(folder) as goes_on:
+            async for path, info in self._client.list(folder):
+                goes_on()
+                if _is_plain(info):
+                    found[path.name] = _file(info)
+        return found
 
     async def do_read(self, path: str, limit: int) -> bytes:
         data = bytearray()
-        async with self._translated(path):
+        async with self._translated(path) as goes_on:
             async with self._client.download_stream(path) as stream:
                 async for block in stream.iter_by_block(_BLOCK):
+                    goes_on()
                     data += block
                     if len(data) > limit:
                         raise TooLarge(path, limit)
@@ -137,10 +141,11 @@ class FTPLink(FileLink):
 
     async def do_write(self, path: str, data: bytes) -> None:
         part = f"{path}.part"
-        async with self._translated(path):
+        async with self._translated(path) as goes_on:
             async with self._client.upload_stream(part) as stream:
                 for start in range(0, len(data), _BLOCK):
                     await stream.write(data[start : start + _BLOCK])
+                    goes_on()
         try:
             await self._rename(part, path)
         except FileRefused:
@@ -167,9 +172,12 @@ class FTPLink(FileLink):
             return (await self.do_list(folder)).get(name)
 
     @asynccontextmanager
-    async def _translated(self, path: str) -> AsyncIterator[None]:
+    async def _translated(self, path: str) -> AsyncIterator[Callable[[], None]]:
+        """Errors in our words; gives what to call while the server is not silent."""
+        time, timeout = asyncio.get_running_loop().time, self.server.timeout
         try:
-            yield
+            async with asyncio.timeout(timeout) as limit:
+                yield lambda: limit.reschedule(time() + timeout)
         except aioftp.StatusCodeError as exc:
             raise self._error(exc, path) from exc
         except aioftp.AIOFTPException as exc:

@@ -56,7 +56,7 @@ class SFTPLink(FileLink):
         options = await asyncio.to_thread(self._keys)
         if password:
             options["password"] = password
-        async with self._translated(""):
+        async with self._translated(""), asyncio.timeout(server.timeout):
             self._connection = await self._ssh.connect(
                 server.host,
                 server.port,
@@ -64,8 +64,8 @@ class SFTPLink(FileLink):
                 # Nothing of the user's own files and agents: a service has none.
                 config=None,
                 agent_path=None,
-                login_timeout=server.timeout,
-                connect_timeout=server.timeout,
+                # Those of the library lose cancellations in Python 3.11.
+                login_timeout=0,
                 keepalive_interval=max(server.timeout / 3, _LEAST),
                 keepalive_count_max=2,
                 **options,

@@ -63,8 +63,9 @@ class Listing(NamedTuple):
 
     def lacks(self, path: str) -> bool:
         """Whether the file is gone, as far as could be seen."""
-        is_hidden = any(path.startswith(f"{folder}/") for folder in self.blind)
-        return path not in self.files and not is_hidden
+        if path in self.files:
+            return False
+        return not any(path.startswith(f"{folder}/") for folder in self.blind)
 
 
 class Entry(NamedTuple):
@@ -130,7 +131,9 @@ class FileMemory:
     def knows(self, found: Found) -> bool:
         """Whether this version was taken."""
         entry = self._entries.get(found.path)
-        return entry is not None and entry.version.is_like(found.version)
+        if entry is None:
+            return False
+        return entry.version == found.version or entry.version.is_like(found.version)
 
     def note(self, found: Found, uuid: str, ticket: Ticket | None) -> None:
         """A message was made of this version, and appended just now."""

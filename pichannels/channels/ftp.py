@@ -169,12 +169,14 @@ class FTPWatcherChannel(WatchingChannel):
         self._parts.push_async_callback(self._link.close)
         if self.delete_after:
             self._parts.push_async_callback(self._delete_the_last)
-        self._settling.clear()
         await super().start_source()
+
+    def remember(self) -> None:
+        self._settling.clear()
         self._paths = {
             entry.uuid: path
             for path, entry in self.memory.entries.items()
-            if entry.uuid and not entry.settled
+            if entry.uuid and not entry.settled and self.delete_after
         }
 
     # Files on the server

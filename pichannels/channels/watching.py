@@ -7,7 +7,7 @@ import codecs
 import logging
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -51,6 +51,7 @@ _AT_ONCE: Final = 100
 _SHORTEST: Final = 0.02
 """Seconds between two looks, however often somebody tells of changes."""
 _UNDECODED: Final = "encoding_error"
+_NOTHING: Final[Mapping[str, Entry]] = {}
 
 Sorting = Callable[[Iterable[str]], Iterable[str]]
 
@@ -193,8 +194,17 @@ class WatchingChannel(BaseChannel, ABC):
             "trouble": self._trouble,
         }
 
-    async def start_source(self) -> None:
+    async def start(self) -> None:
+        """Start, and look at the folder from now on."""
+        # What is known has to be so before messages of an earlier run go on.
         await self.memory.load(self.journal)
+        self.remember()
+        await super().start()
+
+    def remember(self) -> None:
+        """Called when it is known which files were taken, before messages go on."""
+
+    async def start_source(self) -> None:
         self._observed.clear()
         self._told.clear()
         self._unconfirmed.clear()
@@ -204,9 +214,10 @@ class WatchingChannel(BaseChannel, ABC):
 
     async def stop_source(self) -> None:
         watcher, self._watcher = self._watcher, None
-        if watcher is not None:
+        while watcher is not None and not watcher.done():
+            # What it runs may lose a cancellation, as `wait_for` of Python 3.11 does.
             watcher.cancel()
-            await asyncio.wait([watcher])
+            await asyncio.wait([watcher], timeout=1.0)
 
     # Looking
 
@@ -297,15 +308,22 @@ class WatchingChannel(BaseChannel, ABC):
             for path in [path for path in known if path not in listing.files]:
                 del known[path]
 
-    def _wanted(self, listing: Listing) -> Iterator[Found]:
+    def _wanted(
+        self, listing: Listing, known: Mapping[str, Entry] = _NOTHING
+    ) -> Iterator[Found]:
+        """Files that fit the pattern, without known versions."""
         for path, version in listing.files.items():
-            if version is not None and self.wants(path.rpartition("/")[2]):
+            entry = known.get(path)
+            # First what is most, and cheap: a folder may have many files.
+            if version is None or (entry is not None and entry.version == version):
+                self._observed.pop(path, None)
+            elif self.wants(path.rpartition("/")[2]):
                 yield Found(path, version)
 
     def _due(self, listing: Listing) -> Iterator[Found]:
         """New versions that have stayed the same for long enough."""
         now = clock.monotonic()
-        for file in self._wanted(listing):
+        for file in self._wanted(listing, self.memory.entries):
             if self.memory.knows(file):
                 self._observed.pop(file.path, None)
                 continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -276,6 +278,27 @@ def test_an_option_that_cannot_work_is_told(
     defaults: dict[str, Any] = {"host": "h", "port": 21, "credentials": ""}
     with pytest.raises(error, match=told):
         link_of(**defaults | options)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "library"), [("ftp", "aioftp"), ("sftp", "asyncssh")]
+)
+def test_an_extra_that_is_missing_is_named(protocol: str, library: str) -> None:
+    code = f"""
+import sys
+sys.modules[{library!r}] = None
+from nodes import ftp
+from pichannels.channels.ftp import FTPWatcherChannel
+from pichannels.errors import SettingsError
+for kind in (FTPWatcherChannel, ftp.Read):
+    try:
+        kind(host="h", protocol={protocol!r})
+    except SettingsError as exc:
+        assert "pip install 'pichannels[{protocol}]'" in str(exc)
+    else:
+        raise AssertionError("no error")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 
 @pytest.mark.parametrize(

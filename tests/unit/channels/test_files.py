@@ -110,7 +110,6 @@ async def by_hand(
     watch = Watch(folder, journal, **options)
     watch.channel.has_source_enabled = False
     await watch.channel.start()
-    await watch.channel.memory.load(journal)
     yield watch
     await watch.channel.stop()
 
@@ -286,13 +285,14 @@ async def test_a_file_is_read_when_it_stays_the_same(
     folder: Path, journal: Journal
 ) -> None:
     path = folder / "a"
-    async with running(folder, journal, settle=0.3, interval=0.02) as watch:
-        for part in range(5):
+    async with by_hand(folder, journal, settle=0.1) as watch:
+        for part in range(4):
             with path.open("a") as file:
                 file.write(str(part))
-            await asyncio.sleep(0.06)
-        assert watch.keeper.came == []
-        assert await watch.keeper.until(1) == ["01234"]
+            await asyncio.sleep(0.04)
+            assert await watch.payloads() == []
+    async with running(folder, journal, settle=0.1) as watch:
+        assert await watch.keeper.until(1) == ["0123"]
 
 
 async def test_a_file_that_changes_while_it_is_read_comes_later(

@@ -357,12 +357,13 @@ async def test_a_file_that_grows_is_read_when_it_stays_the_same(
     ftp: Served, journal: Journal
 ) -> None:
     path = ftp.folder / "a"
-    async with running(ftp, journal, settle=0.3, interval=0.02) as watch:
-        for part in range(5):
+    async with by_hand(ftp, journal, settle=0.1) as watch:
+        for part in range(4):
             await asyncio.to_thread(_append, path, str(part))
-            await asyncio.sleep(0.06)
-        assert watch.keeper.came == []
-        assert await watch.keeper.until(1) == [b"01234"]
+            await asyncio.sleep(0.04)
+            assert await watch.payloads() == []
+    async with running(ftp, journal, settle=0.1) as watch:
+        assert await watch.keeper.until(1) == [b"0123"]
 
 
 def _append(path: Path, text: str) -> None:
