@@ -279,11 +279,27 @@ class Covering:
 
     # What happens to PI channels
 
+    def learn(self, date: int | None) -> None:
+        """The server says what time it is, ticks; None changes nothing."""
+        was_known = self.server.is_known
+        self.server.learn(date)
+        if self.server.is_known and not was_known:
+            self._correct_origins()
+
+    def _correct_origins(self) -> None:
+        """Cover tags from now on that were new when only our own clock was known."""
+        now, latest = self.server.now(), self.server.latest()
+        pasts = self.ledger.tags.pasts
+        late = [tag for tag, past in enumerate(pasts) if past.origin > latest]
+        if late:
+            start = now - ticks_of(self.options.backfill)
+            self.ledger.backfill(late, start, now)
+
     def connected(
         self, sub: str, web_ids: Iterable[str], server_date: int | None
     ) -> None:
         """A PI channel is open."""
-        self.server.learn(server_date)
+        self.learn(server_date)
         tags = [self._number[web_id] for web_id in web_ids if web_id in self._number]
         now = self.server.now()
         self.ledger.unsubscribed(sub, "connected again", now)

@@ -75,7 +75,7 @@ class Repairing:
         self._handing_over = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._more = asyncio.Event()
-        self._next_time = clock.monotonic() + _TIME_EVERY
+        self._next_time = clock.monotonic()
         self.samples = 0
         """How many samples were read and accepted."""
         self.failures = 0
@@ -119,7 +119,8 @@ class Repairing:
             covering = self._covering
             read = None
             await self._ask_the_time(archive)
-            if len(running) < _AT_ONCE:
+            # By a clock of ours that is ahead, what is to come would count as read.
+            if covering.server.is_known and len(running) < _AT_ONCE:
                 read = covering.planner.next(covering.server.now())
             if read is None:
                 await self._rest()
@@ -130,16 +131,22 @@ class Repairing:
             task.add_done_callback(running.discard)
 
     async def _ask_the_time(self, archive: _Archive) -> None:
-        """Learn the server's time anew, now and then."""
+        """Learn the server's time: before anything is read, and now and then."""
         if clock.monotonic() < self._next_time:
             return
-        self._next_time = clock.monotonic() + _TIME_EVERY
+        covering = self._covering
+        every = _TIME_EVERY if covering.server.is_known else _WAIT
+        self._next_time = clock.monotonic() + every
         try:
             response = await archive.client.get(archive.controller.home.get())
         except PichannelsError as exc:
-            logger.info("%s: the server tells no time: %s", self._covering.channel, exc)
+            logger.info("%s: the server tells no time: %s", covering.channel, exc)
             return
-        self._covering.server.learn(ticks_of_date(response.headers.get("Date", "")))
+        date = ticks_of_date(response.headers.get("Date", ""))
+        if date is None and not covering.server.is_known:
+            # A server that has no clock has ours.
+            date = clock.now()
+        covering.learn(date)
 
     async def _rest(self) -> None:
         """Until something was read, or some time."""

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from nodes import decode
+from pichannels import clock
 from pichannels.channels.pi import CoverageOptions, PIWebChannel
 from pichannels.coverage.views import coverage, totals
 from pichannels.journal import Journal
@@ -83,6 +84,14 @@ class Plugged:
         """Until the server's time, as far as the channel knows it, is after that."""
         while self.now <= until:
             await self._look_again()
+
+    async def began(self, before: int) -> None:
+        """Until the first tag is covered from a time before that on."""
+        covering = self.channel.covering
+        assert covering is not None
+        async with asyncio.timeout(10):
+            while covering.ledger.tags.pasts[0].origin >= before:
+                await self._look_again()
 
     async def _look_again(self) -> None:
         await asyncio.sleep(0.05)
@@ -213,6 +222,22 @@ async def test_a_new_run_reads_what_came_while_nothing_ran(
         await settled(simulator, plugged)
         await plugged.covered(simulator.clock.now())
         assert {2.0, 3.0} <= set(plugged.sink.of(TAG))
+
+
+async def test_a_clock_of_ours_that_is_ahead_makes_nothing_count(
+    tmp_path: Path,
+) -> None:
+    start = clock.now() - 3600 * SECOND
+    async with Simulator(Plant(seed=1, tags=100), poll=0.05, start=start) as simulator:
+        for _ in range(2):
+            async with running(simulator, tmp_path) as plugged:
+                await simulator.connected()
+                await plugged.began(simulator.clock.now())
+                now = await settled(simulator, plugged)
+                assert plugged.channel.covering is not None
+                ledger = plugged.channel.covering.ledger
+                found = coverage(ledger, 0, now, now + 7200 * SECOND).delivered
+                assert found.last is not None and found.last <= simulator.clock.now()
 
 
 async def test_history_before_the_first_start_is_delivered_where_asked_for(
