@@ -14,9 +14,11 @@ from pichannels.coverage.intervals import Interval
 from pichannels.coverage.repair import LOST_AT_SOURCE
 from pichannels.coverage.views import coverage
 from pichannels.journal import Journal
+from pichannels.values import OPEN_END
 
 __all__ = ["Claim", "claimed"]
 
+_LATEST: Final = OPEN_END - 1
 _NOWHERE: Final = "http://127.0.0.1:9/piwebapi"
 
 
@@ -90,7 +92,7 @@ def _copy(data: Path, folder: Path) -> bool:
 def _claims(view: View, now: int) -> list[Claim]:
     found = []
     for tag in view.streams:
-        one = coverage(view.ledger, tag, now, now)
+        one = coverage(view.ledger, tag, now, _LATEST)
         found.append(
             Claim(
                 view.name(tag),

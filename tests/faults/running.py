@@ -258,6 +258,7 @@ class Run:
     async def look_at_claims(self) -> None:
         """Of an instance that has ended: what it claims to be delivered is (S)."""
         claims = [c for c in await self._claims() if _is_judged(c.tag)]
+        self._look_at_ends(claims)
         chosen = self.rng.sample(claims, min(_TAGS_LOOKED_AT, len(claims)))
         truth = await self._truth(chosen)
         self._came.add(self.sink.delivered)
@@ -270,6 +271,13 @@ class Run:
                 f"{len(missing)} events were claimed at restart {self.restarts} and"
                 f" had not come: {tag} at {event.ticks}"
             )
+
+    def _look_at_ends(self, claims: Iterable[Claim]) -> None:
+        """Nothing is delivered of a time that has not come."""
+        now = self.time()
+        early = [c.tag for c in claims if c.delivered and c.delivered[-1][1] > now]
+        if early:
+            self._wrong.append(f"{len(early)} claims are of the future: {early[0]}")
 
     async def _claims(self) -> list[Claim]:
         data, margins = self.instance.data, self.scenario.coverage
@@ -402,6 +410,7 @@ class Run:
         if late or not claims:
             self._wrong.append(f"the ledger has forgotten {len(late)} origins")
         judged = [claim for claim in claims if _is_judged(claim.tag)]
+        self._look_at_ends(judged)
         judged = self.rng.sample(judged, min(_TAGS_COMPARED, len(judged)))
         truth = await self._truth(judged)
         found = await gather(
