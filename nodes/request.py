@@ -144,9 +144,8 @@ class HTTP(BaseNode):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.method = _method(method)
-        self.target = _checked_url(url)
-        self.url = url
+        self._auth = checked_auth(auth)
+        self.ask_for(url, method, headers, cookies, params)
         self.json = json
         self.binary = binary
         self.send_as_json = send_as_json
@@ -157,7 +156,31 @@ class HTTP(BaseNode):
         at_least("timeout", timeout, 0.001)
         at_least("max_bytes", max_bytes, 1)
         check_tls(verify, client_cert)
-        self._secrets: Any = [checked_auth(auth), dict(headers or {}), cookies or {}]
+        self._tls = (verify, client_cert)
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        self._max_bytes = max_bytes
+        self._keep_cookies = keep_cookies
+        self._session: aiohttp.ClientSession | None = None
+        self.requests = 0
+        self.errors = 0
+
+    def ask_for(
+        self,
+        url: str,
+        method: str,
+        headers: Texts | None,
+        cookies: Texts | None,
+        params: Mapping[str, Parameter] | None,
+    ) -> None:
+        """Ask so from the next message on; the connections stay.
+
+        Raises:
+            SettingsError: one of them is not usable.
+        """
+        self.method = _method(method)
+        self.target = _checked_url(url)
+        self.url = url
+        self._secrets: Any = [self._auth, dict(headers or {}), cookies or {}]
         self._filled = [
             name
             for name, text in (headers or {}).items()
@@ -167,13 +190,6 @@ class HTTP(BaseNode):
         for name, text in [*self._params.items(), *(headers or {}).items()]:
             if isinstance(text, str):
                 pattern_of(name, text)
-        self._tls = (verify, client_cert)
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
-        self._max_bytes = max_bytes
-        self._keep_cookies = keep_cookies
-        self._session: aiohttp.ClientSession | None = None
-        self.requests = 0
-        self.errors = 0
 
     async def start(self) -> None:
         """Take messages (again).

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from pichannels.errors import MessageError
 from pichannels.pypeman import nodes
+from pichannels.pypeman.contrib.http import HttpRequest
 from pichannels.pypeman.message import Message
 from pichannels.pypeman.registry import fresh
 
@@ -45,3 +50,55 @@ def test_patterns_of_file_names_have_times_and_the_uuid() -> None:
     found = nodes.get_context(msg, counter=3)
     assert (found["counter"], found["msg_uid"]) == (3, msg.uuid)
     assert found["msg_year"] == msg.timestamp.year
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[TestServer]:
+    async def answer(asked: web.Request) -> web.Response:
+        text = f"{asked.method} {asked.path_qs} {asked.headers.get('X-Plant')}"
+        return web.Response(text=text, status=404)
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    found = TestServer(application)
+    await found.start_server()
+    yield found
+    await found.close()
+
+
+async def asked(node: HttpRequest, msg: Message) -> tuple[object, int]:
+    try:
+        result = await node.process(msg)
+    finally:
+        await node.stop()
+    return result.payload, result.meta["status_code"]
+
+
+async def test_requests_fill_urls_from_meta_and_take_any_answer(
+    server: TestServer,
+) -> None:
+    with fresh():
+        node = HttpRequest(
+            url=str(server.make_url("/plants/")) + "%(plant)s/%(payload.n)s",
+            params={"a": ["1", "2"], "b": lambda msg: msg.meta["plant"]},
+            headers={"X-Plant": lambda msg: msg.meta["plant"]},
+        )
+    msg = Message(payload={"n": 7}, meta={"plant": "p1"})
+    assert await asked(node, msg) == ("GET /plants/p1/7?a=1&a=2&b=p1 p1", 404)
+
+
+async def test_requests_take_from_meta_what_is_not_given(server: TestServer) -> None:
+    with fresh():
+        node = HttpRequest()
+    meta = {"url": str(server.make_url("/x")), "method": "post", "params": {"a": "1"}}
+    assert await asked(node, Message(payload="", meta=meta)) == (
+        "POST /x?a=1 None",
+        404,
+    )
+
+
+async def test_a_request_without_url_fails_the_message() -> None:
+    with fresh():
+        node = HttpRequest()
+    with pytest.raises(MessageError):
+        await asked(node, Message())
