@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -28,6 +29,10 @@ _OVERHEAD: Final = 80
 _PATIENCE: Final = 0.02
 _WAIT_FOR_WRITER, _WAIT_FOR_DISK = 0.005, 0.001
 _MIN, _MAX = -(2**63), 2**63 - 1
+_TELL_EVERY: Final = 60.0
+"""Seconds between two times that it is told that there is no room, at least."""
+
+logger: Final = logging.getLogger("pichannels.journal")
 
 
 class Intake:
@@ -49,6 +54,7 @@ class Intake:
         self._in_flight: dict[Batch, float] = {}
         self._is_watching = self._is_failing = self._is_closed = False
         self.room = Room(lambda: self.is_full)
+        self._tell_at = 0.0
         self.rows = self.bytes = 0
         self.used = writer.segments.used
         self.file_bytes = 0
@@ -79,6 +85,20 @@ class Intake:
             or self.used + self.bytes >= self._budget
             or self._is_failing
         )
+
+    async def wait_for_room(self) -> None:
+        """See `Journal.room`; tells in the log where the budget is used up."""
+        if self.used + self.bytes >= self._budget:
+            now = clock.monotonic()
+            if now >= self._tell_at:
+                self._tell_at = now + _TELL_EVERY
+                logger.warning(
+                    "%s: its budget of %s bytes is used up; nothing more is taken until"
+                    " messages are settled",
+                    self._writer.path,
+                    f"{self._budget:,}",
+                )
+        await self.room.wait()
 
     @property
     def is_idle(self) -> bool:

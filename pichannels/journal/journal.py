@@ -188,7 +188,7 @@ class Journal(Persistence):
         Raises:
             JournalError: the journal is not open, or was closed meanwhile.
         """
-        await self._opened().room.wait()
+        await self._opened().wait_for_room()
 
     def settle(
         self, seq: int, state: State, meta: Mapping[str, Any] | None = None

@@ -162,3 +162,17 @@ async def test_a_busy_loop_does_not_keep_the_writer_from_its_work(
         await tickets[-1].durable
     is_busy = False
     assert loop.time() - begun < 2
+
+
+async def test_a_budget_that_is_used_up_is_told_once(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(path, budget=2**20)
+    await journal.open()
+    await journal.append("a", Message(payload=b"x" * 2**20)).durable
+    waiting = [asyncio.create_task(journal.room()) for _ in range(3)]
+    await asyncio.wait(waiting, timeout=0.05)
+    await journal.close()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    told = [text for text in caplog.messages if "budget of 1,048,576 bytes" in text]
+    assert len(told) == 1
