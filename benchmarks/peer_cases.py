@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 # Only the environment of the peer has pypeman, and it has no types.
-from pypeman import (  # type: ignore[import-not-found]
+from pypeman import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
     channels,
     exceptions,
     message,
@@ -169,8 +169,8 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     gc.set_threshold(COLLECT_AT)
     if job["case"].startswith("store_"):
-        count, *took = asyncio.run(run_store(job))
-        json.dump({"count": count, "wall": took[0], "cpu": took[1]}, sys.stdout)
+        count, seconds, used = asyncio.run(run_store(job))
+        json.dump({"count": count, "wall": seconds, "cpu": used}, sys.stdout)
         return
     wall, cpu = time.perf_counter(), time.process_time()
     messages = make(job)
