@@ -109,6 +109,7 @@ def test_only_what_is_required_is_imported() -> None:
     foreign["pichannels.adapters.pint_units"] -= {"pint"}
     foreign["pichannels.adapters.polars_tables"] -= {"polars"}
     foreign["pichannels.adapters.postgres"] -= {"asyncpg"}
+    foreign["pichannels.adapters.rocks"] -= {"rocksdict"}
     foreign["pichannels.adapters.xml_documents"] -= {"defusedxml", "xmltodict"}
     assert {name: found for name, found in foreign.items() if found} == {}
 

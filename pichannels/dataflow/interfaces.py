@@ -1,0 +1,61 @@
+"""What sources and sinks of one's own inherit from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from pichannels.dataflow.publishing import Published
+
+__all__ = ["ICache", "Key", "KeyedSink", "Proxy"]
+
+Key = str | int | float | bytes | bool
+"""What a cache has as keys."""
+
+
+class KeyedSink(ABC):
+    """A sink that takes key and value: a pair that a handler gives is unpacked."""
+
+    @abstractmethod
+    async def __call__(self, key: Any, value: Any, /) -> None:
+        """Take a key and its value."""
+
+
+class ICache(Published, KeyedSink):
+    """A store of values by key that is a sink and a source.
+
+    Implement the four methods for a store of your own. `await cache(key, value)` sets
+    and publishes, `async for key, value in cache` gives what is published.
+    """
+
+    @abstractmethod
+    def __contains__(self, key: Any) -> bool:
+        """Whether there is a value."""
+
+    @abstractmethod
+    def __delitem__(self, key: Any) -> None:
+        """Forget the value."""
+
+    @abstractmethod
+    def __getitem__(self, key: Any) -> Any:
+        """The value, or None where there is none."""
+
+    @abstractmethod
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Keep a value, which is not published."""
+
+    async def __call__(self, key: Any, value: Any, /) -> None:
+        """Keep a value and publish it; waits for readers whose queue is full."""
+        self[key] = value
+        await self.publish((key, value))
+
+
+class Proxy(Published):
+    """Passes values from handlers to handlers; nothing is kept.
+
+    `await proxy(value)` publishes, `async for value in proxy` gives it.
+    """
+
+    async def __call__(self, value: Any) -> None:
+        """Publish a value; waits for readers whose queue is full."""
+        await self.publish(value)
