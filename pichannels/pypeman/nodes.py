@@ -59,6 +59,7 @@ __all__ = [
     "HL7ToPython",
     "JoinMapItem",
     "JsonToPython",
+    "Lenient",
     "Log",
     "Map",
     "MapItem",
