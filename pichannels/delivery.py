@@ -227,6 +227,10 @@ class Delivery:
     """The samples that failed, as far as they are known."""
     entries: dict[str, Message] | None = None
     """For end nodes: full name of a channel -> the message as it came to its chain."""
+    is_accepted = False
+    """Whether the message is in the journal, and nobody waits for its result."""
+    retry: Callable[[Delivery, Outcome], float | None] | None = None
+    """For a copy that is tried again: seconds to wait after this outcome, or None."""
     again: Callable[[Delivery, Outcome], bool] | None = None
     """Tells whether the message runs again after this outcome."""
     cause: BaseException | None = None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from pichannels.delivery import Hold, Outcome
+from pichannels.delivery import Delivery, Hold, Outcome
 from pichannels.errors import ChannelStopped, Stopped
 from pichannels.journal import Ticket
 from pichannels.message import Message
@@ -101,8 +101,14 @@ class ForkQueue:
         self._task = None
 
     async def _run(self, msg: Message, hold: Hold | None) -> None:
+        delivery = Delivery()
+        if hold is not None and hold.delivery.is_accepted:
+            # Nobody waits for it, so that it may be tried as the message itself is.
+            delivery.is_accepted = True
+            delivery.retry = self._channel.retry_delay
+            delivery.again = self._runs_again
         try:
-            outcome = await self._channel.run_taken(msg)
+            outcome = await self._channel.run_taken(msg, delivery)
         except Exception as exc:
             outcome = Outcome(State.ERROR, msg, exc)
         if outcome.state is State.ERROR:
@@ -114,6 +120,9 @@ class ForkQueue:
             if self._channel.history is None and not self._channel.keeps:
                 hold.set_aside(outcome.aside)
             hold.release()
+
+    def _runs_again(self, delivery: Delivery, outcome: Outcome) -> bool:
+        return self._channel.retry_delay(delivery, outcome) is not None
 
     async def drain(self) -> None:
         """Until no copy waits."""

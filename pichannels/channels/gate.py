@@ -53,6 +53,16 @@ class Gate:
         self._closers -= 1
         self._update()
 
+    async def until_released(self) -> None:
+        """Until nobody holds it."""
+        while self.is_held:
+            changed = asyncio.Event()
+            end = self.listen(changed.set)
+            try:
+                await changed.wait()
+            finally:
+                end()
+
     def close_for(self, seconds: float) -> None:
         """Close for some time, unless it is closed so already."""
         if self._opening is None:

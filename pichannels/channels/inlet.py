@@ -336,6 +336,7 @@ class Inlet:
     async def _process(self, item: _Item) -> None:
         delivery = Delivery()
         delivery.seq = item.seq
+        delivery.is_accepted = True
         delivery.again = self._runs_again
         has_closed = False
         try:

@@ -17,7 +17,7 @@ from pichannels.channels.patience import Patience
 from pichannels.channels.processing import Key
 from pichannels.channels.recording import JournalRecorder, StoreRecorder
 from pichannels.delivery import Delivery, Outcome
-from pichannels.errors import PauseChannel, UsageError
+from pichannels.errors import PauseChannel, TryAgain, UsageError
 from pichannels.events import EventBus
 from pichannels.journal import Journal
 from pichannels.lifecycle import Status, check_change
@@ -25,6 +25,7 @@ from pichannels.message import Message
 from pichannels.persistence import Persistence
 from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
+from pichannels.states import State
 from pichannels.store import MessageStore
 from pichannels.values import TICKS_PER_SECOND
 
@@ -419,6 +420,15 @@ class Lifecycle(Answering):
             self._recorder = StoreRecorder(self.name, store)
         await store.start()
         self._parts.push_async_callback(store.stop)
+
+    def retry_delay(self, delivery: Delivery, outcome: Outcome) -> float | None:
+        """Seconds until a message runs again after this; None: it is given up."""
+        error = outcome.error
+        if outcome.state is not State.ERROR or not isinstance(error, TryAgain):
+            return None
+        whole = self.root
+        assert isinstance(whole, Lifecycle)
+        return whole._retry.delay(delivery.attempts, error)
 
     def _make_inlet(self, journal: Journal) -> Inlet:
         return Inlet(

@@ -202,7 +202,7 @@ class Processing(ChainBuilder):
         try:
             delivery = delivery or Delivery()
             if self._recorder is None:
-                outcome = await self.attempt(msg, delivery)
+                outcome = await self._attempts(msg, delivery)
                 return await self._settled(delivery, outcome)
             return await self._run_recorded(self._recorder, msg, delivery)
         finally:
@@ -212,9 +212,10 @@ class Processing(ChainBuilder):
         self, recorder: Recorder, msg: Message, delivery: Delivery
     ) -> Outcome:
         await recorder.admit(msg, delivery)
-        delivery.again = self._is_put_back
+        if delivery.again is None:
+            delivery.again = self._is_put_back
         try:
-            outcome = await self.attempt(msg, delivery)
+            outcome = await self._attempts(msg, delivery)
             if self._is_put_back(delivery, outcome):
                 await self._put_back(delivery, outcome.error)
                 raise ChannelPaused(self.name, is_stored=True)
@@ -225,6 +226,31 @@ class Processing(ChainBuilder):
             return outcome
         finally:
             recorder.leave(delivery)
+
+    async def _attempts(self, msg: Message, delivery: Delivery) -> Outcome:
+        """Run the chain; of a copy as often as it is worth another try."""
+        retry = delivery.retry
+        if retry is None:
+            return await self.attempt(msg, delivery)
+        gate, has_closed = self.root.gate, False
+        try:
+            outcome = await self.attempt(msg.copy(), delivery)
+            while (delay := retry(delivery, outcome)) is not None:
+                logger.warning(
+                    "%s: a copy again in %.2f s: %s", self.name, delay, outcome.error
+                )
+                if isinstance(outcome.error, PauseChannel) and not has_closed:
+                    has_closed = True
+                    gate.close()
+                await asyncio.sleep(delay)
+                await gate.until_released()
+                delivery.attempts += 1
+                delivery.failed_at = ""
+                outcome = await self.attempt(msg.copy(), delivery)
+            return outcome
+        finally:
+            if has_closed:
+                gate.open()
 
     def _leave(self) -> None:
         self._running -= 1

@@ -22,6 +22,7 @@ from pichannels.errors import (
     CodecError,
     JournalError,
     NotConnected,
+    PauseChannel,
     RetryLater,
     TryAgain,
 )
@@ -736,3 +737,82 @@ async def test_a_fork_that_is_not_required_waits_for_no_room(tmp_path: Path) -> 
         await asyncio.wait_for(channel.handle(Message(payload="b")), 5)
         assert fork.discarded == 1
     await small.close()
+
+
+# Copies that are tried again
+
+
+async def test_a_copy_in_a_fork_is_tried_as_the_message_is(journal: Journal) -> None:
+    errors, seen = [NotConnected("sink"), RetryLater(delay=0)], Seen()
+
+    def fail(msg: Message) -> Message:
+        msg.payload += "x"
+        if errors:
+            raise errors.pop()
+        return msg
+
+    channel = BaseChannel("boiler", retry=AT_ONCE)
+    fork = channel.fork("beside").add(Call(fail), seen)
+    main = Seen()
+    channel.add(main).attach(journal=journal)
+    await channel.start()
+    await put(channel, "a", "b")
+    await channel.drain()
+    await channel.stop()
+    assert (seen.payloads, main.payloads) == (["ax", "bx"], ["a", "b"])
+    assert (fork.failed, await records(journal)) == (0, [])
+
+
+async def test_a_copy_that_is_given_up_is_a_dead_letter(journal: Journal) -> None:
+    def fail(msg: Message) -> Message:
+        tried.append(msg.payload)
+        raise NotConnected("sink")
+
+    tried: list[Any] = []
+    channel = BaseChannel("boiler", retry=RetryPolicy(attempts=3, initial=0))
+    channel.fork("beside").add(Call(fail)).add_fail_nodes(ended := Seen())
+    channel.attach(journal=journal)
+    await channel.start()
+    await put(channel, "a")
+    await channel.drain()
+    (record,) = await records(journal)
+    await channel.stop()
+    assert (tried, ended.payloads) == (["a"] * 3, ["a"])
+    assert record.meta["error"] == "NotConnected"
+
+
+async def test_a_caller_is_not_kept_waiting_by_a_copy_that_fails(
+    journal: Journal,
+) -> None:
+    def fail(msg: Message) -> Message:
+        raise NotConnected("sink")
+
+    channel = BaseChannel("boiler", retry=AT_ONCE)
+    channel.fork("beside").add(Call(fail))
+    channel.attach(journal=journal)
+    await channel.start()
+    with pytest.raises(NotConnected):
+        await asyncio.wait_for(channel.handle(Message(payload="a")), 5)
+    await channel.stop()
+
+
+async def test_a_copy_may_pause_the_whole(journal: Journal) -> None:
+    states: list[str] = []
+    errors = [PauseChannel(delay=0)]
+
+    def fail(msg: Message) -> Message:
+        if errors:
+            raise errors.pop()
+        return msg
+
+    channel = BaseChannel("boiler")
+    fork = channel.fork("beside").add(Call(fail))
+    channel.attach(journal=journal)
+    await channel.start()
+    channel.events.subscribe(lambda event: states.append(event.facts["new"]))
+    await put(channel, "a")
+    async with asyncio.timeout(5):
+        while fork.processed == 0:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+    await channel.stop()
+    assert states[0] == "paused" and "waiting" in states and channel.processed == 1
