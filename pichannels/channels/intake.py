@@ -41,7 +41,7 @@ class Given(NamedTuple):
     """What was handed over.
 
     Attributes:
-        events: how many there were in it.
+        events: how many there were in it, but for current values.
         is_understood: whether all of it was.
     """
 

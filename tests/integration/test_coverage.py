@@ -310,3 +310,14 @@ async def test_what_comes_of_the_time_delivered_has_lanes_of_its_own(
     came = {(sample.value, lane) for sample, lane in sink.pairs}
     assert {(3.0, "late"), (4.0, "correction"), (5.0, "live")} <= came
     assert [sample.ticks for sample, lane in sink.pairs if lane == "delete"] == [at]
+
+
+async def test_current_values_of_many_tags_are_no_overflow(tmp_path: Path) -> None:
+    options = msgspec.structs.replace(QUICK, burst=50, repair=False)
+    async with (
+        Simulator(Plant(seed=1, tags=100, activity=0), poll=0.05) as simulator,
+        running(simulator, tmp_path, tags=["*"], coverage=options) as plugged,
+    ):
+        await plugged.sink.until(lambda: len(plugged.sink.samples) >= 100)
+        await plugged.reached(plugged.now + SECOND // 2)
+        assert "overflow" not in plugged.reasons()
