@@ -30,6 +30,7 @@ from pichannels.coverage.intervals import IntervalSet
 from pichannels.coverage.repair import Read
 from pichannels.errors import CodecError, JournalError, UsageError
 from pichannels.journal import Journal
+from pichannels.patterns import matching
 from pichannels.values import format_ticks
 
 __all__ = ["Backfilling"]
@@ -175,7 +176,7 @@ class Backfilling:
     def _chosen(self, patterns: Sequence[str]) -> list[int]:
         if not patterns:
             raise UsageError("a job needs tags")
-        fits = jobs.matching(patterns)
+        fits = matching(patterns)
         ledger, streams = self._covering.ledger, self._covering.streams
         found = [
             tag

@@ -35,7 +35,14 @@ from pichannels.message import Message
 from pichannels.states import State
 from pichannels.values import Tag
 
-__all__ = ["LIVE", "CoverageOptions", "Covering", "ledger_key"]
+__all__ = [
+    "LIVE",
+    "CoverageOptions",
+    "Covering",
+    "in_flight",
+    "ledger_key",
+    "ledger_namespace",
+]
 
 logger: Final = logging.getLogger("pichannels.channels.pi")
 
@@ -147,7 +154,7 @@ class Covering:
         """
         if not self.is_open:
             self._journal = journal
-            records = await journal.saved(_namespace(self.channel))
+            records = await journal.saved(ledger_namespace(self.channel))
             unsettled = await journal.manifests(self.channel)
             try:
                 await self._restore(records, unsettled, streams)
@@ -156,7 +163,7 @@ class Covering:
                 logger.error("%s: %s; it begins anew", self.channel, exc)
                 self.fire("coverage.damaged", error=str(exc))
                 for name in records:
-                    journal.forget(_namespace(self.channel), name)
+                    journal.forget(ledger_namespace(self.channel), name)
                 await self._restore({}, unsettled, streams)
             name = f"{self.channel}: coverage"
             self._flushing = asyncio.create_task(self._flush_often(), name=name)
@@ -177,12 +184,8 @@ class Covering:
 
         def read() -> Ledger:
             keys = {stream.web_id: self._key(stream) for stream in streams}
-            in_flight = [
-                (seq, _renamed(_entries(manifest), keys))
-                for seq, lane, manifest in unsettled
-                if lane in LIVE and seq not in over
-            ]
-            return restore(records, in_flight, now, margins)
+            waiting = (each for each in unsettled if each[0] not in over)
+            return restore(records, in_flight(waiting, keys), now, margins)
 
         self.ledger = await asyncio.to_thread(read)
         self.planner = Planner(self.ledger, self.options.plan)
@@ -435,7 +438,7 @@ class Covering:
         journal = self._journal
         if journal is None:
             return
-        namespace = _namespace(self.channel)
+        namespace = ledger_namespace(self.channel)
         for name, data in self._claims.changes().items():
             if data is None:
                 journal.forget(namespace, name)
@@ -470,12 +473,29 @@ def ledger_key(stream: Stream) -> str:
     return stream.key
 
 
-def _namespace(channel: str) -> str:
+def ledger_namespace(channel: str) -> str:
+    """Where the journal keeps the ledger of a channel."""
     return f"coverage:{channel}"
 
 
 def _entries(manifest: bytes | None) -> list[ManifestEntry]:
     return [] if manifest is None else decode_manifest(manifest)
+
+
+def in_flight(
+    unsettled: Iterable[tuple[int, str, bytes | None]], keys: Mapping[str, str]
+) -> list[tuple[int, list[ManifestEntry]]]:
+    """The messages of PI channels among those that are not settled.
+
+    Args:
+        unsettled: number, lane and manifest of each message.
+        keys: what the ledger calls tags, by WebID.
+    """
+    return [
+        (seq, _renamed(_entries(manifest), keys))
+        for seq, lane, manifest in unsettled
+        if lane in LIVE
+    ]
 
 
 def _renamed(

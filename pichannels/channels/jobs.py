@@ -7,8 +7,7 @@ now, or never will, is excluded with the reason, so that it is no hole.
 from __future__ import annotations
 
 import enum
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -30,7 +29,6 @@ __all__ = [
     "extend",
     "hold",
     "left",
-    "matching",
     "parts_of",
     "release",
 ]
@@ -129,15 +127,6 @@ class Left(NamedTuple):
     def plus(self, other: Left) -> Left:
         """Both together."""
         return Left(*map(sum, zip(self, other, strict=True)))
-
-
-def matching(patterns: Iterable[str]) -> Callable[[str], object]:
-    """What fits one of the names, in which `*` and `?` stand for others."""
-    parts = (
-        "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in name)
-        for name in patterns
-    )
-    return re.compile("|".join(parts), re.IGNORECASE | re.DOTALL).fullmatch
 
 
 def parts_of(

@@ -16,13 +16,13 @@ import msgspec
 
 from pichannels import clock
 from pichannels.channels.covering import Covering
-from pichannels.channels.jobs import matching
 from pichannels.channels.kept import Facts, Hour, fact_of, kept_facts, kept_since
 from pichannels.channels.tags import Stream
 from pichannels.coverage.reconcile import Comparison, Reconciled, compare, hours
 from pichannels.coverage.views import coverage
 from pichannels.errors import PichannelsError, UsageError
 from pichannels.journal import Journal
+from pichannels.patterns import matching
 from pichannels.piwebasync.history import recorded
 from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.limiting import Limiter

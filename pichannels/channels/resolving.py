@@ -24,7 +24,7 @@ from pichannels.piwebasync.resolve import Point, fetch_points
 from pichannels.piwebasync.server import PIServer
 from pichannels.values import TICKS_PER_SECOND
 
-__all__ = ["Found", "Resolver"]
+__all__ = ["Found", "Resolver", "last_found"]
 
 _NAMED: Final = 20
 """Tags that are named where many have changed."""
@@ -106,9 +106,34 @@ class _Cached(msgspec.Struct):
     plain: dict[str, str]
     no_access: list[str]
 
+    def found(self, is_fresh: bool) -> Found:
+        streams: list[Stream] = [*self.points, *self.attributes]
+        denied = set(self.no_access)
+        return Found(
+            [one for one in streams if one.web_id not in denied],
+            self.unresolved,
+            self.plain,
+            is_fresh,
+            tuple(one for one in streams if one.web_id in denied),
+        )
+
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Cached).decode
+
+
+async def last_found(journal: Journal, channel: str) -> Found | None:
+    """What the last run of a channel has found, whatever it was asked for.
+
+    Raises:
+        JournalError: the journal cannot be read.
+    """
+    cached = await _cached(journal, channel)
+    return None if cached is None else cached.found(is_fresh=False)
+
+
+async def _cached(journal: Journal, channel: str) -> _Cached | None:
+    return _read(await journal.restore(f"channel:{channel}", "points", None))
 
 
 class Resolver:
@@ -217,20 +242,11 @@ class Resolver:
         """What an earlier run of the channel found for the same tags."""
         if journal is None:
             return None
-        data = await journal.restore(f"channel:{channel}", "points", None)
-        cached = _read(data)
+        cached = await _cached(journal, channel)
         if cached is None or cached.wanted != self._wanted(tags):
             return None
         fresh = clock.now() - int(self._ttl * TICKS_PER_SECOND)
-        streams: list[Stream] = [*cached.points, *cached.attributes]
-        denied = set(cached.no_access)
-        return Found(
-            [one for one in streams if one.web_id not in denied],
-            cached.unresolved,
-            cached.plain,
-            cached.at >= fresh,
-            tuple(one for one in streams if one.web_id in denied),
-        )
+        return cached.found(cached.at >= fresh)
 
     async def keep(
         self,

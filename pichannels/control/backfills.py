@@ -15,10 +15,10 @@ from pichannels.channels.job_reports import (
     kept_jobs,
 )
 from pichannels.channels.jobs import JobState
-from pichannels.errors import DecodeError, UsageError
+from pichannels.control.arguments import ticks_of
+from pichannels.errors import UsageError
 from pichannels.journal import Journal
 from pichannels.project import Project
-from pichannels.values import parse_ticks
 
 __all__ = [
     "BackfillWanted",
@@ -74,8 +74,8 @@ def create_job(project: Project, wanted: BackfillWanted) -> JobReport:
     return _backfilling(project, wanted.channel).create(
         JobWanted(
             tags=wanted.tags,
-            start=_ticks("start", wanted.start),
-            end=None if wanted.end is None else _ticks("end", wanted.end),
+            start=ticks_of("start", wanted.start),
+            end=None if wanted.end is None else ticks_of("end", wanted.end),
             again=wanted.again,
             who=wanted.who,
             reason=wanted.reason,
@@ -150,10 +150,3 @@ def _parts(id: str) -> tuple[str, int]:
     if not (channel and number.isascii() and number.isdigit()):
         raise UsageError(f"{id!r} is no job: a channel, - and a number")
     return channel, int(number)
-
-
-def _ticks(name: str, text: str) -> int:
-    try:
-        return parse_ticks(text)
-    except DecodeError as exc:
-        raise UsageError(f"{name}: {exc}") from exc

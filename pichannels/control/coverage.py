@@ -7,7 +7,6 @@ tags nor a large report hold up the channels.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from copy import copy
@@ -17,6 +16,7 @@ from typing import Final, NamedTuple
 
 from pichannels import clock
 from pichannels.channels import BaseChannel
+from pichannels.control.arguments import ticks_of
 from pichannels.control.coverage_reports import (
     ChannelCoverage,
     CoverageReport,
@@ -31,15 +31,15 @@ from pichannels.coverage.intervals import Interval
 from pichannels.coverage.labels import Label, Labels, ranges
 from pichannels.coverage.tags import TagState
 from pichannels.coverage.views import Coverage, Reason, coverage, groups
-from pichannels.errors import DecodeError, UsageError
+from pichannels.errors import UsageError
 from pichannels.journal import Journal
+from pichannels.patterns import matching
 from pichannels.project import Project
 from pichannels.values import (
     NO_DATA,
     OPEN_END,
     TICKS_PER_SECOND,
     format_ticks,
-    parse_ticks,
 )
 
 __all__ = [
@@ -147,24 +147,17 @@ async def report_of(views: Sequence[View], wanted: CoverageWanted) -> CoverageRe
 
 
 def _window(wanted: CoverageWanted) -> _Window:
-    start = _ticks("start", wanted.start)
-    end = _ticks("end", wanted.end)
+    start = None if wanted.start is None else ticks_of("start", wanted.start)
+    end = None if wanted.end is None else ticks_of("end", wanted.end)
     if start is not None and end is not None and start >= end:
         raise UsageError(f"start {wanted.start} is not before end {wanted.end}")
     return _Window(start or 0, end)
 
 
-def _ticks(name: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_ticks(text)
-    except DecodeError as exc:
-        raise UsageError(f"{name}: {exc}") from exc
-
-
 def _wants(view: View, wanted: CoverageWanted) -> Callable[[int], bool]:
     """Whether a tag is asked for."""
     state = view.ledger.tags.state
-    fits = _pattern(wanted.tags)
+    fits = matching(wanted.tags) if wanted.tags else None
     marked = set()
     if wanted.mark is not None:
         marked = {n for n, mark in view.marks().items() if mark.verdict is wanted.mark}
@@ -179,17 +172,6 @@ def _wants(view: View, wanted: CoverageWanted) -> Callable[[int], bool]:
         )
 
     return wants
-
-
-def _pattern(names: Sequence[str]) -> Callable[[str], object] | None:
-    """What fits one of the names, in which `*` and `?` stand for others."""
-    if not names:
-        return None
-    parts = (
-        "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in name)
-        for name in names
-    )
-    return re.compile("|".join(parts), re.IGNORECASE | re.DOTALL).fullmatch
 
 
 # Working it out

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
-
-import msgspec
+from typing import NamedTuple, Protocol
 
 from pichannels import clock
 from pichannels.channels import BaseChannel
 from pichannels.channels.backfilling import Backfilling
-from pichannels.channels.covering import LIVE, ledger_key
+from pichannels.channels.covering import in_flight, ledger_key, ledger_namespace
 from pichannels.channels.hearing import Hearing, Mark
 from pichannels.channels.job_reports import JobReport
 from pichannels.channels.letters import note_letters
 from pichannels.channels.reconciling import Reconciling
+from pichannels.channels.resolving import Found, last_found
 from pichannels.channels.tags import Stream
 from pichannels.coverage.claims import restore
 from pichannels.coverage.ledger import Ledger, Margins
 from pichannels.coverage.reconcile import Reconciled
 from pichannels.journal import Journal
-from pichannels.manifest import ManifestEntry, decode_manifest
-from pichannels.piwebasync.assets import Attribute
-from pichannels.piwebasync.resolve import Point
 
 __all__ = ["View", "ledgers", "running_ledgers"]
 
@@ -157,16 +153,13 @@ async def _saved(journal: Journal, channel: BaseChannel) -> View | None:
     covering: _Covering | None = getattr(channel, "covering", None)
     if covering is None:
         return None
-    records = await journal.saved(f"coverage:{channel.name}")
+    records = await journal.saved(ledger_namespace(channel.name))
     if not records:
         return None
-    unsettled = [
-        (seq, [] if manifest is None else decode_manifest(manifest))
-        for seq, lane, manifest in await journal.manifests(channel.name)
-        if lane in LIVE
-    ]
-    kept = await _kept(journal, channel.name)
-    streams: list[Stream] = [*kept.points, *kept.attributes]
+    unsettled = await journal.manifests(channel.name)
+    # Where nothing was kept, or by another version, keys have to do for names.
+    kept = await last_found(journal, channel.name) or Found([], {})
+    streams = [*kept.streams, *kept.no_access]
     margins, now = covering.options.margins, clock.now()
 
     def read() -> tuple[Ledger, dict[int, Stream]]:
@@ -174,31 +167,13 @@ async def _saved(journal: Journal, channel: BaseChannel) -> View | None:
         numbers = _numbered(ledger, streams)
         if unsettled:
             keys = {one.web_id: ledger.tags.keys[n] for n, one in numbers.items()}
-            in_flight = [(seq, _renamed(each, keys)) for seq, each in unsettled]
-            ledger = restore(records, in_flight, now, margins)
+            ledger = restore(records, in_flight(unsettled, keys), now, margins)
         return ledger, numbers
 
     ledger, numbers = await asyncio.to_thread(read)
     known = {one.web_id: ledger.tags.keys[n] for n, one in numbers.items()}
     await note_letters(journal, channel.name, ledger, known.get, now)
     return View(channel.name, ledger, numbers, now, not_found=len(kept.unresolved))
-
-
-class _Kept(msgspec.Struct):
-    """What the last run has found for its tags; see `channels.resolving`."""
-
-    points: list[Point] = []
-    attributes: list[Attribute] = []
-    unresolved: dict[str, str] = {}
-
-
-async def _kept(journal: Journal, channel: str) -> _Kept:
-    data: Any = await journal.restore(f"channel:{channel}", "points", None)
-    try:
-        return msgspec.msgpack.decode(data, type=_Kept)
-    except (msgspec.DecodeError, TypeError):
-        # Nothing was kept, or by another version; keys have to do.
-        return _Kept()
 
 
 def _numbered(ledger: Ledger, streams: Iterable[Stream]) -> dict[int, Stream]:
@@ -210,13 +185,3 @@ def _numbered(ledger: Ledger, streams: Iterable[Stream]) -> dict[int, Stream]:
         if number is not None:
             found[number] = one
     return found
-
-
-def _renamed(
-    entries: Iterable[ManifestEntry], keys: Mapping[str, str]
-) -> list[ManifestEntry]:
-    return [
-        ManifestEntry(keys[each.key], each.first, each.last, each.count)
-        for each in entries
-        if each.key in keys
-    ]

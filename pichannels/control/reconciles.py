@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from pichannels.channels.reconciling import ReconcileReport, Reconciling
-from pichannels.errors import DecodeError, UsageError
+from pichannels.control.arguments import ticks_of
+from pichannels.errors import UsageError
 from pichannels.project import Project
-from pichannels.values import parse_ticks
 
 __all__ = ["ReconcileWanted", "reconcile"]
 
@@ -49,12 +49,5 @@ async def reconcile(project: Project, wanted: ReconcileWanted) -> ReconcileRepor
             f"nothing is kept of what {wanted.channel!r} has delivered;"
             " it needs a message store that shares the journal"
         )
-    start, end = _ticks("start", wanted.start), _ticks("end", wanted.end)
+    start, end = ticks_of("start", wanted.start), ticks_of("end", wanted.end)
     return await found.run(wanted.tags, start, end)
-
-
-def _ticks(name: str, text: str) -> int:
-    try:
-        return parse_ticks(text)
-    except DecodeError as exc:
-        raise UsageError(f"{name}: {exc}") from exc

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pichannels.channels import jobs
 from pichannels.channels.jobs import CANCELLED, NOT_ASKED, PAUSED, Job, Left, Part
 from pichannels.coverage.ledger import Ledger, Margins
@@ -163,15 +161,3 @@ def test_a_ledger_that_began_anew_is_extended_for_the_job() -> None:
     jobs.extend(ledger, job, NOW)
     assert holes(ledger) == [(0, 50, "backfill")]
     assert excluded(ledger) == [(50, 500, NOT_ASKED)]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "name", "fits"),
-    [
-        ("UNIT1.*", "unit1.temp", True),
-        ("UNIT?.TEMP", "UNIT12.TEMP", False),
-        ("A[1].X", "A[1].X", True),
-    ],
-)
-def test_patterns_are_those_of_pi(pattern: str, name: str, fits: bool) -> None:
-    assert bool(jobs.matching([pattern])(name)) is fits
