@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.ledgers import Claim
 from tests.faults.oracle import Evidence, Kept, Oracle, Span
 from tests.faults.simulated import Archived
 from tests.faults.sink import Delivered
@@ -132,3 +133,13 @@ def test_a_broken_bound_is_found(changes: dict[str, Any], problem: str) -> None:
 def test_an_event_that_is_accepted_twice_may_come_twice() -> None:
     again = [*ACCEPTED, Kept(4, "live", [("a", "a3")])]
     assert verdict(f"{ALL} a3", accepted=again) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "missing"), [(5, []), (8, [(6, 7)]), (12, [(6, 7), (9, 12)])]
+)
+def test_what_is_neither_delivered_nor_excluded_is_missing(
+    end: int, missing: list[tuple[int, int]]
+) -> None:
+    claim = Claim("a", 0, ((0, 5), (7, 9)), ((5, 6),), ())
+    assert claim.missing(end) == missing
