@@ -142,7 +142,7 @@ class PostgreSQLPersistence(BufferedPersistence):
                     [
                         # The number first: where another process was quicker,
                         # nothing is made.
-                        self._sql(f"INSERT INTO {{s}}.migration VALUES ({number + 1})"),
+                        self._sql(f"INSERT INTO {{s}}.saved_migration VALUES ({number + 1})"),
                         self._sql(_MIGRATIONS[number]),
                     ]
                 )
@@ -152,16 +152,16 @@ class PostgreSQLPersistence(BufferedPersistence):
 
     async def _version(self) -> int:
         """The number of the last migration."""
-        names = (f"{self._schema}.migration", self._schema)
+        names = (f"{self._schema}.saved_migration", self._schema)
         has_table, has_schema = (await self._link.fetch(_THERE, *names))[0]
         if not has_table:
             lock = "SELECT pg_advisory_xact_lock(hashtext('pichannels saved'))"
             # Whoever may not make schemas may use one that is there.
             make = [] if has_schema else ["CREATE SCHEMA IF NOT EXISTS {s}"]
-            make.append("CREATE TABLE IF NOT EXISTS {s}.migration (number int4 UNIQUE)")
+            make.append("CREATE TABLE IF NOT EXISTS {s}.saved_migration (number int4 UNIQUE)")
             await self._link.execute([lock, *map(self._sql, make)])
         rows = await self._link.fetch(
-            self._sql("SELECT coalesce(max(number), 0) FROM {s}.migration")
+            self._sql("SELECT coalesce(max(number), 0) FROM {s}.saved_migration")
         )
         version = int(rows[0][0])
         if version > len(_MIGRATIONS):

@@ -36,7 +36,7 @@ async def run(server: PostgresServer, sql: str) -> list[tuple[Any, ...]]:
 async def test_nothing_is_lost_when_the_server_restarts(
     postgres: PostgresServer,
 ) -> None:
-    kept = PostgreSQLPersistence(postgres.url(), schema="restarted")
+    kept = PostgreSQLPersistence(postgres.url(), schema="restarted_saved")
     await kept.start()
     await kept.save("a", "before", 1)
     await asyncio.to_thread(postgres.kill)
@@ -46,7 +46,7 @@ async def test_nothing_is_lost_when_the_server_restarts(
     await asyncio.gather(*saved)
     assert await kept.saved("a") == {"before": 1, "during": 2}
     await kept.stop()
-    rows = await run(postgres, "SELECT key FROM restarted.saved ORDER BY key")
+    rows = await run(postgres, "SELECT key FROM restarted_saved.saved ORDER BY key")
     assert rows == [("before",), ("during",)]
 
 
@@ -117,7 +117,7 @@ async def test_a_newer_table_is_left_alone(postgres: PostgresServer) -> None:
     kept = PostgreSQLPersistence(postgres.url(), schema="newer_saved")
     await kept.start()
     await kept.stop()
-    await run(postgres, "INSERT INTO newer_saved.migration VALUES (9)")
+    await run(postgres, "INSERT INTO newer_saved.saved_migration VALUES (9)")
     with pytest.raises(SettingsError, match="version 9"):
         await kept.start()
 
