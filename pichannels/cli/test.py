@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 
@@ -26,18 +27,26 @@ _WRONG_USAGE = 4
 def test(ctx: click.Context, unittest: bool, args: tuple[str, ...]) -> None:
     """Run the tests in the folder of the settings.
 
-    With pytest where it is installed, else with unittest, which looks for test*.py.
-    ARGS are theirs: `pichannels test -- -x tests/test_boiler.py`. Exit code 0 when all
+    With pytest where it is installed, else with unittest, which looks for test*.py. A
+    tests.py beside the settings, as projects of pypeman have it, runs with both. ARGS
+    are theirs: `pichannels test -- -x tests/test_boiler.py`. Exit code 0 when all
     of them pass, 1 when one fails or there are none.
     """
     runner = "unittest" if unittest or not _has_pytest() else "pytest"
     folder = settings_folder()
-    if runner == "unittest" and not args:
-        args = ("discover", "-s", "tests" if (folder / "tests").is_dir() else ".")
+    args = args or _all_tests(runner, folder)
     code = subprocess.call([sys.executable, "-m", runner, *args], cwd=folder)
     if code == _WRONG_USAGE and runner == "pytest":
         ctx.exit(ExitCode.USAGE)
     ctx.exit(ExitCode.FAILED if code else ExitCode.OK)
+
+
+def _all_tests(runner: str, folder: Path) -> tuple[str, ...]:
+    if runner == "unittest":
+        return ("discover", "-s", "tests" if (folder / "tests").is_dir() else ".")
+    if (folder / "tests.py").is_file():
+        return ("-o", "python_files=test_*.py *_test.py tests.py")
+    return ()
 
 
 def _has_pytest() -> bool:

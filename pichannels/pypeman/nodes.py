@@ -111,6 +111,16 @@ class Lenient(node.BaseNode):
         for found in (*args, *kwargs):
             logger.warning("%s has no option %r", type(self).__name__, found)
 
+    @property
+    def logger(self) -> logging.Logger:
+        """Where this node logs to, unless it is set."""
+        own: logging.Logger | None = getattr(self, "_logger", None)
+        return own or logging.getLogger(f"pichannels.nodes.{self.fullpath()}")
+
+    @logger.setter
+    def logger(self, found: logging.Logger) -> None:
+        self._logger = found
+
     def _reset_test(self) -> None:
         """Forget mocks and counts, and remember from now on what comes and goes."""
         self.reset_test()
@@ -119,11 +129,6 @@ class Lenient(node.BaseNode):
 
 class BaseNode(Lenient):
     """One step of a channel; inherit from it and implement `process`."""
-
-    @property
-    def logger(self) -> logging.Logger:
-        """Where this node logs to."""
-        return logging.getLogger(f"pichannels.nodes.{self.fullpath()}")
 
 
 class ThreadNode(Lenient, node.ThreadNode):

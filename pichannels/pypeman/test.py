@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import unittest
 from typing import Any, ClassVar
 
@@ -28,6 +29,20 @@ class PypeTestCase(PichannelsTestCase):
         for channel in self.project.project.all_channels():
             channel.wait_subchans = self.wait_subchans
             channel.raise_dropped = True
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of the test, for `self.loop.run_until_complete(...)`."""
+        return self.project.loop
+
+    def set_loop_to_debug(self, slow: float = 0.1) -> None:
+        """Let the event loop tell what holds it up.
+
+        Args:
+            slow: seconds from which a step is told of, as a warning of asyncio.
+        """
+        self.loop.set_debug(True)
+        self.loop.slow_callback_duration = slow
 
     def get_channel(self, name: str) -> ChannelUnderTest:
         """The channel with this name, short or whole, without mocks and counts.

@@ -91,6 +91,16 @@ class ProjectUnderTest:
             self._runner = asyncio.Runner()
         return self._runner.run(work)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop of this project, which `wait` runs things in."""
+        if self._loop is None:
+            if _is_in_loop():
+                return asyncio.get_running_loop()
+            self._runner = self._runner or asyncio.Runner()
+            self._loop = self._runner.get_loop()
+        return self._loop
+
     async def start(self, channel: BaseChannel) -> None:
         """Start a channel without its source, unless it runs.
 

@@ -52,6 +52,12 @@ def test_patterns_of_file_names_have_times_and_the_uuid() -> None:
     assert found["msg_year"] == msg.timestamp.year
 
 
+def test_nodes_of_every_kind_have_a_logger() -> None:
+    with fresh():
+        made = [nodes.ThreadNode(name="one"), nodes.Log(logger="plant")]
+    assert [n.logger.name for n in made] == ["pichannels.nodes.one", "plant"]
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[TestServer]:
     async def answer(asked: web.Request) -> web.Response:

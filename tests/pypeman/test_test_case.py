@@ -51,6 +51,12 @@ class MovedTests(PypeTestCase):
         with self.assertRaises(ZeroDivisionError):
             self.get_channel("chan").handle_and_wait(Message(payload="fail"))
 
+    def test_loop(self):
+        handled = self.get_channel("chan").handle(Message(payload="x"))
+        self.assertEqual(self.loop.run_until_complete(handled).payload, "X")
+        self.set_loop_to_debug()
+        self.get_channel("chan").handle_and_wait(Message(payload="y"))
+
     def test_unknown(self):
         with self.assertRaises(NameError):
             self.get_channel("other")
@@ -75,4 +81,4 @@ def test_tests_of_a_moved_project_pass(folder: Path) -> None:
     suite = unittest.defaultTestLoader.loadTestsFromName("moved_tests")
     result = unittest.TestResult()
     suite.run(result)
-    assert (result.testsRun, result.errors + result.failures) == (6, [])
+    assert (result.testsRun, result.errors + result.failures) == (7, [])
