@@ -149,9 +149,13 @@ async def test_half_a_transfer_is_no_file(tmp_path: Path) -> None:
 
 
 async def test_a_silent_server_is_given_up() -> None:
+    left: asyncio.Queue[None] = asyncio.Queue()
+
     async def nothing(reader: asyncio.StreamReader, writer: Any) -> None:
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        left.put_nowait(None)
 
     server = await asyncio.start_server(nothing, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -166,6 +170,7 @@ async def test_a_silent_server_is_given_up() -> None:
         )
         with pytest.raises(NotConnected):
             await link.list("")
+        await left.get()
     server.close()
     await server.wait_closed()
 
