@@ -162,9 +162,10 @@ class _Beside(Hold):
         delivery.beside += 1
 
     def release(self) -> None:
-        if self._delivery is not None:
-            self._delivery.beside -= 1
-        super().release()
+        delivery, self._delivery = self._delivery, None
+        if delivery is not None:
+            delivery.beside -= 1
+            delivery.release()
 
 
 class _Telling(threading.local):

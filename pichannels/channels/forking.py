@@ -63,7 +63,11 @@ class ForkQueue:
             if self._channel.is_stopped():
                 raise ChannelStopped(self._channel.name)
             copy = _copy(msg)
-            self._add(copy, msg.delivery.hold_beside())
+            delivery: Delivery = msg.delivery
+            # Callers of the parent, of which this is a part, wait for it or not.
+            is_waited_for = self._channel.root.wait_subchans
+            hold = delivery.hold() if is_waited_for else delivery.hold_beside()
+            self._add(copy, hold)
         elif self._channel.is_stopped() or len(self._waiting) >= WAITING_AT_MOST:
             self.discarded += 1
         else:

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from pichannels.channels.branches import Fork
+from pichannels.channels.branches import Branch, Fork
 from pichannels.channels.building import ChainBuilder
 from pichannels.channels.chain import Chain, ChainStep, Stopped
 from pichannels.channels.gate import Gate
@@ -202,7 +202,10 @@ class Processing(ChainBuilder):
         try:
             delivery = delivery or Delivery()
             if self._recorder is None:
-                outcome = await self._attempts(msg, delivery)
+                if delivery.retry is None:
+                    outcome = await self.attempt(msg, delivery)
+                else:
+                    outcome = await self._attempts(msg, delivery, delivery.retry)
                 return await self._settled(delivery, outcome)
             return await self._run_recorded(self._recorder, msg, delivery)
         finally:
@@ -215,7 +218,10 @@ class Processing(ChainBuilder):
         if delivery.again is None:
             delivery.again = self._is_put_back
         try:
-            outcome = await self._attempts(msg, delivery)
+            if delivery.retry is None:
+                outcome = await self.attempt(msg, delivery)
+            else:
+                outcome = await self._attempts(msg, delivery, delivery.retry)
             if self._is_put_back(delivery, outcome):
                 await self._put_back(delivery, outcome.error)
                 raise ChannelPaused(self.name, is_stored=True)
@@ -227,11 +233,13 @@ class Processing(ChainBuilder):
         finally:
             recorder.leave(delivery)
 
-    async def _attempts(self, msg: Message, delivery: Delivery) -> Outcome:
-        """Run the chain; of a copy as often as it is worth another try."""
-        retry = delivery.retry
-        if retry is None:
-            return await self.attempt(msg, delivery)
+    async def _attempts(
+        self,
+        msg: Message,
+        delivery: Delivery,
+        retry: Callable[[Delivery, Outcome], float | None],
+    ) -> Outcome:
+        """Run the chain for a copy, as often as it is worth another try."""
         gate, has_closed = self.root.gate, False
         try:
             outcome = await self.attempt(msg.copy(), delivery)
@@ -271,13 +279,18 @@ class Processing(ChainBuilder):
             await turn.wait()
         turn.busy = True
         msg.delivery = delivery
-        if self._has_endings:
-            self._endings.entry.keep(msg)
         try:
-            outcome = await self._run_from(msg, delivery, start)
             if self._has_endings:
-                outcome = await self._endings.run(outcome, delivery)
-            return outcome
+                self._endings.entry.keep(msg)
+                outcome = await self._run_from(msg, delivery, start)
+                return await self._endings.run(outcome, delivery)
+            if start:
+                result = await self._chain.run(msg, delivery, start)
+            else:
+                result = await self._run_chain(msg, delivery)
+            return Outcome(State.PROCESSED, result)
+        except Exception as exc:
+            return self._outcome(msg, exc, delivery)
         finally:
             turn.done()
 
@@ -429,8 +442,7 @@ class Processing(ChainBuilder):
             or kind.process is not Processing.process
         )
         self._run_chain = self._overloaded if is_overloaded else self._chain.run
-        has_forks = any(isinstance(step, Fork) for step in self.steps)
-        self._is_answered_early = has_forks and not self.wait_subchans
+        self._is_answered_early = not self.wait_subchans and _has_fork(self)
         is_special = self._has_endings or self.special["init"]
         self._is_simple = not (is_overloaded or self._branches() or is_special)
         self._choose_way()
@@ -462,6 +474,14 @@ class Processing(ChainBuilder):
     def _lane_of(self, msg: Message) -> int:
         assert self._key is not None
         return zlib.crc32(str(self._key(msg)).encode()) % len(self._turns)
+
+
+def _has_fork(channel: ChainBuilder) -> bool:
+    branches = [step for step in channel.steps if isinstance(step, Branch)]
+    return any(
+        isinstance(branch, Fork) or any(map(_has_fork, branch.channels))
+        for branch in branches
+    )
 
 
 def _is_drop(found: Message | Stopped) -> bool:

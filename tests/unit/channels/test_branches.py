@@ -621,6 +621,22 @@ async def test_what_is_no_fork_is_waited_for(fails: bool) -> None:
     assert outcome.state is (State.ERROR if fails else State.PROCESSED)
 
 
+async def test_forks_of_branches_are_not_waited_for_either() -> None:
+    gate = asyncio.Event()
+
+    async def wait(msg: Message) -> Message:
+        await gate.wait()
+        return msg
+
+    channel = BaseChannel("boiler", wait_subchans=False)
+    channel.when(True, "hot").fork("beside").add(Call(wait))
+    async with started(channel):
+        await asyncio.wait_for(channel.handle(Message()), 5)
+        assert channel.processed == 0
+        gate.set()
+    assert channel.processed == 1
+
+
 async def test_a_caller_hears_what_the_chain_raises_at_once() -> None:
     channel = BaseChannel("boiler", wait_subchans=False)
     channel.fork("beside")
