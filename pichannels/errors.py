@@ -230,10 +230,10 @@ class SampleErrors(MessageError):
 class MessageNotFound(MessageError, LookupError):
     """The store holds no message with this id."""
 
-    def __init__(self, store: str, id: str) -> None:
+    def __init__(self, store: str, id: str, said: str = "") -> None:
         self.store = store
         self.id = id
-        super().__init__(f"store {store!r} holds no message {id!r}")
+        super().__init__(said or f"store {store!r} holds no message {id!r}")
 
 
 class SettingsError(PichannelsError):

@@ -174,7 +174,8 @@ def _in_short(record: Record) -> dict[str, Any]:
 async def _letter(journal: Journal, id: str) -> Record:
     record = await journal.get(None, int(id)) if id.isascii() and id.isdigit() else None
     if record is None or record.state is not State.ERROR:
-        raise MessageNotFound("of dead letters", id)
+        said = f"there is no dead letter {id!r}; `pichannels dead list` shows them"
+        raise MessageNotFound("", id, said)
     return record
 
 

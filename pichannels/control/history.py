@@ -199,7 +199,8 @@ async def _one(project: Project, id: str, channel: str | None) -> tuple[str, Ent
         with contextlib.suppress(MessageNotFound):
             found.append((holder.name, await store.get(id)))
     if not found:
-        raise MessageNotFound(channel or "of this project", id)
+        said = "" if channel else f"no store of this project holds message {id!r}"
+        raise MessageNotFound(channel or "", id, said)
     if len(found) > 1:
         names = ", ".join(name for name, _ in found)
         raise UsageError(f"several stores hold a message {id!r}: {names}; name one")

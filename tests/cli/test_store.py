@@ -95,7 +95,7 @@ def test_the_journal_is_copied_and_verified(own: Folder) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "expected"),
     [
-        (("store", "show", "99"), 1, "holds no message '99'"),
+        (("store", "show", "99"), 1, "no store of this project holds message '99'"),
         (("store", "search", "-c", "valus"), 2, "did you mean 'values'?"),
         (("store", "search", "--start", "yesterday"), 2, "no ISO 8601 time"),
         (("replay",), 2, "say which messages"),
