@@ -10,6 +10,7 @@ import msgspec
 
 from pichannels import clock
 from pichannels.channels.tags import (
+    IS_STATIC,
     Stream,
     TagsFound,
     TagSpec,
@@ -56,7 +57,9 @@ class Found(NamedTuple):
         return frozenset(stream.web_id for stream in self.streams)
 
     def why_absent(self, tag: str) -> str:
-        """What became of an unresolved tag: `removed`, `no access`, `unresolved`."""
+        """Whether an unresolved tag is `removed`, `no access`, `static`, or neither."""
+        if self.unresolved.get(tag) == IS_STATIC:
+            return "static"
         known = {asked: web_id for web_id, asked in self.plain.items()}
         if tag not in known:
             return "unresolved"

@@ -69,7 +69,7 @@ class TagState(msgspec.Struct, frozen=True, kw_only=True):
         tag: path of the point or attribute, or the tag as it is asked for.
         web_id: empty where nothing was found.
         state: `open`, `polled`, `connecting` or `stopped`; without a stream
-            `unresolved`, and `removed` or `no access` where there was one.
+            `unresolved` or `static`, and `removed` or `no access` where there was one.
         reason: why there is no stream.
         mark: what is to be told of it: `future`, `quiet`, `stale`, `flat`, `blind`.
         mark_since: the time of the last value before that, ISO 8601; of a flat one

@@ -25,6 +25,7 @@ from pichannels.piwebasync.resolve import (
 )
 
 __all__ = [
+    "IS_STATIC",
     "WEB_ID_TYPE",
     "Element",
     "Stream",
@@ -39,7 +40,8 @@ __all__ = [
 
 WEB_ID_TYPE: Final = "IDOnly"
 """Half as long as full WebIDs, so that more tags share a PI channel."""
-
+IS_STATIC: Final = "it is static: PI never sends its value"
+"""Why an attribute without a data reference is not received."""
 
 _PREFIX: Final = "af:"
 _BELOW: Final = "\\**"
@@ -302,7 +304,7 @@ class _Search:
                 self._take([attribute])
                 self.named[attribute.web_id] = path
             else:
-                self.failures[path] = "it is static: PI never sends its value"
+                self.failures[path] = IS_STATIC
 
     async def assets(self, tag: Element | Template) -> None:
         """Attributes of an element, or of all elements of a template."""

@@ -151,6 +151,8 @@ async def test_what_is_not_there_costs_no_other(
         await simulator.connected()
         assert list(watched.channel.unresolved) == [str(tag)]
         assert reason in watched.channel.unresolved[str(tag)]
+        (absent,) = [one for one in watched.channel.tag_states() if one.reason]
+        assert absent.state == ("static" if reason == "static" else "unresolved")
 
 
 async def test_attributes_found_serve_a_restart_without_http(
