@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -31,6 +32,8 @@ from pichannels.states import State
 __all__ = ["Journal"]
 
 _STANDBY: Final = 0.5
+
+logger: Final = logging.getLogger("pichannels.journal")
 
 
 class Journal(Persistence):
@@ -109,12 +112,16 @@ class Journal(Persistence):
         self._closing = None
 
     async def _take_lock(self) -> None:
+        told = ""
         while True:
             try:
                 return await asyncio.to_thread(self._lock.take)
-            except JournalLocked:
+            except JournalLocked as exc:
                 if not self._waits:
                     raise
+                if exc.owner != told:
+                    told = exc.owner
+                    logger.info("standing by: %s is in use by %s", self.path, told)
             await asyncio.sleep(_STANDBY)
 
     async def _open_file(self, writer: Writer) -> Known:

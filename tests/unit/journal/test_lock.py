@@ -48,11 +48,15 @@ async def test_the_lock_ends_with_its_process(path: Path) -> None:
     await journal.close()
 
 
-async def test_one_that_waits_gets_it_when_the_other_ends(journal: Journal) -> None:
+async def test_one_that_waits_gets_it_when_the_other_ends(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "pichannels.journal")
     second = Journal(journal.path, wait=True)
     opening = asyncio.create_task(second.open())
     await asyncio.wait([opening], timeout=0.05)
     assert not opening.done()
+    assert "standing by" in caplog.text
     await journal.close()
     await opening
     await second.close()
