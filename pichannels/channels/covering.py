@@ -22,6 +22,13 @@ from pichannels.channels.letters import (
     under_keys,
     what_failed,
 )
+from pichannels.channels.saved_ledger import (
+    LIVE,
+    entries_in,
+    in_flight,
+    ledger_key,
+    ledger_namespace,
+)
 from pichannels.channels.servertime import ServerTime
 from pichannels.channels.tags import Stream, differing
 from pichannels.coverage.claims import Claims, restore
@@ -30,24 +37,13 @@ from pichannels.coverage.repair import Planner
 from pichannels.coverage.tags import TagState
 from pichannels.errors import CodecError, JournalError
 from pichannels.journal import Journal
-from pichannels.manifest import ManifestEntry, decode_manifest
 from pichannels.message import Message
 from pichannels.states import State
 from pichannels.values import Tag
 
-__all__ = [
-    "LIVE",
-    "CoverageOptions",
-    "Covering",
-    "in_flight",
-    "ledger_key",
-    "ledger_namespace",
-]
+__all__ = ["CoverageOptions", "Covering"]
 
 logger: Final = logging.getLogger("pichannels.channels.pi")
-
-LIVE: Final = frozenset({"live", "late", "correction", "delete"})
-"""The lanes of what PI channels give."""
 
 _FLUSH: Final = 2.0
 """Seconds between two commits of what is claimed."""
@@ -354,9 +350,9 @@ class Covering:
         if self.reading is not None and lane not in LIVE:
             self.planner.took(self.reading, seq)
             if self.hearing is not None:
-                self.hearing.came(_entries(manifest), is_live=False)
+                self.hearing.came(entries_in(manifest), is_live=False)
         elif lane in LIVE and self.is_open:
-            entries = _entries(manifest)
+            entries = entries_in(manifest)
             self.ledger.hold(seq, entries, self._number)
             if self.hearing is not None:
                 self.hearing.came(entries, is_live=True)
@@ -466,43 +462,3 @@ class Covering:
         await asyncio.wait([flushing, *self._looking_up])
         self.save()
         self._journal = None
-
-
-def ledger_key(stream: Stream) -> str:
-    """What a ledger calls a tag: what outlives a rename."""
-    return stream.key
-
-
-def ledger_namespace(channel: str) -> str:
-    """Where the journal keeps the ledger of a channel."""
-    return f"coverage:{channel}"
-
-
-def _entries(manifest: bytes | None) -> list[ManifestEntry]:
-    return [] if manifest is None else decode_manifest(manifest)
-
-
-def in_flight(
-    unsettled: Iterable[tuple[int, str, bytes | None]], keys: Mapping[str, str]
-) -> list[tuple[int, list[ManifestEntry]]]:
-    """The messages of PI channels among those that are not settled.
-
-    Args:
-        unsettled: number, lane and manifest of each message.
-        keys: what the ledger calls tags, by WebID.
-    """
-    return [
-        (seq, _renamed(_entries(manifest), keys))
-        for seq, lane, manifest in unsettled
-        if lane in LIVE
-    ]
-
-
-def _renamed(
-    entries: Iterable[ManifestEntry], keys: Mapping[str, str]
-) -> list[ManifestEntry]:
-    return [
-        ManifestEntry(keys[e.key], e.first, e.last, e.count)
-        for e in entries
-        if e.key in keys
-    ]

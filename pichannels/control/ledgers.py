@@ -9,12 +9,12 @@ from typing import NamedTuple, Protocol
 from pichannels import clock
 from pichannels.channels import BaseChannel
 from pichannels.channels.backfilling import Backfilling
-from pichannels.channels.covering import in_flight, ledger_key, ledger_namespace
 from pichannels.channels.hearing import Hearing, Mark
 from pichannels.channels.job_reports import JobReport
 from pichannels.channels.letters import note_letters
 from pichannels.channels.reconciling import Reconciling
 from pichannels.channels.resolving import Found, last_found
+from pichannels.channels.saved_ledger import in_flight, ledger_key, ledger_namespace
 from pichannels.channels.tags import Stream
 from pichannels.coverage.claims import restore
 from pichannels.coverage.ledger import Ledger, Margins
