@@ -73,6 +73,15 @@ SENTENCES: list[tuple[Exception, str]] = [
         " own DATA_DIR",
     ),
     (
+        errors.ChannelPaused("boiler", True),
+        "channel 'boiler' is paused; the message runs when it goes on",
+    ),
+    (
+        errors.StoreHeld("boiler", "process 17"),
+        "store 'boiler' is written by process 17; search it and replay from it, but"
+        " stop that process, or give this channel another store, to write",
+    ),
+    (
         errors.LeaseHeld("plant", "process 17 on a"),
         "the lease 'plant' is held by process 17 on a; stop that instance, stand by"
         " with `pichannels start --wait`, or give this project another name in LEASE",
