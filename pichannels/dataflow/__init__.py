@@ -6,23 +6,57 @@
 from __future__ import annotations
 
 from pichannels.adapters.rocks import CacheClosed, CacheError
+from pichannels.dataflow.application import (
+    Application,
+    Conf,
+    current,
+    exit_hook,
+    fresh,
+    handle,
+    pause,
+    resume,
+    stop,
+    stream,
+)
 from pichannels.dataflow.batches import Batch, Snapshot
 from pichannels.dataflow.cache import Cache
+from pichannels.dataflow.checkpoints import Checkpoint, Dependency
 from pichannels.dataflow.codecs import ICodec, JsonCodec
-from pichannels.dataflow.interfaces import ICache, KeyedSink, Proxy
+from pichannels.dataflow.handlers import Failure, Handler
+from pichannels.dataflow.interfaces import ICache, KeyedSink, Proxy, Stream, Streamed
+from pichannels.dataflow.stored import Replay
+from pichannels.dataflow.timing import Timer
 from pichannels.dataflow.transactions import TransactionBusy, TransactionDeadlock
 
 __all__ = [
+    "Application",
     "Batch",
     "Cache",
     "CacheClosed",
     "CacheError",
+    "Checkpoint",
+    "Conf",
+    "Dependency",
+    "Failure",
+    "Handler",
     "ICache",
     "ICodec",
     "JsonCodec",
     "KeyedSink",
     "Proxy",
+    "Replay",
     "Snapshot",
+    "Stream",
+    "Streamed",
+    "Timer",
     "TransactionBusy",
     "TransactionDeadlock",
+    "current",
+    "exit_hook",
+    "fresh",
+    "handle",
+    "pause",
+    "resume",
+    "stop",
+    "stream",
 ]

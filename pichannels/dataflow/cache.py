@@ -156,6 +156,18 @@ class Cache(Iterated, Administered, ICache):
     async def __call__(self, key: Any, value: Any, /) -> None:
         """Keep a value and publish it; waits for readers whose queue is full.
 
+        Raises:
+            CacheClosed: the cache is closed.
+            CodecError: the value has a type without codec.
+            UsageError: this is no key.
+        """
+        await self.store(key, value)
+        if self._queues:
+            await self.publish((key, value))
+
+    async def store(self, key: Any, value: Any) -> None:
+        """Keep a value, which is not published.
+
         Where the disk cannot keep up a thread waits for it, not the event loop.
 
         Raises:
@@ -166,17 +178,15 @@ class Cache(Iterated, Administered, ICache):
         sealed = value if self._ttl is None else self._seal(value)
         if self._sync or self._slow is not None:
             await self._put_in_thread(key, sealed)
-        else:
-            try:
-                self.db.put(key, sealed, self._at_once)
-            except PichannelsError:
-                raise
-            except Exception as exc:
-                if not rocks.is_stalled(exc):
-                    raise rocks.refusal(exc) from exc
-                await self._put_in_thread(key, sealed)
-        if self._queues:
-            await self.publish((key, value))
+            return
+        try:
+            self.db.put(key, sealed, self._at_once)
+        except PichannelsError:
+            raise
+        except Exception as exc:
+            if not rocks.is_stalled(exc):
+                raise rocks.refusal(exc) from exc
+            await self._put_in_thread(key, sealed)
 
     async def _put_in_thread(self, key: Key, sealed: Any) -> None:
         # One after the other, and all that come behind, so that the last one stays.

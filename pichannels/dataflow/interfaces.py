@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
 from typing import Any
 
 from pichannels.dataflow.publishing import Published
 
-__all__ = ["ICache", "Key", "KeyedSink", "Proxy"]
+__all__ = ["ICache", "Key", "KeyedSink", "Proxy", "Stream", "Streamed"]
 
 Key = str | int | float | bytes | bool
 """What a cache has as keys."""
@@ -44,9 +45,16 @@ class ICache(Published, KeyedSink):
     def __setitem__(self, key: Any, value: Any) -> None:
         """Keep a value, which is not published."""
 
+    async def store(self, key: Any, value: Any) -> None:
+        """Keep a value, which is not published.
+
+        Where that may take long, do it in a thread here.
+        """
+        self[key] = value
+
     async def __call__(self, key: Any, value: Any, /) -> None:
         """Keep a value and publish it; waits for readers whose queue is full."""
-        self[key] = value
+        await self.store(key, value)
         await self.publish((key, value))
 
 
@@ -59,3 +67,42 @@ class Proxy(Published):
     async def __call__(self, value: Any) -> None:
         """Publish a value; waits for readers whose queue is full."""
         await self.publish(value)
+
+
+class Stream(AsyncIterator[Any]):
+    """What a source gives while it is streamed; it hears what becomes of each value.
+
+    Of the values that it has given, all but the last are settled.
+    """
+
+    def settled(self) -> None:
+        """The value that was given last is worked off."""
+        return
+
+    def failed(self, error: BaseException) -> None:
+        """The value that was given last is not worked off; no other is taken."""
+        return
+
+    def held(self, is_held: bool) -> None:
+        """The source is paused, or goes on."""
+        return
+
+    async def stop(self) -> bool:
+        """Receive no more, give what was received, and end.
+
+        Returns:
+            False where it need not be waited for: nothing that was received is left.
+        """
+        return False
+
+    async def close(self) -> None:
+        """Nothing is taken any more."""
+        return
+
+
+class Streamed(ABC):
+    """A source that wants to know what becomes of its values."""
+
+    @abstractmethod
+    async def open_stream(self) -> Stream:
+        """Begin; what comes from now on is given."""

@@ -14,14 +14,14 @@ from typing import Any, Final, Self
 
 from pichannels.errors import Backpressure
 
-__all__ = ["LIMIT", "Published", "Reader"]
+__all__ = ["LIMIT", "Published", "Queue", "Reader"]
 
 LIMIT: Final = 1000
 """How many updates wait for one reader."""
 
 
-class _Queue:
-    """The updates that wait for one reader."""
+class Queue:
+    """What waits for one reader, with an end."""
 
     def __init__(self, limit: int) -> None:
         self.waiting: deque[Any] = deque()
@@ -58,6 +58,33 @@ class _Queue:
         self.is_closed = True
         self.wake()
 
+    async def get(self) -> Any:
+        """Take what waits longest, as soon as there is something.
+
+        Raises:
+            StopAsyncIteration: it is closed, and nothing is left.
+        """
+        if self.reader_task is None:
+            self.reader_task = asyncio.current_task()
+        if not self.waiting:
+            await self._filled()
+        found = self.waiting.popleft()
+        if self._changed:
+            self.wake()
+        return found
+
+    async def _filled(self) -> None:
+        self.reader_task = asyncio.current_task()
+        self.is_asked = True
+        self.wake()
+        try:
+            while not self.waiting:
+                if self.is_closed:
+                    raise StopAsyncIteration
+                await self.changed()
+        finally:
+            self.is_asked = False
+
     async def put(self, update: Any) -> None:
         """Add an update, as soon as there is room."""
         while len(self.waiting) >= self.limit and not self.is_closed:
@@ -83,35 +110,16 @@ class Reader(AsyncIterator[Any]):
     It ends its subscription when it is closed, or when nobody has it any more.
     """
 
-    def __init__(self, queues: list[_Queue], limit: int) -> None:
+    def __init__(self, queues: list[Queue], limit: int) -> None:
         self._queues = queues
-        self._queue = _Queue(limit)
+        self._queue = Queue(limit)
         queues.append(self._queue)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Any:
-        queue = self._queue
-        if not queue.waiting:
-            await self._wait()
-        if not queue.waiting:
-            raise StopAsyncIteration
-        update = queue.waiting.popleft()
-        if queue._changed:
-            queue.wake()
-        return update
-
-    async def _wait(self) -> None:
-        queue = self._queue
-        queue.reader_task = asyncio.current_task()
-        queue.is_asked = True
-        queue.wake()
-        try:
-            while not queue.waiting and not queue.is_closed:
-                await queue.changed()
-        finally:
-            queue.is_asked = False
+        return await self._queue.get()
 
     @property
     def is_idle(self) -> bool:
@@ -147,7 +155,7 @@ class Published:
     """
 
     @functools.cached_property
-    def _queues(self) -> list[_Queue]:
+    def _queues(self) -> list[Queue]:
         return []
 
     def __aiter__(self) -> Reader:

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pichannels.dataflow.cache import Cache
+from pichannels.dataflow import Application, Cache
 
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Iterator[Cache]:
     with Cache(str(tmp_path / "db")) as opened:
         yield opened
+
+
+@pytest.fixture
+def app() -> Application:
+    return Application(drain_timeout=1)

@@ -1,0 +1,292 @@
+"""A source on its way through its handlers: one value after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Hashable,
+    Iterable,
+    Mapping,
+)
+from types import AsyncGeneratorType
+from typing import Any, Final
+
+from pichannels.channels.base import BaseChannel
+from pichannels.dataflow.feeding import Feed
+from pichannels.dataflow.handlers import Call, Handler
+from pichannels.dataflow.interfaces import Stream, Streamed
+from pichannels.dataflow.publishing import Published, Reader
+from pichannels.dataflow.stored import Replay
+from pichannels.dataflow.tapping import Tap
+from pichannels.errors import RetryLater, UsageError
+from pichannels.store import MessageStore
+
+__all__ = ["Pipe", "Source"]
+
+logger: Final = logging.getLogger("pichannels.dataflow")
+
+Pipe = Callable[[Any], AsyncIterable[Any]]
+"""Makes another stream of a stream."""
+
+
+class Source:
+    """What gives values, with the handlers that get them.
+
+    Args:
+        origin: an async iterable, or a function that makes one each time; a channel, a
+            message store, a cache, a proxy.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+
+    def __init__(self, origin: Any) -> None:
+        self.origin = origin
+        self._opened = _adapted(origin)
+        self._bound: list[tuple[Handler, tuple[Pipe, ...]]] = []
+        self._holders: set[Hashable] = set()
+        self._goes_on = asyncio.Event()
+        self._goes_on.set()
+        self._values: AsyncIterator[Any] | None = None
+        self._stream: Stream | None = None
+        self._is_interrupted = False
+        self._is_stopping = False
+        self._is_busy = False
+        self._gives_the_rest = False
+
+    @property
+    def handlers(self) -> list[Handler]:
+        """The functions that get the values."""
+        return [handler for handler, _ in self._bound]
+
+    @property
+    def is_inner(self) -> bool:
+        """Whether its values come from handlers."""
+        return isinstance(self.origin, Published)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it gives no values just now."""
+        return bool(self._holders)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether handlers work on a value."""
+        return self._is_busy
+
+    @property
+    def reader(self) -> Reader:
+        """Of an inner source that is open: what it reads with."""
+        assert isinstance(self._values, Reader)
+        return self._values
+
+    def bind(self, handler: Handler, pipes: Iterable[Pipe]) -> None:
+        """Give a handler the values, perhaps through pipes."""
+        self._bound.append((handler, tuple(pipes)))
+
+    # Pausing
+
+    def pause(self, holder: Hashable) -> None:
+        """Give no values until each who has paused it has resumed it."""
+        self._holders.add(holder)
+        self._is_interrupted = True
+        if not self._is_stopping:
+            self._goes_on.clear()
+        if self._stream is not None:
+            self._stream.held(True)
+
+    def resume(self, holder: Hashable) -> None:
+        """Take back the pause of this holder."""
+        if holder not in self._holders:
+            return
+        self._holders.remove(holder)
+        if not self._holders:
+            self._goes_on.set()
+            self._is_interrupted = self._is_stopping
+            if self._stream is not None:
+                self._stream.held(False)
+
+    # The run
+
+    async def open(self) -> None:
+        """Begin to receive.
+
+        Raises:
+            UsageError: it can be streamed only once, and was.
+        """
+        self._is_stopping = self._is_busy = self._gives_the_rest = False
+        self._is_interrupted = self.is_paused
+        if self.is_paused:
+            self._goes_on.clear()
+        opened = self._opened
+        if isinstance(opened, Streamed):
+            self._values = self._stream = await opened.open_stream()
+            self._stream.held(self.is_paused)
+            return
+        if not isinstance(opened, AsyncIterable):
+            opened = opened()
+        if inspect.isasyncgen(opened):
+            _refuse_ended(opened)
+        self._values = aiter(opened)
+
+    async def run(self, kwargs: Mapping[str, Any]) -> None:
+        """Give the handlers all values, until the source ends or `stop`."""
+        plain = [h.bound(kwargs) for h, pipes in self._bound if not pipes]
+        piped = [(h.bound(kwargs), pipes) for h, pipes in self._bound if pipes]
+        try:
+            if not piped:
+                await self._run_plain(plain)
+            elif len(piped) == 1 and not plain:
+                await _through(self._given(), *piped[0])
+            else:
+                await self._run_in_step(plain, piped)
+        except BaseException as exc:
+            if self._stream is not None:
+                self._stream.failed(exc)
+            raise
+
+    async def _run_plain(self, calls: list[Call]) -> None:
+        assert self._values is not None
+        stream = self._stream
+        if self._is_interrupted and await self._ends():
+            return
+        async for value in self._values:
+            if self._is_interrupted and await self._waits():
+                return
+            self._is_busy = True
+            for call in calls:
+                done = call(value)
+                if done is not None:
+                    await done
+            self._is_busy = False
+            if stream is not None:
+                stream.settled()
+            if self._is_interrupted and await self._ends():
+                return
+
+    async def _given(self) -> AsyncIterator[Any]:
+        """The values; one is worked off when the next is asked for."""
+        assert self._values is not None
+        if self._is_interrupted and await self._ends():
+            return
+        async for value in self._values:
+            if self._is_interrupted and await self._waits():
+                return
+            self._is_busy = True
+            yield value
+            self._is_busy = False
+            if self._stream is not None:
+                self._stream.settled()
+            if self._is_interrupted and await self._ends():
+                return
+
+    async def _ends(self) -> bool:
+        """Wait while it is paused; whether it has to stop before the next value."""
+        await self._goes_on.wait()
+        return self._is_stopping and not self._gives_the_rest
+
+    async def _waits(self) -> bool:
+        """The same with a value in the hand, which is then given back if it can be."""
+        ends = await self._ends()
+        if ends and self._stream is not None:
+            self._stream.failed(_interrupted())
+        return ends and self._stream is not None
+
+    async def _run_in_step(
+        self, plain: list[Call], piped: list[tuple[Call, tuple[Pipe, ...]]]
+    ) -> None:
+        feeds = [Feed() for _ in piped]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for feed, (call, pipes) in zip(feeds, piped, strict=True):
+                    group.create_task(
+                        _through_feed(feed, call, pipes), name="dataflow: pipe"
+                    )
+                async for value in self._given():
+                    for feed in feeds:
+                        feed.put(value)
+                    for call in plain:
+                        done = call(value)
+                        if done is not None:
+                            await done
+                    for feed in feeds:
+                        await feed.worked_off()
+                    if not plain and all(feed.is_left for feed in feeds):
+                        break
+                for feed in feeds:
+                    feed.close()
+        except BaseExceptionGroup as group_of_errors:
+            raise group_of_errors.exceptions[0] from None
+
+    # The end
+
+    async def stop(self) -> bool:
+        """Take no more values.
+
+        Returns:
+            False where it waits for values that need not come any more.
+        """
+        self._is_stopping = self._is_interrupted = True
+        self._goes_on.set()
+        if self._stream is not None and await self._stream.stop():
+            self._gives_the_rest = True
+            return True
+        return self._is_busy
+
+    async def close(self) -> None:
+        """Let go of the source."""
+        values, self._values = self._values, None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.close()
+        elif isinstance(values, Reader | AsyncGenerator):
+            await values.aclose()
+
+
+async def _through(
+    values: AsyncIterable[Any], call: Call, pipes: tuple[Pipe, ...]
+) -> None:
+    for pipe in pipes:
+        values = pipe(values)
+    async for value in values:
+        done = call(value)
+        if done is not None:
+            await done
+
+
+async def _through_feed(feed: Feed, call: Call, pipes: tuple[Pipe, ...]) -> None:
+    try:
+        await _through(feed, call, pipes)
+    finally:
+        feed.leave()
+
+
+def _refuse_ended(generator: AsyncGeneratorType[Any, Any]) -> None:
+    if generator.ag_frame is None:
+        name = generator.__name__
+        raise UsageError(
+            f"{name}() has been streamed; give handle the function {name}, without (),"
+            " to stream it again"
+        )
+
+
+def _interrupted() -> RetryLater:
+    return RetryLater("the stream was stopped")
+
+
+def _adapted(origin: Any) -> Any:
+    if isinstance(origin, BaseChannel):
+        return Tap(origin)
+    if isinstance(origin, MessageStore):
+        return Replay(origin)
+    if isinstance(origin, Streamed | AsyncIterable) or callable(origin):
+        return origin
+    raise UsageError(
+        f"{type(origin).__name__} is no source: no async iterable, channel or store"
+    )
