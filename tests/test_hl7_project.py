@@ -17,6 +17,7 @@ from pichannels.engine import Engine
 from pichannels.project import load
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "hl7"
+HOW_TO = Path(__file__).parents[1] / "docs" / "how-to" / "hl7.md"
 SEND = "from hl7.client import mllp_send; mllp_send()"
 
 
@@ -80,3 +81,9 @@ async def test_an_admission_without_a_ward_is_refused(folder: Path) -> None:
     await asyncio.to_thread(file.write_bytes, text.partition(b"PV1")[0])
     async with running(folder) as port:
         assert "MSA|AR|1002|no ward is named (PV1-3)" in await send(port, file)
+
+
+def test_what_is_told_to_send_with_is_what_is_tested() -> None:
+    for file in (EXAMPLE / "settings.py", HOW_TO):
+        text = file.read_text("utf-8")
+        assert "\n" + "mllp_send --loose --port 2100 --file" in text.replace("    ", "")

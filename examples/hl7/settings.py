@@ -4,7 +4,7 @@
 
 listens on port 2100. The extra `hl7` brings a sender:
 
-    mllp_send --port 2100 --file examples/hl7/result.hl7 127.0.0.1
+    mllp_send --loose --port 2100 --file examples/hl7/result.hl7 127.0.0.1
 
 Results are answered as soon as they are durable, admissions when they are written. What
 is no number, or has no ward, is refused, and the sender is told why.
