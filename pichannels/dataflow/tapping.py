@@ -10,7 +10,7 @@ from pichannels.dataflow.interfaces import Stream, Streamed
 from pichannels.dataflow.publishing import Queue
 from pichannels.errors import RetryLater
 from pichannels.message import Message
-from pichannels.node import BaseNode, Pending
+from pichannels.node import BaseNode
 
 __all__ = ["Tap"]
 
@@ -47,10 +47,13 @@ class _TapNode(BaseNode):
         super().__init__()
         self.stream: _TapStream | None = None
 
-    async def process(self, msg: Message) -> Pending:
+    async def process(self, msg: Message) -> Message:
         if self.stream is None or self.stream.is_closed:
             raise RetryLater("no stream takes the messages of this channel")
-        return Pending(msg, await self.stream.take(msg))
+        # Waiting here and not behind the node (`Pending`): what a handler raises then
+        # counts as raised by a node, so that it may ask for a retry.
+        await (await self.stream.take(msg))
+        return msg
 
     async def stop(self) -> None:
         if self.stream is not None:
