@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from pichannels.channels import BaseChannel
+from pichannels.dataflow import current
 from pichannels.delivery import Outcome
 from pichannels.errors import UsageError, nearest
 from pichannels.events import Event, EventBus
@@ -47,6 +48,8 @@ class ProjectUnderTest:
     """
 
     def __init__(self, settings: str | os.PathLike[str] | Project | None = None):
+        # What another test has bound by `handle` is none of this one's business.
+        current().reset()
         if not isinstance(settings, Project):
             settings = load(settings)
         self.project = settings
@@ -176,12 +179,14 @@ class ProjectUnderTest:
         if self._runner is not None:
             self._runner.close()
         self._is_closed = True
+        current().reset()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     async def aclose(self) -> None:
         """Stop what runs and remove the journal."""
         await self._stop()
         self._is_closed = True
+        current().reset()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def _stop(self) -> None:

@@ -1,5 +1,4 @@
 # mypy: ignore-errors
-# ruff: noqa: T201
 import sys
 from asyncio import gather, run, sleep
 from time import strftime

@@ -1,5 +1,4 @@
 # mypy: ignore-errors
-# ruff: noqa: T201
 from asyncio import run
 
 from pichannels.dataflow import handle, stream  # was: slipstream
