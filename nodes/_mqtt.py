@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import string
 from collections.abc import Callable, Sequence
 from secrets import token_hex
 from ssl import SSLContext
@@ -15,7 +14,7 @@ from nodes._batches import is_batch
 from nodes._lines import encode_lines, encode_payload
 from nodes._options import at_least, function, one_of
 from nodes._queue import Item, QueueingSink, is_raw
-from nodes._texts import filled, pattern_of
+from nodes._topics import checked_template, made_of
 from nodes._web import media_type
 from pichannels.errors import (
     MessageError,
@@ -23,7 +22,6 @@ from pichannels.errors import (
     SampleErrors,
     SettingsError,
     TryAgain,
-    nearest,
 )
 from pichannels.message import Message
 from pichannels.mqtt import (
@@ -44,7 +42,6 @@ __all__ = ["MQTT", "Refused"]
 logger: Final = logging.getLogger("pichannels.nodes")
 
 _AGAIN: Final = RetryPolicy(attempts=0, initial=0.5, maximum=30.0)
-_FIELDS: Final = ("name", "path", "server", "key", "units")
 _AT_ONCE: Final = 1000
 """How many messages are published before the first is settled."""
 _WILDCARDS: Final = str.maketrans({"+": "%2B", "#": "%23", "\x00": "%00"})
@@ -243,8 +240,7 @@ class MQTT(QueueingSink):
         try:
             if callable(given):
                 return check_topic(str(given(msg if sample is None else sample)))
-            text = filled(given, msg, _without_fields)
-            return check_topic(_of_tag(text, sample).translate(_WILDCARDS))
+            return check_topic(made_of(given, msg, sample).translate(_WILDCARDS))
         except (ValueError, KeyError) as exc:
             raise MessageError(f"{self.fullpath()}: {exc}") from exc
 
@@ -353,26 +349,6 @@ class MQTT(QueueingSink):
 _JSON: Final = "application/json"
 
 
-def _without_fields(text: str) -> str:
-    """A value of a message, which is no template."""
-    return text.replace("{", "{{").replace("}", "}}")
-
-
-def _of_tag(text: str, sample: Sample | None) -> str:
-    if sample is None:
-        if any(field for _, field, _, _ in string.Formatter().parse(text)):
-            raise ValueError(f"only samples have a tag for the topic {text!r}")
-        return text.format()
-    tag = sample.tag
-    return text.format(
-        name=tag.name,
-        path=tag.path,
-        server=tag.server,
-        key=tag.key,
-        units=sample.units or tag.units,
-    )
-
-
 def _checked_topic(topic: Any) -> Any:
     if callable(topic):
         return function("publish.MQTT", topic, may_be_async=False)
@@ -383,16 +359,4 @@ def _checked_topic(topic: Any) -> Any:
             found=topic,
             allowed="plant/{name}, plant/%(meta.unit)s/alarm",
         )
-    try:
-        fields = [field for _, field, _, _ in string.Formatter().parse(topic)]
-    except ValueError as exc:
-        raise SettingsError(str(exc), key="topic", found=topic) from exc
-    for field in fields:
-        if field is not None and field not in _FIELDS:
-            raise SettingsError(
-                f"a sample has no such field{nearest(field, _FIELDS)}",
-                key="topic",
-                found=topic,
-                allowed=", ".join(f"{{{name}}}" for name in _FIELDS),
-            )
-    return pattern_of("topic", topic)
+    return checked_template("topic", topic)

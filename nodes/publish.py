@@ -14,6 +14,7 @@ from nodes._batches import is_batch, no_batch, set_aside
 from nodes._email import Email, MailRefused
 from nodes._file import File
 from nodes._http import HTTP, RequestRefused
+from nodes._kafka import Kafka
 from nodes._lines import readable
 from nodes._mqtt import MQTT, Refused
 from nodes._options import at_least, function, is_async, name_of, one_of
@@ -35,6 +36,7 @@ __all__ = [
     "Console",
     "Email",
     "File",
+    "Kafka",
     "MailRefused",
     "NoTarget",
     "PI",

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
+from tests.integration.certificates import make_certificate
+from tests.servers.kafka import Kafka, why_missing as why_no_kafka
 from tests.servers.mosquitto import Mosquitto, why_missing as why_no_mosquitto
 from tests.servers.postgres import PostgresServer, why_missing
 
@@ -54,3 +56,19 @@ def mosquitto(mosquitto_of_session: Mosquitto) -> Mosquitto:
     """An MQTT broker that runs; a test may kill and start it."""
     mosquitto_of_session.start()
     return mosquitto_of_session
+
+
+@pytest.fixture(scope="session")
+def kafka_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    if reason := why_no_kafka():
+        pytest.skip(reason)
+    server = Kafka(make_certificate(tmp_path_factory.mktemp("kafka"), "broker"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def kafka(kafka_of_session: Kafka) -> Kafka:
+    """A Kafka broker that runs; a test may kill and start it."""
+    kafka_of_session.start()
+    return kafka_of_session

@@ -51,6 +51,7 @@ from pichannels.retry import RetryPolicy
 from pichannels.simulator import Plant, Simulator
 from pichannels.values import DigitalState, Sample, Tag
 from tests.servers.ftp import PASSWORD, USER, FTPServer
+from tests.servers.kafka import Kafka
 from tests.servers.mail import MailServer
 from tests.servers.mosquitto import Mosquitto
 from tests.servers.postgres import PostgresServer
@@ -77,6 +78,7 @@ class Place(NamedTuple):
     ftp: int = 21
     mail: int = 25
     mqtt: str = "mqtt://host"
+    kafka: str = "host:9092"
 
 
 def raw() -> Message:
@@ -242,6 +244,9 @@ CASES = {
         lambda place, **options: publish.File(place.folder / "v.jsonl", **options)
     ),
     "publish.HTTP": Case(lambda place, **options: publish.HTTP(place.url, **options)),
+    "publish.Kafka": Case(
+        lambda place, **options: publish.Kafka(place.kafka, "conformance", **options)
+    ),
     "publish.MQTT": Case(
         lambda place, **options: publish.MQTT(place.mqtt, "c/{name}", **options)
     ),
@@ -322,6 +327,15 @@ def mqtt(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def kafka_address(request: pytest.FixtureRequest) -> str:
+    """Where the broker is, for the node that needs it."""
+    if request.node.callspec.params["name"] != "publish.Kafka":
+        return ""
+    broker: Kafka = request.getfixturevalue("kafka")
+    return broker.address
+
+
+@pytest.fixture
 async def mail(request: pytest.FixtureRequest) -> AsyncIterator[int]:
     """An SMTP server, for the node that needs one."""
     if request.node.callspec.params["name"] != "publish.Email":
@@ -342,11 +356,15 @@ async def place(
     ftp_port: int,
     mail: int,
     mqtt: str,
+    kafka_address: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Place]:
     monkeypatch.chdir(tmp_path)
     if request.node.callspec.params["name"] not in ASKING:
-        yield Place(tmp_path, "http://host/", database, pi, ftp_port, mail, mqtt)
+        yield Place(
+            *(tmp_path, "http://host/", database, pi, ftp_port, mail, mqtt),
+            kafka_address,
+        )
         return
 
     async def take(asked: web.Request) -> web.Response:

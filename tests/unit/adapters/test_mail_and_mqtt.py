@@ -21,6 +21,7 @@ MQTTChannel("in", url="mqtt://broker", topics="#").add(publish.MQTT("mqtt://b", 
     ("library", "made", "extra"),
     [
         ("aiosmtplib", "publish.Email(sender='a@x', recipients='b@x')", "mail"),
+        ("aiokafka", "publish.Kafka('k:9092', 't')", "kafka"),
         ("google.protobuf", "decode.Sparkplug()", "mqtt"),
     ],
 )
