@@ -15,8 +15,10 @@ import click
 from rich.console import Console
 
 from benchmarks import (
+    cache,
     chain,
     coverage,
+    dataflow,
     decoding,
     durable,
     endtoend,
@@ -50,6 +52,8 @@ ALL: Final = {
     "http": http.prepare,
     "mllp": mllp.prepare,
     "store": stores.prepare,
+    "dataflow": dataflow.prepare,
+    "cache": cache.prepare,
 }
 
 
@@ -63,7 +67,7 @@ ALL: Final = {
 @click.option(
     "--peer/--no-peer",
     default=True,
-    help="Measure pypeman too; installs it in benchmarks/.peer when needed.",
+    help="Measure peers too; installs them in benchmarks/.peer* when needed.",
 )
 @click.option(
     "--directory",

@@ -1,4 +1,4 @@
-"""The peer: pypeman, in a virtual environment that is made when first needed."""
+"""The peers, each in a virtual environment that is made when first needed."""
 
 from __future__ import annotations
 
@@ -7,29 +7,53 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from benchmarks import payloads
 from benchmarks.measure import Measured
 from benchmarks.processes import run_job
 
-__all__ = ["NAME", "PEER", "Peer", "find_peer"]
+__all__ = ["NAME", "PEER", "SLIPSTREAM", "Known", "Peer", "find_peer"]
 
 PEER: Final = "pypeman==0.6.7"
 NAME: Final = PEER.replace("==", " ")
 
 _HERE: Final = Path(__file__).parent
-_FOLDER: Final = _HERE / ".peer"
+
+
+class Known(NamedTuple):
+    """A peer: what is installed where, what it is imported as, and its cases."""
+
+    requirement: str
+    module: str
+    folder: Path
+    script: Path
+
+    @property
+    def name(self) -> str:
+        """As tables show it."""
+        return self.requirement.replace("==", " ")
+
+
+PYPEMAN: Final = Known(
+    PEER, "pypeman.channels", _HERE / ".peer", _HERE / "peer_cases.py"
+)
+SLIPSTREAM: Final = Known(
+    "slipstream-async==1.0.5",
+    "slipstream",
+    _HERE / ".peer-slipstream",
+    _HERE / "slipstream_cases.py",
+)
 
 
 class Peer:
-    """Runs the cases of `peer_cases` in the environment of the peer."""
+    """Runs the cases of its script in the environment of the peer."""
 
-    def __init__(self, python: Path) -> None:
-        self._command = [str(python), str(_HERE / "peer_cases.py")]
+    def __init__(self, python: Path, script: Path) -> None:
+        self._command = [str(python), str(script)]
 
     def case(self, name: str, **facts: Any) -> Callable[[int], Awaitable[Measured]]:
-        """What runs one of its cases: `messages chain fork case durable`."""
+        """What runs one of its cases, such as `chain` of pypeman."""
 
         async def run(count: int) -> Measured:
             job = {
@@ -43,21 +67,22 @@ class Peer:
         return run
 
 
-async def find_peer(folder: Path = _FOLDER) -> Peer | str:
-    """The peer, installed if need be, or why there is none."""
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if await _called(str(python), "-c", "import pypeman.channels"):
-        reason = await _install(folder, python)
+async def find_peer(peer: Known = PYPEMAN) -> Peer | str:
+    """A peer, installed if need be, or why there is none."""
+    place = "Scripts/python.exe" if os.name == "nt" else "bin/python"
+    python = peer.folder / place
+    if await _called(str(python), "-c", f"import {peer.module}"):
+        reason = await _install(peer, python)
         if reason:
-            return f"{NAME} is left out: {reason}"
-    return Peer(python)
+            return f"{peer.name} is left out: {reason}"
+    return Peer(python, peer.script)
 
 
-async def _install(folder: Path, python: Path) -> str:
+async def _install(peer: Known, python: Path) -> str:
     """Why it could not be installed; empty when it is."""
-    pip = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", PEER)
-    failed = await _called(sys.executable, "-m", "venv", "--clear", str(folder))
-    return failed or await _called(str(python), *pip)
+    pip = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet")
+    failed = await _called(sys.executable, "-m", "venv", "--clear", str(peer.folder))
+    return failed or await _called(str(python), *pip, peer.requirement)
 
 
 async def _called(*command: str) -> str:

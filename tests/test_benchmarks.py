@@ -51,6 +51,8 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
         ("http", 3),
         ("mllp", 3),
         ("store", 12),
+        ("dataflow", 5),
+        ("cache", 11),
     ],
 )
 async def test_each_benchmark_measures_all_its_cases(
