@@ -206,7 +206,7 @@ class Probing:
 
     def _judge(self, tag: int, sample: Sample, at: int) -> Verdict:
         expectations, newest = self._hearing.expectations, sample.ticks
-        listening = self._listening(tag, newest)
+        listening = self._listening(tag, expectations.due(tag, newest, at))
         seen = max(expectations.newest(tag), listening or 0)
         value = crc32(repr(sample.value).encode())
         is_overdue = expectations.is_overdue(tag, at)

@@ -106,6 +106,8 @@ class Expectations:
         self._value: array[int] = array("q")
         self._since: array[int] = array("q")
         self._least = self.patience.shortest
+        self._awaited: dict[int, int] = {}
+        """The times of values that PI had lately, and that may still come."""
 
     def __len__(self) -> int:
         return len(self._newest)
@@ -221,28 +223,56 @@ class Expectations:
         factor = self.patience.factor * TICKS_PER_SECOND
         return now - self._heard[tag] > factor * self.interval(tag)
 
+    def due(self, tag: int, newest: int, at: int) -> int:
+        """The time of a value that PI has and that should have come by now.
+
+        Of a tag of which values are always new that is one of an earlier probe.
+
+        Args:
+            tag: its number.
+            newest: the time of its end value.
+            at: when it was asked for.
+
+        Returns:
+            `NO_DATA` where nothing is due.
+        """
+        until = at - int(self.patience.grace * TICKS_PER_SECOND)
+        if newest <= until:
+            return newest
+        awaited = self._awaited.get(tag, NO_DATA)
+        return awaited if awaited <= until else NO_DATA
+
     def probed(
         self, tag: int, newest: int, value: int, at: int, listening: int | None
     ) -> Verdict:
-        """What the end value of a tag says; it is not overdue for a while then.
+        """What the end value of a tag says.
+
+        It is not overdue for a while then, unless something is still to come.
 
         Args:
             tag: its number.
             newest: the time of its end value; `NO_DATA` where there is none.
             value: a fingerprint of the end value, not negative.
             at: when it was asked for.
-            listening: since when a PI channel gives the tag; None if none does.
+            listening: since when a PI channel gives the tag; None if none does that
+                should have given what is `due`.
         """
         patience = self.patience
-        self._heard[tag] = at
         if self._value[tag] != value:
             self._value[tag], self._since[tag] = value, at
+        due, known = self.due(tag, newest, at), self._newest[tag]
+        if listening is not None and listening <= due and known < due:
+            self._heard[tag] = at
+            self._awaited.pop(tag, None)
+            return Verdict.BLIND
+        if listening is None or newest <= max(due, known):
+            self._awaited.pop(tag, None)
+            self._heard[tag] = at
+        elif self._awaited.get(tag, NO_DATA) <= max(due, known):
+            # It may be on its way; the tag is looked at again soon.
+            self._awaited[tag] = newest
         if newest == NO_DATA:
             return Verdict.QUIET
-        due = at - int(patience.grace * TICKS_PER_SECOND)
-        if listening is not None and listening <= newest <= due:
-            if self._newest[tag] < newest:
-                return Verdict.BLIND
         silent = (at - newest) / TICKS_PER_SECOND
         if silent > patience.stale * self.interval(tag):
             return Verdict.STALE

@@ -192,6 +192,19 @@ async def test_what_a_silent_tag_misses_is_a_hole_that_repair_closes(
         await found.until(lambda: not found.holes(event.ticks + 1))
 
 
+async def test_a_silent_tag_that_always_has_new_values_in_pi_is_noticed(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    async with running(sim, tmp_path, watching(grace=1.0), TAG, MORE) as found:
+        sim.faults.mute(TAG)
+        for value in range(200):
+            sim.push(TAG, float(value))
+            await asyncio.sleep(0.05)
+            if found.told("coverage.blind"):
+                break
+        assert found.told("coverage.blind")
+
+
 async def test_the_hole_of_a_silent_tag_tells_its_reason(
     sim: Simulator, tmp_path: Path
 ) -> None:

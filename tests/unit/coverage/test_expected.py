@@ -135,6 +135,36 @@ def test_a_value_may_still_be_on_its_way() -> None:
     assert probed(75, -50) is Verdict.QUIET
 
 
+def test_a_tag_whose_values_in_pi_are_always_new_is_blind_as_well() -> None:
+    expectations = expecting(10.0)
+    fed(expectations, [0.0])
+    verdicts = []
+    for second in (60, 80, 100):
+        at = START + second * SECOND
+        assert expectations.is_overdue(0, at)
+        verdicts.append(expectations.probed(0, at - SECOND, second, at, START))
+    assert verdicts == [Verdict.QUIET, Verdict.QUIET, Verdict.BLIND]
+
+
+def test_a_value_that_has_come_since_the_probe_is_no_sign() -> None:
+    expectations = expecting(10.0)
+    fed(expectations, [0.0])
+    verdicts = []
+    for second in (60, 100, 140):
+        at = START + second * SECOND
+        verdicts.append(expectations.probed(0, at - SECOND, second, at, START))
+        expectations.arrived(0, at - SECOND, at - SECOND, 1, at)
+    assert verdicts == [Verdict.QUIET] * 3
+
+
+def test_a_tag_that_no_channel_gives_is_not_looked_at_again_soon() -> None:
+    expectations = expecting(10.0)
+    fed(expectations, [0.0])
+    at = START + 60 * SECOND
+    expectations.probed(0, at - SECOND, 7, at, None)
+    assert not expectations.is_overdue(0, at + SECOND)
+
+
 @pytest.mark.parametrize("listening", [61, None])
 def test_values_from_before_we_listened_are_no_sign(listening: int | None) -> None:
     assert probed(60, listening) is Verdict.QUIET
