@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 from pichannels.channels.base import BaseChannel
@@ -11,6 +11,7 @@ from pichannels.channels.gate import Gate
 from pichannels.channels.recording import JournalRecorder, Recorder
 from pichannels.delivery import Delivery, Hold, Outcome
 from pichannels.errors import SettingsError
+from pichannels.journal import Journal, Record
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.states import State
@@ -88,7 +89,22 @@ class MergeChannel(BaseChannel):
             # Only now: nodes may be added up to here.
             if not any(isinstance(step, _Into) for step in each.steps):
                 each.add(_Into(self))
+        if self.journal is not None:
+            await self._forget_interrupted(self.journal)
         await super().start()
+
+    async def _forget_interrupted(self, journal: Journal) -> None:
+        """Leave what was interrupted to its input, which runs it again."""
+        own: dict[str, list[int]] = {}
+        async for record in _unsettled(journal, self.name):
+            own.setdefault(record.uuid, []).append(record.seq)
+        last = max((seq for found in own.values() for seq in found), default=0)
+        for each in self.inputs:
+            async for record in _unsettled(journal, each.name):
+                if not own or record.seq > last:
+                    break
+                for seq in own.pop(record.uuid, ()):
+                    journal.delete(seq)
 
     def _open(self) -> None:
         super()._open()
@@ -215,6 +231,18 @@ class _Record(NamedTuple):
     delivery: Delivery
     parent: Delivery
     hold: Hold
+
+
+async def _unsettled(journal: Journal, channel: str) -> AsyncIterator[Record]:
+    """What is unsettled of a channel, oldest first."""
+    after = 0
+    while journal.count_unsettled(channel):
+        records = await journal.unsettled(channel, after)
+        if not records:
+            return
+        for record in records:
+            yield record
+        after = records[-1].seq
 
 
 def _in_brackets(channel: BaseChannel) -> str:

@@ -189,6 +189,31 @@ async def test_what_an_input_had_accepted_runs_again_after_a_crash(
     assert sink.payloads == ["kept"]
 
 
+async def test_what_a_crash_interrupts_runs_again_once_also_with_a_history(
+    journal: Journal,
+) -> None:
+    for is_crash in (True, False):
+        source = BaseChannel("in")
+        channel, sink = merged(
+            source, message_store_factory=SQLiteMessageStoreFactory()
+        )
+        sink.ack = asyncio.Event()
+        channel.attach(journal=journal)
+        await channel.start()
+        if is_crash:
+            await source.accept(Message(payload="kept"))
+            async with asyncio.timeout(5):
+                while not journal.count_unsettled("merged"):  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+            await channel.abort()
+            continue
+        sink.ack.set()
+        await settled(journal, "in", "merged")
+        await channel.stop()
+    assert sink.payloads == ["kept"]
+    assert await journal.total("merged") == 1
+
+
 async def test_an_input_fails_with_the_merged_channel(journal: Journal) -> None:
     def fail(msg: Message) -> None:
         raise ValueError("too much")
