@@ -63,7 +63,7 @@ class Covered:
         self._bursts: dict[str, Burst] = {}
         self.probing: Probing | None = None
         if covering is not None and covering.hearing is not None:
-            self.probing = Probing(covering, self._names)
+            self.probing = Probing(covering, self._names, self._compare_tags)
         self._number = 0
         self.refresh: Callable[[], Awaitable[None]] | None = None
         """Compares the tags with what PI has, where the source does."""

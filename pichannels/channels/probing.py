@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from itertools import islice
 from typing import Final, NamedTuple
@@ -23,13 +23,14 @@ from pichannels.coverage.expected import Verdict, expected_interval
 from pichannels.errors import PichannelsError
 from pichannels.manifest import ManifestEntry
 from pichannels.piwebasync.controllers import Controller
+from pichannels.piwebasync.exceptions import HTTPStatusError
 from pichannels.piwebasync.facts import fetch_facts
 from pichannels.piwebasync.history import ends, recorded
 from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.resolve import Point
 from pichannels.piwebasync.server import PIServer
-from pichannels.values import Sample, format_ticks
+from pichannels.values import NO_DATA, Sample, format_ticks
 
 __all__ = ["Probing"]
 
@@ -50,6 +51,8 @@ _MANY: Final = 0.1
 """The part of a PI channel's tags that is blind when it is opened again."""
 _REOPEN_AFTER: Final = 600.0
 """Seconds before the same PI channel is opened again for that."""
+_REFUSED: Final = frozenset({403, 404, 409})
+"""What PI answers of tags that it does not give."""
 
 
 class _Asked(NamedTuple):
@@ -69,12 +72,16 @@ class Probing:
     """
 
     def __init__(
-        self, covering: Covering, channels: Mapping[Subscription, str]
+        self,
+        covering: Covering,
+        channels: Mapping[Subscription, str],
+        compare_tags: Callable[[], None] = lambda: None,
     ) -> None:
         assert covering.hearing is not None
         self._covering = covering
         self._hearing: Hearing = covering.hearing
         self._channels = channels
+        self._compare_tags = compare_tags
         self._task: asyncio.Task[None] | None = None
         self._first = self._round = 0
         self._known: set[int] = set()
@@ -192,17 +199,40 @@ class Probing:
         at = self._covering.server.now()
         found: dict[int, Verdict] = {}
         reading = ends(*asked, list(waiting), priority="history")
-        async with aclosing(reading.pages()) as pages:
-            async for page in pages:
-                # What came before this answer is noted before it counts.
-                await self._note()
-                for sample in page:
-                    tag = waiting.pop(sample.tag.web_id, None)
-                    if tag is not None:
-                        found[tag] = self._judge(tag, sample, at)
+        refused = reading.failures
+        try:
+            async with aclosing(reading.pages()) as pages:
+                async for page in pages:
+                    # What came before this answer is noted before it counts.
+                    await self._note()
+                    for sample in page:
+                        tag = waiting.pop(sample.tag.web_id, None)
+                        if tag is not None:
+                            found[tag] = self._judge(tag, sample, at)
+        except HTTPStatusError as exc:
+            if exc.status_code not in _REFUSED:
+                raise
+            refused = dict.fromkeys(waiting, str(exc))
+        self._refused(
+            {tag: refused[key] for key, tag in waiting.items() if key in refused}
+        )
         for tag in waiting.values():
             self._hearing.expectations.put_off(tag, at)
         return found
+
+    def _refused(self, tags: Mapping[int, str]) -> None:
+        """PI tells nothing of silent tags: nobody knows that their sources are quiet.
+
+        Args:
+            tags: and why.
+        """
+        for tag, why in tags.items():
+            listening = self._listening(tag, NO_DATA)
+            if listening is not None:
+                since = max(self._hearing.expectations.newest(tag), listening)
+                self._is_blind(tag, since, why)
+        if tags:
+            self._compare_tags()
 
     def _judge(self, tag: int, sample: Sample, at: int) -> Verdict:
         expectations, newest = self._hearing.expectations, sample.ticks
@@ -214,7 +244,8 @@ class Probing:
         if is_overdue and verdict is Verdict.QUIET:
             self._hearing.quiet[tag] = Mark(verdict, newest)
         if verdict is Verdict.BLIND:
-            self._is_blind(tag, seen)
+            why = f"PI has newer values than {format_ticks(seen)}"
+            self._is_blind(tag, seen, why)
             return verdict
         self._covering.ledger.confirmed(tag, newest, at)
         mark = self._hearing.marks.get(tag)
@@ -241,18 +272,15 @@ class Probing:
 
     # What it tells
 
-    def _is_blind(self, tag: int, since: int) -> None:
+    def _is_blind(self, tag: int, since: int, why: str) -> None:
         covering = self._covering
-        web_id = covering.streams[tag].web_id
-        subs = [name for each, name in self._channels.items() if web_id in each.web_ids]
+        stream = covering.streams[tag]
+        subs = [
+            n for each, n in self._channels.items() if stream.web_id in each.web_ids
+        ]
         covering.blind(subs, tag, since)
         self._mark(tag, Mark(Verdict.BLIND, since))
-        logger.warning(
-            "%s: %s is silent, and PI has newer values than %s",
-            covering.channel,
-            covering.streams[tag].path,
-            format_ticks(since),
-        )
+        logger.warning("%s: %s is silent: %s", covering.channel, stream.path, why)
 
     def _mark(self, tag: int, mark: Mark) -> None:
         self._hearing.marks[tag] = mark

@@ -205,6 +205,19 @@ async def test_a_silent_tag_that_always_has_new_values_in_pi_is_noticed(
         assert found.told("coverage.blind")
 
 
+@pytest.mark.parametrize("status", [403, 404])
+async def test_silent_tags_of_which_pi_tells_nothing_are_no_quiet_ones(
+    status: int, sim: Simulator, tmp_path: Path
+) -> None:
+    async with running(sim, tmp_path, watching(), TAG, MORE) as found:
+        event = sim.push(TAG, 7.0)
+        await found.until(lambda: found.sink.values(TAG, "live"))
+        sim.faults.tag(TAG, status)
+        await found.until(lambda: found.told("coverage.blind"))
+        await found.until(lambda: found.told("pi.tags_changed"))
+        assert not found.covering.ledger.is_delivered(0, event.ticks + 1)
+
+
 async def test_the_hole_of_a_silent_tag_tells_its_reason(
     sim: Simulator, tmp_path: Path
 ) -> None:
