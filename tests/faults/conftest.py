@@ -13,7 +13,7 @@ from tests.faults.running import Figures, seed_of
 _FIGURES = pytest.StashKey[list[Figures]]()
 _COLUMNS = (
     f"{'scenario':<12}{'seconds':>8}{'faults':>7}{'accepted':>10}{'delivered':>10}"
-    f"{'twice':>7}{'again':>7}{'aside':>7}{'out':>6}{'whole':>6}{'MiB':>5}  notes"
+    f"{'twice':>7}{'again':>9}{'aside':>7}{'out':>6}{'whole':>6}{'MiB':>5}  notes"
 )
 
 
@@ -50,7 +50,7 @@ def pytest_terminal_summary(
         notes = ", ".join(f"{key} {value}" for key, value in each.notes.items())
         terminalreporter.write_line(
             f"{each.name:<12}{each.seconds:>8.1f}{each.faults:>7}{each.accepted:>10,}"
-            f"{each.delivered:>10,}{each.duplicates:>7,}{each.again:>7,}"
+            f"{each.delivered:>10,}{each.duplicates:>7,}{each.again:>9,}"
             f"{each.aside:>7,}{each.outage:>6.0f}{each.whole_after:>6.1f}"
             f"{each.peak / 2**20:>5.0f}  {notes}"
         )
