@@ -34,6 +34,8 @@ class ChainBuilder(Defined):
     """Whether nothing of a tag overtakes what has failed; see `parking`."""
     branch: Branch | None = None
     """What of the parent's chain leads here."""
+    inputs: Sequence[BaseChannel] = ()
+    """The channels whose messages come here, of one that merges them."""
 
     @property
     def origin(self) -> str:

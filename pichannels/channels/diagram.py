@@ -53,13 +53,21 @@ _Drawn = Iterator[_Box | _Arrow]
 
 
 def _drawn(channel: ChainBuilder, end: str) -> _Drawn:
-    if channel.origin:
+    yield from _entrance(channel)
+    yield _Box(end or f"{channel.name}:out", "out", "out")
+    yield from _chain(channel, channel.name, end or f"{channel.name}:out")
+
+
+def _entrance(channel: ChainBuilder) -> _Drawn:
+    """The channel, behind its source or the chains of its inputs."""
+    for each in channel.inputs:
+        yield from _entrance(each)
+        yield from _chain(each, each.name, channel.name)
+    if channel.origin and not channel.inputs:
         source = f"{channel.name}:source"
         yield _Box(source, channel.origin, "out")
         yield _Arrow(source, channel.name)
     yield _Box(channel.name, channel.name, "channel", type(channel).__name__)
-    yield _Box(end or f"{channel.name}:out", "out", "out")
-    yield from _chain(channel, channel.name, end or f"{channel.name}:out")
 
 
 def _chain(channel: ChainBuilder, last: str, end: str) -> _Drawn:

@@ -18,6 +18,12 @@ def text_lines(channel: ChainBuilder, prefix: str = "") -> Iterator[str]:
     """One line for each node, indented for each branch."""
     origin = f", {channel.origin}" if channel.origin else ""
     yield f"{prefix}{channel.name} ({type(channel).__name__}){origin}"
+    for each in channel.inputs:
+        # Those without nodes are in the line above.
+        if any(each.step_lists()):
+            yield f"{prefix}|=/ input {each.name}"
+            yield from _step_lines(each, f"{prefix}|  ")
+            yield f"{prefix}|<-'"
     yield from _step_lines(channel, prefix)
     yield f"{prefix}`-> out"
 

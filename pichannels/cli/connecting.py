@@ -57,9 +57,10 @@ async def probe_project(project: Project) -> list[Place]:
 
 
 def _sides(project: Project) -> Iterator[tuple[str, str, Probe]]:
-    for channel in project.channels:
+    # Those of the inputs of merged channels too.
+    for channel in project.all_channels():
         yield channel.name, type(channel).__name__, channel.probe
-        for node in channel.nodes():
+        for node in channel.own_nodes():
             yield node.fullpath(), type(node).__name__, node.probe
 
 

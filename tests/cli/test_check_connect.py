@@ -49,6 +49,23 @@ def test_all_that_is_there_is_told(empty: Folder, server: RunningSimulator) -> N
     assert not (empty.path / "out.jsonl").exists()
 
 
+def test_inputs_of_merged_channels_are_looked_at(empty: Folder) -> None:
+    text = """
+from nodes import publish
+from pichannels.channels.files import FileWatcherChannel
+from pichannels.channels.merge import MergeChannel
+
+watch = FileWatcherChannel("watch", basedir="nowhere")
+watch.add(publish.File("out.jsonl", name="keep"))
+CHANNELS = [MergeChannel("merged", chans=[watch])]
+"""
+    empty.write("settings.py", text)
+    result = empty.run("check", "--connect")
+    assert result.code == 1
+    assert "watch (FileWatcherChannel)\n  !!  folder" in result.out
+    assert "watch.keep (File)\n  ok  file" in result.out
+
+
 def test_missing_tags_are_named(empty: Folder, server: RunningSimulator) -> None:
     write(empty, server, "UNIT1.BOILER.TEMP", "NOSUCH")
     result = empty.run("check", "--connect")

@@ -257,3 +257,12 @@ def test_endpoints_of_inputs_are_compared_with_all_others() -> None:
     inputs = [HttpChannel(n, endpoint=HTTPEndpoint(port=9), url="/x") for n in "ab"]
     with pytest.raises(SettingsProblems, match="channel 'a' has"):
         Project([merged(inputs[0])[0], inputs[1]])
+
+
+def test_pictures_show_the_nodes_of_the_inputs() -> None:
+    source = BaseChannel("in").add(python.Function(str, name="text"))
+    channel, _ = merged(source, BaseChannel("other"))
+    assert list(channel.graph())[1:4] == ["|=/ input in", "|  |- text", "|<-'"]
+    arrows = [line for line in channel.graph_dot() if "->" in line]
+    assert '"in" -> "in.text";' in arrows
+    assert {'"in.text" -> "merged";', '"other" -> "merged";'} < set(arrows)
