@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -34,16 +35,19 @@ def test(ctx: click.Context, unittest: bool, args: tuple[str, ...]) -> None:
     """
     runner = "unittest" if unittest or not _has_pytest() else "pytest"
     folder = settings_folder()
-    args = args or _all_tests(runner, folder)
-    code = subprocess.call([sys.executable, "-m", runner, *args], cwd=folder)
+    tests = _found(runner, folder, args)
+    code = subprocess.call([sys.executable, "-m", runner, *tests, *args], cwd=folder)
     if code == _WRONG_USAGE and runner == "pytest":
         ctx.exit(ExitCode.USAGE)
     ctx.exit(ExitCode.FAILED if code else ExitCode.OK)
 
 
-def _all_tests(runner: str, folder: Path) -> tuple[str, ...]:
+def _found(runner: str, folder: Path, args: Sequence[str]) -> Sequence[str]:
+    """The arguments that let a runner find the tests."""
     if runner == "unittest":
-        return ("discover", "-s", "tests" if (folder / "tests").is_dir() else ".")
+        where = "tests" if (folder / "tests").is_dir() else "."
+        return () if args else ("discover", "-s", where)
+    # pytest itself looks for test_*.py.
     if (folder / "tests.py").is_file():
         return ("-o", "python_files=test_*.py *_test.py tests.py")
     return ()

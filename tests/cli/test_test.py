@@ -24,7 +24,7 @@ def test_tests_are_run_with_pytest_and_its_arguments(empty: Folder) -> None:
 def test_tests_py_beside_the_settings_is_run(empty: Folder) -> None:
     empty.write("settings.py", "CHANNELS = []")
     empty.write("tests.py", TESTS.replace("VALUE", "1"))
-    assert "1 passed" in empty.run("test").out
+    assert "1 passed" in empty.run("test", "--", "-k", "test_it").out
 
 
 def test_a_test_that_fails_fails_the_command(empty: Folder) -> None:
