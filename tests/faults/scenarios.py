@@ -29,7 +29,6 @@ SCENARIOS: Final = (
         name="last write",
         steps=storage.killed_writing,
         weight=30,
-        is_short=True,
         needs_library=True,
     ),
     Scenario(
