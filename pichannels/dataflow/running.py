@@ -27,6 +27,7 @@ class Run:
         self._drain_timeout = drain_timeout
         self._tasks: dict[asyncio.Task[None], Source] = {}
         self._stopping: asyncio.Task[None] | None = None
+        self._raised: BaseException | None = None
 
     async def until_ended(self, kwargs: Mapping[str, Any]) -> None:
         """Run all; the first error ends it and is raised."""
@@ -59,6 +60,7 @@ class Run:
             if task.done() and not task.cancelled():
                 error = task.exception()
                 if error is not None:
+                    self._raised = error
                     raise error
 
     async def _end_inner(self) -> None:
@@ -103,10 +105,14 @@ class Run:
 
     async def _close(self) -> None:
         self._cancel()
-        stopping = [] if self._stopping is None else [self._stopping]
-        if stopping:
-            stopping[0].cancel()
-        await asyncio.gather(*self._tasks, *stopping, return_exceptions=True)
+        tasks = list(self._tasks)
+        if self._stopping is not None:
+            self._stopping.cancel()
+            tasks.append(self._stopping)
+        for error in await asyncio.gather(*tasks, return_exceptions=True):
+            # The first one is raised; the others are told here.
+            if isinstance(error, Exception) and error is not self._raised:
+                logger.error("an error beside the one that is raised", exc_info=error)
         for source in self._sources:
             try:
                 await source.close()

@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import (
-    AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
     Callable,
@@ -221,8 +220,8 @@ class Source:
                         break
                 for feed in feeds:
                     feed.close()
-        except BaseExceptionGroup as group_of_errors:
-            raise group_of_errors.exceptions[0] from None
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from several
 
     # The end
 
@@ -245,8 +244,8 @@ class Source:
         stream, self._stream = self._stream, None
         if stream is not None:
             await stream.close()
-        elif isinstance(values, Reader | AsyncGenerator):
-            await values.aclose()
+        elif (aclose := getattr(values, "aclose", None)) is not None:
+            await aclose()
 
 
 async def _through(

@@ -180,6 +180,14 @@ async def test_a_handler_can_be_called_by_itself(app: Application) -> None:
     assert (got, handler.__name__) == ([8], "generator")
 
 
+async def test_a_handler_is_a_sink_of_another(app: Application) -> None:
+    got: list[int] = []
+    last = app.handle(lambda: numbers(1), sink=[got.append])(lambda n: n + 100)
+    app.handle(numbers, sink=[last])(plain)
+    await app.stream()
+    assert sorted(got) == [100, 100, 102, 104, 106, 108]
+
+
 # Many to many
 
 
@@ -498,6 +506,28 @@ async def test_an_error_ends_the_stream_and_all_other_sources(
     with pytest.raises(ValueError, match="three"):
         await app.stream()
     assert hooks == [True]
+
+
+async def test_errors_beside_the_first_are_told_too(
+    app: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails_at_the_end() -> AsyncIterator[int]:
+        try:
+            yield 1
+            await asyncio.Event().wait()
+        finally:
+            raise ValueError("second")
+
+    app.handle(fails_at_the_end)(plain)
+
+    @app.handle(numbers)
+    async def fails(number: int) -> None:
+        await asyncio.sleep(0.001)
+        raise ValueError("first")
+
+    with pytest.raises(ValueError, match="first"):
+        await app.stream()
+    assert [str(r.exc_info[1]) for r in caplog.records if r.exc_info] == ["second"]
 
 
 async def test_a_value_that_fails_can_be_skipped(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import pickle
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -134,6 +136,26 @@ def test_the_oldest_go_where_a_size_is_given(tmp_path: Path) -> None:
         cache.compact_range()
         kept = list(cache)
     assert len(kept) < 20_000 and kept[-1] == 19_999
+
+
+WITHOUT = """
+import sys
+sys.modules["rocksdict"] = None
+from pichannels.dataflow import Cache, Proxy
+from pichannels.errors import SettingsError
+Proxy()
+try:
+    Cache("db")
+except SettingsError as exc:
+    sys.stdout.write(str(exc))
+"""
+
+
+def test_without_the_library_it_says_what_to_install(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert done.stdout.decode().endswith("pip install 'pichannels[cache]'")
 
 
 # Iteration
@@ -365,18 +387,16 @@ async def test_a_thread_waits_where_the_disk_cannot_keep_up(tmp_path: Path) -> N
     options.set_level_zero_slowdown_writes_trigger(1)
     options.set_level_zero_stop_writes_trigger(2)
     options.set_level_zero_file_num_compaction_trigger(2)
+    waited = 0
     async with await asyncio.to_thread(Cache, str(tmp_path / "db"), options) as cache:
-        ways = set()
-
-        async def put(number: int) -> None:
-            await cache(number % 10, number)
-            ways.add(cache._slow is not None)
-
-        for number in range(0, 6000, 10):
-            cache.put(-number, "x" * 300)
-            await asyncio.gather(*(put(number + nth) for nth in range(10)))
-        assert [cache[key] for key in range(10)] == list(range(5990, 6000))
-        assert sum(1 for key in cache.keys()) == 10 + 599
+        for number in range(0, 10_000, 10):
+            puts = [cache(key, f"{number + key:500}") for key in range(10)]
+            tasks = [asyncio.create_task(put) for put in puts]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            waited += cache._slow is not None
+            await asyncio.gather(*tasks)
+        assert [int(cache[key]) for key in range(10)] == list(range(9990, 10_000))
+    assert waited > 0
 
 
 async def test_with_sync_a_write_is_on_the_disk(tmp_path: Path) -> None:
