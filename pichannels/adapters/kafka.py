@@ -439,6 +439,12 @@ class Consumer:
             found = await self._client.offsets_for_times(asked)
         return {Place(*place): at.offset for place, at in found.items() if at}
 
+    def end(self, place: Place) -> int | None:
+        """Behind the last record of a partition, as far as that is known."""
+        with translated(self.target):
+            found: int | None = self._client.highwater(aiokafka.TopicPartition(*place))
+        return found
+
     def seek(self, place: Place, offset: int) -> None:
         """Read a partition from this offset on."""
         with translated(self.target):

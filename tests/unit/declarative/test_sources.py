@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import yaml
 
+from pichannels.channels.kafka import KafkaChannel
 from pichannels.channels.merge import MergeChannel
 from pichannels.channels.mqtt import MQTTChannel
 from pichannels.channels.timer import TimerChannel
@@ -74,3 +75,26 @@ def test_the_schema_knows_inputs(folder: Folder) -> None:
     jsonschema.validate(yaml.safe_load(MERGED), schema)
     wrong = yaml.safe_load(MERGED.replace("name: polled", "nmae: polled"))
     assert list(jsonschema.Draft7Validator(schema).iter_errors(wrong))
+
+
+KAFKA = """
+channels:
+- name: readings
+  source:
+    kafka:
+      servers: broker.plant:9093
+      topics: [meters, alarms]
+      start: 2026-11-21T00:00:00+01:00
+      password: ${env:KAFKA_PASSWORD}
+  nodes: [log.Log]
+"""
+
+
+def test_topics_of_kafka_are_a_source(folder: Folder) -> None:
+    (channel,) = folder.declare(KAFKA).channels
+    assert isinstance(channel, KafkaChannel)
+    assert (channel.topics, channel.group) == (["meters", "alarms"], READERS)
+    assert options_of(channel)["password"] == Secret.env("KAFKA_PASSWORD")
+
+
+READERS = "pichannels-readings"

@@ -1,0 +1,62 @@
+"""Takes records of Kafka and appends them to a file: for `test_kafka_kill`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from pichannels.channels.kafka import KafkaChannel
+from pichannels.journal import Journal
+from pichannels.message import Message
+from pichannels.node import BaseNode
+from pichannels.retry import RetryPolicy
+
+POISON = 50
+SLOW = 97
+
+
+class Append(BaseNode):
+    """One line for each message, which a kill leaves there."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    async def process(self, msg: Message) -> Message:
+        number = int(msg.payload)
+        if number % POISON == 0:
+            raise ValueError("poison")
+        if number % SLOW == 0:
+            await asyncio.sleep(0.05)
+        os.write(self._file, msg.payload + b"\n")
+        return msg
+
+
+async def main(folder: Path, servers: str, topic: str) -> None:
+    journal = Journal(folder / "journal.db")
+    await journal.open()
+    channel = KafkaChannel(
+        "killed",
+        servers=servers,
+        topics=topic,
+        group=topic,
+        member="the only one",
+        session_timeout=1,
+        reconnect=RetryPolicy(attempts=0, initial=0.05, maximum=0.2),
+    )
+    channel.add(Append(folder / "delivered"))
+    channel.attach(journal=journal)
+    await channel.start()
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    await ended.wait()
+    await channel.stop()
+    await journal.close()
+
+
+if __name__ == "__main__":
+    _, folder, servers, topic = sys.argv
+    asyncio.run(main(Path(folder), servers, topic))
