@@ -15,17 +15,27 @@ from pichannels.delivery import Delivery, Outcome
 from pichannels.lifecycle import Status
 from pichannels.message import Message
 from pichannels.pypeman import events
+from pichannels.pypeman.exceptions import (
+    ChannelStopped,
+    Dropped,
+    EndChanProcess,
+    Rejected,
+)
 from pichannels.pypeman.registry import current
 from pichannels.store import MessageStoreFactory
 
 __all__ = [
     "BaseChannel",
+    "ChannelStopped",
     "CronChannel",
+    "Dropped",
+    "EndChanProcess",
     "FTPWatcherChannel",
     "FileWatcherChannel",
     "HttpChannel",
     "MLLPChannel",
     "MergeChannel",
+    "Rejected",
     "get_channel",
     "reset_pypeman_channels",
 ]

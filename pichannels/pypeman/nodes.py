@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from nodes import (
     context,
@@ -31,8 +30,11 @@ from nodes import (
 from pichannels import node
 from pichannels.errors import CodecError, UsageError
 from pichannels.message import Message
+from pichannels.pypeman.exceptions import Dropped, Rejected
+from pichannels.pypeman.lenient import Lenient, callable_or_value
 from pichannels.pypeman.map_item import JoinMapItem, MapItem
 from pichannels.pypeman.registry import current
+from pichannels.pypeman.requests import HttpRequest
 
 __all__ = [
     "B64Decode",
@@ -44,6 +46,7 @@ __all__ = [
     "Decode",
     "Drop",
     "DropNode",
+    "Dropped",
     "Email",
     "Empty",
     "EmptyMeta",
@@ -57,6 +60,7 @@ __all__ = [
     "FileWriter",
     "FuncNode",
     "HL7ToPython",
+    "HttpRequest",
     "JoinMapItem",
     "JsonToPython",
     "Lenient",
@@ -73,6 +77,7 @@ __all__ = [
     "PythonToXML",
     "RaiseError",
     "Reject",
+    "Rejected",
     "Save",
     "SetCtx",
     "Sleep",
@@ -88,51 +93,23 @@ __all__ = [
     "reset_pypeman_nodes",
 ]
 
-logger: Final = logging.getLogger("pichannels.pypeman")
-
 NodeException = UsageError
-
-
-class Lenient(node.BaseNode):
-    """What pypeman's nodes have in common; stands before the class of pichannels."""
-
-    def __init__(
-        self,
-        *args: Any,
-        auto_retry_exceptions: Sequence[type[Exception]] = (),
-        **options: Any,
-    ) -> None:
-        if auto_retry_exceptions:
-            options["pause_on"] = tuple(auto_retry_exceptions)
-        super().__init__(*args, **options)
-        current().nodes.append(self)
-
-    def _refuse_unknown(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        for found in (*args, *kwargs):
-            logger.warning("%s has no option %r", type(self).__name__, found)
-
-    @property
-    def logger(self) -> logging.Logger:
-        """Where this node logs to, unless it is set."""
-        own: logging.Logger | None = getattr(self, "_logger", None)
-        return own or logging.getLogger(f"pichannels.nodes.{self.fullpath()}")
-
-    @logger.setter
-    def logger(self, found: logging.Logger) -> None:
-        self._logger = found
-
-    def _reset_test(self) -> None:
-        """Forget mocks and counts, and remember from now on what comes and goes."""
-        self.reset_test()
-        self.record()
 
 
 class BaseNode(Lenient):
     """One step of a channel; inherit from it and implement `process`."""
 
+    def process(self, msg: Message) -> Any:
+        """The message as it is, unless a class says otherwise."""
+        return msg
+
 
 class ThreadNode(Lenient, node.ThreadNode):
     """A node whose `process` runs in a thread."""
+
+    def process(self, msg: Message) -> Any:
+        """The message as it is, unless a class says otherwise."""
+        return msg
 
 
 class RaiseError(Lenient, flow.RaiseError):
@@ -371,11 +348,6 @@ def reset_pypeman_nodes() -> None:
 def choose_first_not_none(*values: Any) -> Any:
     """The first of them that is not None; None without."""
     return next((value for value in values if value is not None), None)
-
-
-def callable_or_value(value: Any, msg: Message) -> Any:
-    """What a function makes of the message, or the value itself."""
-    return value(msg) if callable(value) else value
 
 
 def get_context(
