@@ -28,6 +28,7 @@ class Run:
         self._tasks: dict[asyncio.Task[None], Source] = {}
         self._stopping: asyncio.Task[None] | None = None
         self._raised: BaseException | None = None
+        self._is_stop_wanted = False
 
     async def until_ended(self, kwargs: Mapping[str, Any]) -> None:
         """Run all; the first error ends it and is raised."""
@@ -39,6 +40,8 @@ class Run:
                 name = f"dataflow: {type(source.origin).__name__}"
                 task = asyncio.create_task(source.run(kwargs), name=name)
                 self._tasks[task] = source
+            if self._is_stop_wanted:
+                self.stop()
             outer = {
                 task for task, source in self._tasks.items() if not source.is_inner
             }
@@ -67,7 +70,9 @@ class Run:
         inner = [s for t, s in self._tasks.items() if s.is_inner and not t.done()]
         while not all(source.reader.is_idle for source in inner):
             for source in inner:
-                waiting = asyncio.ensure_future(source.reader.worked_off())
+                waiting = asyncio.create_task(
+                    source.reader.worked_off(), name="dataflow: worked off"
+                )
                 try:
                     await asyncio.wait(
                         [waiting, *(t for t in self._tasks if not t.done())],
@@ -82,7 +87,9 @@ class Run:
 
     def stop(self) -> None:
         """Take no more values; again: stop at once."""
-        if self._stopping is None:
+        if not self._tasks:
+            self._is_stop_wanted = True
+        elif self._stopping is None:
             self._stopping = asyncio.create_task(self._stop(), name="dataflow: stop")
         else:
             self._cancel()
@@ -93,7 +100,7 @@ class Run:
             if source.is_inner:
                 source.reader.close()
             elif not await source.stop():
-                task.cancel()
+                source.cut_off(task)
         done, late = await asyncio.wait(self._tasks, timeout=self._drain_timeout)
         if late:
             logger.warning("%d sources did not end in time", len(late))

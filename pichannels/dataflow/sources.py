@@ -30,6 +30,9 @@ __all__ = ["Pipe", "Source"]
 
 logger: Final = logging.getLogger("pichannels.dataflow")
 
+_IN_A_ROW: Final = 500
+"""After so many values others have their turn, where nothing has been awaited."""
+
 Pipe = Callable[[Any], AsyncIterable[Any]]
 """Makes another stream of a stream."""
 
@@ -58,6 +61,8 @@ class Source:
         self._is_stopping = False
         self._is_busy = False
         self._gives_the_rest = False
+        self._is_cut_off = False
+        self._reader: Reader | None = None
 
     @property
     def handlers(self) -> list[Handler]:
@@ -82,8 +87,8 @@ class Source:
     @property
     def reader(self) -> Reader:
         """Of an inner source that is open: what it reads with."""
-        assert isinstance(self._values, Reader)
-        return self._values
+        assert self._reader is not None
+        return self._reader
 
     def bind(self, handler: Handler, pipes: Iterable[Pipe]) -> None:
         """Give a handler the values, perhaps through pipes."""
@@ -119,7 +124,8 @@ class Source:
         Raises:
             UsageError: it can be streamed only once, and was.
         """
-        self._is_stopping = self._is_busy = self._gives_the_rest = False
+        self._is_stopping = self._is_busy = False
+        self._gives_the_rest = self._is_cut_off = False
         self._is_interrupted = self.is_paused
         if self.is_paused:
             self._goes_on.clear()
@@ -133,6 +139,8 @@ class Source:
         if inspect.isasyncgen(opened):
             _refuse_ended(opened)
         self._values = aiter(opened)
+        if isinstance(self._values, Reader):
+            self._reader = self._values
 
     async def run(self, kwargs: Mapping[str, Any]) -> None:
         """Give the handlers all values, until the source ends or `stop`."""
@@ -149,10 +157,13 @@ class Source:
             if self._stream is not None:
                 self._stream.failed(exc)
             raise
+        finally:
+            # Nobody takes values any more, and who gives them must not wait.
+            await self.close()
 
     async def _run_plain(self, calls: list[Call]) -> None:
         assert self._values is not None
-        stream = self._stream
+        stream, left = self._stream, _IN_A_ROW
         if self._is_interrupted and await self._ends():
             return
         async for value in self._values:
@@ -166,24 +177,42 @@ class Source:
             self._is_busy = False
             if stream is not None:
                 stream.settled()
+            left -= 1
+            if not left:
+                left = _IN_A_ROW
+                await asyncio.sleep(0)
             if self._is_interrupted and await self._ends():
                 return
 
     async def _given(self) -> AsyncIterator[Any]:
-        """The values; one is worked off when the next is asked for."""
+        """The values; one is worked off when the next is asked for.
+
+        They end when the source is stopped, so that pipes give what they hold.
+        """
         assert self._values is not None
-        if self._is_interrupted and await self._ends():
-            return
-        async for value in self._values:
-            if self._is_interrupted and await self._waits():
-                return
-            self._is_busy = True
-            yield value
-            self._is_busy = False
-            if self._stream is not None:
-                self._stream.settled()
+        left = _IN_A_ROW
+        try:
             if self._is_interrupted and await self._ends():
                 return
+            async for value in self._values:
+                if self._is_interrupted and await self._waits():
+                    return
+                self._is_busy = True
+                yield value
+                self._is_busy = False
+                if self._stream is not None:
+                    self._stream.settled()
+                left -= 1
+                if not left:
+                    left = _IN_A_ROW
+                    await asyncio.sleep(0)
+                if self._is_interrupted and await self._ends():
+                    return
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._is_cut_off or task is None:
+                raise
+            task.uncancel()
 
     async def _ends(self) -> bool:
         """Wait while it is paused; whether it has to stop before the next value."""
@@ -237,6 +266,11 @@ class Source:
             self._gives_the_rest = True
             return True
         return self._is_busy
+
+    def cut_off(self, task: asyncio.Task[None]) -> None:
+        """Let its run, which waits for a value, go on as if there were no more."""
+        self._is_cut_off = True
+        task.cancel()
 
     async def close(self) -> None:
         """Let go of the source."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pichannels.channels import BaseChannel
 from pichannels.dataflow import (
     Application,
     Cache,
@@ -671,6 +672,62 @@ async def test_stop_finishes_what_is_under_way(app: Application) -> None:
     app.stop()
     await asyncio.wait_for(running, 1)
     assert got == [0]
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_pipe_gives_what_it_holds_when_the_stream_is_stopped(
+    app: Application, others: int
+) -> None:
+    got: list[Any] = []
+
+    async def endless() -> AsyncIterator[int]:
+        yield 1
+        yield 2
+        await asyncio.Event().wait()
+
+    async def all_at_once(values: AsyncIterable[int]) -> AsyncIterator[list[int]]:
+        yield [value async for value in values]
+
+    app.handle(endless, pipe=[all_at_once], sink=[got.append])(lambda batch: batch)
+    for _ in range(others):
+        app.handle(endless)(lambda number: None)
+    running = asyncio.create_task(app.stream())
+    await asyncio.sleep(0.01)
+    app.stop()
+    await asyncio.wait_for(running, 1)
+    assert got == [[1, 2]]
+
+
+async def test_a_source_that_never_waits_can_be_stopped(app: Application) -> None:
+    """Upstream would not hear of it."""
+
+    async def busy() -> AsyncIterator[int]:
+        while True:
+            yield 1
+
+    app.handle(busy)(plain)
+    asyncio.get_running_loop().call_later(0.01, app.stop)
+    await asyncio.wait_for(app.stream(), 1)
+
+
+async def test_it_can_be_stopped_before_it_has_begun(app: Application) -> None:
+    channel = BaseChannel("in")
+    app.handle(channel)(lambda msg: None)
+    running = asyncio.create_task(app.stream())
+    await asyncio.sleep(0)
+    app.stop()
+    await asyncio.wait_for(running, 1)
+    assert channel.is_stopped()
+
+
+async def test_a_proxy_whose_handler_has_enough_holds_up_nobody(
+    app: Application,
+) -> None:
+    proxy, got = Proxy(), list[int]()
+    app.handle(lambda: numbers(5000), sink=[proxy])(lambda number: number)
+    app.handle(proxy, pipe=[first_two], sink=[got.append])(lambda number: number)
+    await asyncio.wait_for(app.stream(), 2)
+    assert got == [0, 1]
 
 
 async def test_what_does_not_end_is_cancelled_after_a_while() -> None:
