@@ -1,4 +1,7 @@
-"""A program that SIGTERM ends: a value under way, an exit hook, and a task beside."""
+"""A program that SIGTERM ends: a value under way, an exit hook, and a task beside.
+
+`python terminated.py SECONDS`: how long it works on a value.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ def say(text: str) -> None:
 @handle(Timer(0.001), sink=[say])
 async def slow(now: int) -> str:
     say("begun")
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(float(sys.argv[1]))
     return "done"
 
 
