@@ -116,8 +116,9 @@ class Application:
             sink: what gets that which is returned or yielded, one after the other: a
                 cache or a topic (`key, value`), a channel, any function.
             retry: how often the function is called again for a value that it fails for.
-            on_error: what follows: `stop` ends the stream, `skip` logs it, a function
-                or a proxy gets the `Failure`.
+            on_error: what follows: `stop` ends the stream, `skip` logs it, `fail` lets
+                a message fail in the channel that it comes from, a function or a proxy
+                gets the `Failure`.
 
         Raises:
             UsageError: something is no source or no sink.

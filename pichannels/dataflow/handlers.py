@@ -45,7 +45,10 @@ class Failure(NamedTuple):
     handler: str
 
 
-OnError = Literal["stop", "skip"] | Callable[[Failure], Any]
+OnError = Literal["stop", "skip", "fail"] | Callable[[Failure], Any]
+Note = Callable[[Exception], None]
+"""Lets a value fail at its source; the handler goes on."""
+_POLICIES: Final = ("stop", "skip", "fail")
 
 
 class Handler:
@@ -55,8 +58,9 @@ class Handler:
         function: sync or async, a function or a generator.
         sinks: what gets all that comes of it, one after the other.
         retry: how often and how soon it is called again for a value that it fails for.
-        on_error: what follows then. `stop` ends the stream, `skip` logs it and goes on,
-            a function or a `Proxy` gets the `Failure`, and then it goes on.
+        on_error: what follows then. `stop` ends the stream; `skip` logs it and goes on;
+            `fail` does so, too, but lets a message fail in the channel that it comes
+            from; a function or a `Proxy` gets the `Failure`, and then it goes on.
 
     Attributes:
         failed: for how many values it has failed.
@@ -77,9 +81,9 @@ class Handler:
         self.failed = 0
         self._function = function
         self._retry = retry or NO_RETRY
-        if on_error not in ("stop", "skip") and not callable(on_error):
+        if on_error not in _POLICIES and not callable(on_error):
             raise UsageError(
-                f"on_error is 'stop', 'skip' or a function, not {on_error!r}"
+                f"on_error is one of {_POLICIES} or a function, not {on_error!r}"
             )
         self._on_error = on_error
         self._puts = tuple(self._put_to(sink) for sink in sinks)
@@ -98,8 +102,11 @@ class Handler:
         if done is not None:
             await done
 
-    def bound(self, kwargs: Mapping[str, Any]) -> Call:
-        """What handles a value, with those of these arguments that it takes."""
+    def bound(self, kwargs: Mapping[str, Any], note: Note | None = None) -> Call:
+        """What handles a value, with those of these arguments that it takes.
+
+        `note` is told of errors where `on_error` is `fail`.
+        """
         call, puts = self._called_with(kwargs), self._puts
 
         def handle(value: Any) -> Awaitable[None] | None:
@@ -109,7 +116,7 @@ class Handler:
                 if type(outputs) is not GeneratorType:
                     if hasattr(outputs, "__await__") or hasattr(outputs, "__anext__"):
                         work = _handled(outputs, puts)
-                        return self._guarded(work, call, value)
+                        return self._guarded(work, call, value, note)
                     outputs = iter((outputs,))
                 for output in outputs:
                     left = iter(puts)
@@ -117,20 +124,24 @@ class Handler:
                         done = put(output)
                         if done is not None and isawaitable(done):
                             work = _rest_of(done, output, left, outputs, puts)
-                            return self._guarded(work, call, value)
+                            return self._guarded(work, call, value, note)
                 return None
             except Exception as exc:
-                return self._failed(call, value, exc)
+                return self._failed(call, value, exc, note)
 
         return handle
 
     async def _guarded(
-        self, work: Awaitable[None], call: Callable[[Any], Any], value: Any
+        self,
+        work: Awaitable[None],
+        call: Callable[[Any], Any],
+        value: Any,
+        note: Note | None,
     ) -> None:
         try:
             await work
         except Exception as exc:
-            await self._failed(call, value, exc)
+            await self._failed(call, value, exc, note)
 
     def _called_with(self, kwargs: Mapping[str, Any]) -> Callable[[Any], Any]:
         function = self._function
@@ -142,7 +153,11 @@ class Handler:
         return function
 
     async def _failed(
-        self, call: Callable[[Any], Any], value: Any, error: Exception
+        self,
+        call: Callable[[Any], Any],
+        value: Any,
+        error: Exception,
+        note: Note | None,
     ) -> None:
         attempt = 1
         while not isinstance(error, Dropped):
@@ -156,14 +171,17 @@ class Handler:
             except Exception as exc:
                 error = exc
         if not isinstance(error, Dropped):
-            await self._give_up(value, error)
+            await self._give_up(value, error, note)
 
-    async def _give_up(self, value: Any, error: Exception) -> None:
+    async def _give_up(self, value: Any, error: Exception, note: Note | None) -> None:
         self.failed += 1
         if self._on_error == "stop":
             error.add_note(f"raised in the handler {self.name}, whose on_error is stop")
             raise error
-        if self._on_error == "skip":
+        if self._on_error == "fail" and note is not None:
+            note(error)
+            return
+        if self._on_error in ("skip", "fail"):
             logger.error("%s has failed for a value", self.name, exc_info=error)
             return
         assert callable(self._on_error)

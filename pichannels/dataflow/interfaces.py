@@ -72,7 +72,7 @@ class Proxy(Published):
 class Stream(AsyncIterator[Any]):
     """What a source gives while it is streamed; it hears what becomes of each value.
 
-    Of the values that it has given, all but the last are settled.
+    Each value is settled, or has failed, before the next one is asked for.
     """
 
     def settled(self) -> None:
@@ -80,7 +80,7 @@ class Stream(AsyncIterator[Any]):
         return
 
     def failed(self, error: BaseException) -> None:
-        """The value that was given last is not worked off; no other is taken."""
+        """The value that was given last is not worked off."""
         return
 
     def held(self, is_held: bool) -> None:

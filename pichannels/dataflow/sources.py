@@ -62,6 +62,7 @@ class Source:
         self._is_busy = False
         self._gives_the_rest = False
         self._is_cut_off = False
+        self._noted: Exception | None = None
         self._reader: Reader | None = None
 
     @property
@@ -144,8 +145,9 @@ class Source:
 
     async def run(self, kwargs: Mapping[str, Any]) -> None:
         """Give the handlers all values, until the source ends or `stop`."""
-        plain = [h.bound(kwargs) for h, pipes in self._bound if not pipes]
-        piped = [(h.bound(kwargs), pipes) for h, pipes in self._bound if pipes]
+        note = None if self._stream is None else self._note
+        plain = [h.bound(kwargs, note) for h, pipes in self._bound if not pipes]
+        piped = [(h.bound(kwargs, note), pipes) for h, pipes in self._bound if pipes]
         try:
             if not piped:
                 await self._run_plain(plain)
@@ -176,7 +178,7 @@ class Source:
                     await done
             self._is_busy = False
             if stream is not None:
-                stream.settled()
+                self._settle(stream)
             left -= 1
             if not left:
                 left = _IN_A_ROW
@@ -201,7 +203,7 @@ class Source:
                 yield value
                 self._is_busy = False
                 if self._stream is not None:
-                    self._stream.settled()
+                    self._settle(self._stream)
                 left -= 1
                 if not left:
                     left = _IN_A_ROW
@@ -213,6 +215,17 @@ class Source:
             if not self._is_cut_off or task is None:
                 raise
             task.uncancel()
+
+    def _note(self, error: Exception) -> None:
+        """A handler has failed for the value under way, and goes on."""
+        self._noted = self._noted or error
+
+    def _settle(self, stream: Stream) -> None:
+        error, self._noted = self._noted, None
+        if error is None:
+            stream.settled()
+        else:
+            stream.failed(error)
 
     async def _ends(self) -> bool:
         """Wait while it is paused; whether it has to stop before the next value."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -531,11 +531,12 @@ async def test_errors_beside_the_first_are_told_too(
     assert [str(r.exc_info[1]) for r in caplog.records if r.exc_info] == ["second"]
 
 
+@pytest.mark.parametrize("policy", ["skip", "fail"])
 async def test_a_value_that_fails_can_be_skipped(
-    app: Application, caplog: pytest.LogCaptureFixture
+    app: Application, caplog: pytest.LogCaptureFixture, policy: Literal["skip", "fail"]
 ) -> None:
     got: list[float] = []
-    divide = app.handle(numbers, sink=[got.append], on_error="skip")(lambda n: 6 / n)
+    divide = app.handle(numbers, sink=[got.append], on_error=policy)(lambda n: 6 / n)
     with caplog.at_level(logging.ERROR, "pichannels.dataflow"):
         await app.stream()
     assert (got, divide.failed, len(caplog.records)) == ([6, 3, 2, 1.5], 1, 1)

@@ -95,6 +95,32 @@ async def test_what_a_handler_fails_for_fails_in_the_channel(app: Application) -
         await running
 
 
+@pytest.mark.parametrize("has_pipe", [False, True])
+async def test_a_message_can_fail_without_ending_the_stream(
+    app: Application, has_pipe: bool
+) -> None:
+    channel, got = BaseChannel("in"), list[Any]()
+
+    async def unchanged(values: AsyncIterable[Message]) -> AsyncIterator[Message]:
+        async for msg in values:
+            yield msg
+
+    pipes = [unchanged] if has_pipe else []
+
+    @app.handle(channel, pipe=pipes, sink=[got.append], on_error="fail")
+    def handler(msg: Message) -> Any:
+        return 6 / msg.payload
+
+    running = asyncio.create_task(app.stream())
+    await started(channel)
+    with pytest.raises(ZeroDivisionError):
+        await channel.handle(Message(payload=0))
+    await channel.handle(Message(payload=2))
+    app.stop()
+    await running
+    assert (got, channel.failed, channel.processed) == ([3], 1, 1)
+
+
 async def test_without_a_stream_messages_of_a_source_come_later(
     app: Application,
 ) -> None:
