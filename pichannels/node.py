@@ -386,10 +386,10 @@ class BaseNode(Defined):
         )
 
     async def _guarded(self, call: Step, msg: Message) -> Any:
-        if self._mock_input is not None:
-            msg = _carry(await _value(_mocked(self._mock_input, msg)), msg)
         if self._recording:
             self._last_input = msg.copy()
+        if self._mock_input is not None:
+            msg = _carry(await _value(_mocked(self._mock_input, msg)), msg)
         if self.store_input_as:
             msg.add_context(self.store_input_as, msg)
         kept = msg.copy() if self.passthrough else None

@@ -9,6 +9,7 @@ import click
 
 from pichannels.cli.common import ExitCode, common_options, json_option, load_project
 from pichannels.cli.lazy import load_name
+from pichannels.cli.logs import check_logging
 from pichannels.cli.output import complain, say, say_findings, say_json
 from pichannels.config import SettingsProblems
 from pichannels.errors import SettingsError
@@ -50,6 +51,7 @@ def check(
     """
     try:
         project = load_project()
+        check_logging(project.config.logging, str(project.path))
     except SettingsError as exc:
         if ctx.find_root().meta.get("debug"):
             raise

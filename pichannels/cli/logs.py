@@ -12,7 +12,12 @@ from typing import Any, Final
 
 from pichannels.errors import SettingsError
 
-__all__ = ["change_logging", "configure_logging", "log_beside_tables"]
+__all__ = [
+    "change_logging",
+    "check_logging",
+    "configure_logging",
+    "log_beside_tables",
+]
 
 _FORMAT: Final = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _SHORT: Final = "%(asctime)s %(levelname)-7s %(message)s"
@@ -33,6 +38,35 @@ def configure_logging(setting: str | dict[str, Any]) -> None:
     except (ValueError, TypeError, AttributeError, ImportError) as exc:
         cause = exc.__cause__ or exc
         raise SettingsError(f"{exc}: {cause}", key="LOGGING") from exc
+
+
+def check_logging(setting: str | dict[str, Any], file: str) -> None:
+    """Look whether all classes that a dictionary names are there.
+
+    Raises:
+        SettingsError: one is not.
+    """
+    if isinstance(setting, str):
+        return
+    resolve = logging.config.DictConfigurator(setting).resolve
+    for key, name in _classes(setting):
+        try:
+            resolve(name)
+        except (ValueError, ImportError, AttributeError) as exc:
+            cause = exc.__cause__ or exc
+            raise SettingsError(
+                f"cannot be imported: {cause}", file=file, key=key, found=name
+            ) from exc
+
+
+def _classes(setting: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The names of classes, each with where it stands."""
+    for part in ("formatters", "filters", "handlers"):
+        for name, each in dict(setting.get(part) or {}).items():
+            for key in ("()", "class"):
+                found = each.get(key) if isinstance(each, dict) else None
+                if isinstance(found, str):
+                    yield f"LOGGING[{part!r}][{name!r}][{key!r}]", found
 
 
 def change_logging(setting: str | dict[str, Any]) -> None:

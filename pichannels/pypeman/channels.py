@@ -7,6 +7,7 @@ out, and `handle` leaves the message of the caller as it was.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from pichannels import channels
@@ -21,6 +22,7 @@ from pichannels.pypeman.exceptions import (
     EndChanProcess,
     Rejected,
 )
+from pichannels.pypeman.helpers.logging import CHANNEL_CTXVAR, MSG_CTXVAR
 from pichannels.pypeman.registry import current
 from pichannels.store import MessageStoreFactory
 
@@ -96,7 +98,8 @@ class Known(channels.BaseChannel):
         self, msg: Message, delivery: Delivery, start: int = 0
     ) -> Outcome:
         await events.msg_processing_start.fire_safely(channel=self, msg=msg)
-        outcome = await super().attempt(msg, delivery, start)
+        with _in_logs(self, msg):
+            outcome = await super().attempt(msg, delivery, start)
         await events.msg_processing_end.fire_safely(
             channel=self,
             msg=msg,
@@ -158,6 +161,17 @@ class MergeChannel(Known, merge.MergeChannel):
         super().__init__(*args, chans=chans, **options)
         known = current().channels
         known[:] = [each for each in known if each not in list(chans)]
+
+
+@contextmanager
+def _in_logs(channel: Known, msg: Message) -> Iterator[None]:
+    """Let the filter of logs know what is processed."""
+    tokens = MSG_CTXVAR.set(msg), CHANNEL_CTXVAR.set(channel)
+    try:
+        yield
+    finally:
+        MSG_CTXVAR.reset(tokens[0])
+        CHANNEL_CTXVAR.reset(tokens[1])
 
 
 def _known() -> list[channels.BaseChannel]:

@@ -43,6 +43,13 @@ class Lenient(node.BaseNode):
     def logger(self, found: logging.Logger) -> None:
         self._logger = found
 
+    def mock(self, input: Any = None, output: Any = None) -> None:
+        """Replace what the node gets or gives; what is not given stays as it was."""
+        super().mock(
+            self._mock_input if input is None else input,
+            self._mock_output if output is None else output,
+        )
+
     def _reset_test(self) -> None:
         """Forget mocks and counts, and remember from now on what comes and goes."""
         self.reset_test()

@@ -26,6 +26,15 @@ def test_all_problems_are_told(empty: Folder) -> None:
     assert result.err.endswith("3 problems\n")
 
 
+def test_classes_for_logs_that_are_not_there_are_told(empty: Folder) -> None:
+    text = "CHANNELS = [BaseChannel('c')]\nLOGGING = {'version': 1, 'filters':"
+    text += " {'plant': {'()': 'nowhere.Filter'}}}\n"
+    empty.write("settings.py", f"from pichannels.channels import BaseChannel\n{text}")
+    result = empty.run("check")
+    assert result.code == 1
+    assert "LOGGING['filters']['plant']['()']: cannot be imported" in result.err
+
+
 def test_programs_get_the_problems(empty: Folder) -> None:
     empty.write("settings.py", "DRAIN_TIMEOUT = -1\nCHANNELS = []\n")
     result = empty.run("check", "--json")

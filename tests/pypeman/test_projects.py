@@ -13,6 +13,7 @@ from pichannels.errors import SettingsError, UsageError
 from pichannels.project import Project, load
 from pichannels.pypeman import channels, events, nodes
 from pichannels.pypeman.conf import settings
+from pichannels.pypeman.helpers.logging import LogContextFilter
 from pichannels.pypeman.message import Message
 from pichannels.pypeman.persistence import get_backend
 from pichannels.pypeman.registry import fresh
@@ -20,6 +21,7 @@ from pichannels.pypeman.registry import fresh
 PROJECT = """
 from pichannels.pypeman import channels, nodes
 from pichannels.pypeman.conf import settings
+from pichannels.pypeman.helpers.logging import LogContextFilter
 
 import more_channels
 
@@ -173,3 +175,20 @@ async def test_code_of_the_project_keeps_data_in_the_backend_of_the_settings(
         assert await (await get_backend()).get("space", "key") == {"a": 1}
         with pytest.raises(KeyError):
             await backend.get("space", "other")
+
+
+async def test_the_filter_of_logs_tells_which_message_is_processed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.handler.addFilter(LogContextFilter())
+    caplog.handler.setFormatter(logging.Formatter("%(channel)s%(msg_id)s%(message)s"))
+    with fresh(), caplog.at_level(logging.INFO):
+        channel = channels.BaseChannel(name="logged")
+        channel.add(nodes.MsgFuncNode(lambda msg: logging.info("here")))
+        await channel.start()
+        msg = Message(payload="x")
+        await channel.handle(msg)
+        await channel.stop()
+        logging.info("there")
+    assert f"(logged) [{msg.uuid}] here\n" in caplog.text
+    assert "\nthere\n" in caplog.text

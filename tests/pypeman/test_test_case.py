@@ -38,6 +38,14 @@ class MovedTests(PypeTestCase):
         result = channel.handle_and_wait(Message(payload="x"))
         self.assertEqual(result.payload, "mocked")
 
+    def test_mocks_add_up(self):
+        channel = self.get_channel("chan")
+        node = channel.get_node("upper")
+        node.mock(input=Message(payload="given"))
+        node.mock(output=lambda msg: Message(payload=msg.payload + "!"))
+        result = channel.handle_and_wait(Message(payload="x"))
+        self.assertEqual((result.payload, node.last_input().payload), ("given!", "x"))
+
     def test_mocks_are_gone(self):
         self.get_channel("chan").get_node("upper").mock(output=Message())
         result = self.get_channel("chan").handle_and_wait(Message(payload="x"))
@@ -81,4 +89,4 @@ def test_tests_of_a_moved_project_pass(folder: Path) -> None:
     suite = unittest.defaultTestLoader.loadTestsFromName("moved_tests")
     result = unittest.TestResult()
     suite.run(result)
-    assert (result.testsRun, result.errors + result.failures) == (7, [])
+    assert (result.testsRun, result.errors + result.failures) == (8, [])

@@ -345,6 +345,15 @@ async def test_recording_keeps_copies_of_the_last_input_and_output() -> None:
     assert last_output and last_output.payload == [1, 7]
 
 
+async def test_what_came_is_recorded_and_not_what_a_mock_puts_in_its_place() -> None:
+    node = Add(7)
+    node.record()
+    node.mock(input=message(5))
+    await node.handle(message(1))
+    came = node.last_input()
+    assert came and came.payload == [1]
+
+
 async def test_reset_forgets_mocks_counters_and_records() -> None:
     node = Add(7)
     node.record()

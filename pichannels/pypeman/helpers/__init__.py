@@ -1,0 +1,1 @@
+"""pypeman's helpers that settings name."""
