@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from typing import Any, Literal
 
 import pytest
 
+from pichannels import clock
 from pichannels.channels import BaseChannel
 from pichannels.dataflow import (
     Application,
@@ -16,6 +18,8 @@ from pichannels.dataflow import (
     Conf,
     Failure,
     Proxy,
+    Stream,
+    Streamed,
     Timer,
     current,
     exit_hook,
@@ -28,6 +32,7 @@ from pichannels.dataflow import (
 )
 from pichannels.errors import Backpressure, Dropped, UsageError
 from pichannels.retry import RetryPolicy
+from pichannels.testing import ManualClock
 
 
 async def numbers(count: int = 5) -> AsyncIterator[int]:
@@ -759,19 +764,23 @@ async def test_it_runs_once_at_a_time(app: Application) -> None:
 # The timer
 
 
-async def test_a_timer_keeps_its_beat(app: Application) -> None:
+@pytest.mark.parametrize("worked", [9.99, 29.99])
+async def test_a_timer_keeps_its_beat_and_leaves_out_what_was_missed(
+    app: Application, worked: float
+) -> None:
     ticks: list[int] = []
+    with clock.use(ManualClock()) as time:
+        assert isinstance(time, ManualClock)
 
-    @app.handle(Timer(0.02))
-    async def tick(now: int) -> None:
-        ticks.append(now)
-        await asyncio.sleep(0.01)
-        if len(ticks) == 4:
-            app.stop()
+        @app.handle(Timer(10))
+        def tick(now: int) -> None:
+            ticks.append(now)
+            time.advance(worked)
+            if len(ticks) == 2:
+                app.stop()
 
-    await asyncio.wait_for(app.stream(), 2)
-    seconds = (ticks[-1] - ticks[0]) / 1e7
-    assert 0.055 < seconds < 0.2
+        await asyncio.wait_for(app.stream(), 5)
+    assert ticks[1] - ticks[0] == round(worked * 10**7)
 
 
 def test_a_timer_has_an_interval() -> None:
@@ -836,3 +845,58 @@ def test_reset_forgets_all(own: Application) -> None:
     Conf({"a": 1})
     own.reset()
     assert (own.conf, own.source(numbers).handlers) == ({}, [])
+
+
+# Sources of one's own
+
+
+class Ledger(Streamed, Stream):
+    """Numbers, and what became of each."""
+
+    def __init__(self) -> None:
+        self.book: list[str] = []
+        self.left = 0
+        self.number = 0
+
+    async def open_stream(self) -> Stream:
+        self.book.append("opened")
+        self.left = 3
+        return self
+
+    async def __anext__(self) -> int:
+        if not self.left:
+            raise StopAsyncIteration
+        self.left -= 1
+        self.number = 3 - self.left
+        return self.number
+
+    def settled(self) -> None:
+        self.book.append(f"settled {self.number}")
+
+    def failed(self, error: BaseException) -> None:
+        self.book.append(f"failed {self.number}")
+
+    def held(self, is_held: bool) -> None:
+        self.book.append("held" if is_held else "not held")
+
+    async def close(self) -> None:
+        self.book.append("closed")
+
+
+@pytest.mark.parametrize("policy", ["fail", "stop"])
+@pytest.mark.parametrize("piped", [False, True])
+async def test_a_source_hears_what_becomes_of_each_value(
+    app: Application, policy: Literal["fail", "stop"], piped: bool
+) -> None:
+    source = Ledger()
+
+    @app.handle(source, pipe=[doubled] if piped else [], on_error=policy)
+    async def handler(number: int) -> None:
+        if number == (4 if piped else 2):
+            raise ValueError("two")
+
+    with contextlib.suppress(ValueError):
+        await app.stream()
+    begin = ["opened", "not held", "settled 1", "failed 2"]
+    rest = ["settled 3"] if policy == "fail" else []
+    assert source.book == [*begin, *rest, "closed"]

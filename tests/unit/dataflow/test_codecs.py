@@ -18,7 +18,7 @@ from pichannels.errors import CodecError, DecodeError
 CODECS = [JsonCodec(), MessagePackCodec()]
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=repr)
+@pytest.mark.parametrize("codec", CODECS, ids=["json", "msgpack"])
 def test_plain_data_comes_back(codec: ICodec) -> None:
     value = {"msg": "🐟", "numbers": [1, 2.5, None, True]}
     assert codec.decode(codec.encode(value)) == value
@@ -33,7 +33,7 @@ def test_json_has_what_it_does_not_know_as_text() -> None:
     assert JsonCodec().encode([1 + 2j]) == b'["(1+2j)"]'
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=repr)
+@pytest.mark.parametrize("codec", CODECS, ids=["json", "msgpack"])
 def test_what_cannot_be_read_is_told(codec: ICodec) -> None:
     with pytest.raises(DecodeError):
         codec.decode(b"\xc1{")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pichannels.dataflow.interfaces import ICache, Key, Proxy
-from pichannels.errors import Backpressure
+from pichannels.errors import Backpressure, UsageError
 
 
 class Memory(ICache):
@@ -107,3 +107,8 @@ async def test_what_a_reader_adds_without_end_is_told() -> None:
     await proxy(1)
     with pytest.raises(Backpressure):
         await asyncio.wait_for(running, 1)
+
+
+def test_a_queue_without_room_is_refused() -> None:
+    with pytest.raises(UsageError, match="1 or more"):
+        Proxy().subscribe(limit=0)

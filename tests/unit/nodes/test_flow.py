@@ -83,7 +83,9 @@ def three() -> Iterator[int]:
     yield from (1, 2, 3)
 
 
-@pytest.mark.parametrize("payload", [[1, 2, 3], (1, 2, 3), three()], ids=str)
+@pytest.mark.parametrize(
+    "payload", [[1, 2, 3], (1, 2, 3), three()], ids=["list", "tuple", "iterator"]
+)
 async def test_each_item_is_a_message(payload: Any) -> None:
     collect = Collect()
     outcome = await run(Items(), collect, payload=payload)

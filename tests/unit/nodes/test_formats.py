@@ -284,7 +284,7 @@ def test_json_may_be_set_in_and_be_bytes() -> None:
     assert given_to(encode.JSON("latin-1"), "ü") == '"ü"'.encode("latin-1")
 
 
-@pytest.mark.parametrize("payload", [object(), {(1, 2): 3}], ids=str)
+@pytest.mark.parametrize("payload", [object(), {(1, 2): 3}], ids=["object", "keys"])
 def test_what_json_has_not_is_told(payload: Any) -> None:
     with pytest.raises(CodecError, match="cannot be written as JSON"):
         given_to(encode.JSON(), payload)
