@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Final, Self
 
-from pichannels.errors import Backpressure
+from pichannels.errors import Backpressure, UsageError
 
 __all__ = ["LIMIT", "Published", "Queue", "Reader"]
 
@@ -166,7 +166,12 @@ class Published:
 
         Args:
             limit: how many updates may wait before who publishes has to.
+
+        Raises:
+            UsageError: `limit` is below 1.
         """
+        if limit < 1:
+            raise UsageError(f"limit is 1 or more, not {limit!r}")
         return Reader(self._queues, limit)
 
     async def publish(self, update: Any) -> None:
