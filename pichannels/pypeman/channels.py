@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from pichannels import channels
 from pichannels.channels import cron, files, ftp, http, merge, mllp
 from pichannels.delivery import Delivery, Outcome
+from pichannels.errors import ChannelPaused, PauseChannel
 from pichannels.lifecycle import Status
 from pichannels.message import Message
 from pichannels.pypeman import events
@@ -93,6 +94,26 @@ class Known(channels.BaseChannel):
             return self._result(msg, await self.run(own))
         finally:
             msg.store_id, msg.store_chan_name = own.store_id, own.store_chan_name
+
+    async def run(self, msg: Message) -> Outcome:
+        """Process a message and say what became of it, once it is settled.
+
+        One that pauses the channel is in the journal then, whatever store the channel
+        has, and runs again by itself.
+
+        Raises:
+            Exception: as `pichannels.channels.BaseChannel.run` says.
+        """
+        kept = msg.copy()
+        outcome = await super().run(msg)
+        is_whole = self.parent is None and self._inlet is not None
+        if not isinstance(outcome.error, PauseChannel) or not is_whole:
+            return outcome
+        if msg.store_id is not None and self.message_store is not None:
+            # It is stored anew when it runs, perhaps with the same id.
+            await self.message_store.delete(msg.store_id)
+        await self._store_for_later(kept)
+        raise ChannelPaused(self.name, is_stored=True)
 
     async def attempt(
         self, msg: Message, delivery: Delivery, start: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from collections.abc import Iterator
@@ -9,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from msgstore.memory import MemoryMessageStoreFactory
 from pichannels.errors import SettingsError, UsageError
+from pichannels.journal import Journal
 from pichannels.project import Project, load
 from pichannels.pypeman import channels, events, nodes
 from pichannels.pypeman.conf import settings
+from pichannels.pypeman.exceptions import PausedChanException
 from pichannels.pypeman.helpers.logging import LogContextFilter
 from pichannels.pypeman.message import Message
 from pichannels.pypeman.persistence import get_backend
 from pichannels.pypeman.registry import fresh
+from pichannels.retry import RetryPolicy
 
 PROJECT = """
 from pichannels.pypeman import channels, nodes
@@ -175,6 +180,39 @@ async def test_code_of_the_project_keeps_data_in_the_backend_of_the_settings(
         assert await (await get_backend()).get("space", "key") == {"a": 1}
         with pytest.raises(KeyError):
             await backend.get("space", "other")
+
+
+async def test_what_pauses_a_channel_runs_again_whatever_its_store(
+    tmp_path: Path,
+) -> None:
+    journal = Journal(tmp_path / "journal.sqlite")
+    await journal.open()
+    tries: list[object] = []
+
+    def flaky(payload: object) -> object:
+        tries.append(payload)
+        if len(tries) == 1:
+            raise OSError("not there")
+        return payload
+
+    with fresh():
+        channel = channels.BaseChannel(
+            name="flaky",
+            message_store_factory=MemoryMessageStoreFactory(),
+            retry=RetryPolicy(initial=0.01, jitter=0),
+        )
+        channel.add(nodes.FuncNode(flaky, auto_retry_exceptions=(OSError,)))
+    channel.attach(journal=journal)
+    await channel.start()
+    with pytest.raises(PausedChanException):
+        await channel.handle(Message(payload="x"))
+    async with asyncio.timeout(5):
+        await channel.drain()
+    assert channel.message_store is not None
+    entries = await channel.message_store.search()
+    await channel.stop()
+    await journal.close()
+    assert (tries, [e["state"] for e in entries]) == (["x", "x"], ["processed"])
 
 
 async def test_the_filter_of_logs_tells_which_message_is_processed(
