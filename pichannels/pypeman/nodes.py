@@ -262,21 +262,38 @@ class YielderNode(Lenient, split.Items):
 
 
 class FuncNode(Lenient, python.Function):
-    """The payload that a function makes of the payload."""
+    """The payload that a function makes of the payload; it may be None."""
 
     def __init__(
         self, fn: Callable[..., Any], *, name: str = "", **options: Any
     ) -> None:
-        super().__init__(fn, name=name or None, **options)
+        super().__init__(fn, name=name or _name_by(type(self), fn), **options)
+
+    def _with_result(self, msg: Message, result: Any) -> Message:
+        msg.payload = result
+        return msg
 
 
 class MsgFuncNode(Lenient, python.MessageFunction):
-    """The message that a function has changed in place."""
+    """The message that a function has changed; what it returns is ignored."""
 
     def __init__(
         self, fn: Callable[..., Any], *, name: str = "", **options: Any
     ) -> None:
-        super().__init__(fn, name=name or None, **options)
+        super().__init__(fn, name=name or _name_by(type(self), fn), **options)
+
+    def _checked(self, msg: Message, result: Any) -> Message:
+        return msg
+
+
+def _name_by(kind: type, fn: Callable[..., Any]) -> str | None:
+    """The name of a node by its function, with a number where it is taken."""
+    function = getattr(fn, "__name__", "<lambda>")
+    if function == "<lambda>":
+        return None
+    name, known = f"{kind.__name__}_{function}", current().nodes
+    is_taken = any(each.name == name for each in known)
+    return f"{name}_{len(known)}" if is_taken else name
 
 
 class XMLToPython(Lenient, decode.XML):

@@ -52,6 +52,16 @@ def test_patterns_of_file_names_have_times_and_the_uuid() -> None:
     assert found["msg_year"] == msg.timestamp.year
 
 
+def test_functions_name_their_nodes_and_may_return_anything() -> None:
+    msg = Message(payload="x")
+    with fresh():
+        made: list[Any] = [nodes.FuncNode(print), nodes.FuncNode(print)]
+        made.append(nodes.MsgFuncNode(lambda m: m.meta.setdefault("a", 1)))
+    assert [n.name for n in made[:2]] == ["FuncNode_print", "FuncNode_print_1"]
+    assert made[0].process(msg).payload is None
+    assert made[2].process(msg).meta == {"a": 1}
+
+
 def test_nodes_of_every_kind_have_a_logger() -> None:
     with fresh():
         made = [nodes.ThreadNode(name="one"), nodes.Log(logger="plant")]
