@@ -22,6 +22,7 @@ from pichannels.channels.letters import (
     under_keys,
     what_failed,
 )
+from pichannels.channels.recording import Letter
 from pichannels.channels.saved_ledger import (
     LIVE,
     entries_in,
@@ -37,7 +38,6 @@ from pichannels.coverage.repair import Planner
 from pichannels.coverage.tags import TagState
 from pichannels.errors import CodecError, JournalError
 from pichannels.journal import Journal
-from pichannels.message import Message
 from pichannels.states import State
 from pichannels.values import Tag
 
@@ -62,7 +62,7 @@ class _Settled(NamedTuple):
 
     seq: int
     state: State
-    letters: Sequence[tuple[int, Message]]
+    letters: Sequence[Letter]
 
 
 class Covering:
@@ -362,17 +362,15 @@ class Covering:
         if not self.planner.settled(seq):
             self.ledger.settled(seq)
 
-    def settled(
-        self, seq: int, state: State, letters: Sequence[tuple[int, Message]] = ()
-    ) -> None:
+    def settled(self, seq: int, state: State, letters: Sequence[Letter] = ()) -> None:
         """It is settled, but for these dead letters."""
         if not self.is_open:
             self._early[seq] = _Settled(seq, state, letters)
             return
         now = self.server.now()
-        for letter, msg in letters:
-            entries = under_keys(entries_of(msg.payload), self._key_of)
-            self.ledger.failed(letter, entries, now)
+        for letter, msg, manifest in letters:
+            failed = entries_in(manifest) or entries_of(msg.payload)
+            self.ledger.failed(letter, under_keys(failed, self._key_of), now)
         if state is State.ERROR:
             self._give_up(seq)
         elif not self.planner.settled(seq):

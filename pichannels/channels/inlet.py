@@ -15,7 +15,14 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from pichannels.channels.gate import Gate
-from pichannels.channels.recording import Observer, StoreRecorder, facts_of, settle
+from pichannels.channels.recording import (
+    Letter,
+    Observer,
+    StoreRecorder,
+    are_samples,
+    facts_of,
+    settle,
+)
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import (
     ChannelStopped,
@@ -414,7 +421,7 @@ class Inlet:
             # Perhaps it only failed because the channel stops.
             return
         history = self._channel.history
-        if history is None:
+        if history is None and not _is_partly_unknown(delivery):
             self._record(item, delivery, outcome)
             return
         task = asyncio.create_task(
@@ -425,27 +432,45 @@ class Inlet:
         task.add_done_callback(self._settling.discard)
 
     async def _keep(
-        self, history: StoreRecorder, item: _Item, delivery: Delivery, outcome: Outcome
+        self,
+        history: StoreRecorder | None,
+        item: _Item,
+        delivery: Delivery,
+        outcome: Outcome,
     ) -> None:
+        manifest = None
         try:
-            settled = history.settle(delivery, outcome)
+            if _is_partly_unknown(delivery):
+                manifest = (await self._record_of(item.seq)).manifest
+        except (JournalError, CodecError) as exc:
+            # It stays unsettled, and runs again at the next start.
+            logger.warning("%s: message %d: %s", self._channel.name, item.seq, exc)
+            self._forget(item)
+            return
+        try:
+            settled = None if history is None else history.settle(delivery, outcome)
             if settled is not None:
                 await settled
         except Exception:
             logger.exception("%s: message %d", self._channel.name, item.seq)
-        self._record(item, delivery, outcome)
+        self._record(item, delivery, outcome, manifest)
 
-    def _record(self, item: _Item, delivery: Delivery, outcome: Outcome) -> None:
+    def _record(
+        self,
+        item: _Item,
+        delivery: Delivery,
+        outcome: Outcome,
+        manifest: bytes | None = None,
+    ) -> None:
+        name = self._channel.name
         try:
-            letters = settle(self._journal, self._channel.name, delivery, outcome)
+            letters = settle(self._journal, name, delivery, outcome, manifest)
             self._observe(item.seq, outcome.state, letters)
         except JournalError as exc:
             logger.warning("%s: message %d: %s", self._channel.name, item.seq, exc)
         self._forget(item)
 
-    def _observe(
-        self, seq: int, state: State, letters: Sequence[tuple[int, Message]] = ()
-    ) -> None:
+    def _observe(self, seq: int, state: State, letters: Sequence[Letter] = ()) -> None:
         if self._observer is not None:
             self._observer.settled(seq, state, letters)
 
@@ -453,3 +478,9 @@ class Inlet:
         del self._items[item.seq]
         self._bytes -= item.size
         self._changed.set()
+
+
+def _is_partly_unknown(delivery: Delivery) -> bool:
+    """Whether something was set aside that does not tell which tags it has."""
+    aside = delivery.aside
+    return aside is not None and not all(are_samples(a.message.payload) for a in aside)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Awaitable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from pichannels.delivery import SAMPLE_ERRORS_KEPT, Aside, Delivery, Outcome
 from pichannels.errors import CodecError, Dropped, Rejected, printable
@@ -13,12 +13,15 @@ from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.states import State
 from pichannels.store import MessageStore
+from pichannels.values import Sample
 
 __all__ = [
     "JournalRecorder",
+    "Letter",
     "Observer",
     "Recorder",
     "StoreRecorder",
+    "are_samples",
     "facts_of",
     "settle",
 ]
@@ -43,6 +46,21 @@ class Recorder(Protocol):
         """Nobody works on it any more, whether it is settled or not."""
 
 
+class Letter(NamedTuple):
+    """A dead letter of what was set aside of a message.
+
+    Attributes:
+        seq: its number in the journal.
+        message: what was set aside.
+        manifest: that of the whole message, where what was set aside is no samples
+            any more, and so does not tell which tags and times it has.
+    """
+
+    seq: int
+    message: Message
+    manifest: bytes | None = None
+
+
 class Observer(Protocol):
     """Who wants to know what becomes of accepted messages: the coverage ledger."""
 
@@ -52,9 +70,7 @@ class Observer(Protocol):
     def withdrawn(self, seq: int) -> None:
         """It could not be made durable."""
 
-    def settled(
-        self, seq: int, state: State, letters: Sequence[tuple[int, Message]] = ()
-    ) -> None:
+    def settled(self, seq: int, state: State, letters: Sequence[Letter] = ()) -> None:
         """It is settled, but for these dead letters; the journal was told before."""
 
     def redriven(self, seq: int) -> None:
@@ -119,13 +135,25 @@ class StoreRecorder:
         return
 
 
+def are_samples(payload: Any) -> bool:
+    """Whether a payload tells by itself which tags and times it has."""
+    return isinstance(payload, list) and all(type(each) is Sample for each in payload)
+
+
 def settle(
-    journal: Journal, channel: str, delivery: Delivery, outcome: Outcome
-) -> list[tuple[int, Message]]:
+    journal: Journal,
+    channel: str,
+    delivery: Delivery,
+    outcome: Outcome,
+    manifest: bytes | None = None,
+) -> list[Letter]:
     """Write to the journal what became of a message.
 
     Samples that were set aside become dead letters of their own, in the same commit.
     Where the message as a whole is one they are in it.
+
+    Args:
+        manifest: of the message, where it is known.
 
     Returns:
         These dead letters with their numbers.
@@ -133,23 +161,31 @@ def settle(
     Raises:
         JournalError: the journal is not open.
     """
-    letters: list[tuple[int, Message]] = []
+    letters: list[Letter] = []
     if delivery.aside and outcome.state is not State.ERROR:
         for aside in delivery.aside:
-            seq = _bury(journal, channel, delivery, aside)
+            known = None if are_samples(aside.message.payload) else manifest
+            seq = _bury(journal, channel, delivery, aside, known)
             if seq is not None:
-                letters.append((seq, aside.message))
+                letters.append(Letter(seq, aside.message, known))
     journal.settle(delivery.seq, outcome.state, facts_of(delivery, outcome))
     return letters
 
 
 def _bury(
-    journal: Journal, channel: str, delivery: Delivery, aside: Aside
+    journal: Journal,
+    channel: str,
+    delivery: Delivery,
+    aside: Aside,
+    manifest: bytes | None,
 ) -> int | None:
     lane = aside.message.meta.get("lane")
     try:
         ticket = journal.append(
-            channel, aside.message, lane=lane if isinstance(lane, str) else "live"
+            channel,
+            aside.message,
+            lane=lane if isinstance(lane, str) else "live",
+            manifest=manifest,
         )
     except CodecError as exc:
         logger.error("%s: failed samples cannot be kept: %s", aside.node, exc)

@@ -99,8 +99,10 @@ def _seconds(at: int) -> float:
 
 
 @asynccontextmanager
-async def running(folder: Path, points: list[Point] = POINTS) -> AsyncIterator[Plant]:
-    plant = Plant(folder)
+async def running(
+    folder: Path, points: list[Point] = POINTS, plant: Plant | None = None
+) -> AsyncIterator[Plant]:
+    plant = Plant(folder) if plant is None else plant
     await plant.journal.open()
     plant.channel.attach(journal=plant.journal)
     plant.at(0)
@@ -270,6 +272,45 @@ async def test_what_was_set_aside_is_known_after_a_crash_before_saving(
     assert await delivered_offline(plant, tmp_path) == [(11, 20), (20, 30)]
     async with running(tmp_path) as plant:
         assert plant.delivered(1) == [(11, 20), (20, 30)]
+
+
+class Rows(BaseNode):
+    """Makes rows of samples."""
+
+    def process(self, msg: Message) -> Message:
+        msg.payload = [{"tag": s.tag.name, "value": s.value} for s in msg.payload]
+        return msg
+
+
+class Table(BaseNode):
+    """Refuses rows whose value is `x`."""
+
+    def process(self, msg: Message) -> Message:
+        rows = enumerate(msg.payload)
+        failed = {n: "refused" for n, row in rows if row["value"] == "x"}
+        if failed:
+            raise SampleErrors(failed)
+        return msg
+
+
+async def test_set_aside_rows_of_samples_exclude_all_of_their_message(
+    tmp_path: Path,
+) -> None:
+    plant = Plant(tmp_path)
+    plant.channel.add(Rows(name="rows"), Table(name="table"))
+    async with running(tmp_path, plant=plant):
+        plant.connect(10)
+        plant.covering.save()
+        before = await plant.journal.saved("coverage:boiler")
+        await plant.give((1, 15, "x"), (1, 20, "ok"))
+        await plant.channel.drain()
+        plant.heard(30)
+        while len(plant.delivered(1)) < 2:
+            await plant.journal.get("boiler", 1)
+        assert plant.delivered(1) == [(11, 15), (15, 20), (20, 30)]
+    await crashed(tmp_path, before)
+    async with running(tmp_path) as plant:
+        assert plant.covering.ledger.dead.concern(1)
 
 
 async def test_dead_letters_that_were_redriven_are_delivered_after_a_crash(
