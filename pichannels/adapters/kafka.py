@@ -6,6 +6,7 @@ What writes, what reads, and the errors of the library as ours.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple
@@ -33,6 +34,7 @@ __all__ = [
     "answered",
     "ensure_installed",
     "error_of",
+    "known_options",
     "new_topic",
     "partition_of",
     "translated",
@@ -101,6 +103,17 @@ def ensure_installed() -> None:
         )
 
 
+def known_options() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """What the library's producer, consumer and administrator take."""
+    ensure_installed()
+    kinds = aiokafka.AIOKafkaProducer, aiokafka.AIOKafkaConsumer
+    producer, consumer, administrates = (
+        frozenset(inspect.signature(kind).parameters)
+        for kind in (*kinds, admin.AIOKafkaAdminClient)
+    )
+    return producer, consumer, administrates
+
+
 def partition_of(key: bytes | None, partitions: Sequence[int]) -> int:
     """Where Kafka's own clients put a key, or any partition for None."""
     found: int = partitioner.DefaultPartitioner()(key, partitions, partitions)
@@ -162,8 +175,19 @@ async def _look_why(target: str, options: Mapping[str, Any]) -> None:
     for server in options["bootstrap_servers"]:
         host, _, port = server.rpartition(":")
         with translated(target):
-            connection = await conn.create_conn(host, int(port), **named)
-        connection.close()
+            await _try_connection(conn.AIOKafkaConnection(host, int(port), **named))
+
+
+async def _try_connection(connection: Any) -> None:
+    try:
+        await connection.connect()
+    except OSError:
+        # There was none.
+        raise
+    except errors.KafkaError:
+        await asyncio.wait([connection.close()], timeout=_GOODBYE)
+        raise
+    await asyncio.wait([connection.close()], timeout=_GOODBYE)
 
 
 def administrator(options: Mapping[str, Any], target: str) -> Any:

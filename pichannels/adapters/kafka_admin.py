@@ -71,21 +71,20 @@ class Administration:
             RetryLater: there is no such topic.
             TryAgain: no broker answers.
         """
+        # Asked for by name, brokers may make it.
+        if topic not in await self.topics():
+            raise RetryLater(f"{self._target} has no topic {topic!r}")
         found = await self._asked(lambda client: client.describe_topics([topic]))
-        for each in found:
-            if each["error_code"]:
-                raise RetryLater(f"{self._target} has no topic {topic!r}")
-            return {
-                "topic": each["topic"],
-                "partitions": {
-                    part["partition"]: {
-                        "leader": part["leader"],
-                        "copies": list(part["replicas"]),
-                    }
-                    for part in each["partitions"]
-                },
-            }
-        raise RetryLater(f"{self._target} has no topic {topic!r}")
+        return {
+            "topic": topic,
+            "partitions": {
+                part["partition"]: {
+                    "leader": part["leader"],
+                    "copies": list(part["replicas"]),
+                }
+                for part in found[0]["partitions"]
+            },
+        }
 
     async def topics(self) -> list[str]:
         """The names of all topics that we may see.

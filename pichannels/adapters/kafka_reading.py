@@ -12,7 +12,7 @@ from typing import Any, Final
 from pichannels.adapters.kafka import Consumer, Place
 from pichannels.errors import PichannelsError, SettingsError, TryAgain
 
-__all__ = ["Reading", "Start", "checked_start"]
+__all__ = ["Finish", "Reading", "Start", "checked_start"]
 
 logger: Final = logging.getLogger("pichannels.channels")
 
@@ -57,11 +57,15 @@ class Reading:
             "group_id": group,
             "enable_auto_commit": False,
             "auto_offset_reset": "latest" if start == "latest" else "earliest",
+            # That it is alive a member tells by heartbeats; how long a message takes
+            # is up to those who work on it.
+            "max_poll_interval_ms": 2**31 - 1,
         }
         self._consumer = Consumer(
             {**options, **more}, target, topics, self._revoked, self._assigned
         )
         self._target = target
+        self._is_member = group is not None
         self._start = start
         self._finish = finish
         self._turns: dict[Place, int] = {}
@@ -116,6 +120,9 @@ class Reading:
             SettingsError: we may not read there.
         """
         found = await self._consumer.take(places, seconds, most)
+        if not self._is_member:
+            # Partitions that a topic gets later are ours, too, and nobody tells.
+            await self._assigned([place for place in found if place not in self._turns])
         return {place: each for place, each in found.items() if place in self._turns}
 
     def settled(self, place: Place, offset: int, turn: int) -> None:

@@ -1,4 +1,7 @@
-"""Takes records of Kafka and appends them to a file: for `test_kafka_kill`."""
+"""Takes records of Kafka and appends them to a file: for `test_kafka_kill`.
+
+A channel with a journal does it, or a stream application.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ import sys
 from pathlib import Path
 
 from pichannels.channels.kafka import KafkaChannel
+from pichannels.dataflow import Failure, handle, stream
+from pichannels.dataflow.topic import Record, Topic
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode
@@ -35,7 +40,7 @@ class Append(BaseNode):
         return msg
 
 
-async def main(folder: Path, servers: str, topic: str) -> None:
+async def by_channel(folder: Path, servers: str, topic: str) -> None:
     journal = Journal(folder / "journal.db")
     await journal.open()
     channel = KafkaChannel(
@@ -57,6 +62,36 @@ async def main(folder: Path, servers: str, topic: str) -> None:
     await journal.close()
 
 
+async def by_application(folder: Path, servers: str, topic: str) -> None:
+    delivered, dead = (
+        os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for name in ("delivered", "dead")
+    )
+    settings = {
+        "bootstrap_servers": servers,
+        "group_id": topic,
+        "group_instance_id": "the only one",
+        "session_timeout_ms": 1000,
+        "heartbeat_interval_ms": 300,
+        "auto_offset_reset": "earliest",
+    }
+
+    def set_aside(failure: Failure) -> None:
+        os.write(dead, f"{failure.value.value}\n".encode())
+
+    @handle(Topic(topic, settings), on_error=set_aside)
+    async def append(msg: Record) -> None:
+        number = int(msg.value)
+        if number % POISON == 0:
+            raise ValueError("poison")
+        if number % SLOW == 0:
+            await asyncio.sleep(0.05)
+        os.write(delivered, f"{number}\n".encode())
+
+    await stream()
+
+
 if __name__ == "__main__":
-    _, folder, servers, topic = sys.argv
-    asyncio.run(main(Path(folder), servers, topic))
+    _, kind, folder, servers, topic = sys.argv
+    run = by_channel if kind == "channel" else by_application
+    asyncio.run(run(Path(folder), servers, topic))

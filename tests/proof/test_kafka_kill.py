@@ -17,6 +17,8 @@ import pytest
 from pichannels.adapters.kafka import Producer
 from pichannels.adapters.kafka_admin import Administration
 from pichannels.channels.kafka import KafkaChannel
+from pichannels.dataflow import fresh
+from pichannels.dataflow.topic import Topic
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode
@@ -135,9 +137,45 @@ async def test_members_share_what_comes_in_order(
     assert_in_order(found)
 
 
+async def read(topic: Topic, found: list[int]) -> None:
+    async with topic:
+        async for record in topic:
+            found.append(int(record.value))
+            if len(found) % 97 == 0:
+                await asyncio.sleep(0.05)
+
+
+async def test_topics_of_a_group_share_what_comes_in_order(
+    kafka: Kafka, topic: str, publisher: Publisher
+) -> None:
+    found: list[int] = []
+    settings = {
+        "bootstrap_servers": kafka.address,
+        "group_id": topic,
+        "auto_offset_reset": "earliest",
+        "session_timeout_ms": 2000,
+        "heartbeat_interval_ms": 300,
+    }
+    with fresh():
+        first, second = (Topic(topic, settings) for _ in range(2))
+    one = asyncio.create_task(read(first, found))
+    await until(lambda: len(found) > 50)
+    two = asyncio.create_task(read(second, found))
+    await until(lambda: len(found) > 1000)
+    # It leaves in the midst, and what it has not settled comes again.
+    one.cancel()
+    await asyncio.gather(one, return_exceptions=True)
+    publisher.is_over = True
+    await until(lambda: set(found) >= set(range(publisher.count)))
+    two.cancel()
+    await asyncio.gather(two, return_exceptions=True)
+    assert_in_order(found)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+@pytest.mark.parametrize("kind", ["channel", "application"])
 async def test_nothing_is_lost_by_kills(
-    kafka: Kafka, topic: str, publisher: Publisher, tmp_path: Path
+    kafka: Kafka, topic: str, publisher: Publisher, tmp_path: Path, kind: str
 ) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)  # noqa: T201
@@ -145,11 +183,11 @@ async def test_nothing_is_lost_by_kills(
     processes: list[Process] = []
     try:
         for _ in range(KILLS):
-            processes.append(await start(tmp_path, kafka, topic))
+            processes.append(await start(tmp_path, kind, kafka, topic))
             await asyncio.sleep(rng.uniform(0, 0.4))
             processes[-1].kill()
             await processes[-1].wait()
-        last = await start(tmp_path, kafka, topic)
+        last = await start(tmp_path, kind, kafka, topic)
         processes.append(last)
         publisher.is_over = True
         await until_delivered(tmp_path, publisher)
@@ -161,7 +199,7 @@ async def test_nothing_is_lost_by_kills(
                 process.kill()
             await process.wait()
     assert_in_order(delivered(tmp_path))
-    await assert_dead(tmp_path, publisher.count)
+    assert await dead(tmp_path, kind) == set(range(0, publisher.count, POISON))
 
 
 def delivered(folder: Path) -> list[int]:
@@ -169,11 +207,11 @@ def delivered(folder: Path) -> list[int]:
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
-async def start(folder: Path, kafka: Kafka, topic: str) -> Process:
+async def start(folder: Path, kind: str, kafka: Kafka, topic: str) -> Process:
     """A member that has delivered something."""
     before = await asyncio.to_thread(lambda: len(delivered(folder)))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(PROGRAM), str(folder), kafka.address, topic),
+        *(sys.executable, str(PROGRAM), kind, str(folder), kafka.address, topic),
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     while await asyncio.to_thread(lambda: len(delivered(folder))) == before:
@@ -194,11 +232,12 @@ async def until_delivered(folder: Path, publisher: Publisher) -> None:
     raise AssertionError(f"there are missing {sorted(missing)[:20]}")
 
 
-async def assert_dead(folder: Path, count: int) -> None:
-    """The poison is among the dead letters."""
+async def dead(folder: Path, kind: str) -> set[int]:
+    """What was set aside."""
+    if kind == "application":
+        return set(map(int, (folder / "dead").read_text().split()))
     journal = Journal(folder / "journal.db")
     await journal.open()
     letters = await journal.search("killed", state="error", count=10_000)
     await journal.close()
-    found = {int(letter.message().payload) for letter in letters}
-    assert found == set(range(0, count, POISON))
+    return {int(letter.message().payload) for letter in letters}

@@ -1,0 +1,423 @@
+"""Topics of Kafka: a sink for keys and values, and a source of records."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+from pichannels.adapters.kafka import (
+    Producer,
+    Refused,
+    ensure_installed,
+    known_options,
+)
+from pichannels.adapters.kafka_admin import Administration
+from pichannels.adapters.kafka_login import checked_servers
+from pichannels.adapters.kafka_reading import Finish, Reading, Start, checked_start
+from pichannels.dataflow.application import Conf, current
+from pichannels.dataflow.codecs import ICodec, decoded, encoded
+from pichannels.dataflow.interfaces import KeyedSink, Stream, Streamed
+from pichannels.dataflow.topic_stream import Record, TopicStream
+from pichannels.errors import (
+    NotConnected,
+    SettingsError,
+    UsageError,
+    nearest,
+)
+from pichannels.secrets import reveal_in_thread
+
+__all__ = ["READ_FROM_END", "READ_FROM_START", "Record", "Topic"]
+
+logger: Final = logging.getLogger("pichannels.dataflow")
+
+READ_FROM_START: Final = -2
+"""As an offset: the first record that there is."""
+READ_FROM_END: Final = -1
+"""As an offset: behind the last record."""
+
+_NAMED: Final = {
+    READ_FROM_START: "earliest",
+    READ_FROM_END: "latest",
+}
+_BROKER: Final = "localhost:9092"
+_OURS: Final = ("enable_auto_commit", "max_poll_interval_ms", "transactional_id")
+_SERIALIZERS: Final = (
+    "key_serializer",
+    "value_serializer",
+    "key_deserializer",
+    "value_deserializer",
+)
+
+Headers = Mapping[str, str | bytes] | Sequence[tuple[str, bytes]]
+
+
+class Topic(KeyedSink, Streamed):
+    """A topic of Kafka.
+
+    `await topic(key, value)` writes a record and waits until the brokers have it;
+    `async for record in topic` and `await anext(topic)` read. It connects when it is
+    used, and is closed when the stream of its application has ended, by `close`, or at
+    the end of `async with topic`.
+
+    A record is settled when handlers and sinks are done with it, or when the next one
+    is asked for. What is settled is committed soon, in order for each partition, also
+    before a partition goes to another member of the group. What was not comes again.
+
+    Args:
+        name: the topic.
+        conf: settings of aiokafka, added to those of `Conf`. Values may be secrets.
+        offset: where to go before the first record, whatever was committed: an offset,
+            offsets by partition, `READ_FROM_START`, `READ_FROM_END`, or a time.
+        codec: makes bytes of values, and values of bytes.
+        dry: write nothing, and log what would have been written.
+        dead_letters: gets records that the codec cannot read: another topic, without a
+            codec, or a function, plain or async, of the raw record and the error. By
+            default they are logged.
+
+    Raises:
+        SettingsError: an option is not usable, or the extra `kafka` is missing.
+
+    Attributes:
+        conf: the settings that it has.
+        dead: how many records could not be read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        conf: Mapping[str, Any] | None = None,
+        offset: int | Start | None = None,
+        codec: ICodec | None = None,
+        dry: bool = False,
+        *,
+        dead_letters: Topic | Callable[[Any, Exception], Any] | None = None,
+    ) -> None:
+        ensure_installed()
+        self.name = name
+        self._codec = codec
+        self.conf: dict[str, Any] = {**Conf(), **(conf or {})}
+        self.dead = 0
+        self._settings = _checked(self.conf)
+        self._offset = None if offset is None else _start(offset)
+        if isinstance(dead_letters, Topic) and dead_letters._codec is not None:
+            raise SettingsError("dead letters are bytes", key="dead_letters")
+        self._dry = dry
+        self._dead_letters = dead_letters
+        self._producer: Producer | None = None
+        self._opening = asyncio.Lock()
+        self._stream: TopicStream | None = None
+        self._is_paused = False
+        current().exit_hook(self.close)
+
+    def __repr__(self) -> str:
+        return f"<Topic {self.name}>"
+
+    @property
+    def target(self) -> str:
+        """The brokers, as errors show them."""
+        return "Kafka at " + ", ".join(self._servers)
+
+    @property
+    def _servers(self) -> list[str]:
+        return checked_servers(self._settings.get("bootstrap_servers", _BROKER))
+
+    # Writing
+
+    async def __call__(
+        self,
+        key: Any,
+        value: Any,
+        headers: Headers | None = None,
+        *,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        """Write a record; the brokers have it when this returns.
+
+        Args:
+            key: text or bytes decide on the partition; None for any.
+            value: by the codec; without one text or bytes. None deletes the key.
+            headers: names and texts or bytes.
+            partition: instead of that of the key.
+            timestamp_ms: the time of the record, instead of now.
+
+        Raises:
+            CodecError: the codec has no bytes for the value.
+            Refused: the brokers do not take it.
+            TryAgain: they do not answer.
+            SettingsError: an option is not usable, or the login is refused.
+        """
+        if self._dry:
+            logger.warning("dry: nothing is written to %s: %r", self.name, key)
+            return
+        record = {
+            "key": self._bytes("key_serializer", key),
+            "value": self._bytes("value_serializer", encoded(self._codec, value)),
+            "headers": _headers(headers),
+            "partition": partition,
+            "timestamp_ms": timestamp_ms,
+        }
+        producer = await self._connected()
+        limit = self._settings.get("request_timeout_ms", 40_000) / 1000
+        try:
+            async with asyncio.timeout(limit):
+                await producer.write(self.name, **record)
+        except TimeoutError as exc:
+            # It would go on trying; what was asked has failed.
+            await self._drop(producer)
+            raise NotConnected(self.target, "no acknowledgement came") from exc
+        except Refused:
+            # The numbers of an idempotent producer have a gap now.
+            await self._drop(producer)
+            raise
+
+    def _bytes(self, serializer: str, value: Any) -> bytes | None:
+        serialize = self._settings.get(serializer)
+        if serialize is not None and (serializer[0] == "k" or self._codec is None):
+            value = serialize(value)
+        if value is None or isinstance(value, bytes):
+            return value
+        if isinstance(value, bool | int | float | str):
+            return str(value).encode()
+        raise UsageError(
+            f"{self!r} has no codec, and {type(value).__name__} is neither text nor"
+            " bytes; give it one, such as codec=JsonCodec()"
+        )
+
+    async def _connected(self) -> Producer:
+        async with self._opening:
+            if self._producer is None:
+                options = {"acks": "all", "enable_idempotence": True}
+                options |= await self._options(0)
+                self._producer = await Producer.open(options, self.target)
+            return self._producer
+
+    async def _drop(self, producer: Producer) -> None:
+        if self._producer is producer:
+            self._producer = None
+            await producer.abort()
+
+    async def _options(self, kind: int) -> dict[str, Any]:
+        """What the library's producer (0), consumer (1) or administrator (2) takes."""
+        known = known_options()[kind]
+        options = {n: v for n, v in self._settings.items() if n in known}
+        for name in _SERIALIZERS:
+            options.pop(name, None)
+        options = await reveal_in_thread(options)
+        options["bootstrap_servers"] = self._servers
+        is_tls = str(options.get("security_protocol", "")).endswith("SSL")
+        if is_tls and options.get("ssl_context") is None:
+            context = await asyncio.to_thread(ssl.create_default_context)
+            options["ssl_context"] = context
+        return options
+
+    # Reading
+
+    async def open_stream(self) -> Stream:
+        """Connect, and join the group; what comes from now on is given.
+
+        Raises:
+            TryAgain: no broker answers.
+            SettingsError: an option is not usable, or the login is refused.
+            UsageError: it is being read already.
+        """
+        if self._stream is not None and not self._stream.is_closed:
+            raise UsageError(f"{self!r} is being read already")
+        stream = self._reader()
+        try:
+            await stream.open()
+        except BaseException:
+            self._stream = None
+            raise
+        return stream
+
+    def _reader(self) -> TopicStream:
+        if self._stream is None or self._stream.is_closed:
+            grace = self._settings.get("rebalance_timeout_ms", 10_000) / 1000 * 0.8
+            self._stream = TopicStream(self._make, self._decode, self._offset, grace)
+            self._stream.held(self._is_paused)
+        return self._stream
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Record:
+        """The next record; the last one is settled with that.
+
+        Raises:
+            SettingsError: an option is not usable, or the login is refused.
+        """
+        return await anext(self._reader())
+
+    async def _make(self, finish: Finish) -> Reading:
+        options = await self._options(1)
+        start = options.pop("auto_offset_reset", "latest")
+        group = options.pop("group_id", None)
+        options.setdefault("rebalance_timeout_ms", 10_000)
+        return Reading(options, self.target, [self.name], group, start, finish)
+
+    async def _decode(self, raw: Any) -> Record | None:
+        try:
+            key = self._value("key_deserializer", raw.key)
+            value = self._value("value_deserializer", raw.value)
+        except Exception as exc:
+            self.dead += 1
+            await self._set_aside(raw, exc)
+            return None
+        return Record(
+            raw.topic, raw.partition, raw.offset, raw.timestamp, key, value, raw.headers
+        )
+
+    def _value(self, deserializer: str, data: bytes | None) -> Any:
+        if deserializer[0] == "v" and self._codec is not None:
+            return decoded(self._codec, data)
+        deserialize = self._settings.get(deserializer)
+        if deserialize is not None:
+            return None if data is None else deserialize(data)
+        try:
+            return None if data is None else data.decode()
+        except UnicodeDecodeError:
+            return data
+
+    async def _set_aside(self, raw: Any, error: Exception) -> None:
+        where = f"{raw.topic}/{raw.partition}/{raw.offset}"
+        logger.warning("%s cannot be read: %s", where, error)
+        dead_letters = self._dead_letters
+        if isinstance(dead_letters, Topic):
+            more = [("error", str(error).encode()), ("came_from", where.encode())]
+            await dead_letters(raw.key, raw.value, [*raw.headers, *more])
+        elif dead_letters is not None:
+            done = dead_letters(raw, error)
+            if hasattr(done, "__await__"):
+                await done
+
+    async def commit(self) -> None:
+        """Settle the last record, and commit now.
+
+        Raises:
+            TryAgain: brokers do not answer, or the partition went to another member.
+            SettingsError: we may not.
+        """
+        if self._stream is not None:
+            await self._stream.commit()
+
+    async def seek(self, offset: int | Start) -> None:
+        """Go on from there in all partitions that are ours.
+
+        Args:
+            offset: as for the topic.
+
+        Raises:
+            SettingsError: it is nothing of the kind, or the login is refused.
+            TryAgain: brokers do not answer.
+        """
+        await self._reader().seek(_start(offset))
+
+    def pause(self) -> None:
+        """Give no more records; waiting for one goes on at `resume`."""
+        self._is_paused = True
+        if self._stream is not None:
+            self._stream.held(True)
+
+    def resume(self) -> None:
+        """Go on at once."""
+        self._is_paused = False
+        if self._stream is not None:
+            self._stream.held(False)
+
+    # The topic itself
+
+    async def create(
+        self,
+        *,
+        partitions: int = 1,
+        copies: int = 1,
+        settings: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Make the topic.
+
+        Returns:
+            False where it is there already.
+
+        Raises:
+            TryAgain: no broker answers.
+            Refused: it may not have such a name.
+            SettingsError: the brokers do not want it so.
+        """
+        return await (await self.admin()).create(
+            self.name, partitions=partitions, copies=copies, settings=settings
+        )
+
+    async def describe(self) -> dict[str, Any]:
+        """Its partitions, each with its leader and its copies.
+
+        Raises:
+            RetryLater: there is no such topic.
+            TryAgain: no broker answers.
+        """
+        return await (await self.admin()).describe(self.name)
+
+    async def admin(self) -> Administration:
+        """What makes, describes and deletes topics.
+
+        Raises:
+            SettingsError: a secret is missing.
+        """
+        return Administration(await self._options(2), self.target)
+
+    async def close(self) -> None:
+        """Write what is under way, commit what is settled, and disconnect."""
+        stream, self._stream = self._stream, None
+        producer, self._producer = self._producer, None
+        try:
+            if stream is not None:
+                await stream.close()
+        finally:
+            if producer is not None:
+                await producer.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _checked(conf: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings by aiokafka's names; `group.id` is `group_id`."""
+    known = frozenset().union(*known_options(), _SERIALIZERS)
+    settings = {}
+    for key, value in conf.items():
+        name = "".join(c if c.isalnum() else "_" for c in key)
+        if name not in known:
+            raise SettingsError(
+                f"aiokafka has no such setting{nearest(name, known)}", key=key
+            )
+        if name in _OURS and value:
+            raise SettingsError("a topic sees to that itself", key=key, found=value)
+        settings[name] = value
+    for name in _OURS:
+        settings.pop(name, None)
+    checked_servers(settings.get("bootstrap_servers", _BROKER))
+    return settings
+
+
+def _start(offset: Any) -> Start:
+    """A place in a topic; READ_FROM_START and READ_FROM_END are numbers."""
+    if isinstance(offset, int) and offset in _NAMED:
+        return _NAMED[offset]
+    return checked_start("offset", offset)
+
+
+def _headers(found: Headers | None) -> list[tuple[str, bytes]]:
+    items = found.items() if isinstance(found, Mapping) else found or ()
+    return [(n, v.encode() if isinstance(v, str) else v) for n, v in items]
