@@ -30,7 +30,7 @@ from pichannels.control.ledgers import View, ledgers, running_ledgers
 from pichannels.coverage.intervals import Interval
 from pichannels.coverage.labels import Label, Labels, ranges
 from pichannels.coverage.tags import TagState
-from pichannels.coverage.views import Coverage, Reason, coverage, groups
+from pichannels.coverage.views import Coverage, Reason, coverage, groups, held_back
 from pichannels.errors import UsageError
 from pichannels.journal import Journal
 from pichannels.patterns import matching
@@ -204,10 +204,7 @@ def _looked_at(
     view: View, tag: int, window: _Window, *, is_held: bool = True
 ) -> Coverage:
     """What became of a tag in the window, and up to now."""
-    end = view.now
-    if window.end is not None:
-        is_future = view.ledger.tags.is_future(tag)
-        end = window.end if is_future else min(window.end, end)
+    end = _end(view, tag, window)
     one = coverage(view.ledger, tag, view.now, end, is_held=is_held)
     start = window.start
     return Coverage(
@@ -217,6 +214,14 @@ def _looked_at(
         tuple(_from(one.excluded, start)),
         tuple(_from(one.holes, start)),
     )
+
+
+def _end(view: View, tag: int, window: _Window) -> int:
+    """Up to when a tag is looked at."""
+    if window.end is None:
+        return view.now
+    is_future = view.ledger.tags.is_future(tag)
+    return window.end if is_future else min(window.end, view.now)
 
 
 def _from(labels: Labels, start: int) -> Iterator[Label]:
@@ -235,9 +240,8 @@ async def _count_held(
     held = iter([tag for tag in view.ledger.flight.tags if wants(tag)])
     while part := list(islice(held, _SMALL_PART)):
         for tag in part:
-            free = _looked_at(view, tag, window, is_held=False)
-            now = _looked_at(view, tag, window)
-            tally.hold(free.delivered.total - now.delivered.total)
+            end = _end(view, tag, window)
+            tally.hold(held_back(view.ledger, tag, window.start, end))
         await asyncio.sleep(0)
 
 

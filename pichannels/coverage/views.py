@@ -16,7 +16,16 @@ from pichannels.coverage.ledger import Ledger
 from pichannels.coverage.tags import TagState
 from pichannels.values import OPEN_END
 
-__all__ = ["Coverage", "Reason", "Totals", "coverage", "groups", "holes", "totals"]
+__all__ = [
+    "Coverage",
+    "Reason",
+    "Totals",
+    "coverage",
+    "groups",
+    "held_back",
+    "holes",
+    "totals",
+]
 
 
 class Coverage(msgspec.Struct, frozen=True):
@@ -174,24 +183,38 @@ def totals(ledger: Ledger, now: int) -> Totals:
     for tags in groups(ledger):
         one = coverage(ledger, tags[0], now, now, is_held=False)
         _add(result, one, len(tags))
-    held = sum(_held_back(ledger, tag, now) for tag in ledger.flight.tags)
+    held = sum(held_back(ledger, tag, 0, now) for tag in ledger.flight.tags)
     result.delivered -= held
     result.in_flight += held
     return result
 
 
-def _held_back(ledger: Ledger, tag: int, now: int) -> int:
-    """How many ticks of a tag would be delivered but for its own holds."""
-    segments = ledger.segments_of(tag)
-    past = ledger.tags.pasts[tag]
+def held_back(ledger: Ledger, tag: int, start: int, end: int) -> int:
+    """How much of a range would be delivered of a tag but for its own holds.
+
+    Args:
+        ledger: what happened.
+        tag: its number.
+        start, end: the range, ticks.
+    """
+    past, ends, known = ledger.tags.pasts[tag], [], 0
+    for segment in ledger.segments_of(tag):
+        edge = ledger.edge(segment, tag)
+        if edge < segment.reach:
+            ends.append((edge, segment.reach))
+        else:
+            known = max(known, segment.reach)
+    if not ends:
+        return 0
     is_plain = not (past.denied or past.excluded or ledger.dead.concern(tag))
-    if is_plain and len(segments) == 1:
-        edge, reach = ledger.edge(segments[0], tag), min(segments[0].reach, now)
-        if past.origin <= edge and (past.delivered.last or edge) <= edge:
-            return max(reach - edge, 0)
+    if is_plain and len(ends) == 1:
+        ((edge, reach),) = ends
+        # Where nothing else was delivered after that, there is no more to it.
+        if max(known, past.origin, past.delivered.last or edge) <= edge:
+            return max(min(reach, end) - max(edge, start), 0)
     free = ledger.claimed(tag, is_held=False).difference(ledger.claimed(tag))
     excluded = ranges(_excluded(ledger, tag))
-    return free.difference(excluded).within(past.origin, now).total
+    return free.difference(excluded).within(max(past.origin, start), end).total
 
 
 def _add(result: Totals, one: Coverage, count: int) -> None:

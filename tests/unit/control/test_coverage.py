@@ -133,6 +133,17 @@ async def test_totals_are_those_of_the_ledger_also_while_tags_are_held_back() ->
     assert found.messages == 3
 
 
+async def test_what_is_in_flight_is_told_of_the_window_alone() -> None:
+    view = view_of(20, now=190)
+    entry = ManifestEntry("4", at(200), at(250), 1)
+    view.ledger.arrived("a", 1, [entry], at(190))
+    view.ledger.heartbeat("a", at(260))
+    view = view._replace(now=at(260))
+    window = {"start": "2026-01-01T12:03:30Z", "end": "2026-01-01T12:04:00Z"}
+    (found,) = (await told(view, tags=["*TAG3"], **window)).channels
+    assert (found.in_flight, found.delivered) == (30, 0)
+
+
 async def test_tags_come_with_their_ranges_the_worst_first() -> None:
     view = view_of(20)
     view.ledger.reopen([7], at(10), at(110), "asked", at(120))

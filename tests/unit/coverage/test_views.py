@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from pichannels.coverage.ledger import Ledger, Margins
 from pichannels.coverage.tags import TagState
-from pichannels.coverage.views import Reason, coverage, totals
+from pichannels.coverage.views import Reason, coverage, held_back, totals
 from pichannels.manifest import ManifestEntry
 
 TAGS, EACH = 3000, 1000
@@ -53,6 +55,30 @@ def test_tags_that_are_held_back_are_worked_out_together_all_the_same(
     assert found.worked_out < 10
     assert found.delivered == sum(one.delivered.total for one in each)
     assert found.in_flight == sum(one.in_flight.total for one in each)
+
+
+def test_what_is_held_back_of_a_range_is_what_full_coverage_says(
+    ledger: Ledger,
+) -> None:
+    seed = random.randrange(2**32)
+    print("seed:", seed)  # noqa: T201
+    rng = random.Random(seed)
+    ledger.subscribed("x3", range(2 * EACH, TAGS), 315)
+    ledger.heartbeat("x3", 420)
+    for number in range(60):
+        tag = rng.randrange(TAGS - 50, TAGS)
+        sub, at = rng.choice([("x2", 250), ("x3", 330)])
+        entries = [ManifestEntry(f"T{tag}", at - 10, at + rng.randrange(20), 1)]
+        ledger.arrived(sub, number, entries, 430)
+        ledger.joined([rng.randrange(TAGS - 50, TAGS)], 260, rng.randrange(300, 390))
+    ledger.exclude([TAGS - 1], 320, 340, "policy", 430)
+    start, end = rng.randrange(350), rng.randrange(350, 430)
+    for tag in range(TAGS - 50, TAGS):
+        free, now = (
+            coverage(ledger, tag, 430, end, is_held=held).delivered.within(start, end)
+            for held in (False, True)
+        )
+        assert held_back(ledger, tag, start, end) == free.total - now.total
 
 
 def test_tags_are_the_same_again_after_different_repairs(ledger: Ledger) -> None:
