@@ -63,17 +63,18 @@ def test_what_is_held_back_of_a_range_is_what_full_coverage_says(
     seed = random.randrange(2**32)
     print("seed:", seed)  # noqa: T201
     rng = random.Random(seed)
+    tags = range(TAGS - 50, TAGS)
     ledger.subscribed("x3", range(2 * EACH, TAGS), 315)
+    for number in range(1, 60):
+        at = 320 + rng.randrange(60)
+        entry = ManifestEntry(f"T{rng.choice(tags)}", at, at + 5, 1)
+        ledger.arrived("x3", number, [entry], 320)
     ledger.heartbeat("x3", 420)
-    for number in range(60):
-        tag = rng.randrange(TAGS - 50, TAGS)
-        sub, at = rng.choice([("x2", 250), ("x3", 330)])
-        entries = [ManifestEntry(f"T{tag}", at - 10, at + rng.randrange(20), 1)]
-        ledger.arrived(sub, number, entries, 430)
-        ledger.joined([rng.randrange(TAGS - 50, TAGS)], 260, rng.randrange(300, 390))
+    ledger.joined(rng.sample(tags, 20), 280, rng.randrange(300, 400))
     ledger.exclude([TAGS - 1], 320, 340, "policy", 430)
     start, end = rng.randrange(350), rng.randrange(350, 430)
-    for tag in range(TAGS - 50, TAGS):
+    assert sum(held_back(ledger, tag, 0, 430) for tag in tags) > 0
+    for tag in tags:
         free, now = (
             coverage(ledger, tag, 430, end, is_held=held).delivered.within(start, end)
             for held in (False, True)
