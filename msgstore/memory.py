@@ -74,6 +74,8 @@ class MemoryMessageStore(MessageStore):
     Messages that are not settled are never forgotten; the channel bounds them.
     """
 
+    is_in_memory = True
+
     def __init__(
         self, store_id: str, limit: int, retention: Retention | None = None
     ) -> None:

@@ -53,12 +53,14 @@ class MessageStore(ABC):
         shares_journal: True means that `attach` is called with the journal of the
             instance before `start`, and that messages which the journal holds for
             the channel of this name are those of the store.
+        is_in_memory: True for one that touches nothing outside the process.
         indexes_tags: it can be searched by tag.
     """
 
     store_id: str
     keeps_nothing: bool = False
     shares_journal: bool = False
+    is_in_memory: bool = False
     indexes_tags: bool = False
 
     def attach(self, journal: Any) -> None:

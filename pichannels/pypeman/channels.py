@@ -63,6 +63,22 @@ class Known(channels.BaseChannel):
             self.wait_subchans = bool(options.get("wait_subchans"))
             current().channels.append(self)
 
+    @property
+    def processed_msgs(self) -> int:
+        """How many messages are settled, whatever became of them."""
+        return self.processed + self.dropped + self.rejected + self.failed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Names, state and count, for JSON."""
+        return {
+            "name": self.name,
+            "short_name": self.short_name,
+            "verbose_name": self.verbose_name,
+            "status": self.status.name,
+            "has_message_store": self.message_store is not None,
+            "processed": self.processed_msgs,
+        }
+
     @classmethod
     def status_id_to_str(cls, state_id: int) -> str:
         """The name of a status."""

@@ -6,10 +6,23 @@ import asyncio
 import unittest
 from typing import Any, ClassVar
 
+from pichannels.message import Message
 from pichannels.pypeman.registry import current
 from pichannels.testing import ChannelUnderTest, PichannelsTestCase
 
 __all__ = ["PypeTestCase", "TearDownProjectTestCase", "clear_pypeman_project"]
+
+
+class _Channel(ChannelUnderTest):
+    """A channel under test that has all of the channel itself, too."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.channel, name)
+
+    async def replay(self, msg_id: str) -> Message:
+        """Process a stored message again; see `BaseChannel.replay`."""
+        await self.owner.start(self.channel)
+        return await self.channel.replay(msg_id)
 
 
 class PypeTestCase(PichannelsTestCase):
@@ -55,7 +68,7 @@ class PypeTestCase(PichannelsTestCase):
                 for node in channel.nodes():
                     node.reset_test()
                     node.record()
-                return super().get_channel(channel.name)
+                return _Channel(self.project, channel)
         raise NameError(f"there is no channel {name!r}")
 
     def finish_all_tasks(self) -> list[Any]:

@@ -356,7 +356,8 @@ def _isolate(channel: BaseChannel) -> None:
     """Keep a channel from the world, and let its nodes remember."""
     channel.has_source_enabled = channel.store_only = False
     channel.drain_timeout = min(channel.drain_timeout, DRAIN_TIMEOUT)
-    if channel.message_store is None or not channel.message_store.shares_journal:
+    store = channel.message_store
+    if store is not None and not (store.shares_journal or store.is_in_memory):
         channel.message_store = None
     for node in channel.own_nodes():
         node.record()

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 PROJECT = """
-from pichannels.pypeman import channels, nodes
+from pichannels.pypeman import channels, msgstore, nodes
 
-chan = channels.BaseChannel(name="chan")
+chan = channels.BaseChannel(
+    name="chan", message_store_factory=msgstore.MemoryMessageStoreFactory()
+)
 chan.add(nodes.FuncNode(str.upper, name="upper"), nodes.Log(name="log"))
 small = chan.when(lambda msg: msg.payload == "DROP", name="small")
 small.add(nodes.Drop())
@@ -65,6 +67,16 @@ class MovedTests(PypeTestCase):
         self.set_loop_to_debug()
         self.get_channel("chan").handle_and_wait(Message(payload="y"))
 
+    def test_history(self):
+        channel = self.get_channel("chan")
+        channel.handle_and_wait(Message(payload="x"))
+        run = self.loop.run_until_complete
+        (entry,) = run(channel.message_store.search())
+        self.assertEqual(entry["state"], "processed")
+        self.assertEqual(run(channel.replay(entry["id"])).payload, "X")
+        self.assertEqual((channel.processed_msgs, channel.is_stopped()), (2, False))
+        self.assertEqual(channel.to_dict()["processed"], 2)
+
     def test_unknown(self):
         with self.assertRaises(NameError):
             self.get_channel("other")
@@ -89,4 +101,4 @@ def test_tests_of_a_moved_project_pass(folder: Path) -> None:
     suite = unittest.defaultTestLoader.loadTestsFromName("moved_tests")
     result = unittest.TestResult()
     suite.run(result)
-    assert (result.testsRun, result.errors + result.failures) == (8, [])
+    assert (result.testsRun, result.errors + result.failures) == (9, [])

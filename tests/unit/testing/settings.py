@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from msgstore.file import FileMessageStoreFactory
 from msgstore.memory import MemoryMessageStoreFactory
 from msgstore.sqlite import SQLiteMessageStoreFactory
 from nodes.decode import JSON
@@ -76,4 +77,6 @@ numbers.add(Limit(name="limit"), Sink(name="sink"))
 pairs = BaseChannel("pairs", message_store_factory=MemoryMessageStoreFactory())
 pairs.add(Pairs(name="pair"))
 
-CHANNELS = [numbers, pairs]
+filed = BaseChannel("filed", message_store_factory=FileMessageStoreFactory("filed"))
+
+CHANNELS = [numbers, pairs, filed]
