@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from aiohttp import web
+
 from pichannels import channels
 from pichannels.channels import cron, files, ftp, http, merge, mllp
 from pichannels.delivery import Delivery, Outcome
@@ -166,10 +168,33 @@ class BaseChannel(Known):
 
 
 class HttpChannel(Known, http.HttpChannel):
-    """A channel that answers HTTP requests; the payload is text."""
+    """A channel that answers HTTP requests; the payload is text.
 
-    def __init__(self, *args: Any, encoding: str | None = None, **options: Any) -> None:
+    Args:
+        args, options: those of `pichannels.channels.http.HttpChannel`.
+        encoding: of bodies and answers.
+        response_content_type: of answers, in place of the one of the result.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        encoding: str | None = None,
+        response_content_type: str | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, encoding=encoding or "utf-8", **options)
+        self.response_content_type = response_content_type
+
+    def answer(self, outcome: Outcome, msg: Message) -> web.Response:
+        """What is answered when `msg` is settled.
+
+        Raises:
+            Exception: as `pichannels.channels.http.HttpChannel.answer` says.
+        """
+        if self.response_content_type and outcome.error is None:
+            outcome.message.content_type = self.response_content_type
+        return super().answer(outcome, msg)
 
 
 class CronChannel(Known, cron.CronChannel):

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from msgstore.memory import MemoryMessageStoreFactory
 from pichannels.errors import SettingsError, UsageError
 from pichannels.journal import Journal
 from pichannels.project import Project, load
-from pichannels.pypeman import channels, events, nodes
+from pichannels.pypeman import channels, endpoints, events, nodes
 from pichannels.pypeman.conf import settings
 from pichannels.pypeman.exceptions import PausedChanException
 from pichannels.pypeman.helpers.logging import LogContextFilter
@@ -180,6 +181,21 @@ async def test_code_of_the_project_keeps_data_in_the_backend_of_the_settings(
         assert await (await get_backend()).get("space", "key") == {"a": 1}
         with pytest.raises(KeyError):
             await backend.get("space", "other")
+
+
+async def test_answers_have_the_content_type_that_the_channel_says() -> None:
+    with fresh():
+        channel = channels.HttpChannel(
+            name="web",
+            endpoint=endpoints.HTTPEndpoint(address="127.0.0.1", port=0),
+            response_content_type="application/xml",
+        )
+    await channel.start()
+    url = f"http://127.0.0.1:{channel.endpoint.bound_port}/"
+    async with aiohttp.request("POST", url, data="<a/>") as answer:
+        found = answer.content_type, await answer.text()
+    await channel.stop()
+    assert found == ("application/xml", "<a/>")
 
 
 async def test_what_pauses_a_channel_runs_again_whatever_its_store(
