@@ -250,6 +250,17 @@ def _in_brackets(channel: BaseChannel) -> str:
     return f" ({where})"
 
 
+def _several(found: Any) -> Sequence[BaseChannel]:
+    if not isinstance(found, Sequence) or isinstance(found, str):
+        raise SettingsError(
+            "this is no list",
+            key="chans",
+            found=type(found).__name__,
+            allowed="a list of channels",
+        )
+    return found
+
+
 def _check_input(channel: Any) -> None:
     if not isinstance(channel, BaseChannel):
         raise SettingsError(

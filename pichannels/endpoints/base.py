@@ -269,12 +269,16 @@ class Endpoint(Defined, ABC):
         return f"{self.kind} {self.address}"
 
 
-def _address(host: str, port: Any, default: int) -> tuple[str, int]:
+def _address(host: Any, port: Any, default: int) -> tuple[str, int]:
     """Host and port of a text, and of a port beside it.
 
     Raises:
         SettingsError: it is no address.
     """
+    if not isinstance(host, str):
+        raise SettingsError(
+            "this is no address", key="host", found=host, allowed="such as 127.0.0.1"
+        )
     if host.startswith("unix:"):
         raise SettingsError(
             "a path cannot be given; bind a socket to it and give that",

@@ -239,9 +239,10 @@ def test_the_project_knows_the_inputs_and_lists_them_nowhere_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "words"), [([], "there are none"), (["a"], "only channels")]
+    ("inputs", "words"),
+    [([], "there are none"), (["a"], "only channels"), (5, "this is no list")],
 )
-def test_what_cannot_be_merged_is_told(inputs: list[Any], words: str) -> None:
+def test_what_cannot_be_merged_is_told(inputs: Any, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
         MergeChannel("merged", chans=inputs)
 

@@ -78,6 +78,7 @@ def test_addresses_are_read_as_pypeman_reads_them(
     "options",
     [
         {"host": "a", "address": "b"},
+        {"host": 80},
         {"host": "a:80", "port": 80},
         {"sock": ":80", "port": 80},
         {"port": 70_000},
