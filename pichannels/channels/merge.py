@@ -49,7 +49,7 @@ class MergeChannel(BaseChannel):
 
     def __init__(self, *args: Any, chans: Sequence[BaseChannel], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.inputs: list[BaseChannel] = list(chans)
+        self.inputs: list[BaseChannel] = list(_several(chans))
         self._opened = asyncio.Event()
         self._settling: set[asyncio.Task[None]] = set()
         if not self.inputs:
