@@ -224,6 +224,8 @@ class Delivery:
     sample_error_count = 0
     is_redrive = False
     """Whether this is a dead letter on its way again."""
+    has_lost = False
+    """Whether samples failed of which nobody knows which they are."""
     aside: list[Aside] | None = None
     """The samples that failed, as far as they are known."""
     entries: dict[str, Message] | None = None
@@ -361,6 +363,8 @@ class Delivery:
             if self.aside is None:
                 self.aside = []
             self.aside.append(Aside(node, failed, causes))
+        elif causes:
+            self.has_lost = True
         if self.sample_errors is None:
             self.sample_errors = []
         for sample, cause in causes.items():

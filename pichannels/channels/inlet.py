@@ -464,8 +464,8 @@ class Inlet:
     ) -> None:
         name = self._channel.name
         try:
-            letters = settle(self._journal, name, delivery, outcome, manifest)
-            self._observe(item.seq, outcome.state, letters)
+            done = settle(self._journal, name, delivery, outcome, manifest)
+            self._observe(item.seq, done.state, done.letters)
         except JournalError as exc:
             logger.warning("%s: message %d: %s", self._channel.name, item.seq, exc)
         self._forget(item)

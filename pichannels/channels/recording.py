@@ -20,6 +20,7 @@ __all__ = [
     "Letter",
     "Observer",
     "Recorder",
+    "Settlement",
     "StoreRecorder",
     "are_samples",
     "facts_of",
@@ -59,6 +60,19 @@ class Letter(NamedTuple):
     seq: int
     message: Message
     manifest: bytes | None = None
+
+
+class Settlement(NamedTuple):
+    """What the journal was told of a message.
+
+    Attributes:
+        state: what it is now: in error as a whole where what was set aside of it
+            cannot be kept by itself.
+        letters: the dead letters of what was set aside.
+    """
+
+    state: State
+    letters: list[Letter]
 
 
 class Observer(Protocol):
@@ -146,30 +160,48 @@ def settle(
     delivery: Delivery,
     outcome: Outcome,
     manifest: bytes | None = None,
-) -> list[Letter]:
+) -> Settlement:
     """Write to the journal what became of a message.
 
     Samples that were set aside become dead letters of their own, in the same commit.
-    Where the message as a whole is one they are in it.
+    Where the message as a whole is one they are in it; so it is where they cannot be
+    kept by themselves, or nobody knows which they are.
 
     Args:
         manifest: of the message, where it is known.
-
-    Returns:
-        These dead letters with their numbers.
 
     Raises:
         JournalError: the journal is not open.
     """
     letters: list[Letter] = []
-    if delivery.aside and outcome.state is not State.ERROR:
-        for aside in delivery.aside:
-            known = None if are_samples(aside.message.payload) else manifest
-            seq = _bury(journal, channel, delivery, aside, known)
-            if seq is not None:
-                letters.append(Letter(seq, aside.message, known))
-    journal.settle(delivery.seq, outcome.state, facts_of(delivery, outcome))
-    return letters
+    facts = facts_of(delivery, outcome)
+    if delivery.is_plain or outcome.state is State.ERROR:
+        journal.settle(delivery.seq, outcome.state, facts)
+        return Settlement(outcome.state, letters)
+    state = State.ERROR if delivery.has_lost else outcome.state
+    for aside in delivery.aside or ():
+        known = None if are_samples(aside.message.payload) else manifest
+        seq = _bury(journal, channel, delivery, aside, known)
+        if seq is None:
+            state = State.ERROR
+        else:
+            letters.append(Letter(seq, aside.message, known))
+    if state is not outcome.state:
+        facts = _as_a_whole(delivery) | (facts or {})
+    journal.settle(delivery.seq, state, facts)
+    return Settlement(state, letters)
+
+
+def _as_a_whole(delivery: Delivery) -> dict[str, Any]:
+    """Why a message is a dead letter of which most went on."""
+    first = next(iter(delivery.sample_errors or ()), {})
+    why = f"{first.get('sample', '')}: {first.get('cause', '')}"
+    return {
+        "err_msg": printable(f"what was set aside cannot be kept by itself; {why}"),
+        "error": "SampleErrors",
+        "node": first.get("node"),
+        "attempts": delivery.attempts,
+    }
 
 
 def _bury(

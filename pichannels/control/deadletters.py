@@ -375,9 +375,9 @@ def _settle(
         kept |= {name: before[name] for name in ("node", "sample_error_count")}
         outcome = Outcome(outcome.state, outcome.message, outcome.error, before["node"])
     delivery.meta = {**(delivery.meta or {}), **kept, "redriven": clock.now()}
-    letters = settle(journal, record.channel, delivery, outcome, record.manifest)
-    if observer is not None and outcome.state is not State.ERROR:
-        observer.settled(record.seq, outcome.state, letters)
+    done = settle(journal, record.channel, delivery, outcome, record.manifest)
+    if observer is not None and done.state is not State.ERROR:
+        observer.settled(record.seq, done.state, done.letters)
         observer.redriven(record.seq)
 
 

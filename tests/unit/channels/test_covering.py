@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pichannels.channels import BaseChannel
 from pichannels.channels.covering import CoverageOptions, Covering
 from pichannels.channels.resolving import Found, Resolver
@@ -24,6 +26,7 @@ from pichannels.node import BaseNode
 from pichannels.piwebasync.resolve import Point
 from pichannels.piwebasync.server import PIServer
 from pichannels.project import Project
+from pichannels.states import State
 from pichannels.values import TICKS_PER_SECOND as SECOND, Sample, Tag, parse_ticks
 
 NOON = parse_ticks("2026-01-01T12:00:00Z")
@@ -311,6 +314,36 @@ async def test_set_aside_rows_of_samples_exclude_all_of_their_message(
     await crashed(tmp_path, before)
     async with running(tmp_path) as plant:
         assert plant.covering.ledger.dead.concern(1)
+
+
+class Odd(BaseNode):
+    """Sets aside what no journal can keep, or does not say what."""
+
+    def __init__(self, failed: Any) -> None:
+        super().__init__(name="odd")
+        self.failed = failed
+
+    def process(self, msg: Message) -> Message:
+        failed = self.failed and msg.derive([self.failed])
+        raise SampleErrors({"one": "odd"}, msg, failed)
+
+
+@pytest.mark.parametrize("failed", [object(), None])
+async def test_a_message_is_a_dead_letter_where_what_failed_cannot_be_kept(
+    tmp_path: Path, failed: Any
+) -> None:
+    plant = Plant(tmp_path)
+    plant.channel.add(Odd(failed))
+    async with running(tmp_path, plant=plant):
+        plant.connect(10)
+        await plant.give((1, 15, "x"))
+        await plant.channel.drain()
+        plant.heard(30)
+        while not plant.delivered(1)[1:]:
+            await plant.journal.get("boiler", 1)
+        assert plant.delivered(1) == [(11, 15), (15, 30)]
+        (letter,) = await plant.journal.search("boiler", state=State.ERROR)
+        assert letter.message().payload[0].value == "x"
 
 
 async def test_dead_letters_that_were_redriven_are_delivered_after_a_crash(
