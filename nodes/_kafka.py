@@ -185,7 +185,7 @@ class Kafka(QueueingSink):
         self._timeout = timeout
         self._policy = retry or _AGAIN
         self._producer: Producer | None = None
-        self._partitions: dict[tuple[str, bytes], Place] = {}
+        self.places: dict[tuple[str, bytes], Place] = {}
         self.target = self._login.target
 
     async def start(self) -> None:
@@ -339,20 +339,20 @@ class Kafka(QueueingSink):
         if self._producer is None:
             options = await self._login.options() | self._options
             self._producer = await Producer.open(options, self.target)
-            self._partitions.clear()
+            self.places.clear()
         return self._producer
 
     async def place(self, producer: Producer, record: _Record) -> Place:
         """The partition of a record, the same for the same key."""
         key = record.key
-        found = None if key is None else self._partitions.get((record.topic, key))
+        found = None if key is None else self.places.get((record.topic, key))
         if found is None:
             partitions = await producer.partitions(record.topic)
             found = Place(record.topic, partition_of(key, partitions))
             if key is not None:
-                if len(self._partitions) >= _KEYS_KEPT:
-                    self._partitions.clear()
-                self._partitions[record.topic, key] = found
+                if len(self.places) >= _KEYS_KEPT:
+                    self.places.clear()
+                self.places[record.topic, key] = found
         return found
 
     async def _acknowledged(self, producer: Producer, sent: _Sent) -> bool:
@@ -407,10 +407,26 @@ class _Batches:
         for item in group:
             assert isinstance(item, _Parts)
             for index, record in list(item.left.items()):
-                await self._add(item, index, record)
+                if not self._added(item, index, record):
+                    await self._add(item, index, record)
+            # What is full is sent while the next ones are made.
+            await asyncio.sleep(0)
         for place in list(self._filling):
             await self._send(place)
         return self._sent
+
+    def _added(self, item: _Parts, index: int, record: _Record) -> bool:
+        """Whether there is a batch for it that has room; nothing is awaited."""
+        key = record.key
+        if key is None:
+            place = self._any.get(record.topic)
+        else:
+            place = self._node.places.get((record.topic, key))
+        filling = None if place is None else self._filling.get(place)
+        if filling is None or not self._appended(filling[0], record):
+            return False
+        filling[1].append((item, index))
+        return True
 
     async def _add(self, item: _Parts, index: int, record: _Record) -> None:
         try:
