@@ -216,10 +216,13 @@ class Reading:
             self._turns[place] = self._count
         if self._start in ("earliest", "latest"):
             return
-        with suppress(TryAgain):
+        try:
             new = [p for p in places if await self._consumer.committed(p) is None]
             for place, offset in (await self._resolved(self._start, new)).items():
                 self._move(place, offset)
+        except TryAgain as exc:
+            # Rather too much is read than too little.
+            logger.warning("%s: read from the earliest on: %s", self._target, exc)
 
     async def _resolved(
         self, start: Start, places: Sequence[Place]

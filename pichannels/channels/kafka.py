@@ -357,7 +357,8 @@ class KafkaChannel(BaseChannel):
             lane.records.clear()
         tasks = [lane.task for lane in lanes if lane.task is not None]
         if tasks:
-            self._ending |= set(tasks)
+            left = {task for task in self._ending if not task.done()}
+            self._ending = left | set(tasks)
             await asyncio.wait(tasks, timeout=self._patience_of_group * 0.8)
 
     async def _end_lanes(self) -> None:
