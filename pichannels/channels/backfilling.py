@@ -276,7 +276,8 @@ class Backfilling:
         self._check_open()
         job = self._job(number)
         if job.state not in states:
-            raise UsageError(f"job {number} is {job.state.value}")
+            name = f"{self._covering.channel}-{number}"
+            raise UsageError(f"job {name} is {job.state.value}")
         return job
 
     def _check_open(self) -> None:

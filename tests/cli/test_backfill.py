@@ -70,7 +70,7 @@ def test_a_job_is_paused_resumed_and_cancelled(project: Folder) -> None:
     assert project.run(*start).json["state"] == "running"
     assert "live-1: paused" in project.run("backfill", "pause", "live-1").out
     twice = project.run("backfill", "pause", "live-1")
-    assert (twice.code, "job 1 is paused" in twice.err) == (2, True)
+    assert (twice.code, "job live-1 is paused" in twice.err) == (2, True)
     assert "live-1: running" in project.run("backfill", "resume", "live-1").out
     cancelled = project.run("backfill", "cancel", "live-1", "--json").json
     assert (cancelled["state"], cancelled["ended"] is None) == ("cancelled", False)
