@@ -332,7 +332,8 @@ class Lifecycle(Answering):
         return True
 
     def _is_put_back(self, delivery: Delivery, outcome: Outcome) -> bool:
-        has_way = self.parent is None and self._inlet is not None and self.keeps
+        # What comes by a branch is a part of another message.
+        has_way = self.branch is None and self._inlet is not None and self.keeps
         return has_way and isinstance(outcome.error, PauseChannel)
 
     async def _put_back(self, delivery: Delivery, error: PauseChannel) -> None:

@@ -10,7 +10,7 @@ from pichannels.channels.base import BaseChannel
 from pichannels.channels.gate import Gate
 from pichannels.channels.recording import JournalRecorder, Recorder
 from pichannels.delivery import Delivery, Hold, Outcome
-from pichannels.errors import SettingsError
+from pichannels.errors import PauseChannel, SettingsError
 from pichannels.journal import Journal, Record
 from pichannels.message import Message
 from pichannels.node import BaseNode
@@ -169,19 +169,29 @@ class MergeChannel(BaseChannel):
     async def _run_one(self, msg: Message, parent: Delivery) -> Outcome:
         if self._recorder is None:
             outcome = await self.attempt(msg, parent)
-            if outcome.error is None:
+            if _runs_again(parent, outcome):
+                self._pause_for(outcome)
+            elif outcome.error is None:
                 self.processed += 1
             else:
                 self._count(outcome.state)
             return outcome
         record = _Record(self._recorder, Delivery(), parent, parent.hold())
+        record.delivery.again = lambda _, outcome: _runs_again(parent, outcome)
         try:
             await self._admit(record, msg)
             outcome = await self.attempt(msg, record.delivery)
+            if _runs_again(parent, outcome):
+                await self._withdraw(record)
         except BaseException:
             record.recorder.leave(record.delivery)
             record.hold.release()
             raise
+        if _runs_again(parent, outcome):
+            record.recorder.leave(record.delivery)
+            record.hold.release()
+            self._pause_for(outcome)
+            return outcome
         # The input goes on with the next one while sinks have yet to acknowledge.
         record.delivery.on_settled(lambda delivery: self._record(record, outcome))
         record.delivery.end(outcome)
@@ -200,6 +210,18 @@ class MergeChannel(BaseChannel):
         recorder.in_progress.add(ticket.seq)
         msg.store_id = str(ticket.seq)
         msg.store_chan_name = self.name
+
+    async def _withdraw(self, record: _Record) -> None:
+        """Keep nothing of an attempt: the input has the message, and tries again."""
+        delivery = record.delivery
+        if delivery.seq and self.journal is not None:
+            self.journal.delete(delivery.seq)
+        elif delivery.store_id is not None and self.message_store is not None:
+            await self.message_store.delete(delivery.store_id)
+
+    def _pause_for(self, outcome: Outcome) -> None:
+        if isinstance(outcome.error, PauseChannel):
+            self._interrupted(outcome.error)
 
     def _record(self, record: _Record, outcome: Outcome) -> None:
         final = self.finish(record.delivery, outcome)
@@ -243,6 +265,13 @@ async def _unsettled(journal: Journal, channel: str) -> AsyncIterator[Record]:
         for record in records:
             yield record
         after = records[-1].seq
+
+
+def _runs_again(parent: Delivery, outcome: Outcome) -> bool:
+    """Whether an input runs the message again after this."""
+    if outcome.error is None or parent.again is None:
+        return False
+    return parent.again(parent, outcome)
 
 
 def _in_brackets(channel: BaseChannel) -> str:

@@ -21,11 +21,18 @@ from pichannels.channels.merge import MergeChannel
 from pichannels.channels.timer import TimerChannel
 from pichannels.config import SettingsProblems
 from pichannels.endpoints.http import HTTPEndpoint
-from pichannels.errors import Rejected, SettingsError
+from pichannels.errors import (
+    ChannelPaused,
+    PauseChannel,
+    Rejected,
+    RetryLater,
+    SettingsError,
+)
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode, Pending
 from pichannels.project import Project
+from pichannels.retry import RetryPolicy
 
 
 class Sink(BaseNode):
@@ -212,6 +219,59 @@ async def test_what_a_crash_interrupts_runs_again_once_also_with_a_history(
         await channel.stop()
     assert sink.payloads == ["kept"]
     assert await journal.total("merged") == 1
+
+
+@pytest.mark.parametrize("error", [RetryLater("soon"), PauseChannel("soon")])
+async def test_what_goes_through_at_last_leaves_no_failure(
+    journal: Journal, error: Exception
+) -> None:
+    source = BaseChannel(
+        "in",
+        message_store_factory=SQLiteMessageStoreFactory(),
+        retry=RetryPolicy(initial=0.01, jitter=0),
+    )
+    channel, sink = merged(source, message_store_factory=SQLiteMessageStoreFactory())
+    failures: list[object] = []
+    tries = iter([error, error, None])
+
+    def flaky(payload: object) -> object:
+        if failed := next(tries):
+            raise failed
+        return payload
+
+    channel.steps.insert(0, python.Function(flaky))
+    channel.add_fail_nodes(python.MessageFunction(failures.append))
+    channel.attach(journal=journal)
+    async with running(channel):
+        await source.accept(Message(payload="late"))
+        await settled(journal, "in", "merged")
+        assert (source.failed, channel.failed, failures) == (0, 0, [])
+        for each in (source, channel):
+            assert each.message_store is not None
+            (entry,) = await each.message_store.search()
+            assert entry["state"] == "processed"
+    assert sink.payloads == ["late"]
+
+
+async def test_what_pauses_a_merged_channel_is_stored_for_who_waits(
+    journal: Journal,
+) -> None:
+    source = BaseChannel("in", message_store_factory=SQLiteMessageStoreFactory())
+    channel, sink = merged(source, retry=RetryPolicy(initial=0.01, jitter=0))
+    tries = iter([PauseChannel("soon"), None])
+
+    def flaky(payload: object) -> object:
+        if failed := next(tries):
+            raise failed
+        return payload
+
+    channel.steps.insert(0, python.Function(flaky))
+    channel.attach(journal=journal)
+    async with running(channel):
+        with pytest.raises(ChannelPaused):
+            await source.handle(Message(payload="late"))
+        await settled(journal, "in")
+    assert sink.payloads == ["late"]
 
 
 async def test_an_input_fails_with_the_merged_channel(journal: Journal) -> None:
