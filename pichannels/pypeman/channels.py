@@ -124,7 +124,7 @@ class Known(channels.BaseChannel):
         """
         kept = msg.copy()
         outcome = await super().run(msg)
-        is_whole = self.parent is None and self._inlet is not None
+        is_whole = self.branch is None and self._inlet is not None
         if not isinstance(outcome.error, PauseChannel) or not is_whole:
             return outcome
         if msg.store_id is not None and self.message_store is not None:

@@ -198,8 +198,9 @@ async def test_answers_have_the_content_type_that_the_channel_says() -> None:
     assert found == ("application/xml", "<a/>")
 
 
+@pytest.mark.parametrize("is_merged", [False, True])
 async def test_what_pauses_a_channel_runs_again_whatever_its_store(
-    tmp_path: Path,
+    tmp_path: Path, is_merged: bool
 ) -> None:
     journal = Journal(tmp_path / "journal.sqlite")
     await journal.open()
@@ -212,14 +213,17 @@ async def test_what_pauses_a_channel_runs_again_whatever_its_store(
         return payload
 
     with fresh():
-        channel = channels.BaseChannel(
+        channel: channels.Known = channels.BaseChannel(
             name="flaky",
             message_store_factory=MemoryMessageStoreFactory(),
             retry=RetryPolicy(initial=0.01, jitter=0),
         )
-        channel.add(nodes.FuncNode(flaky, auto_retry_exceptions=(OSError,)))
-    channel.attach(journal=journal)
-    await channel.start()
+        root: channels.Known = channel
+        if is_merged:
+            root = channels.MergeChannel(name="merged", chans=[channel])
+        root.add(nodes.FuncNode(flaky, auto_retry_exceptions=(OSError,)))
+    root.attach(journal=journal)
+    await root.start()
     with pytest.raises(PausedChanException):
         await channel.handle(Message(payload="x"))
     async with asyncio.timeout(5):
@@ -227,7 +231,7 @@ async def test_what_pauses_a_channel_runs_again_whatever_its_store(
             await asyncio.sleep(0.005)
     assert channel.message_store is not None
     entries = await channel.message_store.search()
-    await channel.stop()
+    await root.stop()
     await journal.close()
     assert (tries, [e["state"] for e in entries]) == (["x", "x"], ["processed"])
 
