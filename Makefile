@@ -16,7 +16,7 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto --dist loadfile
+	FAULTS_SECONDS= $(BIN)/pytest -n auto --dist loadfile
 
 # Everything that can go wrong, for so many seconds; a seed repeats its choices.
 FAULTS_SECONDS ?= 600

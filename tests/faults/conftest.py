@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.figures import Figures, seed_of
 from tests.faults.preload import build, why_missing
-from tests.faults.running import Figures, seed_of
 
 _FIGURES = pytest.StashKey[list[Figures]]()
 _COLUMNS = (

@@ -4,28 +4,64 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from pathlib import Path
+from typing import Final
 
 from tests.faults.running import Run
 
 __all__ = ["killed", "reloaded", "stopped", "torn"]
 
+_KILLS: Final = 199
+"""After the first one."""
+_STARTING: Final = 0.45
+"""Of the processes that are killed, those that still start."""
+_LONG: Final = 0.2
+"""Of the others, those that run long enough to save their ledgers again."""
+
 
 async def killed(run: Run) -> None:
-    """SIGKILL at random moments: before it is ready, while it starts, under load."""
+    """SIGKILL at random moments: before it is ready, while it starts, under load.
+
+    What one process has left is judged while the next one starts.
+    """
     await run.begin()
-    await run.kill()
-    for _ in run.rounds(short=3, most=200):
-        run.sink.begin_run()
-        await run.instance.start()
-        if run.rng.random() < 0.2:
-            await run.pause(0.1, 1.2)
-        else:
-            came = await run.more(run.rng.randrange(1, 400))
-            assert came, f"nothing came after a start: {run.instance.log[-3000:]}"
-            await run.pause(0.0, 0.4)
-        await run.kill()
+    await run.saved()
+    left, start = await run.killed(), 1.0
+    for _ in run.rounds(short=3, most=_KILLS, least=_KILLS):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(run.judge(left), name="judge")
+            start = await _lived(run, start)
+        left = await run.killed()
+    await run.judge(left)
     run.notes["kills"] = run.restarts
+
+
+async def _lived(run: Run, start: float) -> float:
+    """Start a process, which runs as long as chance wants.
+
+    Args:
+        run: the run.
+        start: about how many seconds pass before the first samples come.
+
+    Returns:
+        The same, as it is now.
+    """
+    began = time.monotonic()
+    run.sink.begin_run()
+    await run.instance.start()
+    if run.rng.random() < _STARTING:
+        await run.pause(0.0, start)
+    else:
+        assert await run.more(1), f"nothing comes:\n{run.instance.log[-3000:]}"
+        start = time.monotonic() - began
+        if run.rng.random() < _LONG:
+            await run.pause(1.0, 4.0)
+        else:
+            await run.more(run.rng.randrange(1, 200))
+            await run.pause(0.0, 0.3)
+    assert run.instance.is_running, f"it has ended:\n{run.instance.log[-3000:]}"
+    return start
 
 
 async def torn(run: Run) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -32,15 +33,17 @@ class Refused(AssertionError):
 async def until(
     condition: Callable[[], Awaitable[bool]], what: str, seconds: float = _PATIENCE
 ) -> None:
-    """Until it is true.
+    """Until it is true; to ask takes a small part of the time.
 
     Raises:
         Refused: that took too long.
     """
     try:
         async with asyncio.timeout(seconds):
-            while not await condition():  # noqa: ASYNC110 - it is another process
-                await asyncio.sleep(0.05)
+            asked = time.monotonic()
+            while not await condition():
+                await asyncio.sleep(max(0.05, 4 * (time.monotonic() - asked)))
+                asked = time.monotonic()
     except TimeoutError as exc:
         raise Refused(f"waited {seconds:.0f} s in vain: {what}") from exc
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +15,7 @@ from pichannels.coverage.views import coverage
 from pichannels.journal import Journal
 from pichannels.values import OPEN_END
 
-__all__ = ["Claim", "claimed"]
+__all__ = ["Claim", "claims_in", "copied"]
 
 _LATEST: Final = OPEN_END - 1
 _NOWHERE: Final = "http://127.0.0.1:9/piwebapi"
@@ -58,19 +57,30 @@ class Claim(NamedTuple):
         return [*found, (at, end)] if at < end else found
 
 
-async def claimed(data: Path, now: int, margins: dict[str, Any]) -> list[Claim]:
-    """Read a copy of the files of an instance that has ended, however it has.
+def copied(data: Path, folder: Path) -> Path:
+    """Copy the files of an instance that has ended, however it has; the new folder.
+
+    They are as the next start would find them.
+    """
+    folder.mkdir()
+    for name in ("journal.sqlite", "journal.sqlite-wal"):
+        if (data / name).exists():
+            shutil.copyfile(data / name, folder / name)
+    return folder
+
+
+async def claims_in(folder: Path, now: int, margins: dict[str, Any]) -> list[Claim]:
+    """Read such a copy, which is removed; none if it has no journal.
 
     Args:
-        data: its folder.
+        folder: where it is.
         now: the time of the plant, ticks.
         margins: of the ledger.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        if not await asyncio.to_thread(_copy, data, copy):
-            return []
-        journal = Journal(copy / "journal.sqlite")
+    found: list[Claim] = []
+    path = folder / "journal.sqlite"
+    if await asyncio.to_thread(path.exists):
+        journal = Journal(path)
         await journal.open()
         try:
             channel = PIWebChannel(
@@ -79,14 +89,9 @@ async def claimed(data: Path, now: int, margins: dict[str, Any]) -> list[Claim]:
             views = await ledgers([channel], journal)
         finally:
             await journal.close()
-    return [claim for view in views for claim in _claims(view, now)]
-
-
-def _copy(data: Path, folder: Path) -> bool:
-    for name in ("journal.sqlite", "journal.sqlite-wal"):
-        if (data / name).exists():
-            shutil.copyfile(data / name, folder / name)
-    return (folder / "journal.sqlite").exists()
+        found = [claim for view in views for claim in _claims(view, now)]
+    await asyncio.to_thread(shutil.rmtree, folder)
+    return found
 
 
 def _claims(view: View, now: int) -> list[Claim]:

@@ -5,32 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from pichannels.channels.pi import CoverageOptions
 from pichannels.values import TICKS_PER_SECOND, format_ticks, parse_ticks
+from tests.faults.figures import BUDGET, Figures, seed_of
 from tests.faults.gathering import gather
 from tests.faults.instance import Instance, Refused, until
-from tests.faults.ledgers import Claim, claimed
+from tests.faults.ledgers import Claim, claims_in, copied
 from tests.faults.oracle import FUTURE, SOON, Came, Evidence, Oracle, Span
 from tests.faults.preload import Preload
 from tests.faults.simulated import Archived, Plant
-from tests.faults.sink import Sink
+from tests.faults.sink import Delivered, Sink
 from tests.servers.proxy import Proxy
 
-__all__ = ["BUDGET", "Figures", "Run", "Scenario", "opened", "seed_of"]
+__all__ = ["DEFAULTS", "QUICK", "Left", "Run", "Scenario", "opened"]
 
-BUDGET: Final = float(os.environ.get("FAULTS_SECONDS", "0"))
-"""Seconds that all scenarios together may take; 0 is the short form."""
-_SEED: Final = os.environ.get("FAULTS_SEED") or str(random.randrange(2**32))
 DEFAULTS: Final[dict[str, float]] = {
     key: getattr(CoverageOptions(), key)
     for key in ("settle", "overlap", "ahead", "patience", "grace", "probe")
@@ -53,11 +50,6 @@ _LATE: Final = ("LAB.VISCOSITY", "REMOTE.FLOW")
 """Tags whose events come later than `settle`: when nobody listens at that moment only
 a comparison of hours finds them."""
 _LARGE: Final = 2 * 2**30
-
-
-def seed_of(name: str) -> str:
-    """The seed of a scenario: the same for the same `FAULTS_SEED`."""
-    return f"{_SEED}/{name}"
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,22 +92,18 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         return {key: seconds * self.speed for key, seconds in margins.items()}
 
 
-class Figures(msgspec.Struct, kw_only=True):
-    """What a scenario has shown."""
+class Left(NamedTuple):
+    """What there was when an instance had ended.
 
-    name: str
-    seconds: float
-    faults: int
-    accepted: int
-    delivered: int
-    duplicates: int
-    again: int
-    aside: int
-    peak: int
-    outage: float
-    whole_after: float
-    wrong: list[str]
-    notes: dict[str, Any]
+    Attributes:
+        folder: a copy of its files.
+        at: the time of the plant, ticks.
+        delivered: what the sink had.
+    """
+
+    folder: Path
+    at: int
+    delivered: list[Delivered]
 
 
 class Run:
@@ -158,17 +146,18 @@ class Run:
         self._doubted: list[tuple[int, int]] = []
         self._known_from: int | None = None
         self._saved = 0.0
+        self._ends = 0
 
     @property
     def preload(self) -> Preload:
         assert self._preload is not None
         return self._preload
 
-    def rounds(self, short: int, most: int) -> Iterator[int]:
+    def rounds(self, short: int, most: int, least: int = 1) -> Iterator[int]:
         """So many in the short form; otherwise as many as there is time for."""
         for number in range(most if self._seconds else short):
             elapsed = time.monotonic() - self._began
-            if self._seconds and number and elapsed > self._seconds:
+            if self._seconds and number >= least and elapsed > self._seconds:
                 return
             yield number
 
@@ -249,39 +238,56 @@ class Run:
     async def kill(self) -> None:
         """End it as `kill -9` does, and look at what its ledger claims then."""
         await self.saved()
+        await self.judge(await self.killed())
+
+    async def killed(self) -> Left:
+        """End it as `kill -9` does; what that has left, for `judge`."""
         self.out()
         await self.instance.kill()
         self.restarts += 1
         self.faults += 1
-        await self.look_at_claims()
+        return await self._left()
 
     async def look_at_claims(self) -> None:
         """Of an instance that has ended: what it claims to be delivered is (S)."""
-        claims = [c for c in await self._claims() if _is_judged(c.tag)]
-        self._look_at_ends(claims)
-        chosen = self.rng.sample(claims, min(_TAGS_LOOKED_AT, len(claims)))
+        await self.judge(await self._left())
+
+    async def _left(self) -> Left:
+        # Before anything else: what comes later does not excuse a claim.
+        delivered, at = self.sink.delivered.copy(), self.time()
+        data = self.instance.data
+        self._ends += 1
+        folder = self.instance.folder.parent / f"end-{self._ends}"
+        await asyncio.to_thread(copied, data, folder)
+        return Left(folder, at, delivered)
+
+    async def judge(self, left: Left) -> None:
+        """What was claimed to be delivered when it ended was (S); in some tags.
+
+        The next process may run already.
+        """
+        found = await claims_in(left.folder, left.at, self.scenario.coverage)
+        claims = [claim for claim in found if _is_judged(claim.tag)]
+        self._look_at_ends(claims, left.at)
+        rng = random.Random(seed_of(f"{self.scenario.name}/{left.folder.name}"))
+        chosen = rng.sample(claims, min(_TAGS_LOOKED_AT, len(claims)))
         truth = await self._truth(chosen)
-        self._came.add(self.sink.delivered)
+        self._came.add(left.delivered)
         missing = self._came.missing(
             [Span(c.tag, [e for e in truth[c.tag] if c.has(e.ticks)]) for c in chosen]
         )
         if missing:
             tag, event = missing[0]
             self._wrong.append(
-                f"{len(missing)} events were claimed at restart {self.restarts} and"
+                f"{len(missing)} events were claimed at {left.folder.name} and"
                 f" had not come: {tag} at {event.ticks}"
             )
 
-    def _look_at_ends(self, claims: Iterable[Claim]) -> None:
+    def _look_at_ends(self, claims: Iterable[Claim], now: int) -> None:
         """Nothing is delivered of a time that has not come."""
-        now = self.time()
         early = [c.tag for c in claims if c.delivered and c.delivered[-1][1] > now]
         if early:
             self._wrong.append(f"{len(early)} claims are of the future: {early[0]}")
-
-    async def _claims(self) -> list[Claim]:
-        data, margins = self.instance.data, self.scenario.coverage
-        return await claimed(data, self.time(), margins)
 
     async def _truth(self, claims: Iterable[Claim]) -> dict[str, list[Archived]]:
         """What the archive has of tags from their origin on."""
@@ -399,7 +405,8 @@ class Run:
 
     async def _evidence(self, end: int) -> Evidence:
         instance, scenario = self.instance, self.scenario
-        claims = await self._claims()
+        left = await self._left()
+        claims = await claims_in(left.folder, left.at, scenario.coverage)
         uncovered = [
             f"{claim.tag} from {(start - end) / TICKS_PER_SECOND:+.0f} s to"
             f" {(to - end) / TICKS_PER_SECOND:+.0f} s"
@@ -410,7 +417,7 @@ class Run:
         if late or not claims:
             self._wrong.append(f"the ledger has forgotten {len(late)} origins")
         judged = [claim for claim in claims if _is_judged(claim.tag)]
-        self._look_at_ends(judged)
+        self._look_at_ends(judged, left.at)
         judged = self.rng.sample(judged, min(_TAGS_COMPARED, len(judged)))
         truth = await self._truth(judged)
         found = await gather(

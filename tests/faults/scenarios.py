@@ -14,7 +14,14 @@ _QUICK_TO_NOTICE: Final = {"source": {"heartbeat": 5}}
 _BERLIN: Final = {"TZ": "Europe/Berlin"}
 
 SCENARIOS: Final = (
-    Scenario(name="killed", steps=crashes.killed, weight=120, is_short=True),
+    Scenario(
+        name="killed",
+        steps=crashes.killed,
+        weight=220,
+        # 200 kills, however long they take: with fewer events that is less long.
+        plant={"activity": 8.0},
+        is_short=True,
+    ),
     Scenario(name="torn", steps=crashes.torn, weight=12),
     Scenario(name="stopped", steps=crashes.stopped, weight=14),
     Scenario(name="reloaded", steps=crashes.reloaded, weight=12),

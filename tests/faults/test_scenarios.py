@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.figures import BUDGET, Figures, seed_of
 from tests.faults.preload import why_missing
-from tests.faults.running import BUDGET, Figures, Scenario, opened, seed_of
+from tests.faults.running import Scenario, opened
 from tests.faults.scenarios import SCENARIOS
 
 CHOSEN = [each for each in SCENARIOS if each.is_short or BUDGET]
@@ -25,10 +26,8 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals"
 
 def limited(scenario: Scenario) -> object:
     """The scenario, with the time that pytest gives it at most."""
-    seconds = 120 + 2 * SHARE * scenario.weight
-    return pytest.param(
-        scenario, id=scenario.name, marks=pytest.mark.timeout(120 + seconds)
-    )
+    seconds = (900 if BUDGET else 240) + 2 * SHARE * scenario.weight
+    return pytest.param(scenario, id=scenario.name, marks=pytest.mark.timeout(seconds))
 
 
 @pytest.mark.parametrize("scenario", [limited(each) for each in CHOSEN])
