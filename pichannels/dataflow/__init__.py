@@ -26,9 +26,17 @@ from pichannels.dataflow.handlers import Failure, Handler
 from pichannels.dataflow.interfaces import ICache, KeyedSink, Proxy, Stream, Streamed
 from pichannels.dataflow.stored import Replay
 from pichannels.dataflow.timing import Timer
+from pichannels.dataflow.topic import (
+    READ_FROM_END,
+    READ_FROM_START,
+    Record,
+    Topic,
+)
 from pichannels.dataflow.transactions import TransactionBusy, TransactionDeadlock
 
 __all__ = [
+    "READ_FROM_END",
+    "READ_FROM_START",
     "Application",
     "Batch",
     "Cache",
@@ -44,11 +52,13 @@ __all__ = [
     "JsonCodec",
     "KeyedSink",
     "Proxy",
+    "Record",
     "Replay",
     "Snapshot",
     "Stream",
     "Streamed",
     "Timer",
+    "Topic",
     "TransactionBusy",
     "TransactionDeadlock",
     "current",
