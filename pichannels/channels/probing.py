@@ -42,7 +42,7 @@ _NOTE_EVERY: Final = 1.0
 """Seconds between two times that what came is noted."""
 _PAGE: Final = 2000
 """Tags that are looked at before other tasks get their turn."""
-_ATTRIBUTES: Final = ("excdev", "excmax")
+_ATTRIBUTES: Final = ("scan", "excmax", "excdev")
 _ATTRIBUTES_OF: Final = 200
 """Points whose attributes are asked for in one look: one batch."""
 _FLAT_CHECKS: Final = 20
@@ -339,7 +339,7 @@ class Probing:
     # What is expected
 
     async def _learn_attributes(self, asked: _Asked) -> None:
-        """Ask for the exception attributes of points of which nothing is known."""
+        """Ask for the scan and exception attributes of points that are not known."""
         expectations = self._hearing.expectations
         chosen: dict[int, Stream] = {}
         for tag, stream in self._covering.streams.items():
@@ -357,9 +357,7 @@ class Probing:
         tags = {stream.tag(""): tag for tag, stream in chosen.items()}
         found = await fetch_facts(*asked, tags, point_attributes=_ATTRIBUTES)
         for key, facts in found.facts.items():
-            seconds = expected_interval(
-                None, _number(facts.get("excmax")), _number(facts.get("excdev"))
-            )
+            seconds = expected_interval(*(_number(facts.get(n)) for n in _ATTRIBUTES))
             expectations.give(tags[key], seconds)
 
 

@@ -71,19 +71,20 @@ def expected_interval(
     """Seconds that a point is quiet at most while its interface works.
 
     Args:
-        scan: of the interface, seconds; None where it is not known.
+        scan: whether its interface collects the point; 0 if not.
         excmax: the point's longest time without an exception report, seconds; 0 where
             there is no exception reporting.
-        excdev: how far a value has to move to be reported.
+        excdev: how far a value has to move to be reported; negative where there is no
+            exception reporting.
 
     Returns:
-        None where nothing follows from it.
+        Infinity where silence is expected; None where nothing follows from it.
     """
-    scan = scan if scan and scan > 0 else 0.0
+    if scan == 0:
+        return math.inf
     if not excmax or excmax <= 0 or (excdev is not None and excdev < 0):
-        return scan or None
-    # What is due at `excmax` is sent with the next scan.
-    return excmax + scan
+        return None
+    return excmax
 
 
 class Expectations:
@@ -127,19 +128,29 @@ class Expectations:
         self._count.extend(0 for _ in more)
 
     def give(self, tag: int, seconds: float | None) -> None:
-        """Expect a value this often; None to learn it."""
+        """Expect a value this often; None to learn it.
+
+        From infinity on silence is expected, until it is learned that values come.
+        """
         self._given[tag] = max(seconds or 0.0, 0.0)
         if seconds and seconds > 0:
             self._least = min(self._least, seconds)
 
     def interval(self, tag: int) -> float:
         """Seconds for which the tag is expected to be quiet at most."""
-        patience = self.patience
-        if self._given[tag] > 0:
-            return self._given[tag]
-        if self._count[tag] < _ENOUGH:
+        patience, given = self.patience, self._given[tag]
+        is_learned = self._count[tag] >= _ENOUGH
+        if given > 0 and not (is_learned and math.isinf(given)):
+            return given
+        if not is_learned:
             return patience.longest
         return max(patience.shortest, math.exp(self._learned[tag]))
+
+    def _bearable(self, tag: int) -> float:
+        """Ticks of silence after which the tag is looked at, also an idle one."""
+        interval = self.interval(tag)
+        seconds = self.patience.longest if math.isinf(interval) else interval
+        return self.patience.factor * seconds * TICKS_PER_SECOND
 
     def is_known(self, tag: int) -> bool:
         """Whether the interval of the tag was given, or has been learned."""
@@ -215,13 +226,12 @@ class Expectations:
         # Most were heard lately; what is expected of them need not be worked out.
         before = now - factor * self._least
         for tag, heard in enumerate(self._heard[start:stop], start):
-            if heard < before and now - heard > factor * self.interval(tag):
+            if heard < before and now - heard > self._bearable(tag):
                 yield tag
 
     def is_overdue(self, tag: int, now: int) -> bool:
         """Whether nothing was heard from the tag for too long."""
-        factor = self.patience.factor * TICKS_PER_SECOND
-        return now - self._heard[tag] > factor * self.interval(tag)
+        return now - self._heard[tag] > self._bearable(tag)
 
     def due(self, tag: int, newest: int, at: int) -> int:
         """The time of a value that PI has and that should have come by now.

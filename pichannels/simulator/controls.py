@@ -126,9 +126,9 @@ class Controls:
 
         Args:
             subject: name or path of a point, path of an element or attribute.
-            facts: `name`; of a point also `descriptor`, `units`, `zero`, `span`; of
-                an element `description`; of an attribute `description`, `units` and,
-                where it is static, `value`.
+            facts: `name`; of a point also `descriptor`, `units`, `zero`, `span`,
+                `scan`; of an element `description`; of an attribute `description`,
+                `units` and, where it is static, `value`.
 
         Raises:
             UsageError: there is no such object or fact, or the name is taken.

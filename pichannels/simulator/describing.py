@@ -12,7 +12,7 @@ from pichannels.simulator.tags import Tag
 
 __all__ = ["describe", "subject_of"]
 
-_POINT: Final = ("name", "descriptor", "units", "zero", "span")
+_POINT: Final = ("name", "descriptor", "units", "zero", "span", "scan")
 _ELEMENT: Final = ("name", "description")
 _REFERENCE: Final = ("name", "description", "units")
 _STATIC: Final = (*_REFERENCE, "value")
@@ -63,7 +63,7 @@ def _check(found: Tag | Element | Attribute, facts: Mapping[str, Any]) -> None:
             raise UsageError(
                 f"{found.path} has no {name!r} to change{nearest(name, known)}"
             )
-        wanted = (int, float) if name in ("zero", "span") else str
+        wanted = (int, float) if name in ("zero", "span", "scan") else str
         if name != "value" and not isinstance(value, wanted):
             raise UsageError(f"{name} cannot be {value!r}")
         if name == "name" and (not value or _NO_NAME & set(value)):

@@ -208,7 +208,7 @@ def point_attributes(tag: Tag, created: int) -> dict[str, Any]:
         "pointsource": "SIM",
         "pointtype": model.point_type,
         "ptclassname": "classic",
-        "scan": 1,
+        "scan": facts.scan,
         "shutdown": 0,
         "span": facts.span,
         "step": int(tag.step),

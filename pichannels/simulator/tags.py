@@ -90,6 +90,7 @@ class Facts(msgspec.Struct, eq=False):
     units: str
     zero: float
     span: float
+    scan: int = 1
 
 
 class Tag(msgspec.Struct, frozen=True, kw_only=True):

@@ -304,3 +304,18 @@ async def test_a_thousand_quiet_tags_are_asked_for_in_few_requests(
             looks = (found.probes - probes) / 1000
             assert sim.requests - before <= 25 * looks
             assert not found.told("coverage.blind")
+
+
+async def test_a_tag_that_its_interface_does_not_collect_may_be_silent(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    other = "UNIT2.SPARE.AI1"
+    sim.describe(TAG, scan=0)
+    # All are looked at in turn; 600 s are expected of points that are collected.
+    options = watching(expect=None, stale=1, flat=1e9)
+    async with running(sim, tmp_path, options, TAG, other) as found:
+        await found.until(lambda: found.told("tag.stale"))
+        before = found.probes
+        await found.until(lambda: found.probes >= before + 4)
+        stale = {event.facts["tag"] for event in found.told("tag.stale")}
+        assert stale == {rf"\\SIMSRV\{other}"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -40,12 +41,12 @@ def fed(expectations: Expectations, gaps: list[float]) -> int:
 @pytest.mark.parametrize(
     ("scan", "excmax", "excdev", "expected"),
     [
-        (5.0, 600.0, 0.1, 605.0),
-        (None, 600.0, 0.1, 600.0),
-        (5.0, 0.0, 0.1, 5.0),
-        (5.0, 600.0, -1.0, 5.0),
+        (1.0, 600.0, 0.1, 600.0),
+        (None, 600.0, None, 600.0),
+        (1.0, 0.0, 0.1, None),
+        (1.0, 600.0, -1.0, None),
         (None, None, None, None),
-        (0.0, 0.0, 0.0, None),
+        (0.0, 600.0, 0.1, math.inf),
     ],
 )
 def test_the_interval_follows_from_the_attributes_of_a_point(
@@ -55,6 +56,20 @@ def test_the_interval_follows_from_the_attributes_of_a_point(
     expected: float | None,
 ) -> None:
     assert expected_interval(scan, excmax, excdev) == expected
+
+
+def test_an_idle_tag_is_looked_at_seldom_and_never_stale() -> None:
+    expectations = expecting(math.inf)
+    at = START + 4 * 3600 * SECOND
+    assert not list(expectations.overdue(START + 3600 * SECOND))
+    assert list(expectations.overdue(at)) == [0] and expectations.is_overdue(0, at)
+    assert expectations.probed(0, START, 7, at, None) is Verdict.QUIET
+
+
+def test_of_an_idle_tag_that_sends_all_the_same_is_learned() -> None:
+    expectations = expecting(math.inf)
+    fed(expectations, [20.0] * 100)
+    assert 10 <= expectations.interval(0) < 40
 
 
 @settings(deadline=None, max_examples=30)
