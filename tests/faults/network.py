@@ -169,10 +169,12 @@ async def left_out(run: Run) -> None:
 
 
 async def many_tags(run: Run) -> None:
-    """A hundred thousand tags, and the sink fails."""
+    """A hundred thousand tags, and the sink refuses for some time."""
     await run.begin()
     await run.more(100_000, seconds=60)
-    await sink_once(run)
+    run.sink.refusing = 503
+    await run.pause(5.0, 10.0)
+    run.sink.refusing = 0
     run.faults += 1
     await run.more(10_000, seconds=30)
 
