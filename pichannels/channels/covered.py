@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from pichannels import clock
@@ -63,7 +63,9 @@ class Covered:
         self._bursts: dict[str, Burst] = {}
         self.probing: Probing | None = None
         if covering is not None and covering.hearing is not None:
-            self.probing = Probing(covering, self._names, self._compare_tags)
+            self.probing = Probing(covering, self._names, self._note_refused)
+        self.refused: set[str] = set()
+        """WebIDs of tags whose end values PI refuses."""
         self._number = 0
         self.refresh: Callable[[], Awaitable[None]] | None = None
         """Compares the tags with what PI has, where the source does."""
@@ -130,6 +132,10 @@ class Covered:
         if self._open is not None:
             self._open.tell_changes(found.streams)
             self._open.set_streams(found.streams, found.no_access)
+
+    def _note_refused(self, web_ids: Iterable[str]) -> None:
+        self.refused.update(web_ids)
+        self._compare_tags()
 
     def _compare_tags(self) -> None:
         """Compare the tags with what PI has, since it says that some have changed."""

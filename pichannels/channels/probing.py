@@ -69,19 +69,20 @@ class Probing:
         covering: whose tags; it has a `hearing`.
         channels: the PI channels that are open, and what the ledger calls them; it is
             looked at each time.
+        refused: called with the WebIDs of tags whose end values PI refuses.
     """
 
     def __init__(
         self,
         covering: Covering,
         channels: Mapping[Subscription, str],
-        compare_tags: Callable[[], None] = lambda: None,
+        refused: Callable[[Iterable[str]], None] = lambda _: None,
     ) -> None:
         assert covering.hearing is not None
         self._covering = covering
         self._hearing: Hearing = covering.hearing
         self._channels = channels
-        self._compare_tags = compare_tags
+        self._tell_refused = refused
         self._task: asyncio.Task[None] | None = None
         self._first = self._round = 0
         self._known: set[int] = set()
@@ -226,13 +227,14 @@ class Probing:
         Args:
             tags: and why.
         """
+        streams = self._covering.streams
         for tag, why in tags.items():
             listening = self._listening(tag, NO_DATA)
             if listening is not None:
                 since = max(self._hearing.expectations.newest(tag), listening)
                 self._is_blind(tag, since, why)
         if tags:
-            self._compare_tags()
+            self._tell_refused([streams[tag].web_id for tag in tags if tag in streams])
 
     def _judge(self, tag: int, sample: Sample, at: int) -> Verdict:
         expectations, newest = self._hearing.expectations, sample.ticks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import aclosing
 from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +21,8 @@ from pichannels.channels.tags import (
 from pichannels.errors import NotConnected
 from pichannels.journal import Journal
 from pichannels.piwebasync.assets import Attribute, fetch_attributes
+from pichannels.piwebasync.exceptions import HTTPStatusError
+from pichannels.piwebasync.history import ends
 from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.resolve import Point, fetch_points
 from pichannels.piwebasync.server import PIServer
@@ -27,6 +30,7 @@ from pichannels.values import TICKS_PER_SECOND
 
 __all__ = ["Found", "Resolver", "last_found"]
 
+_FORBIDDEN: Final = 403
 _NAMED: Final = 20
 """Tags that are named where many have changed."""
 _GONE: Final = ("not found", "not exist", "deleted")
@@ -60,6 +64,8 @@ class Found(NamedTuple):
         """Whether an unresolved tag is `removed`, `no access`, `static`, or neither."""
         if self.unresolved.get(tag) == IS_STATIC:
             return "static"
+        if any(stream.path == tag for stream in self.no_access):
+            return "no access"
         known = {asked: web_id for web_id, asked in self.plain.items()}
         if tag not in known:
             return "unresolved"
@@ -156,6 +162,8 @@ class Resolver:
         self._data_server = data_server
         self._url_length = url_length
         self._ttl = ttl
+        self.suspects: set[str] = set()
+        """WebIDs of streams that may be listed and not be ours to read."""
 
     async def find(
         self,
@@ -179,7 +187,7 @@ class Resolver:
         if before is not None and lost:
             looked = await self._looked_up(lost, limiter)
             found = _joined(found, lost, looked, before)
-        return self._checked(found)
+        return self._checked(await self._readable(found, before, limiter))
 
     async def find_again(
         self, tags: Sequence[TagSpec], before: Found, limiter: Limiter | None = None
@@ -198,13 +206,54 @@ class Resolver:
         here = set(new.plain.values())
         rest = {w: t for w, t in before.plain.items() if t not in here}
         looked = await self._looked_up(rest, limiter)
-        found = self._checked(_joined(new, rest, looked, before))
+        found = _joined(new, rest, looked, before)
+        found = self._checked(await self._readable(found, before, limiter))
         return before if found == before else found
 
     def _checked(self, found: Found) -> Found:
         if not found.streams:
             raise NotConnected(self.server.url, "none of the tags was found")
         return found
+
+    async def _readable(
+        self, found: Found, before: Found | None, limiter: Limiter | None
+    ) -> Found:
+        """Without those that searches list, although we may not read them.
+
+        Asked for are only suspects, and those of which that was so `before`.
+        """
+        denied = before.no_access if before is not None else ()
+        suspects = self.suspects | {one.web_id for one in denied}
+        asked = [w for w in found.web_ids if w in suspects and w not in found.plain]
+        refused = await self._refused(asked, limiter) if asked else {}
+        self.suspects.difference_update(suspects)
+        if not refused:
+            return found
+        hidden = [one for one in found.streams if one.web_id in refused]
+        return found._replace(
+            streams=[one for one in found.streams if one.web_id not in refused],
+            unresolved=found.unresolved | {s.path: refused[s.web_id] for s in hidden},
+            no_access=(*found.no_access, *hidden),
+        )
+
+    async def _refused(
+        self, web_ids: Sequence[str], limiter: Limiter | None
+    ) -> dict[str, str]:
+        """The streams whose end values we may not read, and why."""
+        waiting = set(web_ids)
+        async with self.server.client(limiter, "history") as client:
+            asking = client, self.server.controller()
+            reading = ends(*asking, web_ids, url_limit=self._url_length)
+            try:
+                async with aclosing(reading.pages()) as pages:
+                    async for page in pages:
+                        waiting.difference_update(one.tag.web_id for one in page)
+            except HTTPStatusError as exc:
+                if exc.status_code != _FORBIDDEN:
+                    raise
+                return dict.fromkeys(waiting, "; ".join(exc.errors) or str(exc))
+        failures = reading.failures
+        return {key: why for key, why in failures.items() if _has(why, _DENIED)}
 
     async def _looked_up(
         self, plain: Mapping[str, str], limiter: Limiter | None

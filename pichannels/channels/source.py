@@ -103,6 +103,7 @@ class PISource:
         server.controller(websocket=True)
         self.membership = Membership(server)
         self._resolver = resolver
+        resolver.suspects = self.covered.refused
         self._options = options
         self._resolved = -inf
         self._task: asyncio.Task[None] | None = None

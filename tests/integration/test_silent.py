@@ -16,6 +16,7 @@ from pichannels.control.coverage import coverage_report
 from pichannels.control.coverage_reports import CoverageWanted
 from pichannels.control.tags import TagsChange, change_tags
 from pichannels.coverage.repair import Plan
+from pichannels.coverage.tags import TagState
 from pichannels.coverage.views import coverage
 from pichannels.events import Event
 from pichannels.journal import Journal
@@ -216,6 +217,27 @@ async def test_silent_tags_of_which_pi_tells_nothing_are_no_quiet_ones(
         await found.until(lambda: found.told("coverage.blind"))
         await found.until(lambda: found.told("pi.tags_changed"))
         assert not found.covering.ledger.is_delivered(0, event.ticks + 1)
+
+
+async def test_a_refused_tag_that_a_search_lists_is_without_access_until_it_is_back(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    async with running(sim, tmp_path, watching(), "UNIT1.SPARE.AI1*", MORE) as found:
+        tags = found.covering.ledger.tags
+        event = sim.push(TAG, 7.0)
+        await found.until(lambda: found.sink.values(TAG, "live"))
+        sim.faults.tag(TAG, 403)
+        await found.until(lambda: tags.state(0) is TagState.NO_ACCESS)
+        (absent,) = [one for one in found.channel.tag_states() if one.reason]
+        assert (absent.tag, absent.state) == (PATH, "no access")
+        assert not found.covering.ledger.is_delivered(0, event.ticks + 1)
+        await found.channel.refresh_tags()
+        assert tags.state(0) is TagState.NO_ACCESS
+        sim.faults.tag(TAG, None)
+        await found.channel.refresh_tags()
+        assert tags.state(0) is TagState.LIVE and not found.channel.unresolved
+        sim.push(TAG, 8.0)
+        await found.until(lambda: 8.0 in [s.value for _, s in found.sink.came])
 
 
 async def test_the_hole_of_a_silent_tag_tells_its_reason(
