@@ -43,7 +43,7 @@ Transport: TypeAlias = Literal["auto", "channel", "updates"]
 logger: Final = logging.getLogger("pichannels.piwebasync")
 
 # These answers to a handshake say nothing about websockets.
-_NOT_THE_PATH: Final = (401, 429)
+_NOT_THE_PATH: Final = (401, 429, 503)
 
 
 class FellBack(msgspec.Struct, frozen=True):
@@ -199,7 +199,10 @@ class Opener(msgspec.Struct, kw_only=True):
 
 
 def is_not_the_path(error: Exception) -> bool:
-    """Whether a handshake failed for what would stop polling, too."""
+    """Whether a handshake failed for what would stop polling, too.
+
+    Also where polling works a moment later: 503 says that it will pass.
+    """
     if isinstance(error.__cause__, AuthFailed):
         return True
     return isinstance(error, ChannelRefused) and error.status_code in _NOT_THE_PATH

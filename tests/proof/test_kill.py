@@ -110,6 +110,8 @@ async def accepted(folder: Path) -> list[Sample]:
     await journal.open()
     try:
         records = await journal.search("plant", count=10**6)
+        # They come by their times; a repair may be made before what is accepted first.
+        records.sort(key=lambda record: record.seq)
         messages = [record.message() for record in records]
     finally:
         await journal.close()
