@@ -191,7 +191,7 @@ class Reconciling:
         report = ReconcileReport()
         async with self._asking(report) as asked:
             for hour in hours(start, end):
-                tags = list(self._covering.streams)
+                tags = [t for t in self._covering.streams if self._start(t) < hour[1]]
                 await self._hour(asked, tags, hour, report, is_thorough=False)
                 done(hour[1])
         return report
@@ -249,14 +249,18 @@ class Reconciling:
     def _comparable(
         self, tags: Sequence[int], hour: tuple[int, int], report: ReconcileReport
     ) -> dict[str, int]:
-        """The tags, by WebID, of which the hour is delivered."""
+        """The tags, by WebID, of which the hour is delivered, from their origin on."""
         ledger, now = self._covering.ledger, self._covering.server.now()
         found: dict[str, int] = {}
         for tag in tags:
             stream = self._covering.streams.get(tag)
             if stream is None or ledger.tags.is_future(tag):
                 report.skip("the tag is not there, or of the future")
-            elif coverage(ledger, tag, now, now).delivered.covers(*hour):
+            elif self._start(tag) >= hour[1]:
+                report.skip("it is before the tag began to be covered")
+            elif coverage(ledger, tag, now, now).delivered.covers(
+                max(hour[0], self._start(tag)), hour[1]
+            ):
                 found[stream.web_id] = tag
             else:
                 report.skip("not all of it is delivered")
@@ -314,11 +318,19 @@ class Reconciling:
             asked.journal, self._covering.channel, tags, hour, wanted
         )
         for web_id, tag in tags.items():
-            found = compare(archived.get(web_id, ()), delivered[web_id])
+            start = self._start(tag)
+            found = compare(
+                (fact for fact in archived.get(web_id, ()) if fact[0] >= start),
+                (fact for fact in delivered[web_id] if fact[0] >= start),
+            )
             report.add(self._name(tag), hour[0], found)
             if found.missing:
-                self._reopen(tag, hour)
+                self._reopen(tag, (max(hour[0], start), hour[1]))
             await asyncio.sleep(0)
+
+    def _start(self, tag: int) -> int:
+        """From when on the tag is to be covered; nothing before it is compared."""
+        return self._covering.ledger.tags.pasts[tag].origin
 
     def _name(self, tag: int) -> str:
         stream: Stream | None = self._covering.streams.get(tag)

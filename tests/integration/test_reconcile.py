@@ -117,13 +117,15 @@ async def receiving(
 
 
 @asynccontextmanager
-async def delivered(simulator: Simulator, folder: Path) -> AsyncIterator[Delivered]:
+async def delivered(
+    simulator: Simulator, folder: Path, since: int = -HOUR
+) -> AsyncIterator[Delivered]:
     async with receiving(simulator, folder) as found:
         for number in range(5):
             simulator.push(TAG, float(number), found.start + number * SECOND)
         assert found.channel.backfilling is not None
         jobs = found.channel.backfilling
-        jobs.create(JobWanted(tags=["*"], start=found.start - HOUR))
+        jobs.create(JobWanted(tags=["*"], start=found.start + since))
         await found.until(lambda: jobs.report(1).state is JobState.DONE)
         yield found
 
@@ -150,6 +152,20 @@ async def test_an_event_that_never_came_is_found_and_repaired(
         assert covering is not None
         await plant.until(lambda: covering.ledger.is_delivered(0, plant.start))
         assert (await plant.compare()).equal == 1
+
+
+async def test_the_hour_in_which_a_tag_begins_is_compared_from_then_on(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    async with delivered(simulator, tmp_path, since=3 * SECOND) as plant:
+        assert (await plant.compare()).equal == 1
+        simulator.faults.mute(TAG)
+        for value, second in ((66.0, 1), (77.0, 100)):
+            simulator.push(TAG, value, plant.start + second * SECOND + 1)
+        report = await plant.compare()
+        assert (report.missing, report.missing_events) == (1, 1)
+        await plant.until(lambda: 77.0 in plant.sink.values)
+        assert 66.0 not in plant.sink.values
 
 
 async def test_an_event_deleted_at_the_source_is_told(
