@@ -34,17 +34,15 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
     return data
 
 
+# `.ci/run` tries those that start many processes: coverage, endtoend, startup.
 @pytest.mark.parametrize(
     ("name", "cases"),
     [
         ("chain", 8),
         ("durable", 3),
-        ("endtoend", 6),
-        ("coverage", 12),
         ("repair", 2),
         ("filters", 12),
         ("ledger", 7),
-        ("startup", 15),
         ("decode", 12),
         ("receive", 8),
         ("recorded", 2),
