@@ -12,6 +12,7 @@ from pichannels import clock
 from pichannels.channels.covering import Covering
 from pichannels.channels.reconciling import Reconciling
 from pichannels.channels.schedules import sleep_until
+from pichannels.coverage.reconcile import hour_of
 from pichannels.errors import PichannelsError
 from pichannels.journal import Journal
 from pichannels.values import TICKS_PER_SECOND
@@ -81,7 +82,7 @@ class Nightly:
     async def _compare(self, journal: Journal, kept: _Kept) -> None:
         covering = self._covering
         now = covering.server.now()
-        start = max(kept.until, now - _LONGEST)
+        start = max(kept.until, now - _LONGEST, hour_of(self._reconciling.origin))
         end = now - covering.ledger.margins.settle
 
         def done(until: int) -> None:
@@ -92,6 +93,8 @@ class Nightly:
             report = await self._reconciling.run_in_turn(start, end, done)
         except PichannelsError as exc:
             logger.warning("%s: not compared: %s", covering.channel, exc)
+            return
+        if not report.compared:
             return
         logger.info(
             "%s: %d hours of tags compared, in %d of them %d events were missing",

@@ -27,7 +27,7 @@ from pichannels.piwebasync.history import recorded
 from pichannels.piwebasync.http import HTTPClient
 from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.server import PIServer
-from pichannels.values import format_ticks
+from pichannels.values import OPEN_END, format_ticks
 
 __all__ = ["Difference", "ReconcileReport", "Reconciling"]
 
@@ -149,6 +149,11 @@ class Reconciling:
     def stop(self) -> None:
         """There is none any more."""
         self._source = None
+
+    @property
+    def origin(self) -> int:
+        """From when on any tag is to be covered, ticks; `OPEN_END` without tags."""
+        return min(map(self._start, self._covering.streams), default=OPEN_END)
 
     async def run(
         self, patterns: Sequence[str], start: int, end: int

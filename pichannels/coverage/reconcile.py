@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-__all__ = ["Comparison", "Fact", "Reconciled", "Verdict", "compare", "hours"]
+__all__ = ["Comparison", "Fact", "Reconciled", "Verdict", "compare", "hour_of", "hours"]
 
 _HOUR = 36_000_000_000
 
@@ -73,6 +73,11 @@ def compare(archived: Iterable[Fact], delivered: Iterable[Fact]) -> Comparison:
         tuple(sorted((there - here).elements())),
         tuple(sorted((here - there).elements())),
     )
+
+
+def hour_of(ticks: int) -> int:
+    """When the hour (UTC) of a time begins, ticks."""
+    return ticks - ticks % _HOUR
 
 
 def hours(start: int, end: int) -> list[tuple[int, int]]:

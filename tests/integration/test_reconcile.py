@@ -266,6 +266,20 @@ async def test_hours_that_were_compared_are_not_compared_again(
     assert compared[0] > 0 and not any(compared[1:])
 
 
+async def test_a_new_channel_has_nothing_to_compare_and_says_nothing(
+    simulator: Simulator, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "pichannels.channels.pi")
+    told = Told()
+    each_second = msgspec.structs.replace(QUICK, reconcile="* * * * * *")
+    async with receiving(simulator, tmp_path, each_second) as plant:
+        plant.channel.events.subscribe(told.note)
+        await plant.until(lambda: bool(told.facts))
+    # An hour that ends just now may be one of them.
+    assert told.facts[0]["compared"] + told.facts[0]["not_comparable"] <= 1
+    assert "0 hours of tags compared" not in caplog.text
+
+
 def test_what_is_no_schedule_is_told() -> None:
     with pytest.raises(SettingsError, match="the minute cannot be '61'"):
         CoverageOptions(reconcile="61 4 * * *")

@@ -7,7 +7,14 @@ from collections import Counter
 import pytest
 from hypothesis import given, strategies as st
 
-from pichannels.coverage.reconcile import Comparison, Fact, Verdict, compare, hours
+from pichannels.coverage.reconcile import (
+    Comparison,
+    Fact,
+    Verdict,
+    compare,
+    hour_of,
+    hours,
+)
 
 HOUR = 36_000_000_000
 facts = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1), st.just(0)))
@@ -45,6 +52,10 @@ def test_both_are_the_same_but_for_what_differs(
 
 def test_equal_ranges_have_no_difference() -> None:
     assert compare(iter([(1, 2, 3)]), iter([(1, 2, 3)])) == Comparison()
+
+
+def test_a_time_is_in_the_hour_that_began_last() -> None:
+    assert [hour_of(at) for at in (HOUR - 1, HOUR, HOUR + 1)] == [0, HOUR, HOUR]
 
 
 def test_only_whole_hours_are_compared() -> None:
