@@ -165,7 +165,7 @@ class Backfilling:
         if not parts:
             raise UsageError(
                 "all of that is delivered, excluded, or to be delivered as it is;"
-                " ask for it again to deliver it once more"
+                " ask with --again to deliver it once more"
             )
         job = self._made(wanted, parts, end, now)
         self._jobs[job.number] = job
