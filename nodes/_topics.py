@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from typing import Any, Final
+from typing import Final
 
 from nodes._texts import filled, pattern_of
 from pichannels.errors import SettingsError, nearest

@@ -142,7 +142,9 @@ class PostgreSQLPersistence(BufferedPersistence):
                     [
                         # The number first: where another process was quicker,
                         # nothing is made.
-                        self._sql(f"INSERT INTO {{s}}.saved_migration VALUES ({number + 1})"),
+                        self._sql(
+                            f"INSERT INTO {{s}}.saved_migration VALUES ({number + 1})"
+                        ),
                         self._sql(_MIGRATIONS[number]),
                     ]
                 )
@@ -158,7 +160,9 @@ class PostgreSQLPersistence(BufferedPersistence):
             lock = "SELECT pg_advisory_xact_lock(hashtext('pichannels saved'))"
             # Whoever may not make schemas may use one that is there.
             make = [] if has_schema else ["CREATE SCHEMA IF NOT EXISTS {s}"]
-            make.append("CREATE TABLE IF NOT EXISTS {s}.saved_migration (number int4 UNIQUE)")
+            make.append(
+                "CREATE TABLE IF NOT EXISTS {s}.saved_migration (number int4 UNIQUE)"
+            )
             await self._link.execute([lock, *map(self._sql, make)])
         rows = await self._link.fetch(
             self._sql("SELECT coalesce(max(number), 0) FROM {s}.saved_migration")
