@@ -71,7 +71,7 @@ async def week(run: Run) -> None:
     """A week of simulated time with everything, one after the other."""
     await run.begin()
     begin = run.time()
-    for _ in run.rounds(short=1, most=10_000):
+    for _ in run.rounds(short=1, most=10_000, least=10_000):
         if run.time() - begin > 7 * 24 * _HOUR * TICKS_PER_SECOND:
             break
         step = run.rng.choice([cut_once, sink_once, _restarted, _killed])
