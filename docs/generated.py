@@ -246,7 +246,10 @@ def _command(call: str, command: click.Command, level: str) -> Iterator[str]:
     yield f"{level} pichannels {call}\n"
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         yield _paragraph(paragraph) + "\n"
-    with click.Context(command, info_name=f"pichannels {call}") as context:
+    # A command keeps the first help option that it is asked for, so ask as `cli` does.
+    with click.Context(
+        command, info_name=f"pichannels {call}", **cli.context_settings
+    ) as context:
         usage = command.get_usage(context).removeprefix("Usage: ")
         yield f"    {usage}\n"
         options = [param.get_help_record(context) for param in command.params]
