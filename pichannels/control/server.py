@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,7 +37,7 @@ from pichannels.errors import (
     TryAgain,
     UsageError,
 )
-from pichannels.events import Event
+from pichannels.events import Event, Follower
 from pichannels.metrics import render
 from pichannels.secrets import Secret, reveal_in_thread
 from pichannels.values import format_ticks
@@ -229,11 +228,10 @@ def _url(host: str, port: int) -> str:
     return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
 
 
-async def _feed(response: web.StreamResponse, events: AsyncIterator[Event]) -> None:
+async def _feed(response: web.StreamResponse, events: Follower) -> None:
     """Server-sent events; a comment now and then shows that the feed lives."""
-    following = asyncio.create_task(_next(events), name="control feed")
+    following = asyncio.create_task(events.__anext__(), name="control feed")
     try:
-        await asyncio.sleep(0)
         # Who has read this misses nothing from here on.
         await response.write(b": following\n\n")
         while True:
@@ -241,17 +239,12 @@ async def _feed(response: web.StreamResponse, events: AsyncIterator[Event]) -> N
             frame = b": ping\n\n"
             if done:
                 frame = _frame(following.result())
-                following = asyncio.create_task(_next(events), name="control feed")
+                following = asyncio.create_task(events.__anext__(), name="control feed")
             await response.write(frame)
     finally:
         following.cancel()
         await asyncio.wait([following])
-        if isinstance(events, AsyncGenerator):
-            await events.aclose()
-
-
-async def _next(events: AsyncIterator[Event]) -> Event:
-    return await anext(events)
+        await events.aclose()
 
 
 def _frame(event: Event) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,16 +12,6 @@ from pichannels.events import Event, EventBus
 
 def numbers(events: list[Event]) -> list[int]:
     return [event.facts["n"] for event in events]
-
-
-async def following(bus: EventBus, limit: int = 1000) -> AsyncIterator[Event]:
-    """Events of a follower that has begun to follow."""
-    events = bus.follow(limit)
-    first = asyncio.ensure_future(anext(events))
-    await asyncio.sleep(0)
-    bus.fire("begun")
-    await first
-    return events
 
 
 def test_listeners_are_called_in_the_order_of_subscription() -> None:
@@ -81,7 +70,7 @@ def test_a_listener_may_end_its_subscription_while_it_is_called() -> None:
 
 async def test_a_follower_gets_each_event_in_order() -> None:
     bus = EventBus()
-    events = await following(bus)
+    events = bus.follow()
     for n in range(3):
         bus.fire("tick", n=n)
     assert numbers([await anext(events) for _ in range(3)]) == [0, 1, 2]
@@ -89,7 +78,7 @@ async def test_a_follower_gets_each_event_in_order() -> None:
 
 async def test_a_slow_follower_loses_the_oldest_and_is_told_how_many() -> None:
     bus = EventBus()
-    events = await following(bus, limit=2)
+    events = bus.follow(limit=2)
     for n in range(5):
         bus.fire("tick", n=n)
     lost = await anext(events)
@@ -100,15 +89,40 @@ async def test_a_slow_follower_loses_the_oldest_and_is_told_how_many() -> None:
 
 async def test_a_waiting_follower_is_woken() -> None:
     bus = EventBus()
-    events = await following(bus)
+    events = bus.follow()
     waiting = asyncio.ensure_future(anext(events))
     await asyncio.sleep(0)
     bus.fire("tick", n=7)
     assert (await waiting).facts == {"n": 7}
 
 
-async def test_a_follower_that_ends_is_forgotten() -> None:
+async def test_a_follower_hears_what_happens_before_it_is_read() -> None:
     bus = EventBus()
-    events = await following(bus)
-    await events.aclose()  # type: ignore[attr-defined]
-    assert bus._followers == []
+    events = bus.follow()
+    bus.fire("tick", n=1)
+    await asyncio.sleep(0)
+    bus.fire("tick", n=2)
+    assert numbers([await anext(events), await anext(events)]) == [1, 2]
+
+
+async def test_a_follower_that_is_closed_is_forgotten() -> None:
+    bus = EventBus()
+    events = bus.follow()
+    await events.aclose()
+    assert len(bus._followers) == 0
+
+
+async def test_a_follower_that_nobody_holds_is_forgotten() -> None:
+    bus = EventBus()
+    events = bus.follow()
+    del events
+    assert len(bus._followers) == 0
+
+
+async def test_closing_ends_a_reader_that_waits() -> None:
+    bus = EventBus()
+    events = bus.follow()
+    reading = asyncio.ensure_future(anext(events, None))
+    await asyncio.sleep(0)
+    await events.aclose()
+    assert await reading is None
