@@ -212,8 +212,10 @@ class Trap:
 def test_any_text_is_refused_in_our_words_or_told(text: str, value: Any) -> None:
     for subject in SUBJECTS:
         thing = sample(value) if subject == "sample" else Message(payload=value)
+        before = repr(thing)
         with suppress(SettingsError, MessageError):
             parse_expression(text, subject)(thing)
+        assert repr(thing) == before
 
 
 @settings(max_examples=300, deadline=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 import pytest
 
@@ -32,12 +33,13 @@ def test_the_numbers_are_those_of_pypeman() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [(o, n) for o, n in PAIRS if n == o or n.label in ALLOWED[o.label]],
-)
-def test_a_change_along_the_way_is_allowed(old: Status, new: Status) -> None:
-    check_change(old, new)
+def test_only_a_change_along_the_way_is_allowed() -> None:
+    found: dict[str, set[str]] = {old.label: set() for old in Status}
+    for old, new in PAIRS:
+        with suppress(UsageError):
+            check_change(old, new)
+            found[old.label].add(new.label)
+    assert found == {label: {label, *after} for label, after in ALLOWED.items()}
 
 
 @pytest.mark.parametrize(

@@ -306,10 +306,14 @@ def test_logging_is_at_debug_level_by_default(
 
 
 def test_nothing_is_formatted_for_a_level_that_is_off() -> None:
+    formatted: list[object] = []
+
     class Loud:
         def __repr__(self) -> str:
-            raise AssertionError("formatted")
+            formatted.append(self)
+            return "loud"
 
     logger = logging.getLogger("pichannels.test.off")
     logger.setLevel(logging.INFO)
     Message(payload=Loud()).log(logger)
+    assert formatted == []

@@ -408,6 +408,7 @@ async def test_a_sender_that_reads_no_answers_is_closed_in_the_end() -> None:
             sender.send(many)
         await until(lambda: channel.statistics()["blocks"] > 0)
         await until(lambda: channel.statistics()["connections"] == 0)
+        assert await ask(channel, message("8")) == ["AA", "8"]
 
 
 async def test_messages_come_over_tls(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import pstats
+import sys
 import time
 from pathlib import Path
 
@@ -48,4 +49,4 @@ def test_a_profile_is_written(tmp_path: Path) -> None:
 
 def test_nothing_is_profiled_without_a_file() -> None:
     with profiled(None):
-        pass
+        assert sys.getprofile() is None

@@ -707,13 +707,19 @@ async def test_a_pipe_gives_what_it_holds_when_the_stream_is_stopped(
 async def test_a_source_that_never_waits_can_be_stopped(app: Application) -> None:
     """Upstream would not hear of it."""
 
+    ended: list[bool] = []
+
     async def busy() -> AsyncIterator[int]:
-        while True:
-            yield 1
+        try:
+            while True:
+                yield 1
+        finally:
+            ended.append(True)
 
     app.handle(busy)(plain)
     asyncio.get_running_loop().call_later(0.01, app.stop)
     await asyncio.wait_for(app.stream(), 1)
+    assert ended == [True]
 
 
 async def test_it_can_be_stopped_before_it_has_begun(app: Application) -> None:
@@ -739,16 +745,22 @@ async def test_a_proxy_whose_handler_has_enough_holds_up_nobody(
 async def test_what_does_not_end_is_cancelled_after_a_while() -> None:
     app = Application(drain_timeout=0.01)
     begun = asyncio.Event()
+    cancelled: list[int] = []
 
     @app.handle(numbers)
     async def endless(number: int) -> None:
         begun.set()
-        await asyncio.Event().wait()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.append(number)
+            raise
 
     running = asyncio.create_task(app.stream())
     await begun.wait()
     app.stop()
     await asyncio.wait_for(running, 1)
+    assert len(cancelled) == 1
 
 
 async def test_it_runs_once_at_a_time(app: Application) -> None:

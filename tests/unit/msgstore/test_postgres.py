@@ -18,9 +18,11 @@ from nodes.publish import Call
 from pichannels import clock
 from pichannels.adapters.postgres import Refused
 from pichannels.channels import BaseChannel
+from pichannels.engine import Engine
 from pichannels.errors import NotConnected, SettingsError, StoreHeld, UsageError
 from pichannels.journal import Journal
 from pichannels.message import Message
+from pichannels.project import Project
 from pichannels.retention import DAY, Retention
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import Secret
@@ -109,6 +111,38 @@ async def test_a_server_that_is_away_is_told_at_the_start(
     with pytest.raises(NotConnected, match="127.0.0.1"):
         async with opened(postgres):
             pass
+
+
+async def test_a_store_that_could_not_start_says_so_when_it_is_asked(
+    postgres: PostgresServer,
+) -> None:
+    postgres.stop()
+    factory = PostgreSQLMessageStoreFactory(postgres.url(), schema="later")
+    store = factory.get_store("a")
+    with pytest.raises(NotConnected):
+        await store.start()
+    with pytest.raises(NotConnected, match=str(postgres.port)):
+        await store.total()
+    await store.stop()
+
+
+async def test_an_instance_starts_without_the_server_and_connects_later(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    postgres.stop()
+    factory = PostgreSQLMessageStoreFactory(postgres.url(), schema="late")
+    channels = [BaseChannel(name, message_store_factory=factory) for name in "ab"]
+    async with Engine(Project(channels), data_dir=tmp_path, control=False) as engine:
+        events = engine.events.follow()
+        for channel in channels:
+            await channel.accept(Message(payload=channel.name))
+        assert {each.state for each in engine.status().channels} == {"store waiting"}
+        await asyncio.to_thread(postgres.start)
+        while not engine.status().is_ready:
+            await anext(events)
+        for channel in channels:
+            await channel.drain()
+            assert await payloads(factory.get_store(channel.name)) == [channel.name]
 
 
 async def test_a_channel_goes_through_a_restart_of_its_store(
@@ -284,11 +318,13 @@ async def test_the_oldest_go_beyond_a_size(postgres: PostgresServer) -> None:
 async def test_pruning_goes_on_by_itself(postgres: PostgresServer) -> None:
     often: dict[str, Any] = {"retention": Retention(age=DAY), "prune_every": 0.05}
     async with opened(postgres, **often) as store:
-        id = await keep(store, "x", days_ago(3))
-        await store.change_message_state(id, "processed")
+        for text, days in (("x", 3), ("y", 0)):
+            id = await keep(store, text, days_ago(days))
+            await store.change_message_state(id, "processed")
         async with asyncio.timeout(10):
-            while await store.total():  # noqa: ASYNC110 - the server tells nobody
+            while await store.total() > 1:  # noqa: ASYNC110 - the server tells nobody
                 await asyncio.sleep(0.02)
+        assert await payloads(store) == ["y"]
 
 
 async def test_any_time_can_be_stored(postgres: PostgresServer) -> None:

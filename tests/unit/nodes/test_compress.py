@@ -429,6 +429,7 @@ async def test_what_is_held_for_comp_max_goes_out_with_other_tags(
             await rig.give(sample(others, "other", "B"))
             await asyncio.sleep(0.005)
     await rig.channel.stop()
+    assert rig.sent.count(0.01) == 1
 
 
 async def test_stopping_does_not_wait_for_what_is_held(journal: Journal) -> None:

@@ -316,6 +316,11 @@ async def test_what_has_passed_is_saved_while_it_runs() -> None:
     passes(node, batch(1))
     while await node.restore_data("seen.0", None) is None:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
+    again = filter.Duplicates(window=1)
+    again.persistence = node.persistence
+    await again.start()
+    assert not passes(again, batch(1))
+    await again.stop()
     await node.stop()
 
 

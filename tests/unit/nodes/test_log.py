@@ -25,8 +25,13 @@ def test_a_message_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert "payload: {'a': 1}" in caplog.text
 
 
-def test_nothing_is_formatted_when_the_level_is_off() -> None:
-    Log(logging.DEBUG).process(Message(payload=Unprintable()))
+def test_nothing_is_formatted_when_the_level_is_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "pichannels.nodes")
+    msg = Message(payload=Unprintable())
+    assert Log(logging.DEBUG).process(msg) is msg
+    assert caplog.records == []
 
 
 def test_the_context_is_shown_on_request(caplog: pytest.LogCaptureFixture) -> None:

@@ -142,7 +142,9 @@ def test_a_websocket_message_has_samples_and_a_heartbeat_has_none(name: str) -> 
 
 
 def test_a_success_is_one_although_its_text_names_a_web_exception() -> None:
-    response(b'{"Description":"\\"WebException\\" is a word"}').raise_for_status()
+    found = response(b'{"Description":"\\"WebException\\" is a word"}')
+    found.raise_for_status()
+    assert found.status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,7 @@ async def test_a_callback_may_stop_its_own_stream(sim: Simulator) -> None:
     async with asyncio.timeout(2):
         await stopped.wait()
         await stream.stop()
+    assert not stream.is_running
 
 
 async def test_a_callback_that_fails_is_logged(

@@ -423,6 +423,7 @@ async def test_close_is_bounded_though_the_server_floods(server: Server) -> None
     await client.recv_raw()
     async with asyncio.timeout(2):
         await client.close()
+    assert client.is_closed
 
 
 async def test_after_backpressure_it_comes_back_when_there_is_room(
