@@ -223,9 +223,11 @@ def comes_back_or_is_refused(data: bytes) -> bool:
     """Whether what the bytes mean, if they mean a thing, is written and read again."""
     try:
         value = decode(data)
+        again = decode(encode(value))
     except CodecError:
         return True
-    return repr(decode(encode(value))) == repr(value)
+    # Equal sets may be written in another order; not a number is not equal to itself.
+    return again == value or repr(again) == repr(value)
 
 
 @given(st.binary(max_size=40))
