@@ -23,10 +23,12 @@ from msgstore._postgres_reader import Reader, storable
 from msgstore._postgres_schema import Schema
 from msgstore._postgres_writer import Writer
 from msgstore._tags import tags_of
+from pichannels import clock
 from pichannels.adapters.postgres import Link, Login, checked_url
 from pichannels.errors import (
     CodecError,
     MessageNotFound,
+    NotConnected,
     PichannelsError,
     SettingsError,
     UsageError,
@@ -49,6 +51,8 @@ _REMEMBERED: Final = 100_000
 _LARGEST: Final = 2**29
 _LONGEST_TAG: Final = 600
 _FIRST_PRUNING: Final = 60.0
+_AWAY: Final = 0.5
+"""Seconds for which a server that did not answer is taken to be away."""
 
 
 class PostgreSQLMessageStore(MessageStore):
@@ -64,6 +68,8 @@ class PostgreSQLMessageStore(MessageStore):
         self.store_id = store_id
         self._database = database
         self._is_started = False
+        # Why not, where it was tried.
+        self._refused: PichannelsError | None = None
         self._number: int | None = None
         self._held: int | None = None
         self._run = 0
@@ -81,11 +87,16 @@ class PostgreSQLMessageStore(MessageStore):
         """
         if not self._is_started:
             self._holding = asyncio.Lock()
-            await self._database.take()
-            self._is_started = True
+            try:
+                await self._database.take()
+            except PichannelsError as exc:
+                self._refused = exc
+                raise
+            self._is_started, self._refused = True, None
 
     async def stop(self) -> None:
         """Write what waits and give the lease back; the last store disconnects."""
+        self._refused = None
         if not self._is_started:
             return
         self._is_started = False
@@ -99,9 +110,12 @@ class PostgreSQLMessageStore(MessageStore):
             await self._database.give_back()
 
     def _opened(self) -> _Database:
-        if not self._is_started:
-            raise UsageError(f"{self!r} is not started; call start()")
-        return self._database
+        if self._is_started:
+            return self._database
+        if self._refused is not None:
+            target = self._database.target
+            raise NotConnected(target, str(self._refused)) from self._refused
+        raise UsageError(f"{self!r} is not started; call start()")
 
     async def store(self, msg: Message) -> str | None:
         row = self._row(msg, Key(await self._leased(), msg.ticks, 0))
@@ -284,7 +298,6 @@ class PostgreSQLMessageStoreFactory(MessageStoreFactory):
             raise SettingsError("not the name of a schema", key="schema", found=schema)
         self.schema = schema
         login = Login(url, password, ssl, timeout)
-        self._target = Link(login).target
         self._database = _Database(
             login, schema, text_index, patience, retention, prune_every
         )
@@ -298,7 +311,7 @@ class PostgreSQLMessageStoreFactory(MessageStoreFactory):
         return self._stores[store_id]
 
     def __repr__(self) -> str:
-        return f"PostgreSQLMessageStoreFactory({self._target!r})"
+        return f"PostgreSQLMessageStoreFactory({self._database.target!r})"
 
 
 class _Database:
@@ -306,6 +319,7 @@ class _Database:
 
     Attributes:
         held: the numbers of the stores that this process writes.
+        target: where it is, without what may be secret.
     """
 
     writer: Writer
@@ -322,6 +336,7 @@ class _Database:
         prune_every: float,
     ) -> None:
         self.held: set[int] = set()
+        self.target = Link(login).target
         self._login = login
         self._schema = schema
         self._text_index = text_index
@@ -330,6 +345,8 @@ class _Database:
         self._prune_every = prune_every
         self._users = 0
         self._is_open = False
+        self._away: NotConnected | None = None
+        self._ask_again = 0.0
         self._lock = asyncio.Lock()
         self._pruning: asyncio.Task[None] | None = None
 
@@ -342,10 +359,21 @@ class _Database:
         try:
             async with self._lock:
                 if not self._is_open:
-                    await self._open()
+                    await self._open_unless_away()
                     self._is_open = True
         except BaseException:
             self._users -= 1
+            raise
+
+    async def _open_unless_away(self) -> None:
+        """Connect; many stores that start together wait only once for the server."""
+        if self._away is not None and clock.monotonic() < self._ask_again:
+            raise NotConnected(self.target, self._away.reason) from self._away
+        self._away = None
+        try:
+            await self._open()
+        except NotConnected as exc:
+            self._away, self._ask_again = exc, clock.monotonic() + _AWAY
             raise
 
     async def _open(self) -> None:

@@ -436,7 +436,10 @@ class Engine:
     def status(self) -> StatusReport:
         """What the instance does at this moment."""
         project = self.project
-        running = not any(channel.is_stopped() for channel in project.channels)
+        running = not any(
+            channel.is_stopped() or channel.is_store_waiting
+            for channel in project.channels
+        )
         return StatusReport(
             project=project.name,
             settings=str(project.path) if project.path else None,

@@ -16,6 +16,7 @@ from pichannels.channels.parking import park_again
 from pichannels.channels.patience import Patience
 from pichannels.channels.processing import Key
 from pichannels.channels.recording import JournalRecorder, StoreRecorder
+from pichannels.channels.store_start import StoreStart
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import PauseChannel, TryAgain, UsageError
 from pichannels.events import EventBus
@@ -76,6 +77,7 @@ class Lifecycle(Answering):
         self._retry = retry or RetryPolicy(attempts=0)
         self._inlet: Inlet | None = None
         self._fork_queue: ForkQueue | None = None
+        self._store_start: StoreStart | None = None
         self._parts = AsyncExitStack()
         self._deadline = 0.0
         # All of a channel ends together.
@@ -121,6 +123,12 @@ class Lifecycle(Answering):
     def discarded(self) -> int:
         """How many copies a fork that is not required had no room for."""
         return self._fork_queue.discarded if self._fork_queue else 0
+
+    @property
+    def is_store_waiting(self) -> bool:
+        """Whether nothing is processed until a message store of it can be reached."""
+        own = self._store_start is not None and self._store_start.is_waiting
+        return own or any(each.is_store_waiting for each in self.subchannels())
 
     async def probe(self) -> list[Finding]:
         """Look whether the source can be reached, and takes us; nothing is read."""
@@ -419,8 +427,10 @@ class Lifecycle(Answering):
             self._recorder = JournalRecorder(self.name, self.journal)
         elif not store.keeps_nothing:
             self._recorder = StoreRecorder(self.name, store)
-        await store.start()
-        self._parts.push_async_callback(store.stop)
+        gate = self.root.gate
+        self._store_start = StoreStart(self.name, store, gate, self.events)
+        self._parts.push_async_callback(self._store_start.stop)
+        await self._store_start.start(may_wait=self.journal is not None)
 
     def retry_delay(self, delivery: Delivery, outcome: Outcome) -> float | None:
         """Seconds until a message runs again after this; None: it is given up."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -26,6 +26,8 @@ __all__ = [
     "sink_reports",
 ]
 
+_STORE_WAITING: Final = "store waiting"
+
 
 class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
     """One channel at this moment; the counts are since the instance started.
@@ -33,7 +35,8 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: its full name.
         verbose_name: what it is called for people; by default the same.
-        state: stopped, starting, waiting, processing, stopping or paused.
+        state: stopped, starting, waiting, processing, stopping, paused or `store
+            waiting` (what comes is accepted, and processed when the store is there).
         received: messages that came to the first node.
         processed, dropped, rejected, failed: messages settled so.
         in_memory: messages on their way just now.
@@ -129,7 +132,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         version: of pichannels.
         pid: of the process.
         state: starting, running, draining or stopped.
-        is_ready: whether all channels run.
+        is_ready: whether all channels run, and have their message stores.
         started: when, in ISO 8601.
         uptime: seconds since then.
         data_dir: where the journal is.
@@ -166,7 +169,7 @@ def channel_report(channel: BaseChannel, unsettled: int) -> ChannelReport:
     return ChannelReport(
         name=channel.name,
         verbose_name=channel.verbose_name,
-        state=channel.status.label,
+        state=_state(channel),
         received=channel.received,
         processed=channel.processed,
         dropped=channel.dropped,
@@ -179,6 +182,13 @@ def channel_report(channel: BaseChannel, unsettled: int) -> ChannelReport:
         is_ready=channel.is_ready,
         source=channel.statistics(),
     )
+
+
+def _state(channel: BaseChannel) -> str:
+    is_paused = channel.status is Status.PAUSED and not channel.gate.is_held
+    if is_paused and channel.is_store_waiting:
+        return _STORE_WAITING
+    return channel.status.label
 
 
 def sink_reports(channels: Iterable[BaseChannel]) -> list[SinkReport]:
@@ -235,7 +245,7 @@ def _instance_families(status: StatusReport) -> list[Family]:
     info = {"project": status.project, "version": status.version}
     return [
         Family("info", "gauge", "What runs here; always 1.", [Point(1, info)]),
-        _gauge("ready", "Whether all channels run.", status.is_ready),
+        _gauge("ready", "Whether all channels run, with their stores.", status.is_ready),
         _gauge("uptime_seconds", "Seconds since the start.", status.uptime),
     ]
 
@@ -255,6 +265,12 @@ def _channel_families(channels: Iterable[ChannelReport]) -> list[Family]:
     return [
         family("running", "gauge", "Whether the channel runs.", _is_running),
         family("paused", "gauge", "Whether the channel is paused.", _is_paused),
+        family(
+            "store_waiting",
+            "gauge",
+            "Whether the channel waits for its message store.",
+            _is_store_waiting,
+        ),
         family(
             "received_total",
             "counter",
@@ -294,7 +310,11 @@ def _is_running(report: ChannelReport) -> float:
 
 
 def _is_paused(report: ChannelReport) -> float:
-    return report.state == Status.PAUSED.label
+    return report.state in (Status.PAUSED.label, _STORE_WAITING)
+
+
+def _is_store_waiting(report: ChannelReport) -> float:
+    return report.state == _STORE_WAITING
 
 
 def _settled_family(channels: Iterable[ChannelReport]) -> Family:
