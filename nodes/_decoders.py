@@ -9,12 +9,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from nodes._csv import Layout, rows_of
 from nodes._options import function
 from pichannels.adapters.hl7_messages import needs_hl7, parse_message
 from pichannels.adapters.xml_documents import needs_xml, parse_xml
 from pichannels.checks import encoding_name
 from pichannels.errors import DecodeError, MessageError, SettingsError
+from pichannels.formats.csv_rows import Layout, rows_of
 from pichannels.hl7v2.messages import charset, parse_header
 from pichannels.message import Message
 from pichannels.node import BaseNode

@@ -7,34 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from nodes._batches import is_batch
+from pichannels.formats.records import iso, line_of
 from pichannels.message import Message
-from pichannels.values import (
-    TICKS_PER_SECOND,
-    DigitalState,
-    Sample,
-    ValueFailure,
-    format_ticks,
-)
+from pichannels.values import DigitalState, Sample, ValueFailure
 
 __all__ = ["encode_lines", "encode_payload", "readable"]
-
-_SECONDS_KEPT: Final = 8192
-
-
-class _Line(msgspec.Struct, gc=False):
-    """One sample; the order of the fields is that in the file."""
-
-    tag: str
-    path: str
-    time: str
-    value: Any
-    good: bool
-    questionable: bool
-    substituted: bool
-    annotated: bool
-    units: str
-    event_id: str
-    lane: str
 
 
 class _MessageLine(msgspec.Struct, gc=False):
@@ -47,45 +24,11 @@ class _MessageLine(msgspec.Struct, gc=False):
     payload: Any
 
 
-class _Failure(msgspec.Struct, gc=False):
-    error: str
-
-
 def _plain(value: Any) -> Any:
     raise TypeError(f"JSON has nothing for a value of type {type(value).__name__}")
 
 
 _encoder: Final = msgspec.json.Encoder(enc_hook=_plain)
-# The text of whole seconds met last: formatting one is far dearer than a look-up.
-_seconds: Final[dict[int, str]] = {}
-
-
-def _iso(ticks: int) -> str:
-    second, rest = divmod(ticks, TICKS_PER_SECOND)
-    text = _seconds.get(second)
-    if text is None:
-        if len(_seconds) >= _SECONDS_KEPT:
-            _seconds.clear()
-        text = _seconds[second] = format_ticks(second * TICKS_PER_SECOND)[:-1]
-    return f"{text}.{rest:07d}".rstrip("0") + "Z" if rest else text + "Z"
-
-
-def _line(sample: Sample, lane: str) -> _Line:
-    tag = sample.tag
-    value = sample.value
-    return _Line(
-        tag.name,
-        tag.path,
-        _iso(sample.ticks),
-        value if type(value) is not ValueFailure else _Failure(value.message),
-        sample.good,
-        sample.questionable,
-        sample.substituted,
-        sample.annotated,
-        sample.units or tag.units,
-        sample.event_id,
-        lane,
-    )
 
 
 def encode_lines(msg: Message) -> bytes:
@@ -97,9 +40,9 @@ def encode_lines(msg: Message) -> bytes:
     lane = msg.meta.get("lane", "live")
     payload = msg.payload
     if is_batch(payload):
-        return _encoder.encode_lines([_line(sample, lane) for sample in payload])
+        return _encoder.encode_lines([line_of(sample, lane) for sample in payload])
     line = _MessageLine(
-        msg.uuid, _iso(msg.ticks), msg.content_type, lane, _readable_bytes(payload)
+        msg.uuid, iso(msg.ticks), msg.content_type, lane, _readable_bytes(payload)
     )
     return _encoder.encode_lines([line])
 
@@ -113,7 +56,7 @@ def encode_payload(msg: Message) -> bytes:
     payload = msg.payload
     if is_batch(payload):
         lane = msg.meta.get("lane", "live")
-        return _encoder.encode([_line(sample, lane) for sample in payload])
+        return _encoder.encode([line_of(sample, lane) for sample in payload])
     return _encoder.encode(payload)
 
 
@@ -147,4 +90,4 @@ def readable(sample: Sample) -> str:
     ]
     shown = f"{value} {units}".rstrip()
     tail = f"  ({', '.join(flags)})" if flags else ""
-    return f"{_iso(sample.ticks):<28}  {sample.tag.name}  {shown}{tail}"
+    return f"{iso(sample.ticks):<28}  {sample.tag.name}  {shown}{tail}"

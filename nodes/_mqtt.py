@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 from collections.abc import Callable, Sequence
 from secrets import token_hex
 from ssl import SSLContext
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-from nodes._batches import is_batch
-from nodes._lines import encode_lines, encode_payload
-from nodes._options import at_least, function, one_of
-from nodes._queue import Item, QueueingSink, is_raw
-from nodes._topics import checked_template, made_of
-from nodes._web import media_type
-from pichannels.errors import (
-    MessageError,
-    NotConnected,
-    SampleErrors,
-    SettingsError,
-    TryAgain,
-)
-from pichannels.message import Message
+from nodes._brokers import BrokerSink, Part, Parts, Record, checked_text
+from nodes._options import at_least, one_of
+from nodes._queue import Item
+from pichannels.errors import NotConnected, SettingsError
+from pichannels.formats.codec import ICodec
 from pichannels.mqtt import (
     Connection,
     Login,
@@ -34,33 +24,17 @@ from pichannels.mqtt import (
 )
 from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
-from pichannels.secrets import Secret, reveal_in_thread
-from pichannels.values import Sample
+from pichannels.secrets import Secret
 
 __all__ = ["MQTT", "Refused"]
 
-logger: Final = logging.getLogger("pichannels.nodes")
-
-_AGAIN: Final = RetryPolicy(attempts=0, initial=0.5, maximum=30.0)
+_EXAMPLES: Final = "plant/{name}, plant/%(meta.unit)s/alarm"
 _AT_ONCE: Final = 1000
 """How many messages are published before the first is settled."""
 _WILDCARDS: Final = str.maketrans({"+": "%2B", "#": "%23", "\x00": "%00"})
 
 
-class _Parts(Item):
-    """What one message becomes, and what is needed where some of it fails."""
-
-    __slots__ = ("causes", "left", "origin")
-
-    def __init__(self, msg: Message, data: list[Publish]) -> None:
-        super().__init__(msg, data, sum(len(each.payload) for each in data))
-        self.origin = msg.derive(msg.payload) if self.is_batch else None
-        self.causes: dict[int, Exception] = {}
-        # What the broker does not have yet, by its place.
-        self.left = dict(enumerate(data))
-
-
-class MQTT(QueueingSink):
+class MQTT(BrokerSink):
     """Publish to an MQTT broker: a message for each sample of a batch, in order.
 
     The topic of a sample may have `{name}`, `{path}`, `{server}`, `{key}` and `{units}`
@@ -81,6 +55,8 @@ class MQTT(QueueingSink):
         retain: let the broker keep the last message of each topic for new subscribers.
         expiry: seconds after which the broker forgets a message that nobody took
             (MQTT 5).
+        codec: makes the values of samples, and of what is neither bytes nor text;
+            by default JSON.
         user: name of the user.
         password: best a `Secret`; it is looked up for each connection.
         ssl: with `mqtts://`, False for no check of the certificate, or an
@@ -104,8 +80,6 @@ class MQTT(QueueingSink):
         SettingsError: an option is not usable.
     """
 
-    takes_numbers: ClassVar[bool] = True
-
     def __init__(
         self,
         url: str,
@@ -114,6 +88,7 @@ class MQTT(QueueingSink):
         qos: int = 1,
         retain: bool = False,
         expiry: float | None = None,
+        codec: ICodec | None = None,
         user: str | Secret | None = None,
         password: str | Secret | None = None,
         ssl: bool | SSLContext = True,
@@ -127,8 +102,6 @@ class MQTT(QueueingSink):
         queue_bytes: int = 8 * 2**20,
         **options: Any,
     ) -> None:
-        super().__init__(queue_bytes=queue_bytes, **options)
-        at_least("timeout", timeout, 0.001)
         at_least("expiry", expiry, 1)
         if isinstance(qos, bool) or qos not in (0, 1, 2):
             raise SettingsError(
@@ -146,27 +119,23 @@ class MQTT(QueueingSink):
             protocol,
             timeout=timeout,
         )
-        self._topic = _checked_topic(topic)
+        super().__init__(
+            self._login,
+            _checked_topic(topic),
+            secrets=[user, password],
+            codec=codec,
+            timeout=timeout,
+            retry=retry,
+            queue_bytes=queue_bytes,
+            **options,
+        )
         self._qos = qos
         self._retain = retain
         self._common: dict[str, Any] = {}
         if expiry is not None:
             self._common["message_expiry_interval"] = int(expiry)
         self._client_id = client_id or f"pichannels-{token_hex(8)}"
-        self._timeout = timeout
-        self._policy = retry or _AGAIN
         self._connection: Connection | None = None
-        self.target = self._login.target
-
-    async def start(self) -> None:
-        """Take messages (again).
-
-        Raises:
-            SettingsError: a secret is missing.
-        """
-        await super().start()
-        logins: Any = [self._login.user, self._login.password]
-        await reveal_in_thread(logins)
 
     async def stop(self) -> None:
         """Publish what is queued, and say goodbye."""
@@ -192,57 +161,17 @@ class MQTT(QueueingSink):
 
     # Messages
 
-    def encode(self, msg: Message) -> list[Publish]:
-        if is_batch(msg.payload):
-            return self._of_samples(msg)
-        payload = encode_payload(msg) if not is_raw(msg) else msg.payload
-        content_type = media_type(msg.content_type) if is_raw(msg) else _JSON
-        data = payload.encode() if isinstance(payload, str) else payload
-        topic = self._topic_of(msg, None)
-        return [self._publish(topic, data, content_type, "message_id", msg.uuid, msg)]
+    def checked_topic(self, topic: Any, *, is_made: bool) -> str:
+        return check_topic(str(topic) if is_made else topic.translate(_WILDCARDS))
 
-    def item(self, msg: Message) -> Item:
-        return _Parts(msg, self.encode(msg))
-
-    def _of_samples(self, msg: Message) -> list[Publish]:
-        lines = encode_lines(msg).split(b"\n")[: len(msg.payload)]
-        return [
-            self._publish(
-                self._topic_of(msg, sample),
-                line,
-                _JSON,
-                "event_id",
-                sample.event_id,
-                msg,
-            )
-            for sample, line in zip(msg.payload, lines, strict=True)
-        ]
-
-    def _publish(
-        self,
-        topic: str,
-        data: bytes,
-        content_type: str,
-        id_name: str,
-        id: str,
-        msg: Message,
-    ) -> Publish:
-        lane = str(msg.meta.get("lane", "live"))
+    def _packet(self, record: Record) -> Publish:
+        facts = record.facts
         properties = {
             **self._common,
-            "content_type": content_type,
-            "user_property": [(id_name, id), ("lane", lane)],
+            "content_type": facts.content_type,
+            "user_property": [(facts.id_name, facts.id), ("lane", facts.lane)],
         }
-        return Publish(topic, data, self._qos, self._retain, properties)
-
-    def _topic_of(self, msg: Message, sample: Sample | None) -> str:
-        given = self._topic
-        try:
-            if callable(given):
-                return check_topic(str(given(msg if sample is None else sample)))
-            return check_topic(made_of(given, msg, sample).translate(_WILDCARDS))
-        except (ValueError, KeyError) as exc:
-            raise MessageError(f"{self.fullpath()}: {exc}") from exc
+        return Publish(record.topic, record.value, self._qos, self._retain, properties)
 
     # Publishing
 
@@ -251,65 +180,34 @@ class MQTT(QueueingSink):
         count = min(len(self._queue), _AT_ONCE)
         return [self._queue.popleft() for _ in range(count)]
 
-    async def deliver(self, group: Sequence[Item]) -> None:
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                return await self._deliver_once(
-                    [item for item in group if not item.is_done]
-                )
-            except (TryAgain, SettingsError) as exc:
-                self.errors += 1
-                delay = self._policy.delay(attempt, exc)
-                if delay is None:
-                    raise
-                logger.warning("%s: again in %.1f s: %s", self.fullpath(), delay, exc)
-            await self.pause(delay)
-
-    async def _deliver_once(self, group: Sequence[Item]) -> None:
-        connection = await self._connected()
-        try:
-            waiting: list[tuple[_Parts, int, asyncio.Future[None]]] = []
-            async with asyncio.timeout(self._timeout) as limit:
-                for item in group:
-                    assert isinstance(item, _Parts)
-                    for place, each in item.left.items():
-                        await connection.room()
-                        ack = self._published(connection, item, place, each)
-                        waiting.append((item, place, ack))
-                        limit.reschedule(self._until())
-                for item, place, ack in waiting:
-                    await self._acknowledged(item, place, ack)
-                    limit.reschedule(self._until())
-        except TimeoutError as exc:
-            self._connection = None
-            await connection.close()
-            raise NotConnected(self.target, "no acknowledgement came") from exc
-        except BaseException:
-            # What was published is published again: in order, and on a new connection.
-            self._connection = None
-            await connection.close()
-            raise
-
-    def _until(self) -> float:
-        return asyncio.get_running_loop().time() + self._timeout
-
-    async def _connected(self) -> Connection:
+    async def connect(self) -> None:
         connection = self._connection
         if connection is not None and connection.error is not None:
-            await connection.close()
-            connection = None
-        if connection is None:
-            connection = await Connection.open(self._login, self._client_id)
-            self._connection = connection
-        return connection
+            await self.disconnect()
+        if self._connection is None:
+            self._connection = await Connection.open(self._login, self._client_id)
 
-    def _published(
-        self, connection: Connection, item: _Parts, place: int, publish: Publish
-    ) -> asyncio.Future[None]:
+    async def disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def publish(self, group: Sequence[Parts], limit: asyncio.Timeout) -> None:
+        connection = self._connection
+        assert connection is not None
+        waiting: list[tuple[Part, asyncio.Future[None]]] = []
+        for item in group:
+            for place, each in item.left.items():
+                await connection.room()
+                waiting.append((Part(item, place), self._sent(connection, each)))
+                limit.reschedule(self.until())
+        for part, ack in waiting:
+            await self._acknowledged(part, ack)
+            limit.reschedule(self.until())
+
+    def _sent(self, connection: Connection, each: Record) -> asyncio.Future[None]:
         try:
-            return connection.publish(publish)
+            return connection.publish(self._packet(each))
         except Refused as exc:
             refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             refused.set_exception(exc)
@@ -317,46 +215,19 @@ class MQTT(QueueingSink):
             refused.exception()
             return refused
 
-    async def _acknowledged(
-        self, item: _Parts, place: int, ack: asyncio.Future[None]
-    ) -> None:
-        """Wait until the broker has a part; with the last one the item is settled."""
+    async def _acknowledged(self, part: Part, ack: asyncio.Future[None]) -> None:
+        """Wait until the broker has a part, or refuses it."""
+        refused: Refused | None = None
         try:
             await ack
         except Refused as exc:
-            item.causes[place] = exc
-        del item.left[place]
-        if item.left:
-            return
-        if item.causes:
-            self._refuse(item)
-        else:
-            self.settle([item])
-
-    def _refuse(self, item: _Parts) -> None:
-        """Let the samples fail that the broker refuses, or else the message."""
-        causes, origin = item.causes, item.origin
-        self.errors += len(causes)
-        if origin is None or len(causes) == item.count:
-            self.fail([item], next(iter(causes.values())))
-            return
-        self.written += item.count - len(causes)
-        item.count = len(causes)
-        failed = origin.derive([origin.payload[index] for index in causes])
-        self.fail([item], SampleErrors(causes, failed=failed))
-
-
-_JSON: Final = "application/json"
+            refused = exc
+        self.leave([part], refused)
 
 
 def _checked_topic(topic: Any) -> Any:
-    if callable(topic):
-        return function("publish.MQTT", topic, may_be_async=False)
-    if not isinstance(topic, str) or not topic or set(topic) & {"+", "#"}:
+    if isinstance(topic, str) and set(topic) & {"+", "#"}:
         raise SettingsError(
-            "this is no topic",
-            key="topic",
-            found=topic,
-            allowed="plant/{name}, plant/%(meta.unit)s/alarm",
+            "this is no topic", key="topic", found=topic, allowed=_EXAMPLES
         )
-    return checked_template("topic", topic)
+    return checked_text("publish.MQTT", "topic", topic, _EXAMPLES)

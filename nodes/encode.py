@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from nodes._csv import Layout, written
 from nodes._decoders import alternative_characters
 from nodes._options import at_least, one_of
 from pichannels.adapters.hl7_messages import needs_hl7, write_message
@@ -20,6 +19,7 @@ from pichannels.adapters.soap_envelopes import (
 from pichannels.adapters.xml_documents import needs_xml, write_xml
 from pichannels.checks import encoding_name
 from pichannels.errors import CodecError
+from pichannels.formats.csv_rows import Layout, written
 from pichannels.message import Message
 from pichannels.node import BaseNode
 

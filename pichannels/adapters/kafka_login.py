@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from pichannels.adapters.kafka import ensure_installed
+from pichannels.certificates import tls_context
 from pichannels.errors import SettingsError, nearest
 from pichannels.secrets import Secret, reveal_in_thread
 
@@ -84,21 +84,9 @@ class Login(NamedTuple):
     async def _context(self) -> ssl.SSLContext:
         if isinstance(self.tls, ssl.SSLContext):
             return self.tls
-        try:
-            return await asyncio.to_thread(self._made)
-        except (OSError, ValueError) as exc:
-            raise SettingsError(
-                f"the certificates cannot be used: {exc}", key="certificate"
-            ) from exc
-
-    def _made(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.ca)
-        if not self.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if self.certificate is not None:
-            context.load_cert_chain(self.certificate, self.key)
-        return context
+        return await tls_context(
+            verify=self.verify, ca=self.ca, certificate=self.certificate, key=self.key
+        )
 
 
 def checked_servers(found: Any) -> list[str]:

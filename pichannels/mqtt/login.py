@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import ssl as tls
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from pichannels.certificates import tls_context
 from pichannels.errors import SettingsError
 from pichannels.secrets import Secret, reveal_in_thread
 
@@ -82,21 +82,12 @@ class Login(NamedTuple):
             return None
         if isinstance(self.ssl, tls.SSLContext):
             return self.ssl
-        try:
-            return await asyncio.to_thread(self._made)
-        except (OSError, ValueError) as exc:
-            raise SettingsError(
-                f"the certificates cannot be used: {exc}", key="certificate"
-            ) from exc
-
-    def _made(self) -> tls.SSLContext:
-        context = tls.create_default_context(cafile=self.ca)
-        if self.certificate is not None:
-            context.load_cert_chain(self.certificate, self.key)
-        if self.ssl is False:
-            context.check_hostname = False
-            context.verify_mode = tls.CERT_NONE
-        return context
+        return await tls_context(
+            verify=self.ssl is not False,
+            ca=self.ca,
+            certificate=self.certificate,
+            key=self.key,
+        )
 
     async def credentials(self) -> tuple[str | None, str | None]:
         """User and password themselves.
