@@ -29,6 +29,7 @@ from pichannels.declarative.annotations import arguments_in
 from pichannels.declarative.catalogue import CHANNELS, NODES, STORES, Catalogue, Family
 from pichannels.declarative.signatures import Signature
 from pichannels.node import BaseNode
+from pichannels.ui_config import UIConfig
 
 __all__ = ["PARTS", "on_page_markdown", "public_classes"]
 
@@ -38,6 +39,7 @@ SETTINGS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "CONTROL": ControlConfig,
     "LEASE": LeaseConfig,
     "SIMULATOR": SimulatorConfig,
+    "UI": UIConfig,
 }
 # What loading a project puts in the place of a default.
 LOADED: Final = {"PROJECT_NAME": "the folder's name"}

@@ -7,7 +7,6 @@ A user's `settings.py` holds upper-case names; `read_config` turns them into a
 from __future__ import annotations
 
 import ipaddress
-import logging
 import os
 import reprlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -19,6 +18,8 @@ import msgspec
 from pichannels.errors import SettingsError, nearest
 from pichannels.limiter import Limits
 from pichannels.secrets import Secret
+from pichannels.telemetry_config import LEVELS, TracingConfig, logging_rules
+from pichannels.ui_config import UIConfig, ui_rules
 
 __all__ = [
     "Config",
@@ -29,14 +30,13 @@ __all__ = [
     "ServerLimitsConfig",
     "SettingsProblems",
     "SimulatorConfig",
+    "TracingConfig",
     "is_loopback",
     "keys_of",
     "read_config",
 ]
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
-
-LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 _WORTH_SHOWING: Final = 80
 _SECRET: Final = ("token", "url", "password")
@@ -210,9 +210,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         lease: what keeps instances on other hosts out, or None.
         drain_timeout: seconds that all channels together may take to finish at a
             stop; what is left runs again at the next start.
-        logging: a level, or a dictionary for `logging.config.dictConfig`.
+        logging: a level, a dictionary with level, format and levels, or one for
+            `logging.config.dictConfig`.
         pi_limits: what each PI Web API server may be asked for.
+        tracing: where the traces of messages go, or None.
         simulator: the embedded PI Web API server, or None.
+        ui: the pages and the API, or None.
         own_settings: patterns of names that are the project's own business.
     """
 
@@ -224,16 +227,18 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     drain_timeout: Annotated[float, _says("seconds, 0 or more", ge=0)] = 30.0
     logging: Annotated[
         str | dict[str, Any],
-        _says(f"one of {', '.join(LEVELS)}, or a dictConfig dictionary"),
+        _says(f"one of {', '.join(LEVELS)}, or a dictionary"),
     ] = "INFO"
     pi_limits: PILimitsConfig = PILimitsConfig()
+    tracing: TracingConfig | None = None
     simulator: SimulatorConfig | None = None
+    ui: UIConfig | None = None
     own_settings: Annotated[
         tuple[str, ...], _says("a list of names, or patterns such as 'PLANT_*'")
     ] = ()
 
 
-_SWITCHED: Final = {"CONTROL": "enabled", "SIMULATOR": None}
+_SWITCHED: Final = {"CONTROL": "enabled", "SIMULATOR": None, "TRACING": None, "UI": None}
 """Keys that also take True or False."""
 
 
@@ -395,6 +400,7 @@ def _shown(value: Any) -> Any:
 
 def _rules(config: Config, file: str) -> Iterator[SettingsError]:
     """What no single key tells."""
+    yield from ui_rules(config.ui, file, is_loopback)
     control = config.control
     if not is_loopback(control.host) and not control.token:
         yield SettingsError(
@@ -410,20 +416,4 @@ def _rules(config: Config, file: str) -> Iterator[SettingsError]:
             key="LEASE['url']",
             allowed=_DATABASE,
         )
-    level = config.logging
-    if isinstance(level, dict) and level.get("version") != 1:
-        yield SettingsError(
-            "a dictConfig dictionary says which version it is",
-            file=file,
-            key="LOGGING['version']",
-            found=level.get("version"),
-            allowed="1",
-        )
-    if isinstance(level, str) and level.upper() not in logging.getLevelNamesMapping():
-        yield SettingsError(
-            f"there is no such log level{nearest(level.upper(), LEVELS)}",
-            file=file,
-            key="LOGGING",
-            found=level,
-            allowed=", ".join(LEVELS),
-        )
+    yield from logging_rules(config.logging, file)

@@ -12,7 +12,15 @@ from pichannels.node import BaseNode
 if TYPE_CHECKING:
     from pichannels.channels.building import ChainBuilder
 
-__all__ = ["dot_document", "dot_lines", "mermaid_document", "mermaid_lines"]
+__all__ = [
+    "Arrow",
+    "Box",
+    "dot_document",
+    "dot_lines",
+    "drawn_parts",
+    "mermaid_document",
+    "mermaid_lines",
+]
 
 _SHAPES: Final = {
     "channel": "shape=box, style=rounded",
@@ -32,8 +40,11 @@ _FRAMES: Final = {
 }
 
 
-class _Box(NamedTuple):
-    """A channel, a step, or where ways join or end."""
+class Box(NamedTuple):
+    """A channel, a step, or where ways join or end; `kind` says which.
+
+    `id` is the full name of a channel or a step, `about` the name of its class.
+    """
 
     id: str
     label: str
@@ -41,7 +52,7 @@ class _Box(NamedTuple):
     about: str = ""
 
 
-class _Arrow(NamedTuple):
+class Arrow(NamedTuple):
     """The way of messages; a dashed one where nothing else fits."""
 
     start: str
@@ -49,12 +60,17 @@ class _Arrow(NamedTuple):
     label: str = ""
 
 
-_Drawn = Iterator[_Box | _Arrow]
+_Drawn = Iterator[Box | Arrow]
+
+
+def drawn_parts(channel: ChainBuilder) -> _Drawn:
+    """What is drawn of a channel, for programs that draw it themselves."""
+    return _drawn(channel, "")
 
 
 def _drawn(channel: ChainBuilder, end: str) -> _Drawn:
     yield from _entrance(channel)
-    yield _Box(end or f"{channel.name}:out", "out", "out")
+    yield Box(end or f"{channel.name}:out", "out", "out")
     yield from _chain(channel, channel.name, end or f"{channel.name}:out")
 
 
@@ -65,9 +81,9 @@ def _entrance(channel: ChainBuilder) -> _Drawn:
         yield from _chain(each, each.name, channel.name)
     if channel.origin and not channel.inputs:
         source = f"{channel.name}:source"
-        yield _Box(source, channel.origin, "out")
-        yield _Arrow(source, channel.name)
-    yield _Box(channel.name, channel.name, "channel", type(channel).__name__)
+        yield Box(source, channel.origin, "out")
+        yield Arrow(source, channel.name)
+    yield Box(channel.name, channel.name, "channel", type(channel).__name__)
 
 
 def _chain(channel: ChainBuilder, last: str, end: str) -> _Drawn:
@@ -76,27 +92,27 @@ def _chain(channel: ChainBuilder, last: str, end: str) -> _Drawn:
         path = step.fullpath()
         if not isinstance(step, Branch):
             yield _node(step)
-            yield _Arrow(last, path)
+            yield Arrow(last, path)
             last = path
             continue
-        yield _Box(path, _label(step), "branch")
-        yield _Arrow(last, path)
+        yield Box(path, _label(step), "branch")
+        yield Arrow(last, path)
         joined = f"{path}:joined"
         after = {"fork": "", "when": end, "case": joined}[step.kind]
         for sub in step.channels:
             yield from _sub_channel(sub, path, after)
         last = path
         if isinstance(step, Case):
-            yield _Box(joined, "", "join")
-            yield _Arrow(path, joined, "else")
+            yield Box(joined, "", "join")
+            yield Arrow(path, joined, "else")
             last = joined
     if end:
-        yield _Arrow(last, end)
+        yield Arrow(last, end)
 
 
-def _node(node: BaseNode) -> _Box:
+def _node(node: BaseNode) -> Box:
     kind = "sink" if node.is_sink else "node"
-    return _Box(node.fullpath(), node.name, kind, type(node).__name__)
+    return Box(node.fullpath(), node.name, kind, type(node).__name__)
 
 
 def _endings(channel: ChainBuilder, start: str) -> _Drawn:
@@ -105,14 +121,14 @@ def _endings(channel: ChainBuilder, start: str) -> _Drawn:
         last, label = start, phase
         for node in channel.special[phase]:
             yield _node(node)
-            yield _Arrow(last, node.fullpath(), label)
+            yield Arrow(last, node.fullpath(), label)
             last, label = node.fullpath(), ""
 
 
 def _sub_channel(sub: ChainBuilder, branch: str, after: str) -> _Drawn:
     start = f"{sub.name}:start"
-    yield _Box(start, sub.short_name, "channel")
-    yield _Arrow(branch, start)
+    yield Box(start, sub.short_name, "channel")
+    yield Arrow(branch, start)
     yield from _chain(sub, start, after)
 
 
@@ -137,7 +153,7 @@ def dot_document(channels: Iterable[ChainBuilder], name: str) -> Iterator[str]:
 def dot_lines(channel: ChainBuilder, end: str = "") -> Iterator[str]:
     """Statements for a digraph: channels, steps and arrows up to the id `end`."""
     for drawn in _drawn(channel, end):
-        if isinstance(drawn, _Arrow):
+        if isinstance(drawn, Arrow):
             style = f" [style=dashed, label={drawn.label}]" if drawn.label else ""
             yield f"{_quoted(drawn.start)} -> {_quoted(drawn.end)}{style};"
         else:
@@ -174,7 +190,7 @@ def mermaid_lines(
         return given.setdefault(name, f"n{len(given)}")
 
     for drawn in _drawn(channel, ""):
-        if isinstance(drawn, _Arrow):
+        if isinstance(drawn, Arrow):
             arrow = f"-. {drawn.label} .->" if drawn.label else "-->"
             yield f"{number(drawn.start)} {arrow} {number(drawn.end)}"
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
@@ -23,9 +24,11 @@ from pichannels.control.coverage_reports import CoverageWanted
 from pichannels.control.deadletters import Chosen, Listed
 from pichannels.control.history import Search, Selection
 from pichannels.control.keeping import Export, Import, Prune
+from pichannels.control.pictures import GraphWanted, graph_report
 from pichannels.control.reconciles import ReconcileWanted
 from pichannels.control.reports import ChannelReport, StatusReport
 from pichannels.control.sending import Fetch, Give
+from pichannels.control.settings import settings_rows
 from pichannels.control.tags import TagsChange, change_tags
 from pichannels.errors import UsageError, nearest
 from pichannels.events import EventBus
@@ -77,9 +80,10 @@ class _Stop(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Replay(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`dry_run`: only count the selected messages."""
+    """`dry_run`: only count the selected messages; `ticket`: names it in events."""
 
     dry_run: bool = False
+    ticket: str = ""
 
 
 class _Reload(msgspec.Struct, forbid_unknown_fields=True):
@@ -102,9 +106,10 @@ class _Backup(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Redrive(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`dry_run`: only count the dead letters."""
+    """`dry_run`: only count the dead letters; `ticket`: names it in events."""
 
     dry_run: bool = False
+    ticket: str = ""
 
 
 class _Discard(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -180,8 +185,33 @@ async def _show(instance: Instance, request: _Show) -> Any:
 async def _replay(instance: Instance, request: _Replay) -> Any:
     values = {name: getattr(request, name) for name in Selection.__struct_fields__}
     return await history.replay(
-        instance.project, Selection(**values), dry_run=request.dry_run
+        instance.project,
+        Selection(**values),
+        dry_run=request.dry_run,
+        progress=_telling(instance, "replay.progress", request.ticket),
     )
+
+
+def _telling(
+    instance: Instance, event: str, ticket: str
+) -> Callable[[msgspec.Struct], None]:
+    """Tells in an event how far something is that was given a ticket."""
+
+    def tell(report: msgspec.Struct) -> None:
+        if ticket:
+            facts = msgspec.structs.asdict(report)
+            del facts["failures"]
+            instance.events.fire(event, ticket=ticket, **facts)
+
+    return tell
+
+
+async def _graph(instance: Instance, request: GraphWanted) -> Any:
+    return graph_report(instance.project, request)
+
+
+async def _settings(instance: Instance, request: _Nothing) -> Any:
+    return await asyncio.to_thread(lambda: list(settings_rows(instance.project)))
 
 
 async def _reload(instance: Instance, request: _Reload) -> Any:
@@ -234,7 +264,11 @@ async def _dead_show(instance: Instance, request: _Letter) -> Any:
 
 async def _dead_redrive(instance: Instance, request: _Redrive) -> Any:
     return await deadletters.redrive(
-        instance.project, instance.journal, _chosen(request), dry_run=request.dry_run
+        instance.project,
+        instance.journal,
+        _chosen(request),
+        dry_run=request.dry_run,
+        progress=_telling(instance, "redrive.progress", request.ticket),
     )
 
 
@@ -302,6 +336,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "export": Command(Export, _export),
     "fetch": Command(Fetch, _fetch),
     "give": Command(Give, _give),
+    "graph": Command(GraphWanted, _graph),
     "import": Command(Import, _import),
     "pause-channel": Command(_Channel, _pause_channel),
     "prune": Command(Prune, _prune),
@@ -311,6 +346,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "restart-channel": Command(_Channel, _restart_channel),
     "resume-channel": Command(_Channel, _resume_channel),
     "search": Command(Search, _search),
+    "settings": Command(_Nothing, _settings),
     "show": Command(_Show, _show),
     "start-channel": Command(_Channel, _start_channel),
     "stop": Command(_Stop, _stop),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -211,7 +211,12 @@ async def _pages(
 
 
 async def redrive(
-    project: Project, journal: Journal, wanted: Chosen, *, dry_run: bool = False
+    project: Project,
+    journal: Journal,
+    wanted: Chosen,
+    *,
+    dry_run: bool = False,
+    progress: Callable[[RedriveReport], None] | None = None,
 ) -> RedriveReport:
     """Run dead letters again, the oldest first; those that settle are none any more.
 
@@ -220,6 +225,7 @@ async def redrive(
 
     Args:
         dry_run: only count them.
+        progress: called now and then with how far it is.
 
     Raises:
         MessageNotFound: one of the ids is no dead letter; nothing ran then.
@@ -232,7 +238,7 @@ async def redrive(
         async for page in _pages(journal, wanted):
             report.selected += len(page)
         return report
-    again = _Redrive(project, journal, report)
+    again = _Redrive(project, journal, report, progress)
     await again.run_all(wanted)
     while again.has_more and not wanted.ids:
         await again.run_all(wanted)
@@ -243,11 +249,16 @@ class _Redrive:
     """One call of `redrive`."""
 
     def __init__(
-        self, project: Project, journal: Journal, report: RedriveReport
+        self,
+        project: Project,
+        journal: Journal,
+        report: RedriveReport,
+        progress: Callable[[RedriveReport], None] | None,
     ) -> None:
         self._project = project
         self._journal = journal
         self._report = report
+        self._progress = progress
         self._failed: set[tuple[str, str]] = set()
         """Nodes and tags where nothing may follow in this redrive."""
         self._last = 0
@@ -265,6 +276,8 @@ class _Redrive:
                 new = [one for one in new if not self._held(one) & self._failed]
             self._report.selected += len(new)
             await self._run(new)
+            if self._progress is not None:
+                self._progress(self._report)
 
     async def _run(self, page: Iterable[Record]) -> None:
         """Run these; side by side, except where the order of tags is kept."""

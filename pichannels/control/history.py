@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -131,12 +131,16 @@ def channels_with_store(
 
 
 async def stores(project: Project) -> list[dict[str, Any]]:
-    """Each store: its channel, its kind and how many messages it holds."""
+    """Each store: its channel, its kind and how many messages it holds.
+
+    `journal` says whether they are in the journal of the instance.
+    """
     return [
         {
             "channel": channel.name,
             "store": type(store).__name__,
             "messages": await store.total(),
+            "journal": store.shares_journal,
         }
         for channel, store in channels_with_store(project)
     ]
@@ -233,7 +237,11 @@ def _plain(value: Any) -> Any:
 
 
 async def replay(
-    project: Project, wanted: Selection, *, dry_run: bool = False
+    project: Project,
+    wanted: Selection,
+    *,
+    dry_run: bool = False,
+    progress: Callable[[ReplayReport], None] | None = None,
 ) -> ReplayReport:
     """Process stored messages again, one after the other, oldest first.
 
@@ -242,6 +250,7 @@ async def replay(
     Args:
         wanted: which ones; what is stored after the call is not among them.
         dry_run: only count them.
+        progress: called now and then with how far it is.
 
     Raises:
         ChannelStopped: a channel takes no messages.
@@ -263,6 +272,8 @@ async def replay(
         report.selected += len(page)
         if not dry_run:
             await _run_again(project, page, report)
+        if progress is not None:
+            progress(report)
     return report
 
 

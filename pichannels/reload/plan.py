@@ -20,6 +20,7 @@ AT_THE_START: Final = (
     "LEASE",
     "PI_LIMITS",
     "SIMULATOR",
+    "UI",
 )
 """Settings that are read when an instance starts, and not again."""
 

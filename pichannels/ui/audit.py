@@ -1,0 +1,186 @@
+"""The audit log: who did what, when, and what came of it. It only grows."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from pichannels import clock
+from pichannels.errors import PichannelsError
+from pichannels.ui.roles import Principal
+from pichannels.values import format_ticks
+
+__all__ = ["Audit", "Entry", "Found"]
+
+_SCHEMA: Final = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+CREATE TABLE IF NOT EXISTS action (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    ticks INTEGER NOT NULL,
+    user TEXT NOT NULL,
+    role TEXT NOT NULL,
+    way TEXT NOT NULL,
+    address TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    action TEXT NOT NULL,
+    arguments TEXT NOT NULL,
+    result TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+CREATE TRIGGER IF NOT EXISTS action_stays BEFORE UPDATE ON action
+BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+CREATE TRIGGER IF NOT EXISTS action_remains BEFORE DELETE ON action
+BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
+"""
+_LONGEST: Final = 4000
+_COLUMNS: Final = (
+    "id, ticks, user, role, way, address, instance, action, arguments, result, detail"
+)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One action.
+
+    Attributes:
+        id: its number.
+        time: ISO 8601.
+        user, role, way, address: who; see `Principal`.
+        instance: where; "" for what concerns no instance.
+        action: what, such as `stop-channel`.
+        arguments: as JSON.
+        result: `asked` before it is done, then `done`, `failed` or `refused`.
+        detail: the error, or what the command told, as JSON.
+    """
+
+    id: int
+    time: str
+    user: str
+    role: str
+    way: str
+    address: str
+    instance: str
+    action: str
+    arguments: str
+    result: str
+    detail: str
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A page of actions, and where the next one begins."""
+
+    entries: list[Entry]
+    next: int | None = None
+
+
+class Audit:
+    """The log in a file of its own; its methods are for threads.
+
+    Args:
+        path: of the file; the folder is made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._conn: sqlite3.Connection | None = None
+
+    def note(
+        self,
+        who: Principal,
+        action: str,
+        arguments: Any = None,
+        *,
+        instance: str = "",
+        result: str = "done",
+        detail: str = "",
+    ) -> None:
+        """Add an action; it is durable when this returns.
+
+        Raises:
+            PichannelsError: it cannot be written.
+        """
+        text = msgspec.json.encode(arguments or {}, enc_hook=str).decode()
+        row = (
+            clock.now(),
+            *(who.name, str(who.role), who.way, who.address),
+            *(instance, action, text[:_LONGEST], result, detail[:_LONGEST]),
+        )
+        marks = ", ".join("?" * len(row))
+        columns = _COLUMNS.removeprefix("id, ")
+        self._run(f"INSERT INTO action ({columns}) VALUES ({marks})", row)
+
+    def find(
+        self,
+        *,
+        user: str | None = None,
+        action: str | None = None,
+        instance: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        before: int | None = None,
+        count: int = 100,
+    ) -> Found:
+        """A page of actions, the newest first.
+
+        Args:
+            user, action, instance: only of these.
+            start, end: ticks.
+            before: only those with a lower number.
+
+        Raises:
+            PichannelsError: the file cannot be read.
+        """
+        conditions = {
+            "user = ?": user,
+            "action = ?": action,
+            "instance = ?": instance,
+            "ticks >= ?": start,
+            "ticks < ?": end,
+            "id < ?": before,
+        }
+        wanted = {
+            text: value for text, value in conditions.items() if value is not None
+        }
+        where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
+        rows = self._run(
+            f"SELECT {_COLUMNS} FROM action{where} ORDER BY id DESC LIMIT ?",
+            (*wanted.values(), count + 1),
+        )
+        entries = [_entry(row) for row in rows[:count]]
+        return Found(entries, entries[-1].id if len(rows) > count else None)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._conn is not None:
+                self._conn.close()
+                self._conn = None
+
+    def _run(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        try:
+            with self._lock:
+                return self._opened().execute(sql, values).fetchall()
+        except (sqlite3.Error, OSError) as exc:
+            raise PichannelsError(f"the audit log {self._path}: {exc}") from exc
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._conn is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._conn = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False
+            )
+            self._conn.executescript(_SCHEMA)
+        return self._conn
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    id_, ticks, *rest = row
+    names = _COLUMNS.split(", ")[2:]
+    return Entry(
+        id=id_, time=format_ticks(ticks), **dict(zip(names, rest, strict=True))
+    )
