@@ -24,6 +24,7 @@ from benchmarks import (
     endtoend,
     filters,
     http,
+    kafka,
     ledger,
     mllp,
     reading,
@@ -54,6 +55,7 @@ ALL: Final = {
     "store": stores.prepare,
     "dataflow": dataflow.prepare,
     "cache": cache.prepare,
+    "kafka": kafka.prepare,
 }
 
 

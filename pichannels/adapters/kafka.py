@@ -11,13 +11,8 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple
 
-from pichannels.errors import (
-    MessageError,
-    NotConnected,
-    RetryLater,
-    SettingsError,
-    TryAgain,
-)
+from pichannels.adapters.kafka_errors import Refused, error_of
+from pichannels.errors import NotConnected, SettingsError
 
 try:
     import aiokafka  # type: ignore[import-untyped,unused-ignore]
@@ -51,37 +46,6 @@ _CONNECTING: Final = (
     "sasl_plain_username",
     "sasl_plain_password",
 )
-_REFUSED: Final = (
-    "InvalidTimestampError",
-    "InvalidTopicError",
-    "MessageSizeTooLargeError",
-    "PolicyViolationError",
-    "RecordListTooLargeError",
-    "RecordTooLargeError",
-    "UnsupportedForMessageFormatError",
-)
-_SETTINGS: Final = (
-    "AuthenticationFailedError",
-    "AuthenticationMethodNotSupported",
-    "ClusterAuthorizationFailedError",
-    "GroupAuthorizationFailedError",
-    "IllegalArgumentError",
-    "IllegalSaslStateError",
-    "IncompatibleBrokerVersion",
-    "InvalidGroupIdError",
-    "InvalidSessionTimeoutError",
-    "KafkaConfigurationError",
-    "SaslAuthenticationFailed",
-    "TopicAuthorizationFailedError",
-    "UnrecognizedBrokerVersion",
-    "UnsupportedCodecError",
-    "UnsupportedSaslMechanismError",
-    "UnsupportedVersionError",
-)
-
-
-class Refused(MessageError):
-    """The broker does not take a message."""
 
 
 class Place(NamedTuple):
@@ -141,18 +105,6 @@ def translated(target: str) -> Iterator[None]:
         raise error_of(exc, target) from exc
     except (ValueError, TypeError, AssertionError) as exc:
         raise SettingsError(f"{target}: {exc}") from exc
-
-
-def error_of(exc: BaseException, target: str) -> Refused | TryAgain | SettingsError:
-    """An error of the library as ours."""
-    name, reason = type(exc).__name__, str(exc) or type(exc).__name__
-    if name in _REFUSED:
-        return Refused(reason)
-    if name in _SETTINGS:
-        return SettingsError(f"{target}: {reason}")
-    if isinstance(exc, errors.UnknownTopicOrPartitionError):
-        return RetryLater(f"{target} has no such topic: {reason}")
-    return NotConnected(target, reason)
 
 
 async def _opened(client: Any, target: str, options: Mapping[str, Any]) -> None:
@@ -299,14 +251,34 @@ class Producer:
         with translated(self.target):
             return await sent
 
-    async def write(self, topic: str, **record: Any) -> Any:
+    async def write(
+        self,
+        topic: str,
+        value: bytes | None = None,
+        key: bytes | None = None,
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        watch: Callable[[asyncio.Future[Any]], object] = id,
+    ) -> Any:
         """Write one message and wait until the brokers have it.
+
+        Args:
+            watch: is given the future that is waited for, and may let it fail.
 
         Raises:
             TryAgain, Refused, SettingsError: as for `partitions`.
         """
-        with translated(self.target):
-            return await self._client.send_and_wait(topic, **record)
+        try:
+            sent = await self._client.send(
+                topic, value, key, partition, timestamp_ms, headers
+            )
+            watch(sent)
+            return await sent
+        except Exception:
+            # Only where it is needed, as this is done for each message.
+            with translated(self.target):
+                raise
 
     async def close(self) -> None:
         """Write what was handed over, and disconnect."""

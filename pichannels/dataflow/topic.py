@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -20,6 +21,7 @@ from pichannels.adapters.kafka_login import checked_servers
 from pichannels.adapters.kafka_reading import Finish, Reading, Start, checked_start
 from pichannels.dataflow.application import Conf, current
 from pichannels.dataflow.codecs import ICodec, decoded, encoded
+from pichannels.dataflow.deadlines import Deadlines
 from pichannels.dataflow.interfaces import KeyedSink, Stream, Streamed
 from pichannels.dataflow.topic_stream import Record, TopicStream
 from pichannels.errors import (
@@ -52,6 +54,7 @@ _SERIALIZERS: Final = (
     "value_deserializer",
 )
 
+Serialize = Callable[[Any], Any]
 Headers = Mapping[str, str | bytes] | Sequence[tuple[str, bytes]]
 
 
@@ -107,6 +110,14 @@ class Topic(KeyedSink, Streamed):
             raise SettingsError("dead letters are bytes", key="dead_letters")
         self._dry = dry
         self._dead_letters = dead_letters
+        limit = self._settings.get("request_timeout_ms", 40_000) / 1000
+        self._serializers: tuple[Serialize | None, Serialize | None] = (
+            self._settings.get("key_serializer"),
+            partial(encoded, codec)
+            if codec is not None
+            else self._settings.get("value_serializer"),
+        )
+        self._deadlines = Deadlines(limit, self._late)
         self._producer: Producer | None = None
         self._opening = asyncio.Lock()
         self._stream: TopicStream | None = None
@@ -154,39 +165,39 @@ class Topic(KeyedSink, Streamed):
         if self._dry:
             logger.warning("dry: nothing is written to %s: %r", self.name, key)
             return
-        record = {
-            "key": self._bytes("key_serializer", key),
-            "value": self._bytes("value_serializer", encoded(self._codec, value)),
-            "headers": _headers(headers),
-            "partition": partition,
-            "timestamp_ms": timestamp_ms,
-        }
-        producer = await self._connected()
-        limit = self._settings.get("request_timeout_ms", 40_000) / 1000
+        of_key, of_value = self._serializers
+        key_bytes, value_bytes = self._bytes(of_key, key), self._bytes(of_value, value)
+        producer = self._producer or await self._connected()
         try:
-            async with asyncio.timeout(limit):
-                await producer.write(self.name, **record)
-        except TimeoutError as exc:
-            # It would go on trying; what was asked has failed.
-            await self._drop(producer)
-            raise NotConnected(self.target, "no acknowledgement came") from exc
-        except Refused:
-            # The numbers of an idempotent producer have a gap now.
+            await producer.write(
+                self.name,
+                value_bytes,
+                key_bytes,
+                partition,
+                timestamp_ms,
+                _headers(headers) if headers else (),
+                self._deadlines.add,
+            )
+        except (NotConnected, Refused):
+            # It would go on trying what has failed here, and the numbers of an
+            # idempotent producer have a gap now.
             await self._drop(producer)
             raise
 
-    def _bytes(self, serializer: str, value: Any) -> bytes | None:
-        serialize = self._settings.get(serializer)
-        if serialize is not None and (serializer[0] == "k" or self._codec is None):
+    def _bytes(self, serialize: Serialize | None, value: Any) -> bytes | None:
+        if serialize is not None:
             value = serialize(value)
         if value is None or isinstance(value, bytes):
             return value
-        if isinstance(value, bool | int | float | str):
+        if isinstance(value, str | int | float):
             return str(value).encode()
         raise UsageError(
             f"{self!r} has no codec, and {type(value).__name__} is neither text nor"
             " bytes; give it one, such as codec=JsonCodec()"
         )
+
+    def _late(self) -> NotConnected:
+        return NotConnected(self.target, "no acknowledgement came")
 
     async def _connected(self) -> Producer:
         async with self._opening:
@@ -238,7 +249,9 @@ class Topic(KeyedSink, Streamed):
     def _reader(self) -> TopicStream:
         if self._stream is None or self._stream.is_closed:
             grace = self._settings.get("rebalance_timeout_ms", 10_000) / 1000 * 0.8
-            self._stream = TopicStream(self._make, self._decode, self._offset, grace)
+            self._stream = TopicStream(
+                self._make, self._decode, self._set_aside, self._offset, grace
+            )
             self._stream.held(self._is_paused)
         return self._stream
 
@@ -260,16 +273,15 @@ class Topic(KeyedSink, Streamed):
         options.setdefault("rebalance_timeout_ms", 10_000)
         return Reading(options, self.target, [self.name], group, start, finish)
 
-    async def _decode(self, raw: Any) -> Record | None:
-        try:
-            key = self._value("key_deserializer", raw.key)
-            value = self._value("value_deserializer", raw.value)
-        except Exception as exc:
-            self.dead += 1
-            await self._set_aside(raw, exc)
-            return None
+    def _decode(self, raw: Any) -> Record:
         return Record(
-            raw.topic, raw.partition, raw.offset, raw.timestamp, key, value, raw.headers
+            raw.topic,
+            raw.partition,
+            raw.offset,
+            raw.timestamp,
+            self._value("key_deserializer", raw.key),
+            self._value("value_deserializer", raw.value),
+            raw.headers,
         )
 
     def _value(self, deserializer: str, data: bytes | None) -> Any:
@@ -284,6 +296,7 @@ class Topic(KeyedSink, Streamed):
             return data
 
     async def _set_aside(self, raw: Any, error: Exception) -> None:
+        self.dead += 1
         where = f"{raw.topic}/{raw.partition}/{raw.offset}"
         logger.warning("%s cannot be read: %s", where, error)
         dead_letters = self._dead_letters
@@ -373,6 +386,7 @@ class Topic(KeyedSink, Streamed):
         """Write what is under way, commit what is settled, and disconnect."""
         stream, self._stream = self._stream, None
         producer, self._producer = self._producer, None
+        self._deadlines.close()
         try:
             if stream is not None:
                 await stream.close()
@@ -418,6 +432,6 @@ def _start(offset: Any) -> Start:
     return checked_start("offset", offset)
 
 
-def _headers(found: Headers | None) -> list[tuple[str, bytes]]:
-    items = found.items() if isinstance(found, Mapping) else found or ()
+def _headers(found: Headers) -> list[tuple[str, bytes]]:
+    items = found.items() if isinstance(found, Mapping) else found
     return [(n, v.encode() if isinstance(v, str) else v) for n, v in items]

@@ -52,8 +52,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 Open = Callable[[Callable[[Sequence[Place]], Awaitable[None]]], Awaitable[Reading]]
 """Makes what reads; it is given what ends work on partitions."""
-Decode = Callable[[Any], Awaitable[Record | None]]
-"""Makes a record of a raw one, or None where that cannot be."""
+Decode = Callable[[Any], Record]
+"""Makes a record of a raw one, or raises."""
+SetAside = Callable[[Any, Exception], Awaitable[None]]
+"""Gets a raw record that cannot be decoded, and why."""
 
 
 class TopicStream(Stream):
@@ -62,6 +64,7 @@ class TopicStream(Stream):
     Args:
         make: makes what reads the topic.
         decode: makes the records.
+        set_aside: takes those of which it cannot.
         offset: where to go before the first record, whatever was committed.
         grace: seconds that a record under way gets before its partition goes away.
 
@@ -70,10 +73,16 @@ class TopicStream(Stream):
     """
 
     def __init__(
-        self, make: Open, decode: Decode, offset: Start | None, grace: float
+        self,
+        make: Open,
+        decode: Decode,
+        set_aside: SetAside,
+        offset: Start | None,
+        grace: float,
     ) -> None:
         self._make = make
         self._decode = decode
+        self._set_aside = set_aside
         self._offset = offset
         self._grace = grace
         self.is_closed = False
@@ -109,25 +118,32 @@ class TopicStream(Stream):
         # Whoever asks for the next one is done with the last.
         self.settled()
         while True:
-            await self._goes_on.wait()
+            if not self._goes_on.is_set():
+                await self._goes_on.wait()
             if not self._waiting:
                 await self._fill()
                 continue
-            place, turn, raw = self._waiting.popleft()
+            waiting = self._waiting.popleft()
+            place, turn, raw = waiting
             self._given = (place, raw.offset, turn)
             self._idle.clear()
             try:
-                record = await self._decode(raw)
-            except BaseException:
-                # Nothing behind it may be settled before it.
-                self._given = None
-                self._idle.set()
-                if self._reading is not None and self._reading.turn(place) == turn:
-                    self._waiting.appendleft((place, turn, raw))
-                raise
-            if record is not None:
-                return record
-            self.settled()
+                return self._decode(raw)
+            except Exception as exc:
+                await self._leave_out(waiting, exc)
+
+    async def _leave_out(self, given: tuple[Place, int, Any], why: Exception) -> None:
+        place, turn, raw = given
+        try:
+            await self._set_aside(raw, why)
+        except BaseException:
+            # Nothing behind it may be settled before it.
+            self._given = None
+            self._idle.set()
+            if self._reading is not None and self._reading.turn(place) == turn:
+                self._waiting.appendleft(given)
+            raise
+        self.settled()
 
     async def _fill(self) -> None:
         failures = 0
@@ -151,9 +167,12 @@ class TopicStream(Stream):
             return
 
     def settled(self) -> None:
-        given, self._given = self._given, None
+        given = self._given
+        if given is None:
+            return
+        self._given = None
         self._idle.set()
-        if given is not None and self._reading is not None:
+        if self._reading is not None:
             self._reading.settled(*given)
 
     def failed(self, error: BaseException) -> None:
