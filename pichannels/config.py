@@ -148,6 +148,7 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 _Rate = Annotated[float, _says("requests in a second, above 0", gt=0, le=1e5)]
 _Concurrency = Annotated[int, _says("a number of requests, 1 or more", ge=1)]
+_Weight = Annotated[float, _says("0 to 1, 1 as PI counts them", ge=0, le=1)]
 _Share = Annotated[float, _says("a part between 0 and 1", gt=0, lt=1)]
 
 
@@ -157,12 +158,13 @@ class ServerLimitsConfig(
     """What one PI Web API server may be asked for, where that differs.
 
     Attributes:
-        rate, concurrency, history_share: as in `PILimitsConfig`.
+        rate, concurrency, history_share, batch_weight: as in `PILimitsConfig`.
     """
 
     rate: _Rate | None = None
     concurrency: _Concurrency | None = None
     history_share: _Share | None = None
+    batch_weight: _Weight | None = None
 
 
 class PILimitsConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,24 +174,30 @@ class PILimitsConfig(msgspec.Struct, frozen=True, kw_only=True):
         rate: requests in a second, at most; handshakes of PI channels count, too.
         concurrency: requests under way at once, at most.
         history_share: the part of the requests that history gets while live ones wait.
+        batch_weight: how much each request inside a PI batch counts.
         servers: what differs for some servers, by host or `host:port`.
     """
 
     rate: _Rate = 200.0
     concurrency: _Concurrency = 8
     history_share: _Share = 0.1
+    batch_weight: _Weight = 1.0
     servers: Annotated[
         dict[str, ServerLimitsConfig],
-        _says("by host, dictionaries with rate, concurrency, history_share"),
+        _says(
+            "by host, dictionaries with rate, concurrency, history_share, batch_weight"
+        ),
     ] = {}
 
     def limits(self, host: str = "") -> Limits:
         """The limits of the server at this host, or `host:port`."""
         own = self.servers.get(host, ServerLimitsConfig())
+        weight = own.batch_weight
         return Limits(
             rate=own.rate or self.rate,
             concurrency=own.concurrency or self.concurrency,
             history_share=own.history_share or self.history_share,
+            batch_weight=self.batch_weight if weight is None else weight,
         )
 
     @property
@@ -238,7 +246,12 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     ] = ()
 
 
-_SWITCHED: Final = {"CONTROL": "enabled", "SIMULATOR": None, "TRACING": None, "UI": None}
+_SWITCHED: Final = {
+    "CONTROL": "enabled",
+    "SIMULATOR": None,
+    "TRACING": None,
+    "UI": None,
+}
 """Keys that also take True or False."""
 
 

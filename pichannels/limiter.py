@@ -34,6 +34,10 @@ _USUAL: Final = 0.02
 # Answers within so many seconds are never slow, whatever is usual.
 _QUICK: Final = 0.25
 _ENOUGH_ANSWERS: Final = 10
+# Seconds that a batch may hold up what comes behind it, and parts that it has anyway.
+_MOMENT: Final = 0.25
+_SMALL_BATCH: Final = 10
+_LARGE_BATCH: Final = 100_000
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +57,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         latency_factor: how many times the usual latency counts as a sign of
             overload; 0 for never.
         longest_pause: seconds that a `Retry-After` may hold up all requests.
+        batch_weight: how much each request inside a PI batch counts, as PI itself
+            counts them; 0 lets a batch count as one request.
     """
 
     rate: float = 200.0
@@ -64,6 +70,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     settle: float = 1.0
     latency_factor: float = 4.0
     longest_pause: float = 300.0
+    batch_weight: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("history_share", "fall", "slowest"):
@@ -71,6 +78,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"{name} lies between 0 and 1, not {self!r}")
         if not 0 < self.rate < inf or self.concurrency < 1 or self.rise <= 0:
             raise UsageError(f"rate, concurrency and rise are above 0, not {self!r}")
+        if not 0 <= self.batch_weight <= 1:
+            raise UsageError(f"batch_weight is 0 to 1, not {self.batch_weight!r}")
+
+    def weight(self, parts: int) -> float:
+        """How many requests a PI batch of so many parts counts as; 1 for none."""
+        return max(1.0, parts * self.batch_weight)
 
 
 class _Latency:
@@ -149,18 +162,31 @@ class Throttle:
         """Seconds until time alone lets somebody go."""
         return max(self._next - now, self._paused_until - now, 0.0)
 
-    def started(self, now: float, priority: Priority, history_waits: bool) -> None:
-        """A request goes out."""
-        spacing = _WIDER / self.rate
+    @property
+    def largest_batch(self) -> int:
+        """Parts of a batch, so that those behind it wait for a moment only."""
+        each = self.limits.batch_weight
+        most = _MOMENT * self.rate / each if each else inf
+        return int(min(max(most, _SMALL_BATCH), _LARGE_BATCH))
+
+    def started(
+        self,
+        now: float,
+        priority: Priority,
+        history_waits: bool,
+        weight: float = 1.0,
+    ) -> None:
+        """A request goes out, which counts as so many."""
+        spacing = _WIDER / self.rate * weight
         self._next = max(self._next, now - _SLACK) + spacing
         self.running[priority] += 1
         self.counts[priority] += 1
         share = self.limits.history_share
         if priority == "history":
-            self._owed = max(0.0, self._owed - 1.0)
+            self._owed = max(1.0 - weight, self._owed - weight)
         elif history_waits and not self.history_paused:
             # After so many live ones that one of all is the share of history.
-            self._owed = min(1.0, self._owed + share / (1 - share) + 1e-9)
+            self._owed = min(1.0, self._owed + share / (1 - share) * weight + 1e-9)
 
     def given_back(self, priority: Priority) -> None:
         """A request is over of which nothing can be learned."""

@@ -51,7 +51,8 @@ class Reader:
     Args:
         client: sends the requests.
         controller: makes the batches.
-        size: requests of one batch, at most.
+        size: requests of one batch, at most; fewer where the limiter of the client
+            would let others wait for it.
         pauses: seconds to wait, one after the other, before parts are asked for again
             that the server's rate limit refused; it counts them as requests.
     """
@@ -82,7 +83,7 @@ class Reader:
                 their own would meet as well.
             DecodeError: the answer to a batch was not understood.
         """
-        size = self._size
+        size = min(self._size, self._client.largest_batch or self._size)
         chunks = [requests[n : n + size] for n in range(0, len(requests), size)]
         # The first one alone, so that a refusal is met once.
         answers = [await self._patiently(chunk) for chunk in chunks[:1]]

@@ -17,7 +17,7 @@ import msgspec
 from pichannels.piwebasync.exceptions import APIException, shown
 from pichannels.piwebasync.requests import HTTP, APIRequest, Request
 
-__all__ = ["batch", "each", "part"]
+__all__ = ["batch", "count_parts", "each", "part"]
 
 _ROOT: Final = re.compile(r"\$(?:\.([^.\[]+)|\[(['\"])(.+?)\2\])")
 _PLACE: Final = re.compile(r"\{(\d+)\}")
@@ -111,6 +111,23 @@ def batch(parts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         raise APIException(f"parts of the batch wait in a circle: {circle}") from exc
     _check_uses(order, parts, waits)
     return {name: dict(one) for name, one in parts.items()}
+
+
+def count_parts(request: Request, json: Any = None) -> int:
+    """How many requests are in this one: those of a PI batch, otherwise none.
+
+    A template counts as one, as nobody knows how many things it will find.
+
+    Args:
+        request: what is about to be sent.
+        json: the body, in place of the one that the request has.
+    """
+    path = request.absolute_url.partition("?")[0]
+    if request.method != "POST" or not path.endswith("/batch"):
+        return 0
+    if json is None and isinstance(request, APIRequest):
+        json = request.json
+    return len(json) if isinstance(json, Mapping) else 0
 
 
 def _parts(request: Request | str, method: str, json: Any) -> tuple[str, str, Any]:

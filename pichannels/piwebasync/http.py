@@ -15,6 +15,7 @@ from yarl import URL
 
 from pichannels.errors import UsageError
 from pichannels.limiter import Priority
+from pichannels.piwebasync.batches import count_parts
 from pichannels.piwebasync.environment import is_proved, proxy_of
 from pichannels.piwebasync.exceptions import (
     APIException,
@@ -23,7 +24,7 @@ from pichannels.piwebasync.exceptions import (
     shown,
 )
 from pichannels.piwebasync.interrupting import UnderWay
-from pichannels.piwebasync.limiting import Limiter
+from pichannels.piwebasync.limiting import Limiter, Turn
 from pichannels.piwebasync.login import Answer, Asked, logged_in
 from pichannels.piwebasync.parameters import HTTP_REPLACED, check_seconds, refuse
 from pichannels.piwebasync.redirects import Hop, next_hop
@@ -149,6 +150,11 @@ class HTTPClient:
         self._closed = False
         self._under_way = UnderWay()
 
+    @property
+    def largest_batch(self) -> int | None:
+        """Parts that a PI batch should have at most, just now; None for no limit."""
+        return None if self._limiter is None else self._limiter.largest_batch
+
     async def request(
         self,
         request: Request,
@@ -189,7 +195,10 @@ class HTTPClient:
             )
             if self._limiter is None:
                 return await sending
-            return await _limited(self._limiter, priority or self._priority, sending)
+            turn = self._limiter.turn(
+                priority or self._priority, count_parts(request, json)
+            )
+            return await _limited(turn, sending)
 
         def closed() -> HTTPClientError:
             return HTTPClientError(request.method, request.absolute_url, _CLOSED)
@@ -391,10 +400,11 @@ def _sent(body: bytes) -> bytes | BytesIO | None:
 
 
 async def _limited(
-    limiter: Limiter, priority: Priority, sending: Coroutine[Any, Any, HTTPResponse]
+    waiting: AbstractAsyncContextManager[Turn],
+    sending: Coroutine[Any, Any, HTTPResponse],
 ) -> HTTPResponse:
     try:
-        async with limiter.turn(priority) as turn:
+        async with waiting as turn:
             response = await sending
             turn.answered(response.http_status, response.headers)
             return response

@@ -15,7 +15,8 @@ from pichannels.limiter import Limits, Priority, Throttle, retry_after_seconds
 
 __all__ = ["Limiter", "Limiters", "Turn", "limiter_for"]
 
-_Waiting = deque[asyncio.Future[None]]
+_Waiting = deque[tuple[asyncio.Future[None], float]]
+"""What lets each of them go, and as how many requests it counts."""
 
 
 class Turn:
@@ -73,14 +74,25 @@ class Limiter:
             **throttle.counts,
         }
 
+    @property
+    def largest_batch(self) -> int:
+        """Parts that a PI batch should have at most, just now."""
+        return self._throttle.largest_batch
+
     @asynccontextmanager
-    async def turn(self, priority: Priority = "live") -> AsyncIterator[Turn]:
+    async def turn(
+        self, priority: Priority = "live", parts: int = 0
+    ) -> AsyncIterator[Turn]:
         """Wait until a request may go out; it is over when the block is left.
+
+        Args:
+            priority: what it is for.
+            parts: of a PI batch, how many requests are in it.
 
         Raises:
             Backpressure: too many requests wait already.
         """
-        await self._admitted(priority)
+        await self._admitted(priority, self._throttle.limits.weight(parts))
         began = clock.monotonic()
         turn = Turn()
         try:
@@ -101,20 +113,20 @@ class Limiter:
         took = now - began
         self._throttle.answered(now, priority, took, turn.status, turn.retry_after)
 
-    async def _admitted(self, priority: Priority) -> None:
+    async def _admitted(self, priority: Priority, weight: float) -> None:
         waiting = self._waiting[priority]
         if len(waiting) >= self._max_waiting:
             raise Backpressure(f"the limiter with {len(waiting)} waiting requests", 0.0)
         admission: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting.append(admission)
+        waiting.append((admission, weight))
         self._dispatch()
         try:
             await admission
         except asyncio.CancelledError:
             if admission.done() and not admission.cancelled():
                 self._throttle.given_back(priority)
-            elif admission in waiting:
-                waiting.remove(admission)
+            elif (admission, weight) in waiting:
+                waiting.remove((admission, weight))
             self._dispatch()
             raise
 
@@ -126,8 +138,9 @@ class Limiter:
         waiting = self._waiting
         now = clock.monotonic()
         while chosen := self._throttle.next(now, *self._lengths()):
-            waiting[chosen].popleft().set_result(None)
-            self._throttle.started(now, chosen, bool(waiting["history"]))
+            admission, weight = waiting[chosen].popleft()
+            admission.set_result(None)
+            self._throttle.started(now, chosen, bool(waiting["history"]), weight)
         wait = self._throttle.wait(now)
         if wait > 0 and any(waiting.values()):
             loop = asyncio.get_running_loop()
@@ -136,7 +149,7 @@ class Limiter:
     def _lengths(self) -> tuple[int, int]:
         """How many wait; those in front have not been cancelled."""
         for waiting in self._waiting.values():
-            while waiting and waiting[0].done():
+            while waiting and waiting[0][0].done():
                 waiting.popleft()
         return len(self._waiting["live"]), len(self._waiting["history"])
 

@@ -186,6 +186,14 @@ def test_limits_of_a_server_add_to_those_of_all() -> None:
     assert (of_old.rate, of_old.concurrency, problems) == (100, 2, [])
 
 
+def test_batches_may_weigh_nothing_at_one_server() -> None:
+    given = {"batch_weight": 0.5, "servers": {"pi.test": {"batch_weight": 0}}}
+    config, _ = read_config({"PI_LIMITS": given}, FILE)
+    limits = config.pi_limits
+    weights = [limits.limits(host).batch_weight for host in ("pi.test", "other")]
+    assert weights == [0, 0.5]
+
+
 @pytest.mark.parametrize("own", [{"rate": 0}, {"rates": 1}, 5])
 def test_limits_of_a_server_are_checked(own: Any) -> None:
     (problem,) = problems_of(PI_LIMITS={"servers": {"pi.test": own}})

@@ -189,3 +189,42 @@ def test_retry_after_is_seconds_or_a_date(
 def test_limits_that_stop_everything_are_refused(name: str) -> None:
     with pytest.raises(UsageError):
         Limits(**{name: 0})
+
+
+# PI batches
+
+
+def test_what_follows_a_batch_waits_as_long_as_its_parts_take() -> None:
+    throttle = Throttle(Limits(rate=100))
+    throttle.started(0.0, "live", False, throttle.limits.weight(50))
+    assert throttle.wait(0.0) == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("weight", "parts", "counts"),
+    [(1.0, 200, 200), (0.1, 200, 20), (0.1, 3, 1), (0.0, 200, 1), (1.0, 0, 1)],
+)
+def test_parts_of_a_batch_count_as_it_is_set(
+    weight: float, parts: int, counts: float
+) -> None:
+    assert Limits(batch_weight=weight).weight(parts) == counts
+
+
+def test_history_pays_for_its_batches_before_it_gets_its_share_again() -> None:
+    throttle = Throttle(FAST)
+    throttle.started(0.0, "history", True, 10.0)
+    gone = [who for _, who in admitted(throttle, 0.2, 5, 5)]
+    assert gone[:90].count("history") == 0
+    assert gone[90:].count("history") == pytest.approx(len(gone[90:]) / 10, abs=1)
+
+
+@pytest.mark.parametrize(("rate", "parts"), [(200.0, 50), (4.0, 10)])
+def test_batches_are_so_small_that_others_wait_a_moment_only(
+    rate: float, parts: int
+) -> None:
+    assert Throttle(Limits(rate=rate)).largest_batch == parts
+
+
+def test_a_weight_of_batches_lies_between_0_and_1() -> None:
+    with pytest.raises(UsageError, match="batch_weight is 0 to 1, not 2"):
+        Limits(batch_weight=2)

@@ -9,8 +9,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from pichannels import clock
 from pichannels.errors import DecodeError
-from pichannels.piwebasync import Controller, HTTPClient
+from pichannels.limiter import Limits
+from pichannels.piwebasync import Controller, HTTPClient, Limiter
 from pichannels.piwebasync.assets import Attribute
 from pichannels.piwebasync.batched import Reader
 from pichannels.piwebasync.bulk import read_list
@@ -65,6 +67,16 @@ async def test_an_answer_is_that_of_a_request_of_its_own(
     alone = await client.get(request)
     assert answer.dict() == alone.dict() and answer.url == alone.url
     assert answer.headers["Content-Type"] == alone.headers["Content-Type"]
+
+
+async def test_a_limited_client_asks_as_slowly_as_for_each_part(sim: Simulator) -> None:
+    limiter = Limiter(Limits(rate=40))
+    async with PIServer(url=sim.url).client(limiter=limiter) as client:
+        began = clock.monotonic()
+        answers = await reader(sim, client).get(points(sim, 20))
+        took = clock.monotonic() - began
+    assert [answer.status_code for answer in answers] == [200] * 20
+    assert sim.requests == 2 and took > 0.2
 
 
 async def test_a_part_fails_alone(sim: Simulator, client: HTTPClient) -> None:
