@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
-from math import inf
 from typing import Any, Final
 
 from pichannels import clock
@@ -23,22 +22,13 @@ from pichannels.channels.rearranging import Rearranging
 from pichannels.channels.refreshing import Refreshing
 from pichannels.channels.resolving import Found, Resolver
 from pichannels.channels.source_parts import Owner, SourceOptions, TagState
+from pichannels.channels.source_tags import SourceTags
 from pichannels.channels.subscription import Subscription
 from pichannels.channels.tags import WEB_ID_TYPE, TagSpec
-from pichannels.errors import (
-    Backpressure,
-    ChannelStopped,
-    DecodeError,
-    NotConnected,
-    PichannelsError,
-)
-from pichannels.piwebasync.exceptions import (
-    HTTPClientError,
-    PIWebAsyncException,
-    WebsocketClientError,
-)
+from pichannels.errors import ChannelStopped, NotConnected, PichannelsError
+from pichannels.piwebasync.exceptions import HTTPClientError, WebsocketClientError
 from pichannels.piwebasync.frames import Connected, Lost, NotOpened
-from pichannels.piwebasync.limiting import Limiter, limiter_for
+from pichannels.piwebasync.limiting import Limiter
 from pichannels.piwebasync.polling import NotSignedUp
 from pichannels.piwebasync.requests import APIRequest
 from pichannels.piwebasync.server import PIServer
@@ -56,9 +46,7 @@ logger: Final = logging.getLogger("pichannels.channels.pi")
 
 RESTART_DELAY: Final = 1.0
 """Seconds before a source that had to end begins again."""
-_RESOLVED_LATELY: Final = 60.0
 _UNKNOWN: Final = (400, 404)
-_UNRESOLVED: Final = (PIWebAsyncException, DecodeError, NotConnected, Backpressure)
 
 
 class _StaleWebIds(Exception):
@@ -91,9 +79,6 @@ class PISource:
         covering: Covering | None = None,
     ) -> None:
         self.handing = Handing(owner, options.server, by_path=bool(server.others))
-        self.tags = list(tags)
-        self.found = Found([], {})
-        """What the server has for the tags."""
         self.covered = Covered(covering, options.server, self.handing.give_archived)
         self.losses = 0
         self.fell_back = ""
@@ -102,10 +87,11 @@ class PISource:
         # Looked at here, so that a URL which is none is told at once.
         server.controller(websocket=True)
         self.membership = Membership(server)
-        self._resolver = resolver
         resolver.suspects = self.covered.refused
+        self._tags = SourceTags(
+            tags, self.handing, resolver, self.membership, options.reconnect
+        )
         self._options = options
-        self._resolved = -inf
         self._task: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
         self._is_closing = self._is_moving = self._is_over = False
@@ -116,6 +102,16 @@ class PISource:
     def owner(self) -> Owner:
         """Who accepts what is received."""
         return self.handing.owner
+
+    @property
+    def tags(self) -> list[TagSpec]:
+        """What is received."""
+        return self._tags.tags
+
+    @property
+    def found(self) -> Found:
+        """What the server has for the tags."""
+        return self._tags.found
 
     @property
     def is_running(self) -> bool:
@@ -187,7 +183,7 @@ class PISource:
 
     @property
     def _limiter(self) -> Limiter:
-        return limiter_for(self.owner, *self.membership.urls)
+        return self._tags.limiter
 
     @property
     def _server(self) -> PIServer:
@@ -201,7 +197,7 @@ class PISource:
         while not self._is_closing:
             delay = RESTART_DELAY
             try:
-                await self._resolve(may_use_kept)
+                await self._tags.resolve(may_use_kept)
                 may_use_kept = True
                 await self._receive_all()
             except* _StaleWebIds as stale:
@@ -381,7 +377,7 @@ class PISource:
 
     def _suspect(self, subscription: Subscription, reason: str) -> None:
         """Resolve the tags again, unless that was done lately."""
-        if clock.monotonic() >= self._resolved + _RESOLVED_LATELY:
+        if not self._tags.is_fresh:
             stale = _StaleWebIds(f"the server refuses the tags ({reason})")
             subscription.fail(stale)
             if not subscription.is_begun:
@@ -389,46 +385,6 @@ class PISource:
 
     def _fire(self, name: str, **facts: Any) -> None:
         self.owner.events.fire(name, channel=self.owner.name, **facts)
-
-    # Tags to streams
-
-    async def _resolve(self, may_use_kept: bool) -> None:
-        owner = self.owner
-        self._resolved = -inf
-        self._resolver.server = self._server
-        kept = known = await self._resolver.kept(owner.journal, owner.name, self.tags)
-        if not may_use_kept:
-            kept = None
-        if kept is not None and kept.is_fresh:
-            self.found = kept
-            return
-        for delay in self._options.reconnect.delays():
-            try:
-                return await self._keep(self.tags, await self._find(self.tags, known))
-            except _UNRESOLVED as exc:
-                logger.warning("%s: the tags are not resolved: %s", owner.name, exc)
-                self._fire("pi.unresolved", error=str(exc))
-                if self.membership.leave(exc):
-                    self._resolver.server, kept, known = self._server, None, None
-                if kept is not None:
-                    self.found = kept
-                    return
-            await asyncio.sleep(delay)
-        raise NotConnected(
-            self._server.url, "the tags were not resolved in all attempts"
-        )
-
-    async def _find(self, tags: Sequence[TagSpec], before: Found | None) -> Found:
-        found = await self._resolver.find(tags, self._limiter, before)
-        for tag, reason in found.unresolved.items():
-            logger.warning("%s: no tag %s: %s", self.owner.name, tag, reason)
-        return found
-
-    async def _keep(self, tags: Sequence[TagSpec], found: Found) -> None:
-        self.tags, self.found = list(tags), found
-        self._resolved = clock.monotonic()
-        owner = self.owner
-        await self._resolver.keep(owner.journal, owner.name, tags, found)
 
     # Changing the tags
 
@@ -443,7 +399,7 @@ class PISource:
             if self._group is None or not self.subscriptions:
                 await self._begin_anew(tags)
             else:
-                found = await self._find(tags, self.found)
+                found = await self._tags.find(tags, self.found)
                 await self._arrange(self._group, tags, found)
 
     async def refresh(self) -> None:
@@ -461,7 +417,7 @@ class PISource:
             self._fire("pi.unresolved", error=str(exc))
 
     async def _find_again(self, group: asyncio.TaskGroup) -> None:
-        found = await self._resolver.find_again(self.tags, self.found, self._limiter)
+        found = await self._tags.find_again()
         if found is not self.found:
             await self._arrange(group, self.tags, found)
 
@@ -480,21 +436,13 @@ class PISource:
             )
             await rearranging.apply(self.subscriptions, found.streams)
         self.covered.changed(found)
-        await self._keep(tags, found)
-        self._tell_changed(before, found)
-
-    def _tell_changed(self, before: Found, after: Found) -> None:
-        for old, new in after.renamed(before):
-            logger.info("%s: %s is %s now", self.owner.name, old, new)
-            self._fire("tag.renamed", old=old, new=new)
-        if facts := after.changes(before):
-            logger.info("%s: tags have changed: %s", self.owner.name, facts)
-            self._fire("pi.tags_changed", **facts)
+        await self._tags.keep(tags, found)
+        self._tags.tell_changed(before)
 
     async def _begin_anew(self, tags: Sequence[TagSpec]) -> None:
         """Nothing is received just now, so nothing can be missed."""
         was_running = self.is_running
         await self.close()
-        self.tags = list(tags)
+        self._tags.tags = list(tags)
         if was_running:
             self.start()
