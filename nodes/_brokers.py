@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from nodes._batches import is_batch
@@ -24,6 +24,7 @@ from pichannels.formats.codec import ICodec, SchemaCodec, body_of, content_type_
 from pichannels.message import Message
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import Secret, reveal_in_thread
+from pichannels.tracing import outgoing
 from pichannels.values import Sample
 
 __all__ = ["BrokerSink", "Facts", "Part", "Parts", "Record", "checked_text"]
@@ -51,6 +52,7 @@ class Facts(NamedTuple):
         quality: `good`, `questionable` or `bad`; empty where it is no sample.
         lane: that of the message.
         content_type: of the value.
+        trace: the trace that it belongs to; empty without one.
     """
 
     id_name: str
@@ -58,12 +60,13 @@ class Facts(NamedTuple):
     quality: str
     lane: str
     content_type: str
+    trace: Mapping[str, str] = {}
 
     def pairs(self) -> list[tuple[str, str]]:
         """Names and texts, those that there are."""
         named = [(self.id_name, self.id), ("quality", self.quality)]
         named += [("lane", self.lane), ("content_type", self.content_type)]
-        return [pair for pair in named if pair[1]]
+        return [pair for pair in named if pair[1]] + [*self.trace.items()]
 
 
 class Record(NamedTuple):
@@ -206,13 +209,19 @@ class BrokerSink(QueueingSink):
             return [self._of_message(msg, fixed or self._topic_of(msg, None), lane)]
         codec = self._codec
         content_type = _JSON if codec is None else content_type_of(codec)
+        trace = outgoing()
         return [
             Record(
                 fixed or self._topic_of(msg, sample),
                 self.key_of(msg, sample),
                 value,
                 Facts(
-                    "event_id", sample.event_id, _quality(sample), lane, content_type
+                    "event_id",
+                    sample.event_id,
+                    _quality(sample),
+                    lane,
+                    content_type,
+                    trace,
                 ),
                 self.time_of(sample.ticks),
                 codec is not None,
@@ -233,7 +242,7 @@ class BrokerSink(QueueingSink):
                 content_type_of(codec),
             )
             is_encoded = True
-        facts = Facts("message_id", msg.uuid, "", lane, content_type)
+        facts = Facts("message_id", msg.uuid, "", lane, content_type, outgoing())
         data = value.encode() if isinstance(value, str) else value
         key, time = self.key_of(msg, None), self.time_of(msg.ticks)
         return Record(topic, key, data, facts, time, is_encoded)

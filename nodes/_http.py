@@ -204,6 +204,8 @@ class HTTP(QueueingSink):
             uuids = "".join(item.uuid for item in group)
             key = blake2b(uuids.encode(), digest_size=16).hexdigest()
         return body, {
+            # Of several messages the first one: a request has one place in a trace.
+            **first.trace,
             "Content-Type": media_type(first.content_type),
             "Idempotency-Key": key,
             "Pichannels-Lane": quote(first.lane, errors="replace"),

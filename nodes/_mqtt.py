@@ -169,7 +169,11 @@ class MQTT(BrokerSink):
         properties = {
             **self._common,
             "content_type": facts.content_type,
-            "user_property": [(facts.id_name, facts.id), ("lane", facts.lane)],
+            "user_property": [
+                (facts.id_name, facts.id),
+                ("lane", facts.lane),
+                *facts.trace.items(),
+            ],
         }
         return Publish(record.topic, record.value, self._qos, self._retain, properties)
 

@@ -14,6 +14,7 @@ from nodes._options import at_least
 from pichannels.errors import ChannelStopped, CodecError
 from pichannels.message import Message
 from pichannels.node import BaseNode, Pending
+from pichannels.tracing import outgoing
 from pichannels.values import Sample
 
 __all__ = ["Item", "Queueing", "QueueingSink", "StopRequested", "is_raw"]
@@ -30,7 +31,8 @@ class StopRequested(Exception):
 class Item:
     """What one message leaves in the queue; the message itself goes on.
 
-    `size` is what it takes of the room in the queue, `lane` that of the message.
+    `size` is what it takes of the room in the queue, `lane` that of the message,
+    `trace` the headers under which it is sent.
     """
 
     __slots__ = (
@@ -42,6 +44,7 @@ class Item:
         "is_done",
         "lane",
         "size",
+        "trace",
         "uuid",
     )
 
@@ -54,6 +57,7 @@ class Item:
         self.content_type = msg.content_type if is_raw(msg) else "application/json"
         self.uuid = msg.uuid
         self.lane = str(msg.meta.get("lane", "live"))
+        self.trace = outgoing()
         self.is_done = False
         self.ack: asyncio.Future[None]
 

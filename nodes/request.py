@@ -38,6 +38,7 @@ from pichannels.node import BaseNode
 from pichannels.piwebasync.tls import check_tls, reason_of, tls_context
 from pichannels.probes import Finding
 from pichannels.secrets import Secret, reveal_in_thread
+from pichannels.tracing import outgoing
 
 __all__ = ["HTTP", "RequestRefused"]
 
@@ -260,7 +261,7 @@ class HTTP(BaseNode):
         if self.method in _WITH_BODY:
             body, content_type = self._body(msg)
             headers = {"Content-Type": content_type, **headers}
-        headers = {**authorization(auth), **headers}
+        headers = {**outgoing(), **authorization(auth), **headers}
         return _Ask(self.method, self._url(msg), headers, cookies, body)
 
     def _url(self, msg: Message) -> str:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from pichannels.errors import SampleErrors, Stopped, UsageError
@@ -240,6 +240,12 @@ class Delivery:
     """For end nodes: what was raised before."""
     result: Message | None = None
     """For end nodes: what the chain gave."""
+    trace: Mapping[str, str] | None = None
+    """With a tracer: what names the span of the last attempt."""
+    is_traced = False
+    """Whether an attempt is under way, of which what runs now is a part."""
+    is_rerun = False
+    """Whether an earlier run of the project has accepted the message."""
     beside = 0
     """How many of the reasons to wait are copies in forks, and what follows them."""
     _watchers: list[Callable[[Delivery], None]] | None = None

@@ -26,7 +26,13 @@ from pichannels.control.signals import stop_signals
 from pichannels.embedded import make_simulator
 from pichannels.errors import JournalError, PichannelsError, UsageError
 from pichannels.events import EventBus
-from pichannels.instance_parts import make_journal, opened_stores, tune_collector
+from pichannels.instance_parts import (
+    is_first,
+    make_journal,
+    open_tracing,
+    opened_stores,
+    tune_collector,
+)
 from pichannels.journal import JournalStatistics
 from pichannels.lease import Lease
 from pichannels.metrics import Family
@@ -36,6 +42,7 @@ from pichannels.project import Project
 from pichannels.reload import ReloadReport
 from pichannels.reload.reloader import Reloader
 from pichannels.simulator import Simulator
+from pichannels.tracing import Tracer
 from pichannels.values import format_ticks
 
 __all__ = [
@@ -97,6 +104,7 @@ class Engine:
         limits = config.pi_limits
         self.limiters = Limiters(limits.limits(), limits.special)
         self.journal = make_journal(self.data_dir, config.journal, wait=wait)
+        self.tracer: Tracer | None = None
         self.lease: Lease | None = None
         if config.lease is not None and sources:
             self.lease = Lease(config.lease, project.name, wait, self._lose_lease)
@@ -155,6 +163,9 @@ class Engine:
     async def _start_parts(self) -> None:
         if self.project.path is not None:
             await asyncio.to_thread(self._reloader.remember)
+        if self.project.config.tracing is not None:
+            self.tracer = await open_tracing(self.project)
+            self._parts.push_async_callback(self.tracer.close)
         await self.journal.open()
         self._parts.push_async_callback(self.journal.close)
         if self.project.persistence is not None:
@@ -188,6 +199,7 @@ class Engine:
             events=self.events,
             persistence=self._persistence,
             limiters=self.limiters,
+            tracer=self.tracer,
         )
         if not self._has_sources:
             channel.has_source_enabled = False
@@ -313,7 +325,7 @@ class Engine:
             self.request_reload,
         ):
             starting = asyncio.create_task(self.start(), name="start")
-            if not await _is_first(starting, self._stop_wanted):
+            if not await is_first(starting, self._stop_wanted):
                 starting.cancel()
                 return await self._ends(starting)
             await starting
@@ -323,7 +335,7 @@ class Engine:
 
     async def _ends(self, task: asyncio.Task[None]) -> bool:
         """Whether the task may end; otherwise it is cut off."""
-        if await _is_first(task, self._abort_wanted):
+        if await is_first(task, self._abort_wanted):
             with contextlib.suppress(asyncio.CancelledError):
                 await task
             return True
@@ -479,14 +491,6 @@ class Engine:
     def metrics(self) -> list[Family]:
         """The numbers of `status`, named as `docs/metrics.md` explains."""
         return metrics(self.status())
-
-
-async def _is_first(task: asyncio.Task[None], event: asyncio.Event) -> bool:
-    """Whether the task is done before the event is set."""
-    waiting = asyncio.create_task(event.wait(), name="stop request")
-    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    return task.done()
 
 
 def _not_listening(part: str, config: object, exc: OSError) -> StartError:

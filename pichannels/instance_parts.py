@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
+import importlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from pichannels import __version__
 from pichannels.config import JournalConfig
 from pichannels.control.history import channels_with_store
 from pichannels.journal import Journal
 from pichannels.project import Project
+from pichannels.secrets import reveal_in_thread
+from pichannels.telemetry_config import TracingConfig
+from pichannels.tracing import Tracer
 
-__all__ = ["make_journal", "opened_stores", "tune_collector"]
+__all__ = [
+    "is_first",
+    "make_journal",
+    "open_tracing",
+    "opened_stores",
+    "tune_collector",
+]
 
 _COLLECT_AFTER: Final = 50_000
 _DAY: Final = 86_400.0
@@ -55,6 +67,39 @@ async def opened_stores(
             await store.start()
             stack.push_async_callback(store.stop)
         yield journal
+
+
+async def open_tracing(project: Project) -> Tracer:
+    """What makes spans of what the project does, as its settings say.
+
+    Raises:
+        SettingsError: the extra `otel` or the secret of the token is missing.
+    """
+    config = project.config.tracing or TracingConfig()
+    token = await reveal_in_thread(config.token)
+    return await asyncio.to_thread(
+        _open_tracer,
+        config.endpoint,
+        sample=config.sample,
+        service=config.service or project.name,
+        version=__version__,
+        token=str(token),
+    )
+
+
+def _open_tracer(endpoint: str, **options: Any) -> Tracer:
+    # What it imports takes a while, which is only for those who want traces.
+    adapter = importlib.import_module("pichannels.adapters.otel")
+    tracer: Tracer = adapter.open_tracer(endpoint, **options)
+    return tracer
+
+
+async def is_first(task: asyncio.Task[None], event: asyncio.Event) -> bool:
+    """Whether the task is done before the event is set."""
+    waiting = asyncio.create_task(event.wait(), name="stop request")
+    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return task.done()
 
 
 def tune_collector() -> None:

@@ -25,6 +25,7 @@ from pichannels.channels.listening import share_endpoints, taken_twice
 from pichannels.config import Config, SettingsProblems, read_config
 from pichannels.declarative import Declared, read_files
 from pichannels.errors import PichannelsError, SettingsError, UsageError, nearest
+from pichannels.extras import missing_extras
 from pichannels.persistence import Persistence
 from pichannels.store import MessageStoreFactory
 
@@ -186,15 +187,7 @@ def _build(values: Mapping[str, Any], file: Path) -> Project:
     if channels or not declared.problems:
         problems += _channels_problems(channels, str(file), places)
     problems += _object_problems(values, str(file))
-    if config.lease is not None and importlib.util.find_spec("asyncpg") is None:
-        problems.append(
-            SettingsError(
-                "a lease needs the extra `postgres`:"
-                " pip install 'pichannels[postgres]'",
-                file=str(file),
-                key="LEASE",
-            )
-        )
+    problems += missing_extras(config, str(file))
     if problems:
         raise SettingsProblems(problems)
     store = values.get("MESSAGE_STORE")

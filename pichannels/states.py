@@ -6,6 +6,7 @@ import enum
 from typing import Any, TypedDict
 
 from pichannels.message import Message
+from pichannels.tracing import NAMES, incoming
 
 __all__ = ["Entry", "State", "replayed"]
 
@@ -45,4 +46,9 @@ def replayed(entry: Entry) -> Message:
     msg = original.renew()
     msg.meta["replay_of"] = original.meta.get("replay_of", original.uuid)
     msg.meta["lane"] = "replay"
+    # It begins a trace of its own, which is linked to this one.
+    if trace := incoming(msg.meta):
+        msg.meta["replay_trace"] = trace["traceparent"]
+    for name in NAMES:
+        msg.meta.pop(name, None)
     return msg

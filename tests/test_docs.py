@@ -25,6 +25,7 @@ from pichannels.config import (
 from pichannels.control.commands import COMMANDS
 from pichannels.engine import Engine
 from pichannels.project import OBJECTS, Project
+from pichannels.telemetry_config import TracingConfig
 from pichannels.ui_config import UIConfig
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -34,6 +35,7 @@ PARTS: dict[str, type[msgspec.Struct]] = {
     "CONTROL": ControlConfig,
     "LEASE": LeaseConfig,
     "SIMULATOR": SimulatorConfig,
+    "TRACING": TracingConfig,
     "UI": UIConfig,
 }
 

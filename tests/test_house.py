@@ -106,6 +106,7 @@ def test_only_what_is_required_is_imported() -> None:
     foreign["pichannels.adapters.hl7_messages"] -= {"hl7"}
     foreign["pichannels.adapters.kafka"] -= {"aiokafka"}
     foreign["pichannels.adapters.notify"] -= {"watchfiles"}
+    foreign["pichannels.adapters.otel"] -= {"opentelemetry"}
     foreign["pichannels.adapters.pandas_tables"] -= {"pandas"}
     foreign["pichannels.adapters.pint_units"] -= {"pint"}
     foreign["pichannels.adapters.polars_tables"] -= {"polars"}

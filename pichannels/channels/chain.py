@@ -222,7 +222,9 @@ class _Parts:
         if type(part) is not Message:
             raise NodeResultError(self._step.fullpath(), result)
         part.delivery = self._delivery
-        return await self._chain.run(part, self._delivery, self._step.position + 1)
+        # Not a run of its own, whatever a child makes of one.
+        after = self._step.position + 1
+        return await Chain.run(self._chain, part, self._delivery, after)
 
     def _taken(self, exc: Exception) -> _Failure:
         """The failure with its place, which the next part must not find."""

@@ -39,6 +39,7 @@ from pichannels.errors import (
     nearest,
 )
 from pichannels.message import Message
+from pichannels.tracing import incoming
 
 __all__ = ["HttpChannel"]
 
@@ -267,6 +268,8 @@ class HttpChannel(ListeningChannel):
             "match_info": parameters,
             "remote": request.remote,
         }
+        if self.tracer is not None:
+            meta |= incoming(request.headers)
         if self.add_headers:
             meta["headers"] = [
                 [name, value]

@@ -117,6 +117,8 @@ class Inlet:
         self._bytes = 0
         self._newest = 0
         self._loaded = 0
+        # Up to here messages are those of an earlier run.
+        self._left_up_to = 0
         self._spilled = False
         self._is_closed = False
         self._changed = asyncio.Event()
@@ -153,7 +155,7 @@ class Inlet:
         left = self._journal.count_unsettled(self._channel.name)
         if left:
             logger.info("%s: %d messages to run again", self._channel.name, left)
-            self._newest = self._journal.last_seq
+            self._newest = self._left_up_to = self._journal.last_seq
             self._spilled = True
             self._wake()
 
@@ -345,6 +347,8 @@ class Inlet:
         delivery.seq = item.seq
         delivery.is_accepted = True
         delivery.again = self._runs_again
+        if item.seq <= self._left_up_to:
+            delivery.is_rerun = True
         has_closed = False
         try:
             outcome = await self._attempt(item, delivery)

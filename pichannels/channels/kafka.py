@@ -31,6 +31,7 @@ from pichannels.message import Message
 from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import Secret
+from pichannels.tracing import incoming
 from pichannels.values import format_ticks
 
 __all__ = ["KafkaChannel"]
@@ -387,7 +388,8 @@ class KafkaChannel(BaseChannel):
         self.messages += 1
         while True:
             try:
-                return await self.accept(_message(record), lane=self._lane(record))
+                msg = self._message(record)
+                return await self.accept(msg, lane=self._lane(record))
             except JournalError as exc:
                 if self._is_leaving:
                     raise ChannelStopped(self.name) from exc
@@ -399,7 +401,7 @@ class KafkaChannel(BaseChannel):
         record = records.popleft()
         self.messages += 1
         while True:
-            msg = _message(record)
+            msg = self._message(record)
             msg.meta["lane"] = self._lane(record)
             try:
                 await self.handle(msg)
@@ -415,6 +417,12 @@ class KafkaChannel(BaseChannel):
                 # The channel has told it, and the next record comes.
                 logger.debug("%s: a message failed: %s", self.name, exc)
             return int(record.offset)
+
+    def _message(self, record: Any) -> Message:
+        msg = _message(record)
+        if self.tracer is not None:
+            msg.meta |= incoming(msg.meta["headers"])
+        return msg
 
     def _lane(self, record: Any) -> str:
         until = self._replayed.get(Place(record.topic, record.partition), 0)

@@ -28,6 +28,7 @@ from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
 from pichannels.states import State
 from pichannels.store import MessageStore
+from pichannels.tracing import Tracer
 from pichannels.values import TICKS_PER_SECOND
 
 if TYPE_CHECKING:
@@ -145,10 +146,12 @@ class Lifecycle(Answering):
         events: EventBus | None = None,
         persistence: Persistence | None = None,
         limiters: Limiters | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         """Join an instance: take what its channels share. Before `start`."""
         self.journal = journal
         self.limiters = limiters or self.limiters
+        self.tracer = tracer or self.tracer
         self.events = events or self.events
         kept = persistence or journal
         for node in self.nodes():
@@ -160,6 +163,7 @@ class Lifecycle(Answering):
                 events=events,
                 persistence=persistence,
                 limiters=limiters,
+                tracer=tracer,
             )
 
     async def start(self) -> None:

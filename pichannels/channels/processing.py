@@ -15,6 +15,7 @@ from pichannels.channels.gate import Gate
 from pichannels.channels.parking import Parking
 from pichannels.channels.recording import Observer, Recorder
 from pichannels.channels.special import PHASES, Endings, state_of
+from pichannels.channels.traced import make_chain
 from pichannels.channels.turn import Turn
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import (
@@ -30,6 +31,7 @@ from pichannels.events import EventBus
 from pichannels.message import Message
 from pichannels.node import BaseNode, Step
 from pichannels.states import State
+from pichannels.tracing import Tracer
 
 __all__ = ["Key", "Processing"]
 
@@ -43,6 +45,8 @@ class Processing(ChainBuilder):
 
     wait_subchans = True
     """Whether callers wait for the copies of a message that go into forks."""
+    tracer: Tracer | None = None
+    """Who makes spans of what is done with messages."""
     observer: Observer | None = None
     """Who wants to know what becomes of accepted messages."""
 
@@ -427,7 +431,7 @@ class Processing(ChainBuilder):
 
     def _compile(self) -> None:
         steps: Sequence[ChainStep] = self.steps
-        self._endings = Endings(self.name, self.special)
+        self._endings = Endings(self.name, self.special, self.tracer)
         self._has_endings = self._endings.is_needed
         self._first = 0
         if before := self.special["init"]:
@@ -435,7 +439,8 @@ class Processing(ChainBuilder):
             marks = [self._endings.entry] if self._has_endings else []
             steps = [*before, *marks, *steps]
             self._first = len(before) + len(marks)
-        self._chain = Chain(steps, self._parked if self.root.keep_order else None)
+        call_of = self._parked if self.root.keep_order else None
+        self._chain = make_chain(self.name, steps, call_of, self.tracer)
         kind = type(self)
         is_overloaded = (
             kind.subhandle is not Processing.subhandle
@@ -443,7 +448,7 @@ class Processing(ChainBuilder):
         )
         self._run_chain = self._overloaded if is_overloaded else self._chain.run
         self._is_answered_early = not self.wait_subchans and _has_fork(self)
-        is_special = self._has_endings or self.special["init"]
+        is_special = self._has_endings or self.special["init"] or self.tracer
         self._is_simple = not (is_overloaded or self._branches() or is_special)
         self._choose_way()
 

@@ -13,12 +13,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from pichannels.channels.chain import Chain
+from pichannels.channels.traced import make_chain
 from pichannels.delivery import Delivery, Hold, Outcome
 from pichannels.errors import Dropped, Rejected
 from pichannels.message import Message
 from pichannels.node import BaseNode, Step, Tally
 from pichannels.states import State
+from pichannels.tracing import Tracer
 
 __all__ = ["END_PHASES", "PHASES", "Endings", "Entry", "state_of"]
 
@@ -77,12 +78,22 @@ class Endings:
     Args:
         channel: its full name.
         nodes: the special nodes, by phase.
+        tracer: makes spans of what they do.
     """
 
-    def __init__(self, channel: str, nodes: Mapping[str, Sequence[BaseNode]]) -> None:
+    def __init__(
+        self,
+        channel: str,
+        nodes: Mapping[str, Sequence[BaseNode]],
+        tracer: Tracer | None = None,
+    ) -> None:
         self.entry = Entry(channel)
         self._channel = channel
-        self._chains = {name: Chain(nodes[name]) for name in END_PHASES if nodes[name]}
+        self._chains = {
+            name: make_chain(f"{channel}: {name}", nodes[name], tracer=tracer)
+            for name in END_PHASES
+            if nodes[name]
+        }
         self._later: set[asyncio.Task[None]] = set()
 
     @property
@@ -139,6 +150,8 @@ class Endings:
         if chain is None:
             return outcome
         part = _Ending(delivery, outcome)
+        if delivery.trace is not None:
+            msg.meta = {**msg.meta, **delivery.trace}
         try:
             await chain.run(msg, part, start)
         except Exception as exc:
