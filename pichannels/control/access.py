@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
 import os
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from pichannels.config import is_loopback
+from pichannels.access import has_token, is_known_host
 
 __all__ = [
     "SERVER_NAME",
@@ -47,34 +44,6 @@ class Address(msgspec.Struct, frozen=True):
 def make_token() -> str:
     """A new secret of 256 bits."""
     return secrets.token_urlsafe(32)
-
-
-def has_token(headers: Mapping[str, str], token: str) -> bool:
-    """Whether a request shows the token; takes the same time either way."""
-    kind, _, shown = headers.get("Authorization", "").partition(" ")
-    given = shown.strip().encode("utf-8", "surrogatepass")
-    fits = hmac.compare_digest(given, token.encode())
-    return fits and kind.lower() == "bearer"
-
-
-def is_known_host(header: str, host: str) -> bool:
-    """Whether a request was meant for this server.
-
-    A page from elsewhere can have its name point here (DNS rebinding), and its
-    requests then carry that name; addresses cannot be used so. A server that is
-    meant for other machines may have any name, and has a token of the user's.
-    """
-    if not is_loopback(host):
-        return True
-    name = header.rsplit(":", 1)[0] if not header.endswith("]") else header
-    name = name.strip("[]").lower()
-    if is_loopback(name):
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def write_address(data_dir: Path, address: Address) -> None:
