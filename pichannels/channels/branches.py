@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pichannels.channels.base import BaseChannel
     from pichannels.channels.building import ChainBuilder
 
-__all__ = ["Branch", "Case", "Condition", "Fork", "When"]
+__all__ = ["Branch", "Case", "Condition", "Fork", "When", "holds"]
 
 Condition = bool | Callable[[Any], bool]
 """A value, or a function of the message (of the sample where `each=True`)."""

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from pichannels import channels
 from pichannels.channels import cron, files, ftp, http, merge, mllp
+from pichannels.channels.branches import Case, holds
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import ChannelPaused, PauseChannel
 from pichannels.lifecycle import Status
@@ -31,7 +32,9 @@ from pichannels.store import MessageStoreFactory
 
 __all__ = [
     "BaseChannel",
+    "Case",
     "ChannelStopped",
+    "ConditionSubChannel",
     "CronChannel",
     "Dropped",
     "EndChanProcess",
@@ -41,6 +44,7 @@ __all__ = [
     "MLLPChannel",
     "MergeChannel",
     "Rejected",
+    "SubChannel",
     "get_channel",
     "reset_pypeman_channels",
 ]
@@ -91,10 +95,21 @@ class Known(channels.BaseChannel):
         """The status with this name."""
         return Status[state]
 
+    def _sub_channel(
+        self, name: str | None, kind: str, factory: MessageStoreFactory | None
+    ) -> channels.BaseChannel:
+        made = {"fork": SubChannel, "when": ConditionSubChannel}.get(kind, BaseChannel)
+        return self._made(made, self._free_name(name or kind, name is None), factory)
+
     def make_sub_channel(
         self, name: str, factory: MessageStoreFactory | None
     ) -> channels.BaseChannel:
-        return BaseChannel(
+        return self._made(BaseChannel, name, factory)
+
+    def _made(
+        self, kind: type[Known], name: str, factory: MessageStoreFactory | None
+    ) -> channels.BaseChannel:
+        return kind(
             name,
             self,
             message_store_factory=factory,
@@ -165,6 +180,23 @@ class Known(channels.BaseChannel):
 
 class BaseChannel(Known):
     """A channel that gets its messages by `handle`."""
+
+
+class SubChannel(BaseChannel):
+    """A fork, as `fork` gives it."""
+
+
+class ConditionSubChannel(BaseChannel):
+    """What replaces the rest of a chain under a condition, as `when` gives it."""
+
+    @property
+    def condition(self) -> Any:
+        """A value, or a function of the message."""
+        return getattr(self.branch, "condition", True)
+
+    def test_condition(self, msg: Message) -> bool:
+        """Whether the message takes this way."""
+        return holds(self.condition, msg)
 
 
 class HttpChannel(Known, http.HttpChannel):

@@ -11,6 +11,7 @@ import fnmatch
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from nodes import (
@@ -79,6 +80,8 @@ __all__ = [
     "Reject",
     "Rejected",
     "Save",
+    "SaveFileBackend",
+    "SaveNullBackend",
     "SetCtx",
     "Sleep",
     "ThreadNode",
@@ -196,6 +199,44 @@ class B64Encode(Lenient, encode.Base64):
 
 class B64Decode(Lenient, decode.Base64):
     """Base64 to bytes."""
+
+
+class SaveNullBackend:
+    """Keeps nothing."""
+
+    def store(self, message: Message) -> None:
+        """Forget the message."""
+
+
+class SaveFileBackend:
+    """Writes messages to files with names by pattern; `Save` does so by itself.
+
+    It waits where it is called: use it in a `ThreadNode`.
+
+    Args:
+        path: the folder.
+        filename: as of `Save`, with `%(counter)s`, `%(year)s`, `%(muid)s`, ...
+        channel: not used.
+    """
+
+    def __init__(self, path: str, filename: str, channel: Any = None) -> None:
+        self.path = path
+        self.filename = filename
+        self.channel = channel
+        self.counter = 0
+
+    def store(self, message: Message) -> None:
+        """Write the payload, which is text.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        known = get_context(message, counter=self.counter)
+        known |= {"muid": message.uuid, "cuid": "???"}
+        file = Path(self.path) / (self.filename % known)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(message.payload, encoding="utf-8")
+        self.counter += 1
 
 
 class Save(Lenient, files.Save):

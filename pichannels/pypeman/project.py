@@ -13,9 +13,10 @@ from typing import Any, Final
 
 from pichannels.channels import BaseChannel
 from pichannels.errors import SettingsError
+from pichannels.pypeman.conf import settings
 from pichannels.pypeman.registry import fresh
 
-__all__ = ["load"]
+__all__ = ["load", "load_project"]
 
 _IMPORTED: Final = "_pichannels_imported"
 """Where a module keeps the names of those beside it that it has imported."""
@@ -47,6 +48,17 @@ def load(module: str = "project") -> list[BaseChannel]:
                 key="CHANNELS",
             )
     return list(registry.channels)
+
+
+def load_project() -> list[BaseChannel]:
+    """`load` of the module that the setting `PROJECT_MODULE` names.
+
+    Raises:
+        ConfigError: there are no settings.
+        SettingsError: there is no such module, or it makes no channels.
+    """
+    settings.raise_for_missing()
+    return load(settings.PROJECT_MODULE)
 
 
 @contextmanager
