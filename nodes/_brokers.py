@@ -42,6 +42,10 @@ class Login(Protocol):
     def target(self) -> str:
         """The broker, as errors show it."""
 
+    @property
+    def secrets(self) -> list[str | Secret | None]:
+        """What is looked up for each connection."""
+
 
 class Facts(NamedTuple):
     """What headers say of a record.
@@ -113,12 +117,11 @@ class BrokerSink(QueueingSink):
     """Publishes a record for each sample of a batch, or one for any other message.
 
     A message is settled when the broker has all of its records. After a failure what
-    is not acknowledged is published again, in order.
+    is not acknowledged is published again, in order. A child sets `_topic`: a text
+    with patterns, or a function.
 
     Args:
         login: where the broker is.
-        topic: a text with patterns, or a function.
-        secrets: what is looked up at the start, so that a missing one is told.
         codec: makes the values; by default JSON, and bytes and text as they are.
         timeout: seconds for an acknowledgement.
         retry: how often and how soon what failed is published again.
@@ -133,9 +136,8 @@ class BrokerSink(QueueingSink):
     def __init__(
         self,
         login: Login,
-        topic: Any,
+        /,
         *,
-        secrets: Sequence[str | Secret | None],
         codec: ICodec | None,
         timeout: float,
         retry: RetryPolicy | None,
@@ -145,8 +147,8 @@ class BrokerSink(QueueingSink):
         super().__init__(queue_bytes=queue_bytes, **options)
         at_least("timeout", timeout, 0.001)
         self.target = login.target
-        self._topic = topic
-        self._secrets = list(secrets)
+        self._topic: Any = None
+        self._secrets = login.secrets
         self._codec = _checked_codec(codec)
         self._timeout = timeout
         self._policy = retry or _AGAIN

@@ -136,14 +136,13 @@ class Kafka(BrokerSink):
         )
         super().__init__(
             self._login,
-            _checked("topic", topic),
-            secrets=[user, password],
             codec=codec,
             timeout=timeout,
             retry=retry,
             queue_bytes=queue_bytes,
             **options,
         )
+        self._topic = _checked("topic", topic)
         self._key = None if key is None else _checked("key", key)
         self._has_event_time = event_time
         self._options: dict[str, Any] = {

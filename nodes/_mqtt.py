@@ -121,14 +121,13 @@ class MQTT(BrokerSink):
         )
         super().__init__(
             self._login,
-            _checked_topic(topic),
-            secrets=[user, password],
             codec=codec,
             timeout=timeout,
             retry=retry,
             queue_bytes=queue_bytes,
             **options,
         )
+        self._topic = _checked_topic(topic)
         self._qos = qos
         self._retain = retain
         self._common: dict[str, Any] = {}

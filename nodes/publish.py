@@ -17,6 +17,7 @@ from nodes._http import HTTP, RequestRefused
 from nodes._kafka import Kafka
 from nodes._lines import readable
 from nodes._mqtt import MQTT, Refused
+from nodes._nats import NATS
 from nodes._options import at_least, function, is_async, name_of, one_of
 from nodes._pi_sink import PI
 from nodes._pi_targets import NoTarget
@@ -32,6 +33,7 @@ from pichannels.values import Sample, format_ticks
 __all__ = [
     "HTTP",
     "MQTT",
+    "NATS",
     "Call",
     "Console",
     "Email",

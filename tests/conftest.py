@@ -10,6 +10,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from tests.integration.certificates import make_certificate
 from tests.servers.kafka import Kafka, why_missing as why_no_kafka
 from tests.servers.mosquitto import Mosquitto, why_missing as why_no_mosquitto
+from tests.servers.nats import NatsServer, why_missing as why_no_nats
 from tests.servers.postgres import PostgresServer, why_missing
 
 
@@ -72,3 +73,19 @@ def kafka(kafka_of_session: Kafka) -> Kafka:
     """A Kafka broker that runs; a test may kill and start it."""
     kafka_of_session.start()
     return kafka_of_session
+
+
+@pytest.fixture(scope="session")
+def nats_of_session() -> Iterator[NatsServer]:
+    if reason := why_no_nats():
+        pytest.skip(reason)
+    server = NatsServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def nats_server(nats_of_session: NatsServer) -> NatsServer:
+    """A NATS server with JetStream that runs; a test may kill and start it."""
+    nats_of_session.start()
+    return nats_of_session

@@ -105,6 +105,7 @@ def test_only_what_is_required_is_imported() -> None:
     foreign["pichannels.adapters.ftp"] -= {"aioftp"}
     foreign["pichannels.adapters.hl7_messages"] -= {"hl7"}
     foreign["pichannels.adapters.kafka"] -= {"aiokafka"}
+    foreign["pichannels.adapters.nats"] -= {"nats"}
     foreign["pichannels.adapters.notify"] -= {"watchfiles"}
     foreign["pichannels.adapters.otel"] -= {"opentelemetry"}
     foreign["pichannels.adapters.pandas_tables"] -= {"pandas"}

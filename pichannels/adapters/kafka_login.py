@@ -53,6 +53,11 @@ class Login(NamedTuple):
         return f"Login({self.target})"
 
     @property
+    def secrets(self) -> list[str | Secret | None]:
+        """What is looked up for each connection."""
+        return [self.user, self.password]
+
+    @property
     def target(self) -> str:
         """The brokers, as errors show them."""
         return "Kafka at " + ", ".join(checked_servers(self.servers))
@@ -64,8 +69,7 @@ class Login(NamedTuple):
             SettingsError: a secret or a file is missing, or aiokafka is.
         """
         ensure_installed()
-        logins: Any = [self.user, self.password]
-        user, password = await reveal_in_thread(logins)
+        user, password = await reveal_in_thread(self.secrets)
         found: dict[str, Any] = {
             "bootstrap_servers": checked_servers(self.servers),
             "client_id": self.client_id,

@@ -52,6 +52,11 @@ class Login(NamedTuple):
         return f"Login({self.target})"
 
     @property
+    def secrets(self) -> list[str | Secret | None]:
+        """What is looked up for each connection."""
+        return [self.user, self.password]
+
+    @property
     def target(self) -> str:
         """The URL, as errors show it."""
         return f"{_parts(self.url).scheme}://{self.host}:{self.port}"
@@ -95,8 +100,8 @@ class Login(NamedTuple):
         Raises:
             SettingsError: a secret is missing.
         """
-        found: Any = [self.user, self.password]
-        user, password = await reveal_in_thread(found)
+        found: Any = await reveal_in_thread(self.secrets)
+        user, password = found
         return user, password
 
 

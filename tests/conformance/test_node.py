@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import nats
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -54,6 +55,7 @@ from tests.servers.ftp import PASSWORD, USER, FTPServer
 from tests.servers.kafka import Kafka
 from tests.servers.mail import MailServer
 from tests.servers.mosquitto import Mosquitto
+from tests.servers.nats import NatsServer
 from tests.servers.postgres import PostgresServer
 
 DOCUMENT = b"""{"Items": [{"WebId": "", "Name": "TI1", "Items": [
@@ -79,6 +81,7 @@ class Place(NamedTuple):
     mail: int = 25
     mqtt: str = "mqtt://host"
     kafka: str = "host:9092"
+    nats: str = "nats://host"
 
 
 def raw() -> Message:
@@ -250,6 +253,9 @@ CASES = {
     "publish.MQTT": Case(
         lambda place, **options: publish.MQTT(place.mqtt, "c/{name}", **options)
     ),
+    "publish.NATS": Case(
+        lambda place, **options: publish.NATS(place.nats, "conformance", **options)
+    ),
     "publish.SQLite": Case(
         lambda place, **options: publish.SQLite(place.folder / "v.db", **options)
     ),
@@ -336,6 +342,18 @@ def kafka_address(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+async def nats_url(request: pytest.FixtureRequest) -> str:
+    """Where the server with its stream is, for the node that needs it."""
+    if request.node.callspec.params["name"] != "publish.NATS":
+        return ""
+    server: NatsServer = request.getfixturevalue("nats_server")
+    client = await nats.connect(server.url)
+    await client.jetstream().add_stream(name="conformance", subjects=["conformance"])
+    await client.close()
+    return server.url
+
+
+@pytest.fixture
 async def mail(request: pytest.FixtureRequest) -> AsyncIterator[int]:
     """An SMTP server, for the node that needs one."""
     if request.node.callspec.params["name"] != "publish.Email":
@@ -357,13 +375,14 @@ async def place(
     mail: int,
     mqtt: str,
     kafka_address: str,
+    nats_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Place]:
     monkeypatch.chdir(tmp_path)
     if request.node.callspec.params["name"] not in ASKING:
         yield Place(
             *(tmp_path, "http://host/", database, pi, ftp_port, mail, mqtt),
-            kafka_address,
+            *(kafka_address, nats_url),
         )
         return
 
