@@ -18,6 +18,7 @@ import msgspec
 from pichannels.errors import SettingsError, nearest
 from pichannels.limiter import Limits
 from pichannels.secrets import Secret
+from pichannels.settings_file import DATA_DIR
 from pichannels.telemetry_config import LEVELS, TracingConfig, logging_rules
 from pichannels.ui_config import UIConfig, ui_rules
 
@@ -228,7 +229,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     """
 
     project_name: Annotated[str, _says("a name", min_length=1)] = "pichannels"
-    data_dir: Annotated[str, _says("a path", min_length=1)] = ".pichannels"
+    data_dir: Annotated[str, _says("a path", min_length=1)] = DATA_DIR
     journal: JournalConfig = JournalConfig()
     control: ControlConfig = ControlConfig()
     lease: LeaseConfig | None = None

@@ -27,6 +27,7 @@ from pichannels.declarative import Declared, read_files
 from pichannels.errors import PichannelsError, SettingsError, UsageError, nearest
 from pichannels.extras import missing_extras
 from pichannels.persistence import Persistence
+from pichannels.settings_file import SETTINGS_VARIABLE, find_settings
 from pichannels.store import MessageStoreFactory
 
 __all__ = [
@@ -38,9 +39,6 @@ __all__ = [
     "load",
     "open_folder",
 ]
-
-SETTINGS_VARIABLE: Final = "PICHANNELS_SETTINGS"
-"""The environment variable that names the settings file."""
 
 # The user's own modules keep every other name; `import settings` finds nothing
 # of ours.
@@ -127,26 +125,6 @@ class Project:
         if name not in known:
             raise UsageError(f"there is no channel {name!r}{nearest(name, known)}")
         return known[name]
-
-
-def find_settings(path: str | os.PathLike[str] | None = None) -> Path:
-    """The settings file: as given, as the environment names it, or in this folder.
-
-    Raises:
-        SettingsError: there is no such file.
-    """
-    named = path or os.environ.get(SETTINGS_VARIABLE) or "settings.py"
-    found = Path(named).absolute()
-    if found.is_dir():
-        found /= "settings.py"
-    if found.is_file():
-        return found
-    raise SettingsError(
-        f"there is no such file; go to the project's folder, name the file with"
-        f" --settings or {SETTINGS_VARIABLE}, or make a project with"
-        " `pichannels startproject`",
-        file=str(found),
-    )
 
 
 def load(path: str | os.PathLike[str] | None = None) -> Project:

@@ -7,9 +7,9 @@ from typing import Final
 import click
 
 from pichannels import __version__
-from pichannels.cli.common import common_options
 from pichannels.cli.lazy import LazyCommands
-from pichannels.cli.plugins import PluggedCommands
+from pichannels.cli.options import common_options
+from pichannels.cli.plugged import PluggedCommands
 
 __all__ = ["cli", "main"]
 

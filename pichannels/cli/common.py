@@ -1,30 +1,31 @@
-"""What all commands share: options, exit codes, how errors are told."""
+"""What commands share that work on a project, or ask an instance."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import os
-import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from pichannels.cli.output import complain
-from pichannels.config import Config
-from pichannels.control.access import read_address
-from pichannels.control.client import CommandFailed, ControlClient, NoInstance, connect
-from pichannels.errors import (
-    JournalLocked,
-    LeaseHeld,
-    PichannelsError,
-    SettingsError,
-    UsageError,
+from pichannels.cli.lazy import load_name
+from pichannels.cli.options import (
+    Commands,
+    ExitCode,
+    common_options,
+    json_option,
 )
-from pichannels.project import SETTINGS_VARIABLE, Project, find_settings, load
+from pichannels.control.access import read_address
+from pichannels.control.refusals import NoInstance
+from pichannels.errors import SettingsError
+from pichannels.settings_file import DATA_DIR, SETTINGS_VARIABLE, find_settings
+
+if TYPE_CHECKING:
+    from pichannels.control.client import ControlClient
+    from pichannels.project import Project
 
 __all__ = [
     "Commands",
@@ -32,90 +33,18 @@ __all__ = [
     "ask",
     "ask_instance",
     "common_options",
+    "data_dir_of",
     "json_option",
     "load_project",
     "settings_folder",
 ]
 
 _PROJECT: Final = "pichannels.project"
-_SETTINGS_ERRORS = ("SettingsError", "SettingsProblems")
+# Imported when they are needed: many commands ask no instance, or load no project.
+_LOAD: Final = "pichannels.project:load"
+_CONNECT: Final = "pichannels.control.client:connect"
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-class ExitCode(enum.IntEnum):
-    """What a command's exit tells a script."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    SETTINGS = 3
-    NO_INSTANCE = 4
-    LOCKED = 5
-
-
-class Commands(click.Group):
-    """A group whose commands tell our errors in words, without a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except PichannelsError as exc:
-            if ctx.find_root().meta.get("debug"):
-                traceback.print_exception(exc)
-            else:
-                complain(f"Error: {exc}")
-            ctx.exit(_exit_code(exc))
-
-
-def _exit_code(error: PichannelsError) -> ExitCode:
-    if isinstance(error, SettingsError):
-        return ExitCode.SETTINGS
-    if isinstance(error, CommandFailed) and error.kind in _SETTINGS_ERRORS:
-        return ExitCode.SETTINGS
-    if isinstance(error, NoInstance):
-        return ExitCode.NO_INSTANCE
-    if isinstance(error, JournalLocked | LeaseHeld):
-        return ExitCode.LOCKED
-    is_usage = isinstance(error, CommandFailed) and error.kind == "UsageError"
-    return (
-        ExitCode.USAGE if is_usage or isinstance(error, UsageError) else ExitCode.FAILED
-    )
-
-
-def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    if value and param.name is not None:
-        ctx.find_root().meta[param.name] = value
-
-
-def common_options(command: F) -> F:
-    """The options `--settings` and `--debug`."""
-    settings = click.option(
-        "--settings",
-        "-s",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        expose_value=False,
-        callback=_keep,
-        help="The project's settings file; without it PICHANNELS_SETTINGS, or"
-        " settings.py in this folder.",
-    )
-    debug = click.option(
-        "--debug",
-        is_flag=True,
-        expose_value=False,
-        callback=_keep,
-        help="Show tracebacks of errors.",
-    )
-    return settings(debug(command))
-
-
-def json_option(command: F) -> F:
-    """The option `--json`."""
-    return click.option(
-        "--json", "as_json", is_flag=True, help="Write JSON, for programs."
-    )(command)
 
 
 def load_project() -> Project:
@@ -126,7 +55,7 @@ def load_project() -> Project:
     """
     meta = click.get_current_context().find_root().meta
     if _PROJECT not in meta:
-        meta[_PROJECT] = load(_settings())
+        meta[_PROJECT] = load_name(_LOAD)(_settings())
     found: Project = meta[_PROJECT]
     return found
 
@@ -150,7 +79,7 @@ def _settings() -> Path | None:
     return found
 
 
-Online = Callable[[ControlClient], Coroutine[Any, Any, T]]
+Online = Callable[["ControlClient"], Coroutine[Any, Any, T]]
 
 
 def ask_instance(online: Online[T]) -> T:
@@ -164,7 +93,7 @@ def ask_instance(online: Online[T]) -> T:
         SettingsError: the settings are wrong, and no instance is found.
     """
     file = find_settings(_settings())
-    usual = file.parent / Config().data_dir
+    usual = file.parent / DATA_DIR
     address = read_address(usual)
     if address is not None and address.settings == str(file):
         with contextlib.suppress(NoInstance):
@@ -179,11 +108,12 @@ def data_dir_of(place: Path) -> Path:
         SettingsError: there are no settings, or they are wrong.
     """
     file = find_settings(place)
-    usual = file.parent / Config().data_dir
+    usual = file.parent / DATA_DIR
     address = read_address(usual)
     if address is not None and address.settings == str(file):
         return usual
-    return load(file).data_dir
+    project: Project = load_name(_LOAD)(file)
+    return project.data_dir
 
 
 def ask(online: Online[T], offline: Callable[[Project], Coroutine[Any, Any, T]]) -> T:
@@ -195,5 +125,6 @@ def ask(online: Online[T], offline: Callable[[Project], Coroutine[Any, Any, T]])
 
 
 async def _ask(data_dir: Path, online: Online[T]) -> T:
-    async with await connect(data_dir) as client:
+    client: ControlClient
+    async with await load_name(_CONNECT)(data_dir) as client:
         return await online(client)

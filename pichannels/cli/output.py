@@ -1,4 +1,4 @@
-"""What the commands say: the only place that writes to the terminal."""
+"""What the commands say, as tables, JSON or CSV; plain lines are in `options`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from pichannels.cli.options import complain, say
 from pichannels.probes import Finding
 from pichannels.values import DigitalState, Sample, ValueFailure
 
@@ -31,11 +32,6 @@ __all__ = [
 ]
 
 _WIDTH_OF_FILES: Final = 160
-
-
-def say(text: str = "") -> None:
-    """A line of plain text."""
-    click.echo(text)
 
 
 def say_bytes(data: bytes) -> None:
@@ -109,11 +105,6 @@ def duration(seconds: float) -> str:
     while len(parts) > 1 and not parts[0][0]:
         parts.pop(0)
     return " ".join(f"{number}{unit}" for number, unit in parts[:2])
-
-
-def complain(text: str) -> None:
-    """What went wrong, to the error output."""
-    click.echo(text, err=True)
 
 
 def _text(cell: object) -> str:

@@ -12,43 +12,13 @@ import aiohttp
 import msgspec
 
 from pichannels.control.access import SERVER_NAME, Address, read_address
-from pichannels.errors import NotConnected, PichannelsError, TryAgain
+from pichannels.control.refusals import CommandFailed, NoInstance
+from pichannels.errors import NotConnected
 
 __all__ = ["CommandFailed", "ControlClient", "NoInstance", "connect"]
 
 _CONNECT: Final = 3.0
 _ANSWER: Final = 10.0
-
-
-class NoInstance(TryAgain):
-    """No instance of the project runs, or it has no control server.
-
-    Attributes:
-        data_dir: where an instance would have left its address.
-        stale: the address that one left which is gone, or None.
-    """
-
-    def __init__(self, data_dir: Path, stale: Address | None = None) -> None:
-        self.data_dir = data_dir
-        self.stale = stale
-        why = f"none left its address in {data_dir}"
-        if stale is not None:
-            why = f"process {stale.pid} left its address in {data_dir}, but is gone"
-        super().__init__(f"no instance runs: {why}; begin one with `pichannels start`")
-
-
-class CommandFailed(PichannelsError):
-    """The instance refused a command, or failed at it.
-
-    Attributes:
-        status: the HTTP status.
-        kind: the name of the error inside the instance.
-    """
-
-    def __init__(self, status: int, kind: str, message: str) -> None:
-        self.status = status
-        self.kind = kind
-        super().__init__(message)
 
 
 class ControlClient:

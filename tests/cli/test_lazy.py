@@ -14,19 +14,32 @@ from pichannels.cli.lazy import LazyCommands
 LOADED = """
 import sys
 from pichannels.cli import cli
-cli(["version"], standalone_mode=False)
-print(*[name for name in sys.modules if name.startswith("pichannels.")], sep="\\n")
+cli.commands[sys.argv[1]]
+print(*sys.modules, sep="\\n")
 """
 
 
-def test_a_command_imports_neither_the_engine_nor_the_simulator() -> None:
+def loaded(command: str) -> set[str]:
+    """The modules that a command needs before it does anything."""
     run = subprocess.run(
-        [sys.executable, "-c", LOADED], capture_output=True, text=True, check=True
+        [sys.executable, "-c", LOADED, command],
+        capture_output=True,
+        text=True,
+        check=True,
     )
+    return set(run.stdout.split())
 
-    loaded = set(run.stdout.split())
-    assert "pichannels.cli.version" in loaded
-    assert not loaded & {"pichannels.engine", "pichannels.simulator"}
+
+def test_a_plain_command_imports_no_project_and_no_client() -> None:
+    found = loaded("version")
+    assert "pichannels.cli.version" in found
+    assert not found & {"pichannels.project", "pichannels.channels", "aiohttp"}
+
+
+def test_a_command_that_asks_an_instance_imports_no_project() -> None:
+    found = loaded("status")
+    assert "pichannels.control.client" in found
+    assert not found & {"pichannels.project", "pichannels.engine", "nodes"}
 
 
 @pytest.mark.parametrize("name", list(cli.commands))
