@@ -13,11 +13,11 @@ from typing import Final, Literal, Self
 from pichannels import __version__, clock
 from pichannels.channels import BaseChannel
 from pichannels.config import SimulatorConfig
+from pichannels.control.families import metrics
 from pichannels.control.reports import (
     ChannelReport,
     StatusReport,
     channel_report,
-    metrics,
     server_reports,
     sink_reports,
 )
@@ -26,11 +26,13 @@ from pichannels.control.signals import stop_signals
 from pichannels.embedded import make_simulator
 from pichannels.errors import JournalError, PichannelsError, UsageError
 from pichannels.events import EventBus
+from pichannels.heartbeat import Heartbeat
 from pichannels.instance_parts import (
     is_first,
     make_journal,
     open_tracing,
     opened_stores,
+    place_of,
     tune_collector,
 )
 from pichannels.journal import JournalStatistics
@@ -105,6 +107,7 @@ class Engine:
         self.limiters = Limiters(limits.limits(), limits.special)
         self.journal = make_journal(self.data_dir, config.journal, wait=wait)
         self.tracer: Tracer | None = None
+        self._heartbeat = Heartbeat()
         self.lease: Lease | None = None
         if config.lease is not None and sources:
             self.lease = Lease(config.lease, project.name, wait, self._lose_lease)
@@ -163,6 +166,8 @@ class Engine:
     async def _start_parts(self) -> None:
         if self.project.path is not None:
             await asyncio.to_thread(self._reloader.remember)
+        self._parts.push_async_callback(self._heartbeat.stop)
+        self._heartbeat.start()
         if self.project.config.tracing is not None:
             self.tracer = await open_tracing(self.project)
             self._parts.push_async_callback(self.tracer.close)
@@ -209,7 +214,7 @@ class Engine:
         try:
             await self._control.open(os.getpid())
         except OSError as exc:
-            raise _not_listening("the control server", config, exc) from exc
+            raise StartError("the control server", place_of(config, exc)) from exc
 
     async def _start_simulator(self, config: SimulatorConfig) -> None:
         # What is edited and deleted there belongs to one plant and its clock.
@@ -219,7 +224,7 @@ class Engine:
         try:
             await simulator.open()
         except OSError as exc:
-            raise _not_listening("the simulator", config, exc) from exc
+            raise StartError("the simulator", place_of(config, exc)) from exc
         self.simulator = simulator
 
     async def start_one(self, channel: BaseChannel) -> None:
@@ -469,6 +474,7 @@ class Engine:
             pi_servers=server_reports(self.limiters.statistics()),
             journal=self._journal_statistics(),
             lease=self.lease.report() if self.lease else None,
+            loop_lag=self._heartbeat.lag.spread(),
         )
 
     async def whole_status(self) -> StatusReport:
@@ -491,8 +497,3 @@ class Engine:
     def metrics(self) -> list[Family]:
         """The numbers of `status`, named as `docs/metrics.md` explains."""
         return metrics(self.status())
-
-
-def _not_listening(part: str, config: object, exc: OSError) -> StartError:
-    host, port = getattr(config, "host", ""), getattr(config, "port", "")
-    return StartError(part, f"{host}:{port}: {exc.strerror or exc}")

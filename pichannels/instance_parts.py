@@ -24,6 +24,7 @@ __all__ = [
     "make_journal",
     "open_tracing",
     "opened_stores",
+    "place_of",
     "tune_collector",
 ]
 
@@ -100,6 +101,12 @@ async def is_first(task: asyncio.Task[None], event: asyncio.Event) -> bool:
     await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     return task.done()
+
+
+def place_of(config: object, error: OSError) -> str:
+    """Where a part of these settings listens, and why it does not."""
+    host, port = getattr(config, "host", ""), getattr(config, "port", "")
+    return f"{host}:{port}: {error.strerror or error}"
 
 
 def tune_collector() -> None:

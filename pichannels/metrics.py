@@ -1,4 +1,4 @@
-"""Counters and gauges with fixed names, in Prometheus' text form.
+"""Counters, gauges and histograms with fixed names, in Prometheus' text form.
 
 Counting is adding to plain integers where things happen; this module only
 gathers them (text exposition format 0.0.4).
@@ -6,13 +6,62 @@ gathers them (text exposition format 0.0.4).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
 from math import inf
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
-__all__ = ["Family", "Point", "render"]
+__all__ = ["Family", "Histogram", "Point", "Spread", "render"]
+
+_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
+_LONGER: Final = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """How a quantity is spread, at one moment.
+
+    Attributes:
+        bounds: the upper bounds of all parts but the last, which has none.
+        counts: how many values are in each part.
+        sum: of all values.
+        labels: of the points.
+    """
+
+    bounds: tuple[float, ...] = ()
+    counts: tuple[int, ...] = (0,)
+    sum: float = 0.0
+    labels: Mapping[str, str] = {}
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return sum(self.counts)
+
+
+class Histogram:
+    """Counts values by how large they are; noting one takes two additions.
+
+    Args:
+        bounds: rising upper bounds; by default of seconds, from 1 ms to an hour.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_sum")
+
+    def __init__(self, bounds: tuple[float, ...] = (*_SECONDS, *_LONGER)) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def note(self, value: float) -> None:
+        """One more value."""
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def spread(self, **labels: str) -> Spread:
+        """What was noted so far."""
+        return Spread(self._bounds, tuple(self._counts), self._sum, labels)
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -23,12 +72,18 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Family(msgspec.Struct, frozen=True):
-    """All points of one metric; counters end in `_total`."""
+    """All points of one metric; counters end in `_total`.
+
+    Attributes:
+        points: of a counter or gauge.
+        spreads: of a histogram.
+    """
 
     name: str
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "histogram"]
     help: str
-    points: list[Point]
+    points: list[Point] = []
+    spreads: list[Spread] = []
 
 
 def render(families: Iterable[Family]) -> str:
@@ -40,7 +95,19 @@ def render(families: Iterable[Family]) -> str:
         lines.append(f"# TYPE {name} {family.kind}")
         for point in family.points:
             lines.append(f"{name}{_labels(point.labels)} {_number(point.value)}")
+        for spread in family.spreads:
+            lines.extend(_buckets(name, spread))
     return "\n".join(lines) + "\n"
+
+
+def _buckets(name: str, spread: Spread) -> Iterator[str]:
+    count = 0
+    for bound, more in zip((*spread.bounds, inf), spread.counts, strict=True):
+        count += more
+        labels = {**spread.labels, "le": _number(bound)}
+        yield f"{name}_bucket{_labels(labels)} {count}"
+    yield f"{name}_sum{_labels(spread.labels)} {_number(spread.sum)}"
+    yield f"{name}_count{_labels(spread.labels)} {count}"
 
 
 def _labels(labels: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
+from pichannels.channels.counts import Counts
 from pichannels.channels.gate import Gate
 from pichannels.channels.recording import (
     Letter,
@@ -50,6 +51,7 @@ class Processor(Protocol):
     """What the inlet needs of its channel."""
 
     name: str
+    counts: Counts
 
     @property
     def keeps(self) -> bool: ...
@@ -105,6 +107,7 @@ class Inlet:
         observer: Observer | None = None,
     ) -> None:
         self._channel = channel
+        self._counts = channel.counts
         self._journal = journal
         self._lane_of = lane_of
         self._lanes: list[deque[_Item]] = [deque() for _ in range(lanes)]
@@ -198,6 +201,7 @@ class Inlet:
         msg.store_id = str(ticket.seq)
         msg.store_chan_name = name
         self._newest = ticket.seq
+        self._counts.bytes += ticket.size
         has_room = len(self._items) < self._window and (
             not self._items or self._bytes + ticket.size <= self._window_bytes
         )
@@ -353,6 +357,7 @@ class Inlet:
         try:
             outcome = await self._attempt(item, delivery)
             while (delay := self._delay(delivery, outcome)) is not None:
+                self._counts.retries += 1
                 self._tell_again(item, delay, outcome)
                 if isinstance(outcome.error, PauseChannel) and not has_closed:
                     has_closed = True
@@ -418,6 +423,7 @@ class Inlet:
 
     def _settled(self, item: _Item, delivery: Delivery) -> None:
         assert delivery.outcome is not None
+        self._counts.settled(item.msg)
         outcome = self._channel.finish(delivery, delivery.outcome)
         # Cycles would wait for the collector, which is meant to come rarely.
         outcome.message.delivery = item.msg.delivery = None

@@ -11,6 +11,7 @@ from typing import Any, Final
 from pichannels.channels.branches import Branch, Fork
 from pichannels.channels.building import ChainBuilder
 from pichannels.channels.chain import Chain, ChainStep, Stopped
+from pichannels.channels.counts import Counts
 from pichannels.channels.gate import Gate
 from pichannels.channels.parking import Parking
 from pichannels.channels.recording import Observer, Recorder
@@ -62,6 +63,7 @@ class Processing(ChainBuilder):
         self.dropped = 0
         self.rejected = 0
         self.failed = 0
+        self.counts = Counts()
         self._key = key
         self._turns = [Turn() for _ in range(lanes)]
         self._turn = self._turns[0]
@@ -230,6 +232,7 @@ class Processing(ChainBuilder):
                 await self._put_back(delivery, outcome.error)
                 raise ChannelPaused(self.name, is_stored=True)
             outcome = await self._settled(delivery, outcome)
+            self.counts.settled(msg)
             settled = recorder.settle(delivery, outcome)
             if settled is not None:
                 await settled
@@ -248,6 +251,7 @@ class Processing(ChainBuilder):
         try:
             outcome = await self.attempt(msg.copy(), delivery)
             while (delay := retry(delivery, outcome)) is not None:
+                self.counts.retries += 1
                 logger.warning(
                     "%s: a copy again in %.2f s: %s", self.name, delay, outcome.error
                 )

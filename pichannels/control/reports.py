@@ -1,32 +1,32 @@
-"""What an instance tells about itself: its status and its metrics."""
+"""What an instance tells about itself: its status."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 import msgspec
 
 from pichannels.channels import BaseChannel
-from pichannels.control.coverage_metrics import coverage_families
 from pichannels.control.coverage_reports import ChannelCoverage
 from pichannels.journal import JournalStatistics
 from pichannels.lifecycle import Status
-from pichannels.metrics import Family, Point
+from pichannels.metrics import Spread
 
 __all__ = [
+    "STORE_WAITING",
     "ChannelReport",
     "LeaseReport",
     "ServerReport",
     "SinkReport",
     "StatusReport",
     "channel_report",
-    "metrics",
     "server_reports",
     "sink_reports",
 ]
 
-_STORE_WAITING: Final = "store waiting"
+STORE_WAITING: Final = "store waiting"
 
 
 class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +45,9 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
         lag: how old the oldest accepted message on its way is, in seconds.
         is_ready: whether the source, if there is one, is connected.
         source: facts about the source.
+        bytes: of the accepted messages, as they are stored.
+        retries: how often a message ran again after a failure.
+        settling: how many seconds accepted messages took until they were settled.
     """
 
     name: str
@@ -61,6 +64,9 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
     lag: float
     is_ready: bool
     source: dict[str, Any]
+    bytes: int = 0
+    retries: int = 0
+    settling: Spread = Spread()
 
 
 class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,6 +149,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         journal: what it does at this moment, or None while it is not open.
         lease: what keeps other hosts out, or None.
         coverage: of the channels that keep a ledger; the control server adds it.
+        loop_lag: how many seconds too late the event loop did what was due.
+        cpu: seconds of processors that the process has taken.
     """
 
     project: str
@@ -162,6 +170,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     journal: JournalStatistics | None
     lease: LeaseReport | None = None
     coverage: list[ChannelCoverage] = []
+    loop_lag: Spread = Spread()
+    cpu: float = msgspec.field(default_factory=time.process_time)
 
 
 def channel_report(channel: BaseChannel, unsettled: int) -> ChannelReport:
@@ -181,13 +191,16 @@ def channel_report(channel: BaseChannel, unsettled: int) -> ChannelReport:
         lag=channel.lag,
         is_ready=channel.is_ready,
         source=channel.statistics(),
+        bytes=channel.counts.bytes,
+        retries=channel.counts.retries,
+        settling=channel.counts.settling.spread(channel=channel.name),
     )
 
 
 def _state(channel: BaseChannel) -> str:
     is_paused = channel.status is Status.PAUSED and not channel.gate.is_held
     if is_paused and channel.is_store_waiting:
-        return _STORE_WAITING
+        return STORE_WAITING
     return channel.status.label
 
 
@@ -227,216 +240,3 @@ def server_reports(limiters: Mapping[str, Mapping[str, Any]]) -> list[ServerRepo
 
 def _by_priority(facts: Mapping[str, Any], prefix: str) -> dict[str, int]:
     return {name: facts[prefix + name] for name in ("live", "history")}
-
-
-def metrics(status: StatusReport) -> list[Family]:
-    """The numbers of a status under the names that `docs/metrics.md` explains."""
-    return [
-        *_instance_families(status),
-        *_channel_families(status.channels),
-        *coverage_families(status.coverage),
-        *_server_families(status.pi_servers),
-        *(_journal_families(status.journal) if status.journal else ()),
-        *_lease_families([status.lease] if status.lease else []),
-    ]
-
-
-def _instance_families(status: StatusReport) -> list[Family]:
-    info = {"project": status.project, "version": status.version}
-    return [
-        Family("info", "gauge", "What runs here; always 1.", [Point(1, info)]),
-        _gauge("ready", "Whether all channels run.", status.is_ready),
-        _gauge("uptime_seconds", "Seconds since the start.", status.uptime),
-    ]
-
-
-def _channel_families(channels: Iterable[ChannelReport]) -> list[Family]:
-    reports = list(channels)
-
-    def family(
-        name: str,
-        kind: Literal["counter", "gauge"],
-        help: str,
-        value: Callable[[ChannelReport], float],
-    ) -> Family:
-        points = [Point(value(each), {"channel": each.name}) for each in reports]
-        return Family(f"channel_{name}", kind, help, points)
-
-    return [
-        family("running", "gauge", "Whether the channel runs.", _is_running),
-        family("paused", "gauge", "Whether the channel is paused.", _is_paused),
-        family(
-            "store_waiting",
-            "gauge",
-            "Whether the channel waits for its message store.",
-            _is_store_waiting,
-        ),
-        family(
-            "received_total",
-            "counter",
-            "Messages that came to the first node.",
-            lambda each: each.received,
-        ),
-        _settled_family(reports),
-        family(
-            "in_memory",
-            "gauge",
-            "Messages on their way just now.",
-            lambda each: each.in_memory,
-        ),
-        family(
-            "unsettled",
-            "gauge",
-            "Accepted messages in the journal that are not settled.",
-            lambda each: each.unsettled,
-        ),
-        family(
-            "lag_seconds",
-            "gauge",
-            "How old the oldest accepted message on its way is.",
-            lambda each: each.lag,
-        ),
-        family(
-            "discarded_total",
-            "counter",
-            "Copies that a fork had no room for.",
-            lambda each: each.discarded,
-        ),
-    ]
-
-
-def _is_running(report: ChannelReport) -> float:
-    return report.state in (Status.WAITING.label, Status.PROCESSING.label)
-
-
-def _is_paused(report: ChannelReport) -> float:
-    return report.state in (Status.PAUSED.label, _STORE_WAITING)
-
-
-def _is_store_waiting(report: ChannelReport) -> float:
-    return report.state == _STORE_WAITING
-
-
-def _settled_family(channels: Iterable[ChannelReport]) -> Family:
-    points = [
-        Point(count, {"channel": each.name, "state": state})
-        for each in channels
-        for state, count in (
-            ("processed", each.processed),
-            ("dropped", each.dropped),
-            ("rejected", each.rejected),
-            ("error", each.failed),
-        )
-    ]
-    help = "Messages that are settled, by what became of them."
-    return Family("channel_settled_total", "counter", help, points)
-
-
-def _server_families(servers: Iterable[ServerReport]) -> list[Family]:
-    reports = list(servers)
-
-    def family(
-        name: str,
-        kind: Literal["counter", "gauge"],
-        help: str,
-        value: Callable[[ServerReport], float],
-    ) -> Family:
-        points = [Point(value(each), {"server": each.name}) for each in reports]
-        return Family(f"pi_{name}", kind, help, points)
-
-    def by_priority(
-        name: str,
-        kind: Literal["counter", "gauge"],
-        help: str,
-        value: Callable[[ServerReport], dict[str, int]],
-    ) -> Family:
-        points = [
-            Point(count, {"server": each.name, "priority": priority})
-            for each in reports
-            for priority, count in value(each).items()
-        ]
-        return Family(f"pi_{name}", kind, help, points)
-
-    return [
-        by_priority(
-            "requests_total",
-            "counter",
-            "Requests and handshakes sent to the server.",
-            lambda each: each.sent,
-        ),
-        by_priority(
-            "waiting",
-            "gauge",
-            "Requests that wait for their turn.",
-            lambda each: each.waiting,
-        ),
-        family(
-            "rate",
-            "gauge",
-            "Requests in a second that are allowed just now.",
-            lambda each: each.rate,
-        ),
-        family(
-            "slowed_total",
-            "counter",
-            "How often the pace was taken back.",
-            lambda each: each.slowed,
-        ),
-        family(
-            "too_many_total",
-            "counter",
-            "Answers of the server that there were too many requests.",
-            lambda each: each.too_many,
-        ),
-    ]
-
-
-def _journal_families(journal: JournalStatistics) -> list[Family]:
-    return [
-        _counter("journal_commits_total", "Commits that succeeded.", journal.commits),
-        _counter("journal_failures_total", "Commits that failed.", journal.failures),
-        _counter("journal_messages_total", "Messages made durable.", journal.rows),
-        _gauge(
-            "journal_commit_seconds",
-            "How long the last commit took.",
-            journal.last_commit,
-        ),
-        _gauge(
-            "journal_lag_seconds",
-            "How long the oldest thing has waited to be committed.",
-            journal.commit_lag,
-        ),
-        _gauge(
-            "journal_buffered_bytes",
-            "Bytes that wait to be committed.",
-            journal.buffered_bytes,
-        ),
-        _gauge(
-            "journal_used_bytes", "Bytes of all stored messages.", journal.used_bytes
-        ),
-        _gauge(
-            "journal_budget_bytes",
-            "Bytes beyond which no more is taken.",
-            journal.budget_bytes,
-        ),
-        _gauge("journal_file_bytes", "Size of the journal file.", journal.file_bytes),
-        _gauge("journal_full", "Whether no more is taken now.", journal.is_full),
-    ]
-
-
-def _lease_families(leases: Sequence[LeaseReport]) -> list[Family]:
-    held = [Point(each.is_held, {"lease": each.name}) for each in leases]
-    ages = [Point(each.age, {"lease": each.name}) for each in leases]
-    help = "Seconds since the lease was granted last."
-    return [
-        Family("lease_held", "gauge", "Whether the lease is ours.", held),
-        Family("lease_age_seconds", "gauge", help, ages),
-    ]
-
-
-def _gauge(name: str, help: str, value: float) -> Family:
-    return Family(name, "gauge", help, [Point(value)])
-
-
-def _counter(name: str, help: str, value: float) -> Family:
-    return Family(name, "counter", help, [Point(value)])

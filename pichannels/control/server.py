@@ -27,7 +27,8 @@ from pichannels.control.access import (
 )
 from pichannels.control.commands import Instance, run_command
 from pichannels.control.coverage import CoverageSummaries
-from pichannels.control.reports import StatusReport, metrics
+from pichannels.control.families import metrics
+from pichannels.control.reports import StatusReport
 from pichannels.errors import (
     Backpressure,
     MessageNotFound,

@@ -17,6 +17,7 @@ from pichannels.journal.room import Room
 from pichannels.journal.schema import CODES
 from pichannels.journal.writer import Writer
 from pichannels.message import Message
+from pichannels.metrics import Histogram
 from pichannels.states import State
 
 __all__ = ["Intake"]
@@ -60,6 +61,7 @@ class Intake:
         self.file_bytes = 0
         self.commits = self.committed = self.failures = 0
         self.last_commit = self.worst_commit = 0.0
+        self.commit_seconds = Histogram()
         self.last_error = ""
         self._ended = writer.start(self._loop, self._take_reports)
 
@@ -301,6 +303,7 @@ class Intake:
 
     def _count(self, report: Report) -> None:
         self.last_commit = report.seconds
+        self.commit_seconds.note(report.seconds)
         self.worst_commit = max(self.worst_commit, report.seconds)
         if report.error is None:
             self.last_error = ""

@@ -494,4 +494,5 @@ class Journal(Persistence):
             file_bytes=intake.file_bytes,
             is_full=intake.is_full,
             last_error=intake.last_error,
+            commit_seconds=intake.commit_seconds.spread(),
         )

@@ -9,6 +9,7 @@ import msgspec
 from pichannels import codecs
 from pichannels.manifest import ManifestEntry, decode_manifest
 from pichannels.message import Message
+from pichannels.metrics import Spread
 from pichannels.states import Entry, State
 
 __all__ = ["JournalStatistics", "Record"]
@@ -101,6 +102,7 @@ class JournalStatistics(msgspec.Struct, frozen=True):
         file_bytes: of the journal file, as far as known.
         is_full: no more is taken now.
         last_error: why the last commit failed; "" when it did not.
+        commit_seconds: how the times that commits took are spread.
     """
 
     buffered_rows: int
@@ -118,3 +120,4 @@ class JournalStatistics(msgspec.Struct, frozen=True):
     file_bytes: int
     is_full: bool
     last_error: str
+    commit_seconds: Spread = Spread()

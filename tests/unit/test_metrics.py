@@ -6,7 +6,7 @@ from math import inf, nan
 
 import pytest
 
-from pichannels.metrics import Family, Point, render
+from pichannels.metrics import Family, Histogram, Point, render
 
 
 def one(value: float, **labels: str) -> str:
@@ -61,3 +61,20 @@ def test_several_families_follow_each_other() -> None:
 def test_what_is_no_finite_number_has_its_word(value: float, text: str) -> None:
     family = Family("lag", "gauge", "How late.", [Point(value)])
     assert render([family]).splitlines()[-1] == f"pichannels_lag {text}"
+
+
+def test_a_histogram_counts_up_to_each_bound() -> None:
+    times = Histogram((0.1, 1.0))
+    for seconds in (0.05, 0.1, 0.5, 7.0):
+        times.note(seconds)
+    spread = times.spread(channel="a")
+    family = Family("took_seconds", "histogram", "How long.", spreads=[spread])
+    assert render([family]).splitlines()[1:] == [
+        "# TYPE pichannels_took_seconds histogram",
+        'pichannels_took_seconds_bucket{channel="a",le="0.1"} 2',
+        'pichannels_took_seconds_bucket{channel="a",le="1"} 3',
+        'pichannels_took_seconds_bucket{channel="a",le="+Inf"} 4',
+        'pichannels_took_seconds_sum{channel="a"} 7.65',
+        'pichannels_took_seconds_count{channel="a"} 4',
+    ]
+    assert spread.count == 4

@@ -1,0 +1,112 @@
+"""The dashboard and the alerts ask only for what an instance tells."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pichannels.channels import BaseChannel
+from pichannels.engine import Engine
+from pichannels.project import Project
+
+FOLDER = Path(__file__).parents[1] / "docs/monitoring"
+DASHBOARD: dict[str, Any] = json.loads((FOLDER / "grafana.json").read_text("utf-8"))
+ALERTS: dict[str, Any] = yaml.safe_load((FOLDER / "alerts.yml").read_text("utf-8"))
+RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+
+LABELS = {
+    "channel",
+    "instance",
+    "job",
+    "le",
+    "lease",
+    "mark",
+    "priority",
+    "reason",
+    "server",
+    "sink",
+    "state",
+}
+
+
+def names_in(text: str) -> set[str]:
+    return set(re.findall(r"pichannels_\w+", text))
+
+
+def queries() -> list[str]:
+    asked = [target["expr"] for panel in PANELS for target in panel["targets"]]
+    asked += [each.get("definition", "") for each in DASHBOARD["templating"]["list"]]
+    return asked + [rule["expr"] for rule in RULES]
+
+
+@pytest.fixture
+async def known(tmp_path: Path) -> set[str]:
+    """The names of all series that an instance has."""
+    engine = Engine(Project([BaseChannel("a")]), data_dir=tmp_path, control=False)
+    async with engine:
+        families = engine.metrics()
+    found = {f"pichannels_{f.name}" for f in families if f.kind != "histogram"}
+    for family in families:
+        if family.kind == "histogram":
+            ends = ("bucket", "sum", "count")
+            found |= {f"pichannels_{family.name}_{end}" for end in ends}
+    return found
+
+
+def test_every_series_that_is_asked_for_exists(known: set[str]) -> None:
+    asked = set().union(*(names_in(query) for query in queries()))
+    assert sorted(asked - known) == []
+    assert len(asked) > 30
+
+
+def test_only_known_labels_are_asked_for() -> None:
+    text = "\n".join(queries())
+    grouped = re.findall(r"by \(([\w, ]+)\)", text)
+    selected = re.findall(r"(\w+)=~?\"", text)
+    labels = {name for each in grouped for name in each.split(", ")} | set(selected)
+    assert labels <= LABELS
+
+
+def test_counters_are_asked_for_by_how_fast_they_grow() -> None:
+    bare = [
+        query
+        for query in queries()
+        if re.search(r"_total", query) and not re.search(r"rate\(|increase\(", query)
+    ]
+    assert bare == []
+
+
+def test_the_dashboard_can_be_imported() -> None:
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(ids) == len(set(ids))
+    assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in PANELS)
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps(PANELS))) - {"__rate_interval"}
+    assert used == {each["name"] for each in DASHBOARD["templating"]["list"]}
+
+
+def test_each_alert_says_what_to_do() -> None:
+    assert len({rule["alert"] for rule in RULES}) == len(RULES)
+    for rule in RULES:
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert set(rule["annotations"]) == {"summary", "description"}
+
+
+def test_prometheus_takes_the_rules() -> None:
+    tool = shutil.which("promtool")
+    if tool is None:
+        pytest.skip("promtool is not installed (Debian: prometheus)")
+    done = subprocess.run(
+        [tool, "check", "rules", str(FOLDER / "alerts.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
