@@ -102,6 +102,7 @@ def test_only_what_is_required_is_imported() -> None:
     allowed = OURS | REQUIRED | sys.stdlib_module_names
     foreign = {name: roots(name) - allowed for name in MODULES}
     foreign["pichannels.pytest_plugin"] -= {"pytest"}
+    foreign["pichannels.adapters.asgi"] -= {"starlette", "uvicorn"}
     foreign["pichannels.adapters.ftp"] -= {"aioftp"}
     foreign["pichannels.adapters.hl7_messages"] -= {"hl7"}
     foreign["pichannels.adapters.kafka"] -= {"aiokafka"}

@@ -174,6 +174,16 @@ class Reading:
         self._consumer.seek(place, offset)
         self._changed.set()
 
+    async def bounds(self) -> dict[Place, tuple[int, int]]:
+        """The first offset of each of our partitions, and that behind the last.
+
+        Raises:
+            TryAgain: brokers do not answer.
+        """
+        begins = await self._consumer.bounds(self.places, is_end=False)
+        ends = await self._consumer.bounds(self.places, is_end=True)
+        return {place: (begins[place], ends[place]) for place in begins}
+
     async def close(self) -> None:
         """Commit what is settled, leave the group and disconnect."""
         committer, self._committer = self._committer, None

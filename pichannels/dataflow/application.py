@@ -147,6 +147,11 @@ class Application:
             self._sources[id(origin)] = Source(origin)
         return self._sources[id(origin)]
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether there are handlers, and so something to stream."""
+        return any(source.handlers for source in self._sources.values())
+
     def pause(self, source: Any, by: Hashable = None) -> None:
         """Give no more values of a source, before or while it is streamed.
 

@@ -162,7 +162,7 @@ class Cache(Iterated, Administered, ICache):
             UsageError: this is no key.
         """
         await self.store(key, value)
-        if self._queues:
+        if self._queues or self.outlets:
             await self.publish((key, value))
 
     async def store(self, key: Any, value: Any) -> None:

@@ -10,11 +10,11 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 from pichannels.errors import Backpressure, UsageError
 
-__all__ = ["LIMIT", "Published", "Queue", "Reader"]
+__all__ = ["LIMIT", "Outlet", "Published", "Queue", "Reader"]
 
 LIMIT: Final = 1000
 """How many updates wait for one reader."""
@@ -148,6 +148,13 @@ class Reader(AsyncIterator[Any]):
             self.close()
 
 
+class Outlet(Protocol):
+    """Something that takes all that is published, and need not be asked for."""
+
+    async def put(self, update: Any) -> None:
+        """Take an update."""
+
+
 class Published:
     """Something that readers can follow by `async for`.
 
@@ -156,6 +163,11 @@ class Published:
 
     @functools.cached_property
     def _queues(self) -> list[Queue]:
+        return []
+
+    @functools.cached_property
+    def outlets(self) -> list[Outlet]:
+        """What keeps all that is published, before readers get it."""
         return []
 
     def __aiter__(self) -> Reader:
@@ -180,5 +192,7 @@ class Published:
         Raises:
             Backpressure: a reader publishes more to itself than it takes.
         """
+        for outlet in self.outlets:
+            await outlet.put(update)
         for queue in list(self._queues):
             await queue.put(update)

@@ -250,7 +250,7 @@ class Topic(KeyedSink, Streamed):
         if self._stream is None or self._stream.is_closed:
             grace = self._settings.get("rebalance_timeout_ms", 10_000) / 1000 * 0.8
             self._stream = TopicStream(
-                self._make, self._decode, self._set_aside, self._offset, grace
+                self._make, self.decode, self._set_aside, self._offset, grace
             )
             self._stream.held(self._is_paused)
         return self._stream
@@ -267,13 +267,28 @@ class Topic(KeyedSink, Streamed):
         return await anext(self._reader())
 
     async def _make(self, finish: Finish) -> Reading:
+        return await self.reading(finish, self._settings.get("group_id"))
+
+    async def reading(self, finish: Finish, group: str | None = None) -> Reading:
+        """What reads it; with None as group all of it, beside others that do.
+
+        Raises:
+            SettingsError: an option is not usable.
+        """
         options = await self._options(1)
         start = options.pop("auto_offset_reset", "latest")
-        group = options.pop("group_id", None)
+        options.pop("group_id", None)
         options.setdefault("rebalance_timeout_ms", 10_000)
+        if group is None:
+            options.pop("group_instance_id", None)
         return Reading(options, self.target, [self.name], group, start, finish)
 
-    def _decode(self, raw: Any) -> Record:
+    def decode(self, raw: Any) -> Record:
+        """A record as readers get it.
+
+        Raises:
+            Exception: the codec cannot read it.
+        """
         return Record(
             raw.topic,
             raw.partition,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,7 +15,9 @@ import pytest
 
 from pichannels.adapters.kafka import Refused
 from pichannels.dataflow import Application, Conf, JsonCodec, fresh
+from pichannels.dataflow.following import Event, Follower
 from pichannels.dataflow.topic import READ_FROM_END, READ_FROM_START, Record, Topic
+from pichannels.dataflow.topic_following import TopicOutlet
 from pichannels.errors import NotConnected, RetryLater, SettingsError, UsageError
 from pichannels.secrets import Secret
 from tests.servers.kafka import PASSWORD, USER, Kafka
@@ -290,3 +293,39 @@ async def test_it_is_read_once_at_a_time(make: Make) -> None:
 def test_settings_are_looked_at(app: Application, options: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         Topic("t", **options)
+
+
+async def test_clients_of_an_endpoint_follow_a_topic(make: Make) -> None:
+    topic = make(codec=JsonCodec())
+    outlet = TopicOutlet(topic)
+    new = await outlet.open(None, "disconnect")
+    place = new.place
+    await topic("k", 1, partition=0)
+    await topic("k", 2, partition=1)
+    found = [json.loads(event.data)["value"] for event in await all_of(new, 2)]
+    again = await outlet.open(place, "disconnect")
+    events = await all_of(again, 2)
+    last = await outlet.open(events[0].id, "disconnect")
+    (left,) = await all_of(last, 1)
+    assert sorted(found) == [1, 2]
+    assert (left.data, left.key) == (events[1].data, '"k"')
+    for follower in (new, again, last):
+        await follower.close()
+
+
+async def test_clients_of_an_endpoint_hear_of_records_that_are_gone(make: Make) -> None:
+    topic = make()
+    await topic("k", "here", partition=0)
+    follower = await TopicOutlet(topic).open("no place", "skip")
+    gap, update = await all_of(follower, 2)
+    assert (gap.kind, gap.data) == ("gap", '{"lost":null}')
+    assert json.loads(update.data) == {"key": "k", "value": "here"}
+    await follower.close()
+
+
+async def all_of(follower: Follower, count: int) -> list[Event]:
+    found: list[Event] = []
+    async with asyncio.timeout(15):
+        while len(found) < count:
+            found += await follower.take(1)
+    return found

@@ -18,6 +18,7 @@ class Missing:
 sys.meta_path.insert(0, Missing())
 from pichannels.errors import SettingsError
 from pichannels.dataflow import *
+from pichannels.dataflow.endpoints import sse
 from pichannels.channels.kafka import KafkaChannel
 from nodes import publish
 
@@ -26,7 +27,7 @@ try:
 except SettingsError as exc:
     print(exc)
 """
-LIBRARIES = {"aiokafka", "rocksdict"}
+LIBRARIES = {"aiokafka", "fastapi", "rocksdict", "starlette", "uvicorn"}
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,7 @@ LIBRARIES = {"aiokafka", "rocksdict"}
         ("Topic('emoji')", "kafka"),
         ("Cache('db')", "cache"),
         ("KafkaChannel('in', servers='k:9092', topics='t')", "kafka"),
+        ("sse(Proxy())", "endpoints"),
         ("publish.Kafka('k:9092', 't')", "kafka"),
     ],
 )
