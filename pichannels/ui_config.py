@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from pichannels.errors import SettingsError
 
-__all__ = ["UIConfig", "ui_rules"]
+__all__ = ["UIConfig", "missing_extra", "ui_rules"]
+
+_NEEDED: Final = ("fastapi", "uvicorn")
 
 
 def _says(text: str, **limits: Any) -> msgspec.Meta:
@@ -57,12 +60,21 @@ class UIConfig(msgspec.Struct, frozen=True, kw_only=True):
     mask_text: Annotated[tuple[str, ...], _says("a list of regular expressions")] = ()
 
 
+def missing_extra() -> str:
+    """What to install for the pages and the API; "" where all is there."""
+    if all(importlib.util.find_spec(name) for name in _NEEDED):
+        return ""
+    return "the pages and the API need the extra `ui`: pip install 'pichannels[ui]'"
+
+
 def ui_rules(
     ui: UIConfig | None, file: str, is_loopback: Callable[[str], bool]
 ) -> Iterator[SettingsError]:
     """What no single key tells."""
     if ui is None:
         return
+    if missing := missing_extra():
+        yield SettingsError(missing, file=file, key="UI")
     if bool(ui.cert) != bool(ui.key):
         yield SettingsError(
             "a certificate needs its key, and a key its certificate",

@@ -115,6 +115,9 @@ def test_only_what_is_required_is_imported() -> None:
     foreign["pichannels.adapters.postgres"] -= {"asyncpg"}
     foreign["pichannels.adapters.rocks"] -= {"rocksdict"}
     foreign["pichannels.adapters.xml_documents"] -= {"defusedxml", "xmltodict"}
+    # All of it is the adapter of what serves it; nothing else imports it.
+    for name in [n for n in foreign if n.startswith("pichannels.ui.")]:
+        foreign[name] -= {"fastapi", "nicegui", "starlette", "uvicorn"}
     assert {name: found for name, found in foreign.items() if found} == {}
 
 

@@ -28,6 +28,7 @@ from pichannels.cli.logs import (
     log_beside_tables,
 )
 from pichannels.cli.output import say
+from pichannels.cli.pages import pages_of, with_pages
 from pichannels.cli.terminal import Screen, is_terminal
 from pichannels.cli.watch import RESTART, Watcher, is_supervised, supervise
 from pichannels.control.signals import ABORTED
@@ -65,6 +66,12 @@ Run = Callable[[], Coroutine[Any, Any, bool]]
     help="Live values, but sinks only show what they would get; nothing is kept.",
 )
 @click.option(
+    "--ui",
+    "wants_pages",
+    is_flag=True,
+    help="Serve the pages and the API, also where the settings have no UI.",
+)
+@click.option(
     "--profile",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False, writable=True),
@@ -72,7 +79,12 @@ Run = Callable[[], Coroutine[Any, Any, bool]]
 )
 @common_options
 def start(
-    wait: bool, plain: bool, reload: bool, dry_run: bool, profile: Path | None
+    wait: bool,
+    plain: bool,
+    reload: bool,
+    dry_run: bool,
+    wants_pages: bool,
+    profile: Path | None,
 ) -> None:
     """Run the project until SIGTERM or Ctrl-C.
 
@@ -94,7 +106,8 @@ def start(
                 has_drained = _run(project, engine, plain, engine.run_until_stopped)
         else:
             engine = Engine(project, wait=wait)
-            has_drained = _run_for_real(project, engine, plain, reload)
+            pages = pages_of(project, wants_pages)
+            has_drained = _run_for_real(project, engine, plain, reload, pages)
     is_lost = engine.lease is not None and engine.lease.is_lost
     if has_drained:
         say("stopped")
@@ -107,10 +120,14 @@ def start(
     os._exit(ExitCode.LOCKED if is_lost else ABORTED)
 
 
-def _run_for_real(project: Project, engine: Engine, plain: bool, reload: bool) -> bool:
+def _run_for_real(
+    project: Project, engine: Engine, plain: bool, reload: bool, pages: bytes | None
+) -> bool:
     engine.events.subscribe(partial(_log_as_reloaded, engine))
     watcher = Watcher(engine) if reload else None
     run = watcher.run if watcher else engine.run_until_stopped
+    if pages is not None:
+        run = partial(with_pages, engine, run, pages)
     has_drained = _run(project, engine, plain, run)
     if has_drained and watcher and watcher.wants_restart:
         sys.exit(RESTART)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,6 @@ from typing import Any, Final
 import click
 import msgspec
 
-from pichannels import clock
 from pichannels.cli.common import ask, common_options, data_dir_of, json_option
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.output import say, say_json
@@ -19,21 +18,15 @@ from pichannels.cli.store_pypeman import store
 from pichannels.control.access import Address
 from pichannels.control.client import ControlClient, connect
 from pichannels.control.commands import run_command
-from pichannels.control.sending import Fetch, fetch
+from pichannels.control.sending import Commands, Fetch, fetch, send_messages
 from pichannels.engine import Engine, opened_stores
 from pichannels.errors import UsageError
 from pichannels.project import Project
 from pichannels.store import State
-from pichannels.values import format_ticks
 
 __all__ = ["store"]
 
 TOKEN_VARIABLE: Final = "PICHANNELS_TOKEN"
-
-_PAGE: Final = 100
-_TEXT_AT_ONCE: Final = 200_000
-
-Command = Callable[..., Awaitable[Any]]
 
 
 @store.command(short_help="Give stored messages to another channel or instance.")
@@ -75,11 +68,11 @@ def send(
 
     async def online(client: ControlClient) -> int:
         async with _target(to, client.command) as command:
-            return await _send(client.command, wanted, command, target)
+            return await send_messages(client.command, wanted, command, target)
 
     async def offline(project: Project) -> int:
         async with _offline(project, to) as own, _target(to, own) as command:
-            return await _send(own, wanted, command, target)
+            return await send_messages(own, wanted, command, target)
 
     sent = ask(online, offline)
     if as_json:
@@ -89,7 +82,7 @@ def send(
 
 
 @asynccontextmanager
-async def _target(to: str | None, own: Command) -> AsyncIterator[Command]:
+async def _target(to: str | None, own: Commands) -> AsyncIterator[Commands]:
     """The commands of the instance that takes the messages."""
     if to is None:
         yield own
@@ -106,7 +99,7 @@ async def _target(to: str | None, own: Command) -> AsyncIterator[Command]:
 
 
 @asynccontextmanager
-async def _offline(project: Project, to: str | None) -> AsyncIterator[Command]:
+async def _offline(project: Project, to: str | None) -> AsyncIterator[Commands]:
     """The commands of a project that does not run."""
     if to is not None:
         async with opened_stores(project):
@@ -126,44 +119,3 @@ async def _offline(project: Project, to: str | None) -> AsyncIterator[Command]:
         yield command
         for each in project.channels:
             await each.drain()
-
-
-async def _send(own: Command, wanted: Fetch, other: Command, target: str) -> int:
-    await other("give", channel=target)
-    sent = 0
-    async for page in _pages(own, wanted):
-        for part in _parts(page):
-            sent += (await other("give", channel=target, messages=part))["accepted"]
-    return sent
-
-
-async def _pages(own: Command, wanted: Fetch) -> AsyncIterator[list[str]]:
-    """The messages, as they were when the first ones were read."""
-    place = msgspec.structs.asdict(wanted) | {"count": _PAGE}
-    if wanted.ids is None and wanted.end is None:
-        # What is sent may be kept in the same store, and would be found again.
-        place["end"] = format_ticks(clock.now() + 1)
-    while found := await own("fetch", **place):
-        yield [each["message"] for each in found]
-        if wanted.ids is not None:
-            place["skip"] += len(found)
-            continue
-        # Going on from the last instant is quick, wherever it is.
-        last = found[-1]["timestamp"]
-        same = sum(each["timestamp"] == last for each in found)
-        place["skip"] = same + (place["skip"] if place["start"] == last else 0)
-        place["start"] = last
-
-
-def _parts(texts: list[str]) -> Iterator[list[str]]:
-    """Parts that fit into a request."""
-    part: list[str] = []
-    size = 0
-    for text in texts:
-        if part and size + len(text) > _TEXT_AT_ONCE:
-            yield part
-            part, size = [], 0
-        part.append(text)
-        size += len(text)
-    if part:
-        yield part

@@ -28,7 +28,7 @@ from pichannels.control.pictures import GraphWanted, graph_report
 from pichannels.control.reconciles import ReconcileWanted
 from pichannels.control.reports import ChannelReport, StatusReport
 from pichannels.control.sending import Fetch, Give
-from pichannels.control.settings import settings_rows
+from pichannels.control.settings import settings_report
 from pichannels.control.tags import TagsChange, change_tags
 from pichannels.errors import UsageError, nearest
 from pichannels.events import EventBus
@@ -211,7 +211,7 @@ async def _graph(instance: Instance, request: GraphWanted) -> Any:
 
 
 async def _settings(instance: Instance, request: _Nothing) -> Any:
-    return await asyncio.to_thread(lambda: list(settings_rows(instance.project)))
+    return await asyncio.to_thread(settings_report, instance.project)
 
 
 async def _reload(instance: Instance, request: _Reload) -> Any:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any, Final
+
 import msgspec
 
+from pichannels import clock
 from pichannels.control.history import Selection, channels_with_store
 from pichannels.errors import CodecError, UsageError
 from pichannels.message import Message
@@ -11,7 +15,13 @@ from pichannels.project import Project
 from pichannels.states import Entry, replayed
 from pichannels.values import format_ticks
 
-__all__ = ["Fetch", "Fetched", "Give", "fetch", "give"]
+__all__ = ["Commands", "Fetch", "Fetched", "Give", "fetch", "give", "send_messages"]
+
+_PAGE: Final = 100
+_TEXT_AT_ONCE: Final = 200_000
+
+Commands = Callable[..., Awaitable[Any]]
+"""Runs a command of an instance: its name, and its arguments by name."""
 
 
 class Fetch(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,3 +109,63 @@ def _message(text: str) -> Message:
     if not isinstance(msg.meta, dict):
         raise CodecError("this is no message: its meta is no mapping")
     return msg
+
+
+# From one instance to another
+
+
+async def send_messages(
+    own: Commands,
+    wanted: Fetch,
+    other: Commands,
+    target: str,
+    progress: Callable[[int], None] | None = None,
+) -> int:
+    """Give the messages of one channel to another one: how many.
+
+    Args:
+        own, other: the commands of the instances of the two.
+        wanted: which messages.
+        target: full name of the channel that takes them.
+        progress: called with how many were taken, now and then.
+    """
+    await other("give", channel=target)
+    sent = 0
+    async for page in _pages(own, wanted):
+        for part in _parts(page):
+            sent += (await other("give", channel=target, messages=part))["accepted"]
+            if progress is not None:
+                progress(sent)
+    return sent
+
+
+async def _pages(own: Commands, wanted: Fetch) -> AsyncIterator[list[str]]:
+    """The messages, as they were when the first ones were read."""
+    place = msgspec.structs.asdict(wanted) | {"count": _PAGE}
+    if wanted.ids is None and wanted.end is None:
+        # What is sent may be kept in the same store, and would be found again.
+        place["end"] = format_ticks(clock.now() + 1)
+    while found := await own("fetch", **place):
+        yield [each["message"] for each in found]
+        if wanted.ids is not None:
+            place["skip"] += len(found)
+            continue
+        # Going on from the last instant is quick, wherever it is.
+        last = found[-1]["timestamp"]
+        same = sum(each["timestamp"] == last for each in found)
+        place["skip"] = same + (place["skip"] if place["start"] == last else 0)
+        place["start"] = last
+
+
+def _parts(texts: list[str]) -> Iterator[list[str]]:
+    """Parts that fit into a request."""
+    part: list[str] = []
+    size = 0
+    for text in texts:
+        if part and size + len(text) > _TEXT_AT_ONCE:
+            yield part
+            part, size = [], 0
+        part.append(text)
+        size += len(text)
+    if part:
+        yield part

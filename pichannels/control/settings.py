@@ -13,7 +13,7 @@ import msgspec
 from pichannels.config import Config, keys_of
 from pichannels.project import Project
 
-__all__ = ["SettingRow", "settings_rows"]
+__all__ = ["SettingRow", "SettingsReport", "settings_report", "settings_rows"]
 
 _SECRET: Final = ("token", "password", "passwd", "secret", "credential", "api_key")
 _HIDDEN: Final = "(not shown)"
@@ -28,6 +28,26 @@ class SettingRow(msgspec.Struct, frozen=True):
     name: str
     value: Any
     origin: str
+
+
+class SettingsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What an instance runs.
+
+    Attributes:
+        rows: its settings.
+        files: where they are from: the settings file, and YAML files with channels.
+    """
+
+    rows: list[SettingRow]
+    files: list[str]
+
+
+def settings_report(project: Project) -> SettingsReport:
+    """The settings and their files; as `settings_rows`."""
+    files = [*([project.path] if project.path else []), *project.files]
+    return SettingsReport(
+        rows=list(settings_rows(project)), files=[str(file) for file in files]
+    )
 
 
 def settings_rows(project: Project) -> Iterator[SettingRow]:

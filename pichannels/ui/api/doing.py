@@ -1,0 +1,351 @@
+"""Routes that change something in instances."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from pichannels.channels.job_reports import JobReport
+from pichannels.control.deadletters import Chosen
+from pichannels.control.history import Selection
+from pichannels.control.keeping import Prune
+from pichannels.control.reconciles import ReconcileWanted
+from pichannels.control.reports import ChannelReport
+from pichannels.control.tags import TagsReport
+from pichannels.ui.api.routing import Ask, Asked, Routes
+from pichannels.ui.operations import Operation
+from pichannels.ui.roles import Role
+from pichannels.ui.settings_files import Applied
+
+__all__ = ["routes"]
+
+routes = Routes("commands", "/instances/{instance}")
+
+Count = Annotated[int, msgspec.Meta(ge=0)] | None
+_OPERATE, _ADMIN = Role.OPERATE, Role.ADMIN
+_CHANNEL: Final = ("start", "stop", "restart", "pause", "resume")
+_JOB: Final = ("pause", "resume", "cancel")
+
+
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """How many it concerns; this is the `count` to give."""
+
+    count: int
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """How many messages are durable."""
+
+    accepted: int
+
+
+class Injected(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A message for a channel: its payload, and what else it is to have."""
+
+    payload: Any
+    content_type: str = "application/text"
+    meta: dict[str, Any] = {}
+
+
+class Tags(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Tags to add and to remove; `refresh` evaluates searches again."""
+
+    add: list[str] = []
+    remove: list[str] = []
+    refresh: bool = False
+
+
+class Job(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A backfill job; see `pichannels backfill create`."""
+
+    channel: str
+    tags: list[str]
+    start: str
+    end: str | None = None
+    again: bool = False
+    reason: str = ""
+
+
+class Replay(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which messages to replay; `count` says how many that are, unless it is one id."""
+
+    count: Count = None
+
+
+class Transfer(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which messages of a channel another one is to take.
+
+    Attributes:
+        target: full name of the other channel.
+        to: its instance, by the name here; the same one without.
+        count: how many that are, unless it is one id.
+    """
+
+    target: str
+    to: str | None = None
+    count: Count = None
+
+
+class Redrive(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead letters to run again; `count` says how many, unless it is one id."""
+
+    count: Count = None
+
+
+class Discard(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which dead letters to give up, and why; `count` as for redrives."""
+
+    reason: str = ""
+    count: Count = None
+
+
+class Pruned(Prune, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which settled messages to delete; `count` says how many."""
+
+    count: Count = None
+
+
+class Changes(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a dead letter is to have instead: any of these."""
+
+    payload: Any = msgspec.UNSET
+    meta: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    ctx: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    content_type: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class Exported(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which messages to write, and to which file of the instance's machine."""
+
+    path: str
+    replace: bool = False
+
+
+class Imported(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A file of the instance's machine, and the channel whose store takes it."""
+
+    channel: str
+    path: str
+
+
+class Backup(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A new file on the instance's machine; absolute."""
+
+    path: str
+
+
+class Stop(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`now`: without draining."""
+
+    now: bool = False
+
+
+class Apply(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`roll_back`: put back what ran, where the settings cannot be used."""
+
+    roll_back: bool = True
+
+
+class Stopping(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether the instance stops."""
+
+    stopping: bool
+
+
+async def _run(ask: Asked, instance: str, action: str, given: Any) -> Any:
+    arguments = given if isinstance(given, dict) else _given(given)
+    found = await ask.console.commands.run(ask.who, instance, action, arguments)
+    ask.console.data.forget()
+    return found
+
+
+async def _begin(ask: Asked, instance: str, action: str, given: Any) -> Operation:
+    arguments = _given(given)
+    count = arguments.pop("count", None)
+    begin = ask.console.commands.begin
+    return await begin(ask.who, instance, action, arguments, count)
+
+
+async def _preview(ask: Asked, instance: str, action: str, given: Any) -> Counted:
+    arguments = _given(given)
+    arguments.pop("count", None)
+    preview = ask.console.commands.preview
+    return Counted(count=await preview(ask.who, instance, action, arguments))
+
+
+def _given(body: msgspec.Struct) -> dict[str, Any]:
+    found = msgspec.structs.asdict(body)
+    return {k: v for k, v in found.items() if v is not msgspec.UNSET}
+
+
+# Channels
+
+
+def _add_channel_command(what: str) -> None:
+    async def endpoint(ask: Ask, instance: str, name: str) -> Any:
+        return await _run(ask, instance, f"{what}-channel", {"channel": name})
+
+    endpoint.__name__ = f"{what}_channel"
+    endpoint.__doc__ = f"{what.capitalize()} a channel; `pichannels channel {what}`."
+    path = f"/channels/{{name}}/{what}"
+    routes.add("POST", path, role=_OPERATE, answer=ChannelReport)(endpoint)
+
+
+for _what in _CHANNEL:
+    _add_channel_command(_what)
+
+
+@routes.add(
+    "POST",
+    "/channels/{name}/messages",
+    role=_OPERATE,
+    answer=Accepted,
+    body=Injected,
+)
+async def inject_message(ask: Ask, instance: str, name: str, body: Any) -> Any:
+    """Give a channel a message, which it processes as if its source had brought it."""
+    return await _run(ask, instance, "inject", {"channel": name, **_given(body)})
+
+
+@routes.add(
+    "POST", "/channels/{name}/tags", role=_OPERATE, answer=TagsReport, body=Tags
+)
+async def change_tags(ask: Ask, instance: str, name: str, body: Any) -> Any:
+    """Add and remove tags while the channel runs."""
+    return await _run(ask, instance, "tags", {"channel": name, **_given(body)})
+
+
+# Jobs
+
+
+@routes.add("POST", "/jobs", role=_OPERATE, answer=JobReport, body=Job)
+async def create_job(ask: Ask, instance: str, body: Any) -> Any:
+    """Begin to deliver a range of tags from the archive."""
+    given = {**_given(body), "who": ask.who.name}
+    return await _run(ask, instance, "backfill-create", given)
+
+
+def _add_job_command(what: str) -> None:
+    async def endpoint(ask: Ask, instance: str, id: str) -> Any:
+        return await _run(ask, instance, f"backfill-{what}", {"id": id})
+
+    endpoint.__name__ = f"{what}_job"
+    endpoint.__doc__ = f"{what.capitalize()} a backfill job."
+    path = f"/jobs/{{id}}/{what}"
+    routes.add("POST", path, role=_OPERATE, answer=JobReport)(endpoint)
+
+
+for _what in _JOB:
+    _add_job_command(_what)
+
+
+@routes.add(
+    "POST",
+    "/reconciles",
+    role=_OPERATE,
+    answer=Operation,
+    body=ReconcileWanted,
+    status=202,
+)
+async def begin_reconcile(ask: Ask, instance: str, body: Any) -> Any:
+    """Begin to compare the archive with what was delivered."""
+    return await _begin(ask, instance, "reconcile", body)
+
+
+# What concerns many
+
+
+def _add_bulk(
+    path: str, action: str, role: Role, body: type[msgspec.Struct], about: str
+) -> None:
+    async def preview(ask: Ask, instance: str, body: Any) -> Any:
+        return await _preview(ask, instance, action, body)
+
+    async def begin(ask: Ask, instance: str, body: Any) -> Any:
+        return await _begin(ask, instance, action, body)
+
+    name = action.replace("-", "_")
+    preview.__name__, begin.__name__ = f"preview_{name}", f"begin_{name}"
+    preview.__doc__ = f"How many this would concern: {about}."
+    begin.__doc__ = (
+        f"Begin to {about}; without the right `count` the answer is 409, and tells it."
+    )
+    routes.add("POST", f"{path}/preview", role=role, answer=Counted, body=body)(preview)
+    routes.add("POST", path, role=role, answer=Operation, body=body, status=202)(begin)
+
+
+_add_bulk("/replays", "replay", _OPERATE, Replay, "process stored messages again")
+_add_bulk("/transfers", "send", _OPERATE, Transfer, "give messages to another channel")
+_add_bulk("/redrives", "dead-redrive", _OPERATE, Redrive, "run dead letters again")
+_add_bulk("/discards", "dead-discard", _ADMIN, Discard, "give dead letters up")
+_add_bulk("/prunes", "prune", _ADMIN, Pruned, "delete settled messages")
+
+
+@routes.add(
+    "POST", "/dead-letters/{id}", role=_ADMIN, answer=dict[str, Any], body=Changes
+)
+async def edit_dead_letter(ask: Ask, instance: str, id: str, body: Any) -> Any:
+    """Put another dead letter in the place of one, with another payload or meta."""
+    return await _run(ask, instance, "dead-edit", {"id": id, "changes": _given(body)})
+
+
+# Files of the instance's machine
+
+
+@routes.add(
+    "POST", "/exports", role=_ADMIN, answer=Operation, body=Exported, status=202
+)
+async def begin_export(ask: Ask, instance: str, body: Any) -> Any:
+    """Begin to write messages of a channel to a file."""
+    return await _begin(ask, instance, "export", body)
+
+
+@routes.add(
+    "POST", "/imports", role=_ADMIN, answer=Operation, body=Imported, status=202
+)
+async def begin_import(ask: Ask, instance: str, body: Any) -> Any:
+    """Begin to store the messages of a file."""
+    return await _begin(ask, instance, "import", body)
+
+
+@routes.add("POST", "/backups", role=_ADMIN, answer=Operation, body=Backup, status=202)
+async def begin_backup(ask: Ask, instance: str, body: Any) -> Any:
+    """Begin to copy the journal to a new file."""
+    return await _begin(ask, instance, "backup", body)
+
+
+class _Verify(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Nothing."""
+
+
+@routes.add("POST", "/verifications", role=_OPERATE, answer=Operation, status=202)
+async def begin_verification(ask: Ask, instance: str) -> Any:
+    """Begin to read the whole journal, and tell what is wrong."""
+    return await _begin(ask, instance, "verify", _Verify())
+
+
+# The instance
+
+
+@routes.add("POST", "/settings/apply", role=_ADMIN, answer=Applied, body=Apply)
+async def apply_settings(ask: Ask, instance: str, body: Any) -> Any:
+    """Let the settings file take effect; put back what ran where it cannot be used."""
+    apply = ask.console.settings.apply
+    found = await apply(ask.who, instance, roll_back=body.roll_back)
+    ask.console.data.forget()
+    return found
+
+
+@routes.add("POST", "/settings/versions/{version}/apply", role=_ADMIN, answer=Applied)
+async def roll_back_settings(ask: Ask, instance: str, version: str) -> Any:
+    """Put a version of the settings files back, and let it take effect."""
+    found = await ask.console.settings.roll_back(ask.who, instance, version)
+    ask.console.data.forget()
+    return found
+
+
+@routes.add("POST", "/stop", role=_ADMIN, answer=Stopping, body=Stop)
+async def stop_instance(ask: Ask, instance: str, body: Any) -> Any:
+    """Stop the instance; messages in flight are finished first, unless `now`."""
+    return await _run(ask, instance, "stop", body)

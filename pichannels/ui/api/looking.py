@@ -1,0 +1,257 @@
+"""Routes that only look at instances."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pichannels.channels.job_reports import JobReport
+from pichannels.control.backfills import JobsWanted
+from pichannels.control.coverage_reports import CoverageReport, CoverageWanted
+from pichannels.control.deadletters import Listed
+from pichannels.control.pictures import GraphReport, GraphWanted
+from pichannels.control.reports import ChannelReport, SinkReport, StatusReport
+from pichannels.control.settings import SettingsReport
+from pichannels.control.tags import TagsReport
+from pichannels.reload import ReloadReport
+from pichannels.ui.api.routing import Ask, Routes
+from pichannels.ui.content import MessageView
+from pichannels.ui.data import InstanceRow, MessagePage
+from pichannels.ui.roles import Role
+from pichannels.ui.searching import MessagesWanted
+from pichannels.ui.settings_files import Difference, Version
+from pichannels.ui.tag_values import Values, ValuesWanted
+
+__all__ = ["routes"]
+
+routes = Routes("instances")
+_ONE = "/instances/{instance}"
+
+
+class StoreRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A message store: of which channel, its kind, how many messages it holds."""
+
+    channel: str
+    store: str
+    messages: int
+    journal: bool = True
+
+
+class DeadRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter in short; error and payload are None where one may not see them."""
+
+    id: str
+    channel: str
+    timestamp: str
+    uuid: str
+    lane: str
+    node: str
+    error: str | None
+    attempts: int
+    samples: int | None
+    payload: str | None
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A dead letter, whole: what became of it, and the message."""
+
+    id: str
+    channel: str
+    lane: str
+    outcome: dict[str, Any]
+    message: dict[str, Any]
+
+
+class MessagePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """In the store of this channel; needed where several stores have the number."""
+
+    channel: str | None = None
+
+
+@routes.add("GET", "/instances", role=Role.VIEW, answer=list[InstanceRow])
+async def list_instances(ask: Ask) -> Any:
+    """All instances, also those that do not answer."""
+    return await ask.console.data.instances(ask.who)
+
+
+@routes.add("GET", f"{_ONE}/status", role=Role.VIEW, answer=StatusReport)
+async def get_status(ask: Ask, instance: str) -> Any:
+    """An instance at this moment."""
+    return await ask.console.data.status(ask.who, instance)
+
+
+@routes.add("GET", f"{_ONE}/channels", role=Role.VIEW, answer=list[ChannelReport])
+async def list_channels(ask: Ask, instance: str) -> Any:
+    """The channels, each followed by its sub-channels."""
+    return (await ask.console.data.status(ask.who, instance))["channels"]
+
+
+@routes.add("GET", f"{_ONE}/channels/{{name}}", role=Role.VIEW, answer=ChannelReport)
+async def get_channel(ask: Ask, instance: str, name: str) -> Any:
+    """One channel at this moment."""
+    return await ask.console.data.channel(ask.who, instance, name)
+
+
+@routes.add(
+    "GET", f"{_ONE}/graph", role=Role.VIEW, answer=GraphReport, query=GraphWanted
+)
+async def get_graph(ask: Ask, instance: str, query: Any) -> Any:
+    """The way of messages through the channels, as boxes and arrows."""
+    return await ask.console.data.graph(ask.who, instance, query.channel)
+
+
+@routes.add("GET", f"{_ONE}/sinks", role=Role.VIEW, answer=list[SinkReport])
+async def list_sinks(ask: Ask, instance: str) -> Any:
+    """Where messages leave the project."""
+    return (await ask.console.data.status(ask.who, instance))["sinks"]
+
+
+@routes.add("GET", f"{_ONE}/stores", role=Role.VIEW, answer=list[StoreRow])
+async def list_stores(ask: Ask, instance: str) -> Any:
+    """The message stores, and how many messages each holds."""
+    return await ask.console.data.stores(ask.who, instance)
+
+
+# Messages
+
+
+@routes.add(
+    "GET",
+    f"{_ONE}/messages",
+    role=Role.VIEW,
+    answer=MessagePage,
+    query=MessagesWanted,
+)
+async def list_messages(ask: Ask, instance: str, query: Any) -> Any:
+    """A page of stored messages, the newest first.
+
+    Conditions on payloads and errors take the role `data`. A search has a few seconds;
+    where `complete` is false it goes on with `next`.
+    """
+    return await ask.console.data.messages(ask.who, instance, query)
+
+
+@routes.add(
+    "GET",
+    f"{_ONE}/messages/{{id:path}}",
+    role=Role.VIEW,
+    answer=MessageView,
+    query=MessagePlace,
+)
+async def get_message(ask: Ask, instance: str, id: str, query: Any) -> Any:
+    """One stored message, whole; payloads take the role `data`."""
+    return await ask.console.data.message(ask.who, instance, id, query.channel)
+
+
+@routes.add(
+    "GET",
+    f"{_ONE}/dead-letters",
+    role=Role.VIEW,
+    answer=list[DeadRow],
+    query=Listed,
+)
+async def list_dead_letters(ask: Ask, instance: str, query: Any) -> Any:
+    """A page of dead letters, the newest first."""
+    return await ask.console.data.dead_letters(ask.who, instance, query)
+
+
+@routes.add("GET", f"{_ONE}/dead-letters/{{id}}", role=Role.DATA, answer=DeadLetter)
+async def get_dead_letter(ask: Ask, instance: str, id: str) -> Any:
+    """One dead letter, whole, with the stack of the error."""
+    return await ask.console.data.dead_letter(ask.who, instance, id)
+
+
+# Tags
+
+
+@routes.add("GET", f"{_ONE}/channels/{{name}}/tags", role=Role.VIEW, answer=TagsReport)
+async def list_tags(ask: Ask, instance: str, name: str) -> Any:
+    """The tags of a channel that receives from PI."""
+    return await ask.console.data.tags(ask.who, instance, name)
+
+
+@routes.add("GET", f"{_ONE}/channels/{{name}}/latest", role=Role.DATA, answer=Values)
+async def list_latest(ask: Ask, instance: str, name: str) -> Any:
+    """The last values of the tags of a channel, as far as they are stored."""
+    return await ask.console.data.latest(ask.who, instance, name)
+
+
+@routes.add("GET", f"{_ONE}/values", role=Role.DATA, answer=Values, query=ValuesWanted)
+async def list_values(ask: Ask, instance: str, query: Any) -> Any:
+    """The values of a tag as they were received, in the order of their time."""
+    return await ask.console.data.values(ask.who, instance, query)
+
+
+# Coverage
+
+
+@routes.add(
+    "GET",
+    f"{_ONE}/coverage",
+    role=Role.VIEW,
+    answer=CoverageReport,
+    query=CoverageWanted,
+)
+async def get_coverage(ask: Ask, instance: str, query: Any) -> Any:
+    """What the coverage ledgers say."""
+    return await ask.console.data.coverage(ask.who, instance, query)
+
+
+@routes.add(
+    "GET", f"{_ONE}/holes", role=Role.VIEW, answer=CoverageReport, query=CoverageWanted
+)
+async def get_holes(ask: Ask, instance: str, query: Any) -> Any:
+    """The same of tags that have holes, those with the longest first."""
+    wanted = msgspec.structs.replace(query, holes=True, count=query.count or 100)
+    return await ask.console.data.coverage(ask.who, instance, wanted)
+
+
+@routes.add(
+    "GET", f"{_ONE}/jobs", role=Role.VIEW, answer=list[JobReport], query=JobsWanted
+)
+async def list_jobs(ask: Ask, instance: str, query: Any) -> Any:
+    """Backfill jobs."""
+    wanted = msgspec.structs.asdict(query)
+    return await ask.console.data.jobs(ask.who, instance, **wanted)
+
+
+@routes.add("GET", f"{_ONE}/jobs/{{id}}", role=Role.VIEW, answer=JobReport)
+async def get_job(ask: Ask, instance: str, id: str) -> Any:
+    """One backfill job."""
+    return await ask.console.data.job(ask.who, instance, id)
+
+
+# Settings
+
+
+@routes.add("GET", f"{_ONE}/settings", role=Role.VIEW, answer=SettingsReport)
+async def get_settings(ask: Ask, instance: str) -> Any:
+    """What holds, and where it is from; what may be secret is not shown."""
+    return await ask.console.data.settings(ask.who, instance)
+
+
+@routes.add(
+    "GET", f"{_ONE}/settings/differences", role=Role.OPERATE, answer=list[Difference]
+)
+async def list_differences(ask: Ask, instance: str) -> Any:
+    """What the settings file says otherwise than what runs."""
+    return await ask.console.settings.compare(ask.who, instance)
+
+
+@routes.add("GET", f"{_ONE}/settings/plan", role=Role.OPERATE, answer=ReloadReport)
+async def get_plan(ask: Ask, instance: str) -> Any:
+    """What applying the settings file would change."""
+    return await ask.console.settings.plan(ask.who, instance)
+
+
+@routes.add("GET", f"{_ONE}/settings/check", role=Role.OPERATE, answer=dict[str, Any])
+async def get_check(ask: Ask, instance: str) -> Any:
+    """What `pichannels check --strict --json` says of the settings file."""
+    return await ask.console.settings.check(ask.who, instance)
+
+
+@routes.add("GET", f"{_ONE}/settings/versions", role=Role.OPERATE, answer=list[Version])
+async def list_versions(ask: Ask, instance: str) -> Any:
+    """Versions of the settings files that were applied, the newest first."""
+    return await ask.console.settings.versions(ask.who, instance)

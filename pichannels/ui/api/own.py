@@ -1,0 +1,281 @@
+"""Routes of the console itself: sessions, users, operations, the audit log."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+from fastapi.responses import Response
+
+from pichannels.control.arguments import ticks_of
+from pichannels.ui.api.routing import Ask, Asked, Routes, reply
+from pichannels.ui.audit import Found
+from pichannels.ui.guard import COOKIE
+from pichannels.ui.operations import Operation
+from pichannels.ui.roles import Role
+from pichannels.ui.sessions import Session
+from pichannels.ui.users import User
+
+__all__ = ["routes", "set_cookie"]
+
+routes = Routes("console")
+
+
+class Login(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A name and its password, or the token that `start` has shown."""
+
+    name: str = ""
+    password: str = ""
+    token: str = ""
+
+
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    """Who asks: `csrf` is what a session shows when it changes something."""
+
+    name: str
+    role: Role
+    way: str
+    csrf: str = ""
+
+
+class UserRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A user; `tokens` are told without what they are."""
+
+    name: str
+    role: Role
+    has_password: bool
+    tokens: list[TokenRow]
+
+
+class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A token of a program."""
+
+    id: str
+    about: str
+    made: str
+    role: Role | None
+
+
+class NewUser(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A user; without a password only tokens are taken."""
+
+    name: str
+    role: Role
+    password: str = ""
+
+
+class ChangedUser(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is to be otherwise."""
+
+    role: Role | None = None
+    password: str | None = None
+
+
+class NewToken(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a token is for, for how many days it is taken, and for no more than what."""
+
+    about: str = ""
+    days: Annotated[float, msgspec.Meta(gt=0, le=36500)] | None = None
+    role: Role | None = None
+
+
+class ShownToken(msgspec.Struct, frozen=True, kw_only=True):
+    """The token; it is shown this once."""
+
+    token: str
+
+
+class AuditWanted(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Which actions; `before` is `next` of the page before."""
+
+    user: str | None = None
+    action: str | None = None
+    instance: str | None = None
+    start: str | None = None
+    end: str | None = None
+    before: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
+    count: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What is under way in this process, and how often something was refused."""
+
+    requests: int
+    searches: int
+    refused: int
+
+
+# Sessions
+
+
+@routes.add("POST", "/session", role=None, answer=Me, body=Login)
+async def log_in(ask: Ask, body: Any) -> Any:
+    """Log in: a cookie, and the token that goes with it when something is changed."""
+    client = ask.request.client
+    address = client.host if client else ""
+    console = ask.console
+    if body.token:
+        session = await console.log_in_with_token(body.token, address)
+    else:
+        session = await console.log_in(body.name, body.password, address)
+    answer = reply(await _me(ask, session, address))
+    set_cookie(answer, session, is_secure=console.is_secure)
+    return answer
+
+
+def set_cookie(answer: Response, session: Session, *, is_secure: bool) -> None:
+    """Give a browser its session."""
+    answer.set_cookie(
+        COOKIE, session.id, httponly=True, secure=is_secure, samesite="strict", path="/"
+    )
+
+
+@routes.add("GET", "/session", role=Role.VIEW, answer=Me)
+async def get_session(ask: Ask) -> Any:
+    """Who asks, and what it may."""
+    session = ask.console.sessions.get(ask.who.session)
+    return _shown(ask, session)
+
+
+async def _me(ask: Asked, session: Session, address: str) -> Me:
+    ask.request.state.who = await ask.console.of_session(session.id, address)
+    return _shown(ask, session)
+
+
+def _shown(ask: Asked, session: Session | None) -> Me:
+    who = ask.who
+    csrf = session.csrf if session else ""
+    return Me(name=who.name, role=who.role, way=who.way, csrf=csrf)
+
+
+@routes.add("DELETE", "/session", role=Role.VIEW)
+async def log_out(ask: Ask) -> Any:
+    """Log out."""
+    await ask.console.log_out(ask.who)
+    answer = Response(status_code=204)
+    answer.delete_cookie(COOKIE, path="/")
+    return answer
+
+
+# Operations
+
+
+@routes.add("GET", "/operations", role=Role.VIEW, answer=list[Operation])
+async def list_operations(ask: Ask) -> Any:
+    """What goes on, and what has ended, the newest first."""
+    return ask.console.commands.operations.all()
+
+
+@routes.add("GET", "/operations/{id}", role=Role.VIEW, answer=Operation)
+async def get_operation(ask: Ask, id: str) -> Any:
+    """One operation, and how far it is."""
+    return ask.console.commands.operations.get(id)
+
+
+@routes.add("POST", "/operations/{id}/cancel", role=Role.OPERATE, answer=Operation)
+async def cancel_operation(ask: Ask, id: str) -> Any:
+    """End a replay or a transfer before it is done."""
+    return await ask.console.commands.cancel(ask.who, id)
+
+
+@routes.add("GET", "/load", role=Role.VIEW, answer=Load)
+async def get_load(ask: Ask) -> Any:
+    """What is under way here."""
+    budget = ask.console.budget
+    return Load(
+        requests=budget.requests, searches=budget.searches, refused=budget.refused
+    )
+
+
+# The audit log
+
+
+@routes.add("GET", "/audit", role=Role.ADMIN, answer=Found, query=AuditWanted)
+async def list_audit(ask: Ask, query: Any) -> Any:
+    """What was done, the newest first."""
+    given = msgspec.structs.asdict(query)
+    for name in ("start", "end"):
+        given[name] = given[name] and ticks_of(name, given[name])
+    return await asyncio.to_thread(lambda: ask.console.audit.find(**given))
+
+
+# Users
+
+
+def _row(user: User) -> UserRow:
+    return UserRow(
+        name=user.name,
+        role=user.role,
+        has_password=bool(user.password),
+        tokens=[
+            TokenRow(id=one.id, about=one.about, made=one.made, role=one.role)
+            for one in user.tokens
+        ],
+    )
+
+
+async def _noted(ask: Asked, action: str, name: str, **facts: Any) -> None:
+    await ask.console.commands.note(ask.who, action, {"name": name, **facts})
+
+
+@routes.add("GET", "/users", role=Role.ADMIN, answer=list[UserRow])
+async def list_users(ask: Ask) -> Any:
+    """The users."""
+    return [_row(user) for user in await asyncio.to_thread(ask.console.users.all)]
+
+
+@routes.add("POST", "/users", role=Role.ADMIN, answer=UserRow, body=NewUser, status=201)
+async def add_user(ask: Ask, body: Any) -> Any:
+    """Add a user."""
+    add = ask.console.users.add
+    user = await asyncio.to_thread(add, body.name, body.role, body.password)
+    await _noted(ask, "add-user", user.name, role=str(user.role))
+    return _row(user)
+
+
+@routes.add("PATCH", "/users/{name}", role=Role.ADMIN, answer=UserRow, body=ChangedUser)
+async def change_user(ask: Ask, name: str, body: Any) -> Any:
+    """Give a user another role or password; sessions of that user end."""
+    change = ask.console.users.change
+    user = await asyncio.to_thread(
+        lambda: change(name, role=body.role, password=body.password)
+    )
+    ask.console.sessions.close_all_of(name)
+    facts = {"role": str(user.role), "password": body.password is not None}
+    await _noted(ask, "change-user", name, **facts)
+    return _row(user)
+
+
+@routes.add("DELETE", "/users/{name}", role=Role.ADMIN)
+async def remove_user(ask: Ask, name: str) -> None:
+    """Remove a user, whose sessions and tokens end."""
+    await asyncio.to_thread(ask.console.users.remove, name)
+    ask.console.sessions.close_all_of(name)
+    await _noted(ask, "remove-user", name)
+
+
+@routes.add(
+    "POST",
+    "/users/{name}/tokens",
+    role=Role.ADMIN,
+    answer=ShownToken,
+    body=NewToken,
+    status=201,
+)
+async def make_token(ask: Ask, name: str, body: Any) -> Any:
+    """Make a token of a user, for a program."""
+    make = ask.console.users.make_token
+    given = msgspec.structs.asdict(body)
+    shown = await asyncio.to_thread(lambda: make(name, **given))
+    await _noted(ask, "make-token", name, about=body.about)
+    return ShownToken(token=shown)
+
+
+@routes.add("DELETE", "/users/{name}/tokens/{id}", role=Role.ADMIN)
+async def remove_token(ask: Ask, name: str, id: str) -> None:
+    """Take a token back."""
+    await asyncio.to_thread(ask.console.users.remove_token, name, id)
+    await _noted(ask, "remove-token", name, id=id)

@@ -1,0 +1,101 @@
+"""The application: the API, what stands before it, and pages that others add."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from fastapi import FastAPI
+from fastapi.middleware import Middleware
+
+from pichannels import __version__
+from pichannels.ui.api import doing, live, looking, own
+from pichannels.ui.api.document import openapi_document
+from pichannels.ui.api.errors import answer_errors
+from pichannels.ui.api.live import Feeds
+from pichannels.ui.api.routing import Ask, Declared, Routes, reply
+from pichannels.ui.console import Console
+from pichannels.ui.guard import Guard
+from pichannels.ui.roles import Role
+
+__all__ = ["DECLARED", "Pages", "make_app"]
+
+_PARTS: Final = (own.routes, looking.routes, doing.routes, live.routes)
+
+DECLARED: Final[Sequence[Declared]] = [
+    each for part in _PARTS for each in part.declared
+]
+"""All routes of the API, with the roles that they take."""
+
+
+class Pages(NamedTuple):
+    """Pages on top of the API.
+
+    Attributes:
+        add: called with the application, and what answers; adds the pages.
+        open_paths: beginnings of paths that take no login.
+        login: the page to log in.
+    """
+
+    add: Callable[[FastAPI, Console], None]
+    open_paths: tuple[str, ...] = ("/login",)
+    login: str = "/login"
+
+
+def make_app(console: Console, pages: Pages | None = None) -> FastAPI:
+    """The application; it opens and closes the console.
+
+    Args:
+        console: what answers. Pages find it as `app.state.console`, and who asks as
+            `request.state.who`.
+        pages: what else is served.
+    """
+    open_paths = pages.open_paths if pages else ()
+    login = pages.login if pages else "/login"
+    guard: Any = Middleware(Guard, console=console, open_paths=open_paths, login=login)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await console.open()
+        try:
+            yield
+        finally:
+            await console.close()
+
+    app = FastAPI(
+        title="pichannels",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        middleware=[guard],
+    )
+    app.state.console = console
+    app.state.feeds = Feeds()
+    answer_errors(app)
+    for part in _PARTS:
+        app.include_router(part.router)
+    app.include_router(live.router)
+    _add_document(app)
+    if pages is not None:
+        pages.add(app, console)
+    return app
+
+
+def _add_document(app: FastAPI) -> None:
+    routes = Routes("console")
+    document = openapi_document(app, DECLARED)
+
+    @routes.add("GET", "/openapi.json", role=Role.VIEW, answer=dict[str, Any])
+    async def get_document(ask: Ask) -> Any:
+        """This document."""
+        return reply(document)
+
+    app.include_router(routes.router)
+
+    async def is_live() -> Any:
+        return reply({"live": True})
+
+    app.add_api_route("/live", is_live, response_model=None, include_in_schema=False)

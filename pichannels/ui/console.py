@@ -1,0 +1,186 @@
+"""Everything that the pages and the API share in their process."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from pichannels.config import is_loopback
+from pichannels.control.access import make_token
+from pichannels.errors import SettingsError
+from pichannels.ui.audit import Audit
+from pichannels.ui.budget import Budget
+from pichannels.ui.commands import Commands
+from pichannels.ui.data import ReadModel
+from pichannels.ui.links import Links, Place
+from pichannels.ui.masking import Mask
+from pichannels.ui.roles import NotLoggedIn, Principal, Role
+from pichannels.ui.sessions import Session, Sessions, Throttle
+from pichannels.ui.settings_files import SettingsFiles
+from pichannels.ui.users import Users
+from pichannels.ui_config import UIConfig
+
+__all__ = ["Console", "ConsolePlan"]
+
+_AT_THE_START: Final = "start"
+"""The name of who shows the token that is made at the start."""
+_HOUR: Final = 3600.0
+_PASSWORDS_AT_ONCE: Final = 2
+
+
+class ConsolePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a console is made of; its paths are absolute.
+
+    Attributes:
+        config: the settings.
+        places: the instances.
+        folder: where users, the audit log and versions of settings are kept.
+    """
+
+    config: UIConfig
+    places: list[Place]
+    folder: str
+
+
+class Console:
+    """The instances, the users and what they may take, of one process.
+
+    Attributes:
+        config: the settings.
+        data: what can be looked at.
+        commands: what can be done.
+        settings: settings files: checks, plans, applies, rolls back.
+        links: the instances.
+        users: who may log in.
+        audit: what was done.
+        budget: what requests may take.
+        token: logs in as an administrator where there are no users yet; "" else.
+
+    Raises:
+        SettingsError: it is to be served to other machines, and there are no users.
+    """
+
+    def __init__(self, plan: ConsolePlan) -> None:
+        config, folder = plan.config, Path(plan.folder)
+        self.config = config
+        self.users = Users(folder / "users.json")
+        self.sessions = Sessions(config.session_hours * _HOUR)
+        self.throttle = Throttle()
+        self.budget = Budget(
+            config.requests, config.searches, config.search_seconds, config.search_share
+        )
+        self.audit = Audit(folder / "audit.sqlite")
+        self.links = Links(plan.places, config.searches)
+        self.data = ReadModel(
+            self.links, self.budget, Mask(config.mask, config.mask_text)
+        )
+        self.commands = Commands(self.links, self.audit)
+        self.settings = SettingsFiles(self.links, self.commands, folder / "versions")
+        self.token = ""
+        self._checking = asyncio.Semaphore(_PASSWORDS_AT_ONCE)
+        if not self.users.all():
+            self._need_loopback()
+            self.token = make_token()
+
+    def _need_loopback(self) -> None:
+        if not is_loopback(self.config.host):
+            raise SettingsError(
+                "beyond this machine there have to be users; add one with"
+                " `pichannels ui user add NAME --role admin`",
+                key="UI['host']",
+                found=self.config.host,
+                allowed="a loopback host, as long as there are no users",
+            )
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers come by TLS."""
+        return bool(self.config.cert) or self.config.behind_proxy
+
+    async def open(self) -> None:
+        """Begin to follow the instances."""
+        await self.links.open()
+
+    async def close(self) -> None:
+        """End everything; what was begun is cut off."""
+        await self.commands.operations.close()
+        await self.links.close()
+        await asyncio.to_thread(self.audit.close)
+
+    # Who it is
+
+    async def log_in(self, name: str, password: str, address: str) -> Session:
+        """A new session of a user.
+
+        Raises:
+            NotLoggedIn: there is no such user, or it is another password.
+            Throttled: there were too many wrong attempts.
+        """
+        keys = (f"name {name}", f"address {address}")
+        self.throttle.check(*keys)
+        # Counted before, so that attempts side by side are no way around it.
+        self.throttle.fail(*keys)
+        async with self._checking:
+            user = await asyncio.to_thread(self.users.check, name, password)
+        await self._note_login(name, address, user.role if user else None)
+        if user is None:
+            raise NotLoggedIn("there is no such user with this password")
+        self.throttle.succeed(*keys)
+        return self.sessions.open(user.name)
+
+    async def log_in_with_token(self, token: str, address: str) -> Session:
+        """A new session of whoever has this token.
+
+        Raises:
+            NotLoggedIn: it is none.
+            Throttled: there were too many wrong attempts.
+        """
+        key = f"address {address}"
+        self.throttle.check(key)
+        who = await self.of_token(token, address)
+        if who is None:
+            self.throttle.fail(key)
+            await self._note_login("", address, None)
+            raise NotLoggedIn("this is no token")
+        if who.way != _AT_THE_START:
+            raise NotLoggedIn("tokens of users are for programs; take a password")
+        await self._note_login(who.name, address, who.role)
+        return self.sessions.open("")
+
+    async def log_out(self, who: Principal) -> None:
+        """End the session of a user."""
+        self.sessions.close(who.session)
+        await self.commands.note(who, "log-out", {})
+
+    async def _note_login(self, name: str, address: str, role: Role | None) -> None:
+        who = Principal(name[:64], role or Role.VIEW, "password", "", address)
+        result = "done" if role else "refused"
+        await self.commands.note(who, "log-in", {}, result=result)
+
+    async def of_session(self, id: str, address: str) -> Principal | None:
+        """Whose session this is, while the user exists."""
+        session = self.sessions.get(id)
+        if session is None:
+            return None
+        if session.user == "" and self.token:
+            return Principal(_AT_THE_START, Role.ADMIN, "session", id, address)
+        user = await asyncio.to_thread(self.users.get, session.user)
+        if user is None:
+            self.sessions.close(id)
+            return None
+        return Principal(user.name, user.role, "session", id, address)
+
+    async def of_token(self, token: str, address: str) -> Principal | None:
+        """Whose token this is."""
+        shown = token.encode("utf-8", "replace")
+        if self.token and hmac.compare_digest(shown, self.token.encode()):
+            return Principal(_AT_THE_START, Role.ADMIN, _AT_THE_START, "", address)
+        found = await asyncio.to_thread(self.users.of_token, token)
+        if found is None:
+            return None
+        user, role = found
+        return Principal(user.name, role, "token", "", address)

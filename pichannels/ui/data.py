@@ -1,0 +1,421 @@
+"""What can be looked at, as far as the role of who looks allows.
+
+The pages call this in their own process, the API by its routes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from pichannels import clock
+from pichannels.control.coverage_reports import CoverageReport, CoverageWanted
+from pichannels.control.deadletters import Listed
+from pichannels.control.history import Search
+from pichannels.errors import (
+    JournalError,
+    MessageNotFound,
+    PichannelsError,
+    UsageError,
+    nearest,
+)
+from pichannels.journal.reader import read_record
+from pichannels.journal.records import Record
+from pichannels.ui.budget import Budget
+from pichannels.ui.content import (
+    MessageRow,
+    MessageView,
+    masked_message,
+    row_of,
+    view_of,
+)
+from pichannels.ui.links import Link, Links
+from pichannels.ui.masking import Mask
+from pichannels.ui.reading import Timed
+from pichannels.ui.roles import Principal, Role
+from pichannels.ui.searching import MessagesWanted, search_journal
+from pichannels.ui.tag_values import (
+    LatestWanted,
+    Values,
+    ValuesWanted,
+    latest,
+    values_of,
+)
+
+__all__ = ["InstanceRow", "MessagePage", "ReadModel"]
+
+T = TypeVar("T")
+
+_OPEN: Final = Mask()
+_SKIPPED: Final = "skip"
+
+
+class InstanceRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One instance.
+
+    Attributes:
+        name: how it is called here.
+        connected: whether it answers.
+        error: why it does not.
+        project, version, state, is_ready: what it tells of itself, where it answers.
+        has_journal: whether its messages are read here; else it is asked for them.
+    """
+
+    name: str
+    connected: bool
+    error: str = ""
+    project: str = ""
+    version: str = ""
+    state: str = ""
+    is_ready: bool = False
+    has_journal: bool = False
+
+
+class MessagePage(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of messages.
+
+    Attributes:
+        messages: those that were found.
+        next: the cursor of the next page, or None.
+        complete: False where the time was over before the page was full; `next` goes
+            on.
+        scanned: how many messages were looked at, where that is known.
+    """
+
+    messages: list[MessageRow]
+    next: str | None = None
+    complete: bool = True
+    scanned: int | None = None
+
+
+class ReadModel:
+    """Reads journals for a bounded time, and asks the instances for all else.
+
+    All methods raise `NotAllowed` where the role is not enough, `NoSuchInstance`,
+    `OverBudget`, and `NoInstance`, `NotConnected` or `CommandFailed` where the instance
+    does not answer or refuses.
+
+    Args:
+        links: the instances.
+        budget: what searches may take.
+        mask: what only administrators see.
+    """
+
+    def __init__(self, links: Links, budget: Budget, mask: Mask) -> None:
+        self._links = links
+        self._budget = budget
+        self._mask = mask
+        self._kept: dict[tuple[str, ...], tuple[float, Any]] = {}
+
+    def mask_for(self, who: Principal) -> Mask | None:
+        """What is hidden from a user; None: all payloads."""
+        if not who.role.may(Role.DATA):
+            return None
+        return _OPEN if who.role.may(Role.ADMIN) else self._mask
+
+    # Instances
+
+    async def instances(self, who: Principal) -> list[InstanceRow]:
+        """All instances, also those that do not answer."""
+        who.need(Role.VIEW)
+        return await asyncio.gather(*(_row(link) for link in self._links.all()))
+
+    async def status(self, who: Principal, instance: str) -> dict[str, Any]:
+        """The status of an instance; see `StatusReport`."""
+        who.need(Role.VIEW)
+        return await self._links.get(instance).status()
+
+    async def channel(self, who: Principal, instance: str, name: str) -> dict[str, Any]:
+        """The status of a channel; see `ChannelReport`.
+
+        Raises:
+            UsageError: there is none.
+        """
+        channels = (await self.status(who, instance))["channels"]
+        known = {each["name"]: each for each in channels}
+        if name not in known:
+            hint = nearest(name, known)
+            raise MessageNotFound(name, "", f"there is no channel {name!r}{hint}")
+        found: dict[str, Any] = known[name]
+        return found
+
+    async def graph(
+        self, who: Principal, instance: str, channel: str | None = None
+    ) -> dict[str, Any]:
+        """Boxes and arrows; see `GraphReport`."""
+        who.need(Role.VIEW)
+        found: dict[str, Any] = await self._fresh(
+            instance, 1.0, "graph", channel=channel
+        )
+        return found
+
+    async def stores(self, who: Principal, instance: str) -> list[dict[str, Any]]:
+        """The message stores: `channel`, `store`, `messages`, `journal`."""
+        who.need(Role.VIEW)
+        found: list[dict[str, Any]] = await self._fresh(instance, 5.0, "stores")
+        return found
+
+    async def settings(self, who: Principal, instance: str) -> dict[str, Any]:
+        """What holds; see `SettingsReport`."""
+        who.need(Role.VIEW)
+        found: dict[str, Any] = await self._fresh(instance, 1.0, "settings")
+        return found
+
+    # Messages
+
+    async def messages(
+        self, who: Principal, instance: str, wanted: MessagesWanted
+    ) -> MessagePage:
+        """A page of stored messages.
+
+        Raises:
+            JournalError: the journal cannot be read.
+            UsageError: a condition is not of its kind.
+        """
+        who.need(Role.DATA if wanted.looks_inside else Role.VIEW)
+        link, mask = self._links.get(instance), self.mask_for(who)
+        is_asked = link.journal is None or await self._is_elsewhere(link, wanted)
+        with self._budget.search() as seconds:
+            if is_asked:
+                return await self._asked(link, wanted, mask)
+            assert link.journal is not None
+            page = await link.journal.run(
+                lambda timed: search_journal(timed, wanted, mask), seconds
+            )
+        return MessagePage(
+            messages=[row_of(record, mask) for record in page.records],
+            next=page.next,
+            complete=page.is_complete,
+            scanned=page.scanned,
+        )
+
+    async def _is_elsewhere(self, link: Link, wanted: MessagesWanted) -> bool:
+        """Whether the channel keeps its messages in a store of its own."""
+        if wanted.channel is None:
+            return False
+        try:
+            found = await self._fresh(link.name, 60.0, "stores")
+        except PichannelsError:
+            # It does not run: then there is only the journal.
+            return False
+        own = [each for each in found if each["channel"] == wanted.channel]
+        return bool(own) and not own[0].get("journal", True)
+
+    async def _asked(
+        self, link: Link, wanted: MessagesWanted, mask: Mask | None
+    ) -> MessagePage:
+        """A page of a store that only the instance can read."""
+        unusable = ("lane", "node", "error", "tag", "json_path")
+        given = [name for name in unusable if getattr(wanted, name) is not None]
+        if given:
+            raise UsageError(f"this store cannot be searched by {', '.join(given)}")
+        if mask and wanted.looks_inside:
+            raise UsageError("what is masked cannot be searched in this store")
+        skip = _skipped(wanted.cursor)
+        search = Search(
+            channel=wanted.channel,
+            start=wanted.start,
+            end=wanted.end,
+            state=wanted.state,
+            text=wanted.text,
+            regex=wanted.regex,
+            skip=skip,
+            count=wanted.count + 1,
+            order_by="timestamp" if wanted.oldest_first else "-timestamp",
+        )
+        rows = await link.command("search", **msgspec.structs.asdict(search))
+        is_more = len(rows) > wanted.count
+        return MessagePage(
+            messages=[_told(row, mask) for row in rows[: wanted.count]],
+            next=f"{_SKIPPED}{skip + wanted.count}" if is_more else None,
+        )
+
+    async def message(
+        self, who: Principal, instance: str, id: str, channel: str | None = None
+    ) -> MessageView:
+        """One stored message, whole.
+
+        Raises:
+            MessageNotFound: there is none.
+        """
+        who.need(Role.VIEW)
+        mask = self.mask_for(who)
+        record = await self._record(self._links.get(instance), id, channel)
+        if record is not None:
+            return await asyncio.to_thread(view_of, record, mask)
+        found = await self._links.get(instance).command("show", id=id, channel=channel)
+        return masked_message(msgspec.convert(found, MessageView), mask)
+
+    async def _record(self, link: Link, id: str, channel: str | None) -> Record | None:
+        """The message in the journal; None where another store may have it."""
+        is_elsewhere = await self._is_elsewhere(link, MessagesWanted(channel=channel))
+        if link.journal is None or is_elsewhere or not _is_number(id):
+            return None
+
+        def read(timed: Timed) -> Record | None:
+            return read_record(timed.conn, channel, int(id))
+
+        return await link.journal.run(read, self._budget.search_seconds)
+
+    # Dead letters
+
+    async def dead_letters(
+        self, who: Principal, instance: str, wanted: Listed
+    ) -> list[dict[str, Any]]:
+        """A page of dead letters, the newest first."""
+        who.need(Role.DATA if wanted.error else Role.VIEW)
+        arguments = msgspec.structs.asdict(wanted)
+        link = self._links.get(instance)
+        with self._budget.search():
+            found = await link.command("dead-list", **arguments)
+        mask = self.mask_for(who)
+        return [_hidden(row, ("error", "payload"), mask) for row in found]
+
+    async def dead_letter(
+        self, who: Principal, instance: str, id: str
+    ) -> dict[str, Any]:
+        """One dead letter, whole."""
+        who.need(Role.DATA)
+        found = await self._links.get(instance).command("dead-show", id=id)
+        shown: dict[str, Any] = (self.mask_for(who) or _OPEN).applied(found)
+        return shown
+
+    # Tags
+
+    async def tags(self, who: Principal, instance: str, channel: str) -> dict[str, Any]:
+        """The tags of a channel; see `TagsReport`."""
+        who.need(Role.VIEW)
+        found: dict[str, Any] = await self._fresh(
+            instance, 5.0, "tags", channel=channel
+        )
+        return found
+
+    async def latest(self, who: Principal, instance: str, channel: str) -> Values:
+        """The last values of the tags of a channel, as far as they are stored."""
+        wanted = LatestWanted(channel=channel)
+        return await self._values(who, instance, lambda timed: latest(timed, wanted))
+
+    async def values(
+        self, who: Principal, instance: str, wanted: ValuesWanted
+    ) -> Values:
+        """The values of a tag in a range, as they were received.
+
+        Raises:
+            UsageError: a time is none.
+        """
+        return await self._values(who, instance, lambda timed: values_of(timed, wanted))
+
+    async def _values(
+        self, who: Principal, instance: str, read: Callable[[Timed], Values]
+    ) -> Values:
+        who.need(Role.DATA)
+        link = self._links.get(instance)
+        if link.journal is None:
+            raise JournalError(f"the journal of {instance} is on another machine")
+        with self._budget.search() as seconds:
+            found = await link.journal.run(read, seconds)
+        mask = self.mask_for(who)
+        if not mask:
+            return found
+        rows = mask.applied(msgspec.to_builtins(found))
+        return msgspec.convert(rows, Values)
+
+    # Coverage and jobs
+
+    async def coverage(
+        self, who: Principal, instance: str, wanted: CoverageWanted
+    ) -> CoverageReport:
+        """What the ledgers say."""
+        who.need(Role.VIEW)
+        found = await self._links.get(instance).command(
+            "coverage", **msgspec.structs.asdict(wanted)
+        )
+        return msgspec.convert(found, CoverageReport)
+
+    async def jobs(
+        self, who: Principal, instance: str, **wanted: Any
+    ) -> list[dict[str, Any]]:
+        """Backfill jobs; see `JobReport`.
+
+        Args:
+            wanted: `channel` and `state`, as in `JobsWanted`.
+        """
+        who.need(Role.VIEW)
+        link = self._links.get(instance)
+        found: list[dict[str, Any]] = await link.command("backfill-list", **wanted)
+        return found
+
+    async def job(self, who: Principal, instance: str, id: str) -> dict[str, Any]:
+        """One backfill job."""
+        who.need(Role.VIEW)
+        link = self._links.get(instance)
+        found: dict[str, Any] = await link.command("backfill-show", id=id)
+        return found
+
+    # What is kept for a moment, so that many who look ask once
+
+    async def _fresh(
+        self, instance: str, seconds: float, command: str, **arguments: Any
+    ) -> Any:
+        key = (instance, command, *map(str, arguments.values()))
+        found = self._kept.get(key)
+        if found is not None and clock.monotonic() - found[0] < seconds:
+            return found[1]
+        answer = await self._links.get(instance).command(command, **arguments)
+        if len(self._kept) > 200:
+            self._kept.clear()
+        self._kept[key] = (clock.monotonic(), answer)
+        return answer
+
+    def forget(self) -> None:
+        """Ask anew from now on, as something was changed."""
+        self._kept.clear()
+
+
+async def _row(link: Link) -> InstanceRow:
+    has_journal = link.journal is not None
+    try:
+        status = await link.status()
+    except PichannelsError as exc:
+        return InstanceRow(
+            name=link.name, connected=False, error=str(exc), has_journal=has_journal
+        )
+    return InstanceRow(
+        name=link.name,
+        connected=True,
+        project=status["project"],
+        version=status["version"],
+        state=status["state"],
+        is_ready=status["is_ready"],
+        has_journal=has_journal,
+    )
+
+
+def _skipped(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    number = cursor.removeprefix(_SKIPPED)
+    if not _is_number(number):
+        raise UsageError(f"cursor {cursor!r} is of no page before")
+    return int(number)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19
+
+
+def _hidden(
+    row: dict[str, Any], names: tuple[str, ...], mask: Mask | None
+) -> dict[str, Any]:
+    if mask is None:
+        return {**row, **dict.fromkeys(names)}
+    return {**row, **{name: mask.applied(row[name]) for name in names}}
+
+
+def _told(row: dict[str, Any], mask: Mask | None) -> MessageRow:
+    shown = _hidden(row, ("error", "payload"), mask)
+    shown["error"] = shown["error"] or ""
+    return msgspec.convert(shown, MessageRow)

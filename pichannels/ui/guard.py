@@ -1,0 +1,244 @@
+"""What stands before every request: who it is, whether it may come in, and how much."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import msgspec
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pichannels.control.access import is_known_host
+from pichannels.errors import PichannelsError
+from pichannels.ui.budget import OverBudget
+from pichannels.ui.console import Console
+from pichannels.ui.roles import NotLoggedIn, Principal
+
+__all__ = ["API", "COOKIE", "CSRF", "Guard", "TooLong", "error_body", "is_same_origin"]
+
+API: Final = "/api/v1"
+COOKIE: Final = "pichannels_session"
+CSRF: Final = "x-csrf-token"
+"""The header that a session shows when it changes something."""
+
+_OPEN: Final = frozenset({("GET", "/live"), ("POST", f"{API}/session")})
+_SAFE: Final = ("GET", "HEAD", "OPTIONS")
+_FEED: Final = "/events"
+_LONGEST_BODY: Final = 2**20
+_PAGE_POLICY: Final = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval';"
+    " style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
+    " font-src 'self' data:; connect-src 'self'; object-src 'none';"
+    " base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+_API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+
+
+class Guard:
+    """Lets in who may come in; `scope["state"]["who"]` is then a `Principal`.
+
+    Args:
+        app: what is guarded.
+        console: who may.
+        open_paths: beginnings of paths that take no login: the page to log in, and
+            files that it needs.
+        login: where a browser that is not logged in is sent.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        console: Console,
+        open_paths: tuple[str, ...] = (),
+        login: str = "/login",
+    ) -> None:
+        self._app = app
+        self._console = console
+        self._open_paths = open_paths
+        self._login = login
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request, or a websocket."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] == "http":
+            send = self._stamped(scope, send)
+        try:
+            await self._let_in(scope, receive, send)
+        except PichannelsError as exc:
+            await self._refuse(scope, receive, send, exc)
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        if not is_known_host(headers.get("host", ""), self._console.config.host):
+            await _answer(scope, send, 403, "this is not a name of this server")
+            return
+        with self._room(scope):
+            who = await self._who(scope, headers)
+            if who is None and not self._is_open(scope):
+                raise NotLoggedIn
+            refused = self._forged(scope, headers, who)
+            if refused:
+                await _answer(scope, send, 403, refused)
+                return
+            scope.setdefault("state", {})["who"] = who
+            await self._app(scope, _bounded(scope, receive), send)
+
+    @contextlib.contextmanager
+    def _room(self, scope: Scope) -> Iterator[None]:
+        """Room for a request; those that last are counted elsewhere."""
+        if scope["type"] == "websocket" or scope["path"].endswith(_FEED):
+            yield
+            return
+        with self._console.budget.request():
+            yield
+
+    async def _who(self, scope: Scope, headers: Headers) -> Principal | None:
+        address = (scope.get("client") or ("",))[0]
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return await self._console.of_token(token.strip(), address)
+        session = _cookie(headers)
+        return await self._console.of_session(session, address) if session else None
+
+    def _is_open(self, scope: Scope) -> bool:
+        path, method = scope["path"], scope.get("method", "")
+        if (method, path) in _OPEN:
+            return True
+        return any(path == one or path.startswith(one) for one in self._open_paths)
+
+    def _forged(self, scope: Scope, headers: Headers, who: Principal | None) -> str:
+        """Why this may be a page from elsewhere that uses a browser; "" for no."""
+        method = scope.get("method", "")
+        if scope["type"] == "http" and method in _SAFE:
+            return ""
+        if who is not None and who.session == "":
+            return ""
+        if not is_same_origin(headers):
+            return "this comes from another origin"
+        needs_token = who is not None and scope["path"].startswith(f"{API}/")
+        if scope["type"] != "http" or not needs_token:
+            return ""
+        assert who is not None
+        session = self._console.sessions.get(who.session)
+        if session is None or not session.is_shown(headers.get(CSRF, "")):
+            return f"a session shows its token in {CSRF} when it changes something"
+        return ""
+
+    async def _refuse(
+        self, scope: Scope, receive: Receive, send: Send, exc: PichannelsError
+    ) -> None:
+        if isinstance(exc, OverBudget):
+            await _answer(scope, send, 429, str(exc), retry_after=exc.seconds)
+            return
+        wants_page = "text/html" in Headers(scope=scope).get("accept", "")
+        is_page = scope.get("method") == "GET" and not scope["path"].startswith(API)
+        if isinstance(exc, NotLoggedIn) and wants_page and is_page:
+            query = scope.get("query_string", b"").decode("latin-1")
+            place = scope["path"] + (f"?{query}" if query else "")
+            where = f"{self._login}?next={quote(place, safe='')}"
+            await _answer(scope, send, 303, "log in", location=where)
+            return
+        status = 401 if isinstance(exc, NotLoggedIn) else 500
+        await _answer(scope, send, status, str(exc), kind=type(exc).__name__)
+
+    def _stamped(self, scope: Scope, send: Send) -> Send:
+        is_api = scope["path"].startswith(API)
+
+        async def stamped(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                policy = _API_POLICY if is_api else _PAGE_POLICY
+                headers["Content-Security-Policy"] = policy
+                if is_api:
+                    headers["Cache-Control"] = "no-store"
+                if self._console.is_secure:
+                    headers["Strict-Transport-Security"] = "max-age=31536000"
+            await send(message)
+
+        return stamped
+
+
+class TooLong(PichannelsError):
+    """A body that nothing here asks for."""
+
+
+def _bounded(scope: Scope, receive: Receive) -> Receive:
+    """Bodies of requests to the API are small."""
+    if scope["type"] != "http" or not scope["path"].startswith(API):
+        return receive
+    taken = 0
+
+    async def bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > _LONGEST_BODY:
+            raise TooLong(f"a body has {_LONGEST_BODY} bytes at most")
+        return message
+
+    return bounded
+
+
+def is_same_origin(headers: Headers) -> bool:
+    """Whether a request that changes something comes from one of our own pages.
+
+    Browsers say where a page is from; what is no browser says nothing.
+    """
+    origin = headers.get("origin")
+    if origin is not None:
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    return headers.get("sec-fetch-site", "none") in ("same-origin", "none")
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return found.value if found is not None else ""
+
+
+def error_body(kind: str, message: str, **facts: Any) -> bytes:
+    """An error as JSON, as the control server tells them."""
+    return msgspec.json.encode({"error": {"type": kind, "message": message, **facts}})
+
+
+async def _answer(
+    scope: Scope,
+    send: Send,
+    status: int,
+    text: str,
+    *,
+    kind: str = "",
+    location: str = "",
+    retry_after: int | None = None,
+) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 4401, "reason": text})
+        return
+    headers = [(b"content-type", b"application/json")]
+    if location:
+        headers.append((b"location", location.encode("latin-1")))
+    if retry_after is not None:
+        headers.append((b"retry-after", str(retry_after).encode()))
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    names = {403: "Forbidden", 429: "OverBudget", 303: "NotLoggedIn"}
+    body = error_body(kind or names.get(status, "Error"), text)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,407 @@
+"""Searching a journal for a bounded time: what is found by then, and where to go on."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+
+from pichannels import codecs
+from pichannels.control.arguments import ticks_of
+from pichannels.errors import CodecError, UsageError
+from pichannels.journal.reader import read_records
+from pichannels.journal.records import Record
+from pichannels.journal.schema import CODES
+from pichannels.journal.tags import MINUTE
+from pichannels.manifest import decode_manifest
+from pichannels.message import Message
+from pichannels.query import payload_text
+from pichannels.states import State
+from pichannels.ui.jsonpath import json_matcher
+from pichannels.ui.masking import Mask
+from pichannels.ui.reading import Timed
+
+__all__ = ["MessagesWanted", "Page", "search_journal"]
+
+_PAGE: Final = 500
+_FIRST, _LAST = -(2**62), 2**62
+_PROCESSED: Final = CODES[State.PROCESSED]
+MOST: Final = 500
+
+
+class MessagesWanted(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """What is searched for, all of it.
+
+    Attributes:
+        channel: full name; all channels that share the journal without.
+        start, end: made at or after, and before (ISO 8601).
+        state: `pending processing wait_retry processed dropped error rejected`.
+        lane: `live late repair correction delete replay`, or another one.
+        node: where it failed: its full name, or the last part of that.
+        error: what the error contains.
+        tag: the WebID, key, path or name of a tag, as the source has it.
+        text, regex: what the payload as text contains, and what is found in it.
+        json_path, json_value: there is a value in the payload at this path, and it is
+            this text.
+        oldest_first: otherwise the newest come first.
+        count: how many at most.
+        cursor: `next` of the page before.
+    """
+
+    channel: str | None = None
+    start: str | None = None
+    end: str | None = None
+    state: str | None = None
+    lane: str | None = None
+    node: str | None = None
+    error: str | None = None
+    tag: str | None = None
+    text: str | None = None
+    regex: str | None = None
+    json_path: str | None = None
+    json_value: str | None = None
+    oldest_first: bool = False
+    count: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 50
+    cursor: str | None = None
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether the answer tells what payloads hold."""
+        inside = (self.text, self.regex, self.json_path, self.error)
+        return any(each is not None for each in inside)
+
+
+class Page(NamedTuple):
+    """What was found.
+
+    Attributes:
+        records: those that fit.
+        next: where to go on, or None where there is no more.
+        is_complete: False where the time was over before the page was full.
+        scanned: how many messages were looked at.
+    """
+
+    records: list[Record]
+    next: str | None
+    is_complete: bool
+    scanned: int
+
+
+class _Row(NamedTuple):
+    """A message on the way through the index of time."""
+
+    ticks: int
+    seq: int
+    state: int
+    lane: str
+
+
+class _Search(NamedTuple):
+    """A checked `MessagesWanted`."""
+
+    first: int
+    end: int
+    after: tuple[int, int]
+    state: int | None
+    wanted: MessagesWanted
+    fits_payload: Callable[[Any], bool] | None
+    is_reversed: bool
+
+
+def search_journal(
+    timed: Timed, wanted: MessagesWanted, mask: Mask | None = None
+) -> Page:
+    """A page of messages in the order of time.
+
+    Args:
+        mask: hides what must not be found, either.
+
+    Raises:
+        UsageError: a condition is not of its kind.
+    """
+    search = _checked(wanted, mask)
+    channels = _channels(timed, wanted.channel)
+    if wanted.tag is None:
+        rows: Iterator[_Row] = heapq.merge(
+            *(_of_channel(timed, one, search) for one in channels),
+            reverse=search.is_reversed,
+        )
+    else:
+        rows = _of_tag(timed, set(channels), search)
+    return _page(timed, rows, search)
+
+
+def _checked(wanted: MessagesWanted, mask: Mask | None) -> _Search:
+    first = _FIRST if wanted.start is None else ticks_of("start", wanted.start)
+    end = _LAST if wanted.end is None else ticks_of("end", wanted.end)
+    is_reversed = not wanted.oldest_first
+    begin = (min(end, _LAST), 0) if is_reversed else (max(first, _FIRST), -1)
+    after = begin if wanted.cursor is None else _position(wanted.cursor)
+    state = None
+    if wanted.state is not None:
+        try:
+            state = CODES[State(wanted.state)]
+        except ValueError as exc:
+            known = ", ".join(map(str, State))
+            raise UsageError(f"state is one of {known}, not {wanted.state!r}") from exc
+    if wanted.json_value is not None and wanted.json_path is None:
+        raise UsageError("json_value is for a json_path")
+    fits = _payload_test(wanted, mask)
+    return _Search(first, end, after, state, wanted, fits, is_reversed)
+
+
+def _position(cursor: str) -> tuple[int, int]:
+    ticks, _, seq = cursor.partition(".")
+    try:
+        found = int(ticks), int(seq)
+    except ValueError as exc:
+        raise UsageError(f"cursor {cursor!r} is of no page before") from exc
+    if max(map(abs, found)) > _LAST:
+        raise UsageError(f"cursor {cursor!r} is of no page before")
+    return found
+
+
+def _payload_test(
+    wanted: MessagesWanted, mask: Mask | None
+) -> Callable[[Any], bool] | None:
+    if wanted.text is None and wanted.regex is None and wanted.json_path is None:
+        return None
+    try:
+        pattern = re.compile(wanted.regex or "")
+    except re.error as exc:
+        raise UsageError(f"regex is no regular expression: {exc}") from exc
+    text = wanted.text or ""
+    has_json = None
+    if wanted.json_path is not None:
+        hides = mask.applied if mask else None
+        has_json = json_matcher(wanted.json_path, wanted.json_value, hides)
+
+    def fits(payload: Any) -> bool:
+        seen = mask.applied(payload_text(payload)) if mask else payload_text(payload)
+        if text not in seen or pattern.search(seen) is None:
+            return False
+        return has_json is None or has_json(payload)
+
+    return fits
+
+
+# Where to look
+
+
+def _channels(timed: Timed, name: str | None) -> list[int]:
+    if name is None:
+        rows = timed.conn.execute("SELECT id FROM channel").fetchall()
+    else:
+        rows = timed.conn.execute(
+            "SELECT id FROM channel WHERE name = ?", (name,)
+        ).fetchall()
+    return [id_ for (id_,) in rows]
+
+
+def _of_channel(timed: Timed, channel: int, search: _Search) -> Iterator[_Row]:
+    sql = _sql(search)
+    after, bound = search.after, search.first if search.is_reversed else search.end
+    # The first page is all that most searches show of a channel.
+    size = min(search.wanted.count + 1, _PAGE)
+    while True:
+        rows = timed.conn.execute(sql, (channel, *after, bound, size)).fetchall()
+        yield from map(_Row._make, rows)
+        if len(rows) < size:
+            return
+        after, size = rows[-1][:2], _PAGE
+
+
+def _sql(search: _Search) -> str:
+    index, condition = "message_time", ""
+    if search.state is not None and search.state > _PROCESSED:
+        # A partial index is used only where its own condition is repeated.
+        index = "message_aside"
+        condition = f" AND state = {search.state} AND state > {_PROCESSED}"
+    order, bounds = "ASC", "(ticks, seq) > (?, ?) AND ticks < ?"
+    if search.is_reversed:
+        order, bounds = "DESC", "(ticks, seq) < (?, ?) AND ticks >= ?"
+    return (
+        f"SELECT ticks, seq, state, lane FROM message INDEXED BY {index}"
+        f" WHERE channel = ? AND {bounds}{condition}"
+        f" ORDER BY ticks {order}, seq {order} LIMIT ?"
+    )
+
+
+def _of_tag(timed: Timed, channels: set[int], search: _Search) -> Iterator[_Row]:
+    """The messages that the index of tags names, a minute at a time, in order."""
+    minutes = _minutes(timed, search)
+    recent = _recent(timed, channels, search)
+    parts = {minute: rows for minute, rows in recent.items() if minute not in minutes}
+    for minute in sorted({*minutes, *parts}, reverse=search.is_reversed):
+        rows = set(recent.get(minute, ()))
+        if minute in minutes:
+            rows |= set(_of_minute(timed, channels, minute, minutes[minute], search))
+        yield from sorted(rows, reverse=search.is_reversed)
+
+
+def _minutes(timed: Timed, search: _Search) -> dict[int, tuple[int, int]]:
+    lowest, highest = search.first, search.end
+    if search.is_reversed:
+        highest = min(highest, search.after[0])
+    else:
+        lowest = max(lowest, search.after[0])
+    rows = timed.conn.execute(
+        "SELECT minute, first, last FROM tag_minute"
+        " WHERE tag = (SELECT id FROM tag WHERE key = ?) AND minute BETWEEN ? AND ?",
+        (search.wanted.tag, lowest // MINUTE, highest // MINUTE),
+    )
+    return {minute: (first, last) for minute, first, last in rows.fetchall()}
+
+
+def _of_minute(
+    timed: Timed,
+    channels: set[int],
+    minute: int,
+    run: tuple[int, int],
+    search: _Search,
+) -> Iterator[_Row]:
+    first, last = run
+    while not timed.is_over:
+        rows = timed.conn.execute(
+            "SELECT seq, ticks, state, lane, channel FROM message"
+            f" WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT {_PAGE}",
+            (first, last),
+        ).fetchall()
+        for seq, ticks, state, lane, channel in rows:
+            if ticks // MINUTE == minute and channel in channels:
+                row = _Row(ticks, seq, state, lane)
+                if _is_behind(row, search):
+                    yield row
+        if len(rows) < _PAGE:
+            return
+        first = rows[-1][0] + 1
+
+
+def _recent(timed: Timed, channels: set[int], search: _Search) -> dict[int, list[_Row]]:
+    """What the index does not have yet: about the present minute."""
+    rows = timed.conn.execute(
+        "SELECT ticks, seq, state, lane, channel FROM message WHERE seq >"
+        " (SELECT coalesce(max(value), 0) FROM setting WHERE name = 'tags_through')"
+    ).fetchall()
+    found: dict[int, list[_Row]] = {}
+    for *values, channel in rows:
+        row = _Row(*values)
+        if channel in channels and _is_behind(row, search):
+            found.setdefault(row.ticks // MINUTE, []).append(row)
+    return found
+
+
+def _is_behind(row: _Row, search: _Search) -> bool:
+    if not search.first <= row.ticks < search.end:
+        return False
+    place = (row.ticks, row.seq)
+    return place < search.after if search.is_reversed else place > search.after
+
+
+# What fits
+
+
+def _page(timed: Timed, rows: Iterator[_Row], search: _Search) -> Page:
+    count = search.wanted.count
+    found: list[_Row] = []
+    scanned = 0
+    last: _Row | None = None
+    while batch := list(itertools.islice(rows, _batch(search, count))):
+        scanned += len(batch)
+        found += _fitting(timed, batch, search)
+        last = batch[-1]
+        if len(found) > count or timed.is_over:
+            break
+    is_over = timed.is_over and len(found) <= count
+    place = None
+    if len(found) > count:
+        place = found[count - 1]
+    elif is_over and last is not None:
+        place = last
+    records = read_records(timed.conn, [row.seq for row in found[:count]])
+    cursor = None if place is None else f"{place.ticks}.{place.seq}"
+    return Page(records, cursor, not is_over, scanned)
+
+
+def _batch(search: _Search, count: int) -> int:
+    wanted = search.wanted
+    is_narrow = search.fits_payload or wanted.tag or wanted.node or wanted.error
+    return _PAGE if is_narrow or wanted.lane or search.state is not None else count + 1
+
+
+def _fitting(timed: Timed, rows: list[_Row], search: _Search) -> list[_Row]:
+    wanted, state = search.wanted, search.state
+    rows = [
+        row
+        for row in rows
+        if (state is None or row.state == state)
+        and (wanted.lane is None or row.lane == wanted.lane)
+    ]
+    if wanted.node is not None or wanted.error is not None:
+        known = _outcomes(timed, rows)
+        rows = [row for row in rows if _has_failed_so(known.get(row.seq), wanted)]
+    if wanted.tag is None and search.fits_payload is None:
+        return rows
+    good = set(_bodies(timed, rows, search))
+    return [row for row in rows if row.seq in good]
+
+
+def _numbers(rows: list[_Row]) -> tuple[str]:
+    return (json.dumps([row.seq for row in rows]),)
+
+
+def _outcomes(timed: Timed, rows: list[_Row]) -> dict[int, bytes]:
+    found = timed.conn.execute(
+        "SELECT seq, meta FROM outcome WHERE seq IN (SELECT value FROM json_each(?))",
+        _numbers(rows),
+    )
+    return dict(found.fetchall())
+
+
+def _has_failed_so(outcome: bytes | None, wanted: MessagesWanted) -> bool:
+    if outcome is None:
+        return False
+    try:
+        facts = dict(codecs.decode(outcome))
+    except CodecError:
+        return False
+    at = str(facts.get("node", ""))
+    if wanted.node and at != wanted.node and not at.endswith(f".{wanted.node}"):
+        return False
+    return not wanted.error or wanted.error in str(facts.get("err_msg", ""))
+
+
+def _bodies(timed: Timed, rows: list[_Row], search: _Search) -> Iterator[int]:
+    found = timed.conn.execute(
+        "SELECT seq, data, manifest FROM body"
+        " WHERE seq IN (SELECT value FROM json_each(?))",
+        _numbers(rows),
+    )
+    for seq, data, manifest in found.fetchall():
+        if search.wanted.tag is not None and not _names(manifest, search.wanted.tag):
+            continue
+        if search.fits_payload is None or _fits(data, search.fits_payload):
+            yield seq
+
+
+def _names(manifest: bytes | None, tag: str) -> bool:
+    try:
+        entries = [] if manifest is None else decode_manifest(manifest)
+    except CodecError:
+        return False
+    return any(entry.key == tag for entry in entries)
+
+
+def _fits(data: bytes, fits: Callable[[Any], bool]) -> bool:
+    try:
+        return fits(Message.decode(data, "", 0).payload)
+    except CodecError:
+        # One that cannot be read costs itself, not the search.
+        return False

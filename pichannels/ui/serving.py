@@ -1,0 +1,107 @@
+"""Serving the pages and the API until the process is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+import uvicorn
+
+from pichannels.ui.app import Pages, make_app
+from pichannels.ui.console import Console, ConsolePlan
+
+__all__ = ["Started", "serve"]
+
+_GRACE: Final = 3
+
+
+class Started(msgspec.Struct, frozen=True):
+    """Where it is served, and the token that logs in where there are no users."""
+
+    url: str
+    token: str = ""
+
+    @property
+    def link(self) -> str:
+        """An address that logs in by itself; what is behind # stays in the browser."""
+        return f"{self.url}/login#token={self.token}" if self.token else self.url
+
+
+class _Server(uvicorn.Server):
+    """Tells where it listens, once it does."""
+
+    def __init__(self, config: uvicorn.Config, told: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self._told = told
+
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._told(self.servers[0].sockets[0].getsockname()[1])
+
+
+async def serve(
+    plan: ConsolePlan,
+    told: Callable[[Started], None],
+    stop: asyncio.Event | None = None,
+    pages: Pages | None = None,
+) -> bool:
+    """Serve until SIGTERM, Ctrl-C or `stop`: whether it came to that.
+
+    Args:
+        plan: what is served.
+        told: called once it listens.
+        stop: ends it.
+        pages: what is served beside the API.
+
+    Raises:
+        SettingsError: it is to be served to other machines, and there are no users.
+    """
+    config = plan.config
+    console = await asyncio.to_thread(Console, plan)
+
+    def listening(port: int) -> None:
+        told(Started(_url(config.host, port, bool(config.cert)), console.token))
+
+    server = _Server(
+        uvicorn.Config(
+            make_app(console, pages),
+            host=config.host,
+            port=config.port,
+            ssl_certfile=config.cert or None,
+            ssl_keyfile=config.key or None,
+            proxy_headers=config.behind_proxy,
+            forwarded_allow_ips="*" if config.behind_proxy else None,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            lifespan="on",
+            timeout_graceful_shutdown=_GRACE,
+            ws="websockets-sansio",
+        ),
+        listening,
+    )
+    ending = asyncio.create_task(_end(server, stop), name="end of the pages")
+    try:
+        await server.serve()
+    except SystemExit:
+        # uvicorn has told in the log why it could not listen.
+        return False
+    finally:
+        ending.cancel()
+        await asyncio.wait([ending])
+    return server.started
+
+
+async def _end(server: uvicorn.Server, stop: asyncio.Event | None) -> None:
+    if stop is not None:
+        await stop.wait()
+        server.should_exit = True
+
+
+def _url(host: str, port: int, is_tls: bool) -> str:
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    name = f"[{here}]" if ":" in here else here
+    return f"{'https' if is_tls else 'http'}://{name}:{port}"

@@ -1,0 +1,278 @@
+"""Settings files: compared with what runs, checked, applied, and put back.
+
+No text comes from the network: what is applied is on the disk, and what is put back
+was applied before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from pichannels import clock
+from pichannels.errors import PichannelsError, UsageError
+from pichannels.ui.commands import Commands
+from pichannels.ui.links import Link, Links
+from pichannels.ui.roles import Principal, Role
+from pichannels.values import format_ticks
+
+__all__ = ["Applied", "Difference", "SettingsFiles", "Version"]
+
+_PATIENCE: Final = 60.0
+_KEPT: Final = 50
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """A setting that is not the same in the file and in what runs."""
+
+    name: str
+    running: Any = None
+    file: Any = None
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings that were applied.
+
+    Attributes:
+        id: tells it from others.
+        kept: when it was kept, ISO 8601.
+        files: the text of each file, by path.
+    """
+
+    id: str
+    kept: str
+    files: dict[str, str]
+
+
+class Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of applying settings.
+
+    Attributes:
+        report: see `ReloadReport`; None where they were refused.
+        error: why they were refused.
+        rolled_back: the version that was put back, or None.
+    """
+
+    report: Any = None
+    error: str = ""
+    rolled_back: str | None = None
+
+
+class SettingsFiles:
+    """The settings files of instances on this machine.
+
+    Args:
+        links: the instances.
+        commands: what reloads them.
+        folder: where versions are kept.
+    """
+
+    def __init__(self, links: Links, commands: Commands, folder: Path) -> None:
+        self._links = links
+        self._commands = commands
+        self._folder = folder
+        self._working = asyncio.Lock()
+
+    # Looking
+
+    async def compare(self, who: Principal, instance: str) -> list[Difference]:
+        """What the file says otherwise than what runs.
+
+        Raises:
+            PichannelsError: the file cannot be loaded.
+        """
+        who.need(Role.VIEW)
+        link = self._links.get(instance)
+        running = {r["name"]: r["value"] for r in await self._rows(link)}
+        told = await self._asked(link, "print-settings", "--json")
+        file = {row["name"]: row["value"] for row in told}
+        return [
+            Difference(name=name, running=running.get(name), file=file.get(name))
+            for name in sorted({*running, *file})
+            if running.get(name) != file.get(name)
+        ]
+
+    async def _rows(self, link: Link) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await link.command("settings"))["rows"]
+        return found
+
+    async def check(self, who: Principal, instance: str) -> Any:
+        """What `pichannels check --strict --json` says of the file."""
+        who.need(Role.OPERATE)
+        link = self._links.get(instance)
+        return await self._asked(link, "check", "--strict", "--json")
+
+    async def plan(self, who: Principal, instance: str) -> Any:
+        """What applying the file would change; see `ReloadReport`."""
+        who.need(Role.OPERATE)
+        return await self._links.get(instance).command("reload", dry_run=True)
+
+    async def versions(self, who: Principal, instance: str) -> list[Version]:
+        """What was applied, the newest first, without the texts."""
+        who.need(Role.VIEW)
+        found = await asyncio.to_thread(self._kept, self._links.get(instance))
+        return [msgspec.structs.replace(one, files={}) for one in found]
+
+    # Doing
+
+    async def apply(
+        self, who: Principal, instance: str, *, roll_back: bool = True
+    ) -> Applied:
+        """Let the file take effect.
+
+        Args:
+            roll_back: put the last version that ran back where it is refused, or a
+                channel does not start.
+
+        Raises:
+            NotAllowed: only administrators may.
+        """
+        async with self._working:
+            return await self._apply(who, instance, roll_back)
+
+    async def _apply(self, who: Principal, instance: str, roll_back: bool) -> Applied:
+        link = self._links.get(instance)
+        who.need(Role.ADMIN)
+        await self._keep_if_running(link)
+        error = ""
+        report: Any = None
+        try:
+            report = await self._commands.run(who, instance, "reload")
+        except PichannelsError as exc:
+            error = str(exc)
+        is_good = not error and not report["failures"]
+        if is_good:
+            await self._keep_if_running(link)
+        if is_good or not roll_back:
+            return Applied(report=report, error=error)
+        return await self._put_back(who, link, report, error)
+
+    async def _put_back(
+        self, who: Principal, link: Link, report: Any, error: str
+    ) -> Applied:
+        kept = await asyncio.to_thread(self._kept, link)
+        if not kept:
+            return Applied(report=report, error=error)
+        await asyncio.to_thread(_write, kept[0].files)
+        if report is not None:
+            await self._commands.run(who, link.name, "reload")
+        return Applied(report=report, error=error, rolled_back=kept[0].id)
+
+    async def roll_back(self, who: Principal, instance: str, version: str) -> Applied:
+        """Put a version back, and let it take effect.
+
+        Where it cannot be used the files stay as they are now.
+
+        Raises:
+            NotAllowed: only administrators may.
+            UsageError: there is no such version.
+        """
+        who.need(Role.ADMIN)
+        link = self._links.get(instance)
+        async with self._working:
+            await self._keep_if_running(link)
+            kept = await asyncio.to_thread(self._kept, link)
+            chosen = next((one for one in kept if one.id == version), None)
+            if chosen is None:
+                raise UsageError(f"there is no version {version!r} of {instance}")
+            before = await asyncio.to_thread(_read, list(chosen.files))
+            await asyncio.to_thread(_write, chosen.files)
+            try:
+                report = await self._commands.run(who, instance, "reload")
+            except PichannelsError as exc:
+                await asyncio.to_thread(_write, before)
+                return Applied(error=str(exc))
+            return Applied(report=report, rolled_back=version)
+
+    async def keep(self, instance: str) -> None:
+        """Keep the files as a version, if they are what runs."""
+        async with self._working:
+            await self._keep_if_running(self._links.get(instance))
+
+    async def _keep_if_running(self, link: Link) -> None:
+        try:
+            plan = await link.command("reload", dry_run=True)
+            files = (await link.command("settings"))["files"]
+        except PichannelsError:
+            # What cannot be loaded does not run.
+            return
+        if link.settings is not None and not (
+            plan["channels"] or plan["settings"] or plan["restart"]
+        ):
+            await asyncio.to_thread(self._save, link, files)
+
+    # Files
+
+    def _save(self, link: Link, files: list[str]) -> None:
+        texts = _read(files)
+        digest = hashlib.sha256(msgspec.json.encode(texts)).hexdigest()[:12]
+        kept = self._kept(link)
+        if kept and kept[0].id.endswith(digest):
+            return
+        ticks = clock.now()
+        made = Version(id=f"{ticks}-{digest}", kept=format_ticks(ticks), files=texts)
+        folder = self._folder_of(link)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{made.id}.json"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(made))
+        for old in kept[_KEPT - 1 :]:
+            (folder / f"{old.id}.json").unlink(missing_ok=True)
+
+    def _kept(self, link: Link) -> list[Version]:
+        found = []
+        for path in self._folder_of(link).glob("*.json"):
+            with contextlib.suppress(OSError, msgspec.DecodeError):
+                found.append(msgspec.json.decode(path.read_bytes(), type=Version))
+        return sorted(found, key=lambda one: one.kept, reverse=True)
+
+    def _folder_of(self, link: Link) -> Path:
+        return self._folder / hashlib.sha256(link.name.encode()).hexdigest()[:16]
+
+    async def _asked(self, link: Link, *arguments: str) -> Any:
+        """What a command tells of the file, in a process of its own."""
+        if link.settings is None:
+            raise UsageError(f"the settings of {link.name} are on another machine")
+        async with self._working:
+            return await _run(*arguments, "--settings", str(link.settings))
+
+
+async def _run(*arguments: str) -> Any:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pichannels", *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            out, err = await process.communicate()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        raise
+    try:
+        return msgspec.json.decode(out)
+    except msgspec.DecodeError as exc:
+        said = err.decode(errors="replace").strip() or f"exit {process.returncode}"
+        raise PichannelsError(said) from exc
+
+
+def _read(paths: list[str]) -> dict[str, str]:
+    return {path: Path(path).read_text("utf-8") for path in paths}
+
+
+def _write(files: dict[str, str]) -> None:
+    for path, text in files.items():
+        place = Path(path)
+        partial = place.with_name(f".{place.name}-partial")
+        partial.write_text(text, "utf-8")
+        os.replace(partial, place)

@@ -1,0 +1,199 @@
+"""The values of tags as they were received, from stored messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from pichannels.control.arguments import ticks_of
+from pichannels.errors import CodecError, DecodeError
+from pichannels.journal.records import Record
+from pichannels.piwebasync.parsing import ChannelMessage, parse_channel, to_samples
+from pichannels.ui.reading import Timed
+from pichannels.ui.searching import MessagesWanted, search_journal
+from pichannels.values import DigitalState, Sample, ValueFailure, format_ticks
+
+__all__ = ["LatestWanted", "ValueRow", "Values", "ValuesWanted", "latest", "values_of"]
+
+_SEPARATOR: Final = b"\x1e"
+MOST: Final = 10_000
+_MESSAGES: Final = 200
+_LOOKED_AT: Final = 20
+"""Pages of messages that are looked at for the latest values of a channel."""
+
+
+class ValuesWanted(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Which values.
+
+    Attributes:
+        tag: WebID of the tag.
+        channel: full name; of any without.
+        start, end: received at or after, and before (ISO 8601).
+        count: how many at most; the newest.
+    """
+
+    tag: str
+    channel: str | None = None
+    start: str | None = None
+    end: str | None = None
+    count: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 1000
+
+
+class LatestWanted(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """The tags of which channel."""
+
+    channel: str
+
+
+class ValueRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One value.
+
+    Attributes:
+        tag, path, web_id: of the tag.
+        time: of the event, ISO 8601.
+        value: number, text or truth; of a digital state its name.
+        state: code of a digital state, or None.
+        is_system: whether it is a state of PI itself, such as `Bad Input`.
+        error: why there is no value, or "".
+        good, questionable, substituted, annotated: as PI says.
+        units: of the value.
+        lane: in which it was received, such as `live`, `late` or `repair`.
+        message: number of the message that brought it.
+    """
+
+    tag: str
+    path: str
+    web_id: str
+    time: str
+    value: Any
+    state: int | None
+    is_system: bool
+    error: str
+    good: bool
+    questionable: bool
+    substituted: bool
+    annotated: bool
+    units: str
+    lane: str
+    message: str
+
+
+class Values(msgspec.Struct, frozen=True, kw_only=True):
+    """Values in the order of their time; `complete` is False where time was over."""
+
+    values: list[ValueRow]
+    complete: bool
+
+
+def values_of(timed: Timed, wanted: ValuesWanted) -> Values:
+    """The values of a tag, of the messages that were received in a range.
+
+    Raises:
+        UsageError: a time is none.
+    """
+    if wanted.start is not None:
+        ticks_of("start", wanted.start)
+    search = MessagesWanted(
+        tag=wanted.tag,
+        channel=wanted.channel,
+        start=wanted.start,
+        end=wanted.end,
+        count=_MESSAGES,
+    )
+    found: list[tuple[int, ValueRow]] = []
+    while True:
+        page = search_journal(timed, search)
+        for record in page.records:
+            found += [
+                (sample.ticks, _row(sample, record))
+                for sample in _samples(record)
+                if wanted.tag in (sample.tag.web_id, sample.tag.path, sample.tag.name)
+            ]
+        if page.next is None or timed.is_over or len(found) >= wanted.count:
+            break
+        search = msgspec.structs.replace(search, cursor=page.next)
+    found.sort(key=lambda each: each[0])
+    rows = [row for _, row in found[-wanted.count :]]
+    is_complete = page.next is None and len(found) <= wanted.count
+    return Values(values=rows, complete=is_complete)
+
+
+def latest(timed: Timed, wanted: LatestWanted) -> Values:
+    """The last value of each tag among the newest messages of a channel.
+
+    Tags that were silent for long are not among them.
+    """
+    search = MessagesWanted(channel=wanted.channel, count=_MESSAGES)
+    found: dict[str, tuple[int, ValueRow]] = {}
+    for _ in range(_LOOKED_AT):
+        page = search_journal(timed, search)
+        for record in page.records:
+            for sample in _samples(record):
+                key = sample.tag.web_id or sample.tag.path or sample.tag.name
+                if key not in found or found[key][0] < sample.ticks:
+                    found[key] = (sample.ticks, _row(sample, record))
+        if page.next is None or timed.is_over:
+            break
+        search = msgspec.structs.replace(search, cursor=page.next)
+    rows = sorted((row for _, row in found.values()), key=lambda row: row.tag)
+    return Values(values=rows, complete=page.next is None)
+
+
+def _samples(record: Record) -> Iterator[Sample]:
+    """The samples of a message, or of the documents of PI that it holds."""
+    try:
+        msg = record.message()
+        payload = msg.payload
+        if isinstance(payload, list):
+            yield from (each for each in payload if isinstance(each, Sample))
+            return
+        raw = payload.encode() if isinstance(payload, str) else payload
+        if isinstance(raw, bytes):
+            for document in filter(None, raw.split(_SEPARATOR)):
+                yield from to_samples(_named(parse_channel(document), msg.meta)).samples
+    except (CodecError, DecodeError):
+        # What cannot be read has no values; the message itself can be looked at.
+        return
+
+
+def _named(document: ChannelMessage, meta: dict[str, Any]) -> ChannelMessage:
+    """The document; answers for one stream do not name it, the message does."""
+    for stream in document.streams:
+        if not (stream.web_id or stream.path or stream.name):
+            stream.web_id = str(meta.get("web_id") or "")
+            stream.path = str(meta.get("path") or "")
+            stream.name = str(meta.get("tag") or "")
+    return document
+
+
+def _row(sample: Sample, record: Record) -> ValueRow:
+    value, code, is_system, error = sample.value, None, False, ""
+    if isinstance(value, DigitalState):
+        code, is_system = value.code, value.is_system
+        value = value.name
+    elif isinstance(value, ValueFailure):
+        error = value.message
+        value = None
+    return ValueRow(
+        tag=sample.tag.name or sample.tag.path,
+        path=sample.tag.path,
+        web_id=sample.tag.web_id,
+        time=format_ticks(sample.ticks),
+        value=msgspec.to_builtins(value, enc_hook=str),
+        state=code,
+        is_system=is_system,
+        error=error,
+        good=sample.good,
+        questionable=sample.questionable,
+        substituted=sample.substituted,
+        annotated=sample.annotated,
+        units=sample.units,
+        lane=record.lane,
+        message=str(record.seq),
+    )
