@@ -339,3 +339,18 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<Message {self.uuid} {self.content_type}>"
+
+
+def _dump(msg: Message) -> list[Any]:
+    return [msg.uuid, msg.ticks, msg.content_type, msg.payload, msg.meta, msg.ctx]
+
+
+def _load(data: Any) -> Message:
+    uuid, ticks, content_type, payload, meta, ctx = data
+    msg = Message(content_type, payload, meta)
+    msg.uuid, msg.ticks, msg.ctx = uuid, ticks, ctx
+    return msg
+
+
+# Messages travel, and may be parts of others.
+codecs.register_codec(Message, _dump, _load, name="message")

@@ -1,0 +1,146 @@
+"""A stream of entities that is open."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Final, Self
+
+from pichannels.errors import CodecError
+from pichannels.remote.entities import Gap, Item, pack, unpack
+from pichannels.remote.errors import ItemTooLarge
+from pichannels.remote.frames import OVERHEAD, TURN_BYTES
+from pichannels.remote.modes import Bookmark
+from pichannels.remote.stream import RemoteStream
+
+__all__ = ["EntityStream"]
+
+_MOST: Final = 1000
+
+
+class EntityStream(RemoteStream):
+    """Messages, or other values, in order; `async for` gives them one by one.
+
+    `asyncio.timeout` around any of its calls loses nothing: what was not returned
+    comes with the next call.
+    """
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        """The next value, or a `Gap`.
+
+        Raises:
+            CodecError: the next value cannot be read here; it is passed over.
+            ContextError: reading from here is over; seek, and go on.
+            StreamFailed: the stream is of no more use.
+        """
+        found = await self.receive_items(1)
+        if not found:
+            raise StopAsyncIteration
+        return found[0].value
+
+    async def receive(self, most: int = _MOST) -> tuple[Any, ...]:
+        """The values that are here, `most` at most; waits for the first.
+
+        None of them only at the end. Raises as `__anext__` does.
+        """
+        return tuple(item.value for item in await self.receive_items(most))
+
+    async def receive_items(self, most: int = _MOST) -> tuple[Item, ...]:
+        """As `receive`, with the position and the bookmark of each."""
+        with self._reading():
+            self._begin_reading()
+            while not self.core.waiting and not self.core.is_ended:
+                self._raise_broken()
+                self._demand(most)
+                await self._news()
+                self._refuse_closed()
+            # Nothing waits between looking and taking, so that none can be lost.
+            return self._take(most)
+
+    async def items(self) -> AsyncIterator[Item]:
+        """As `async for`, with the position and the bookmark of each."""
+        while found := await self.receive_items(1):
+            yield found[0]
+
+    def _take(self, most: int) -> tuple[Item, ...]:
+        found: list[Item] = []
+        for entry in self.core.peek(max(most, 1)):
+            try:
+                value = (
+                    entry.data if isinstance(entry.data, Gap) else unpack(entry.data)
+                )
+            except CodecError:
+                if not found:
+                    self._took(1)
+                    raise
+                break
+            bookmark = Bookmark(self.epoch, entry.after, entry.mark)
+            found.append(Item(entry.position, value, bookmark))
+        self._took(len(found))
+        return tuple(found)
+
+    def _took(self, count: int) -> None:
+        self.core.take_items(count)
+        self._renew()
+
+    async def _skip_to(self, position: int) -> None:
+        core = self.core
+        while self.position < position and not core.is_ended:
+            entries = core.peek(position - self.position)
+            wanted = [entry for entry in entries if entry.position < position]
+            if wanted:
+                self._took(len(wanted))
+                continue
+            if entries:
+                return
+            self._raise_broken()
+            self._demand(position - self.position)
+            await self._news()
+
+    # Writing
+
+    async def write(self, values: Iterable[Any]) -> None:
+        """Send values, all of them, as fast as the other side stores them.
+
+        When it is cancelled, `position` tells how many have gone out.
+
+        Raises:
+            CodecError: one of them has a type without codec; those before it are sent.
+            ContextError: it could not be stored; `stored` tells what was.
+            ItemTooLarge: one is larger than a frame may be.
+            StreamFailed: the stream is of no more use.
+        """
+        with self._writing():
+            await self._begin_writing()
+            batch: list[bytes] = []
+            for value in values:
+                data = self._packed(value)
+                if not self._goes_with(batch, data):
+                    await self._send(batch)
+                    batch = []
+                batch.append(data)
+            await self._send(batch)
+
+    def _packed(self, value: Any) -> bytes:
+        data = pack(value)
+        most = self.limits.frame_bytes - OVERHEAD
+        if len(data) > most:
+            reason = f"this item has {len(data)} bytes, at most {most} can be sent"
+            raise ItemTooLarge(self.name, reason, size=len(data), most=most)
+        return data
+
+    def _goes_with(self, batch: list[bytes], data: bytes) -> bool:
+        """Whether an item can go in the same frame as these."""
+        if not batch:
+            return True
+        size = sum(map(len, batch)) + len(data)
+        return size <= TURN_BYTES and self.core.fits(len(batch) + 1, size)
+
+    async def _send(self, batch: list[bytes]) -> None:
+        if not batch:
+            return
+        size = sum(map(len, batch))
+        await self._until(lambda: self.core.fits(len(batch), size))
+        await self._put(lambda: self.core.push(batch))

@@ -1,0 +1,65 @@
+"""The two recipes of the document on streams: a name sorter, and a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pichannels.remote import (
+    AlreadyOpened,
+    EntitySource,
+    Hub,
+    StreamRef,
+    StreamState,
+    connect,
+    file,
+    fixed,
+    method,
+)
+
+NAMES = [f"John Doe #{i}" for i in range(1, 6)]
+
+
+class NameSorter:
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    @method
+    def add(self, name: str) -> None:
+        self.names.append(name)
+
+    @method
+    def reset(self) -> EntitySource:
+        names, self.names = self.names, []
+        source = fixed(sorted(names))
+        assert isinstance(source, EntitySource)
+        return source
+
+
+async def test_names_come_sorted_as_a_stream_and_once() -> None:
+    hub = Hub()
+    hub.expose("sorter", NameSorter())
+    async with hub, connect(hub) as link:
+        sorter = link.service("sorter")
+        for i in (5, 3, 4, 1, 2):
+            await sorter.add(f"John Doe #{i}")
+        ref = await sorter.reset()
+        assert isinstance(ref, StreamRef)
+        async with link.entities(ref) as stream:
+            assert [name async for name in stream] == NAMES
+        assert stream.state is StreamState.CLOSED
+        with pytest.raises(AlreadyOpened):
+            await link.entities(ref)
+
+
+async def test_a_file_is_written_and_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "spool"
+    hub = Hub()
+    hub.publish("spool", file(path, "w+b"))
+    async with hub, connect(hub) as link, link.bytes("spool", "r+b") as stream:
+        await stream.write(b"This is an important message")
+        await stream.flush()
+        await stream.seek(0)
+        assert await stream.read() == path.read_bytes()
+        assert await stream.read() == b""
