@@ -85,6 +85,11 @@ class Outcome:
             self.error = error
             self.node = node
 
+    def place(self, channel: str) -> dict[str, str]:
+        """What a log record about it says beside its text."""
+        uuid = self.message.uuid
+        return {"channel": channel, "node": self.node, "message_id": uuid}
+
     def __repr__(self) -> str:
         return f"<Outcome {self.state} {self.error!r}>"
 

@@ -25,7 +25,7 @@ from pichannels.config import (
 from pichannels.control.commands import COMMANDS
 from pichannels.engine import Engine
 from pichannels.project import OBJECTS, Project
-from pichannels.telemetry_config import TracingConfig
+from pichannels.telemetry_config import LoggingConfig, TracingConfig
 from pichannels.ui_config import UIConfig
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -35,6 +35,7 @@ PARTS: dict[str, type[msgspec.Struct]] = {
     "CONTROL": ControlConfig,
     "LEASE": LeaseConfig,
     "SIMULATOR": SimulatorConfig,
+    "LOGGING": LoggingConfig,
     "TRACING": TracingConfig,
     "UI": UIConfig,
 }
@@ -119,7 +120,9 @@ def test_the_documented_defaults_are_right(name: str) -> None:
     for field in msgspec.structs.fields(PARTS[name]):
         (shown,) = re.findall(rf"^\| `{field.name}` \| (.*?) \|", text, re.M)
         if field.name not in made_at_start:
-            assert ast.literal_eval(shown.strip("`")) == field.default, field.name
+            factory = field.default_factory
+            default = field.default if factory is msgspec.NODEFAULT else factory()
+            assert ast.literal_eval(shown.strip("`")) == default, field.name
 
 
 async def test_metrics_are_documented(tmp_path: Path) -> None:

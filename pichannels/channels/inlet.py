@@ -384,9 +384,8 @@ class Inlet:
 
     def _tell_again(self, item: _Item, delay: float, outcome: Outcome) -> None:
         name, error = self._channel.name, outcome.error
-        logger.warning(
-            "%s: message %d again in %.2f s: %s", name, item.seq, delay, error
-        )
+        text, told = "%s: message %d again in %.2f s: %s", outcome.place(name)
+        logger.warning(text, name, item.seq, delay, error, extra=told)
 
     async def _rest(self, delay: float) -> None:
         """Wait before another attempt, and as long as the channel is held."""

@@ -313,10 +313,11 @@ class Processing(ChainBuilder):
             return self._outcome(msg, exc, delivery)
 
     def _outcome(self, msg: Message, exc: Exception, delivery: Delivery) -> Outcome:
-        state = state_of(exc)
-        if state is State.REJECTED:
-            logger.warning("%s: message %s rejected: %s", self.name, msg.uuid, exc)
-        return Outcome(state, msg, exc, delivery.failed_at)
+        outcome = Outcome(state_of(exc), msg, exc, delivery.failed_at)
+        if outcome.state is State.REJECTED:
+            text, told = "%s: message %s rejected: %s", outcome.place(self.name)
+            logger.warning(text, self.name, msg.uuid, exc, extra=told)
+        return outcome
 
     async def _settled(self, delivery: Delivery, outcome: Outcome) -> Outcome:
         """The final outcome, when all that the message led to has ended."""
@@ -390,6 +391,7 @@ class Processing(ChainBuilder):
             outcome.node or "the channel",
             error,
             exc_info=outcome.error if logger.isEnabledFor(logging.DEBUG) else None,
+            extra=outcome.place(self.name),
         )
         self.events.fire(
             "message.failed",

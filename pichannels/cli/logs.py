@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from pichannels.errors import SettingsError
+from pichannels.logs import ContextFilter, JSONFormatter, TextFormatter
+from pichannels.telemetry_config import LoggingConfig, logging_of
 
 __all__ = [
     "change_logging",
@@ -30,9 +32,13 @@ def configure_logging(setting: str | dict[str, Any]) -> None:
     Raises:
         SettingsError: the dictionary is no configuration.
     """
-    if isinstance(setting, str):
-        logging.basicConfig(level=setting.upper(), format=_FORMAT)
+    own = logging_of(setting)
+    if own is not None:
+        handler = _Output()
+        handler.follow(own)
+        logging.basicConfig(level=own.level, handlers=[handler])
         return
+    assert not isinstance(setting, str)
     try:
         logging.config.dictConfig(setting)
     except (ValueError, TypeError, AttributeError, ImportError) as exc:
@@ -46,7 +52,7 @@ def check_logging(setting: str | dict[str, Any], file: str) -> None:
     Raises:
         SettingsError: one is not.
     """
-    if isinstance(setting, str):
+    if isinstance(setting, str) or logging_of(setting) is not None:
         return
     resolve = logging.config.DictConfigurator(setting).resolve
     for key, name in _classes(setting):
@@ -75,10 +81,14 @@ def change_logging(setting: str | dict[str, Any]) -> None:
     Raises:
         SettingsError: the dictionary is no configuration.
     """
-    if isinstance(setting, str):
-        logging.getLogger().setLevel(setting.upper())
-    else:
+    own, root = logging_of(setting), logging.getLogger()
+    if own is None:
         configure_logging(setting)
+        return
+    root.setLevel(own.level)
+    for handler in root.handlers:
+        if isinstance(handler, _Output | _Handler):
+            handler.follow(own)
 
 
 @contextmanager
@@ -88,7 +98,8 @@ def log_beside_tables(setting: str | dict[str, Any]) -> Iterator[None]:
     Raises:
         SettingsError: the dictionary is no configuration.
     """
-    if not isinstance(setting, str):
+    own = logging_of(setting)
+    if own is None:
         configure_logging(setting)
         yield
         return
@@ -97,18 +108,57 @@ def log_beside_tables(setting: str | dict[str, Any]) -> Iterator[None]:
     waiting: queue.Queue[Any] = queue.Queue(_WAITING_AT_MOST)
     handler, listener = _Handler(waiting), _Listener(waiting, shown)
     root = logging.getLogger()
-    root.setLevel(setting.upper())
+    root.setLevel(own.level)
+    handler.follow(own)
     root.addHandler(handler)
     listener.start()
     try:
         yield
     finally:
         root.removeHandler(handler)
+        handler.follow(LoggingConfig())
         listener.stop()
+
+
+class _Levels:
+    """Sets the levels of single loggers, and takes back those that are set no more."""
+
+    def __init__(self) -> None:
+        self._set: set[str] = set()
+
+    def follow(self, config: LoggingConfig) -> None:
+        for name in self._set - set(config.levels):
+            logging.getLogger(name).setLevel(logging.NOTSET)
+        for name, level in config.levels.items():
+            logging.getLogger(name).setLevel(level)
+        self._set = set(config.levels)
+
+
+class _Output(logging.StreamHandler[Any]):
+    """The error output, for people or for programs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._levels = _Levels()
+        self.addFilter(ContextFilter())
+
+    def follow(self, config: LoggingConfig) -> None:
+        """Log so from now on."""
+        is_json = config.format == "json"
+        self.setFormatter(JSONFormatter() if is_json else TextFormatter(_FORMAT))
+        self._levels.follow(config)
 
 
 class _Handler(logging.handlers.QueueHandler):
     """Leaves out what a terminal that stands still has no room for."""
+
+    def __init__(self, waiting: queue.Queue[Any]) -> None:
+        super().__init__(waiting)
+        self._levels = _Levels()
+
+    def follow(self, config: LoggingConfig) -> None:
+        """Log so from now on; a terminal has lines for people alone."""
+        self._levels.follow(config)
 
     def enqueue(self, record: logging.LogRecord) -> None:
         try:
