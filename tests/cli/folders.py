@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+
+from tests.cli.commands import Result, run_command
+
+__all__ = ["Folder", "MakePlant", "Result", "settings"]
 
 PLANT = """\
 import asyncio
@@ -81,15 +82,7 @@ class Folder:
 
     def run(self, *args: str, env: dict[str, str] | None = None) -> Result:
         """Run a command to its end."""
-        done = subprocess.run(
-            [sys.executable, "-m", "pichannels", *args],
-            cwd=self.path,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            env={**os.environ, **(env or {})},
-        )
-        return Result(done.returncode, done.stdout, done.stderr)
+        return run_command(self.path, *args, env=env or {})
 
     @contextmanager
     def start(self, *args: str) -> Iterator[subprocess.Popen[str]]:
@@ -128,20 +121,6 @@ class Folder:
         """What the sink got."""
         file = self.path / "out.txt"
         return file.read_text().splitlines() if file.exists() else []
-
-
-class Result:
-    """What a command wrote, and its exit code."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code = code
-        self.out = out
-        self.err = err
-
-    @property
-    def json(self) -> Any:
-        """What it wrote for programs."""
-        return json.loads(self.out)
 
 
 def settings(node: str = "Sink", count: int = 3, more: str = "") -> str:

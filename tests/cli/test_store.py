@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
 import pytest
 
-from tests.cli.folders import Folder, settings
-
-
-@contextmanager
-def messages_in(folder: Folder, state: str) -> Iterator[Folder]:
-    """Three messages, one of them rejected, in a running or stopped instance."""
-    folder.write("settings.py", settings())
-    with folder.start():
-        folder.wait_for_settled(3)
-        if state == "stopped":
-            folder.stop()
-        yield folder
-
-
-@pytest.fixture(params=["running", "stopped"], scope="module")
-def kept(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Folder]:
-    """Messages for the tests that only read."""
-    with messages_in(Folder(tmp_path_factory.mktemp("kept")), request.param) as folder:
-        yield folder
-
-
-@pytest.fixture(params=["running", "stopped"])
-def own(request: pytest.FixtureRequest, empty: Folder) -> Iterator[Folder]:
-    """Messages for one test that adds to them."""
-    with messages_in(empty, request.param) as folder:
-        yield folder
+from tests.cli.folders import Folder
 
 
 def test_stores_are_listed(kept: Folder) -> None:
     result = kept.run("store", "list", "--json")
     assert result.json == [
-        {"channel": "values", "store": "SQLiteMessageStore", "messages": 3}
+        {
+            "channel": "values",
+            "store": "SQLiteMessageStore",
+            "messages": 3,
+            "journal": True,
+        }
     ]
 
 
@@ -104,9 +78,9 @@ def test_the_journal_is_copied_and_verified(own: Folder) -> None:
     ],
 )
 def test_mistakes_are_told_the_same_way(
-    own: Folder, args: tuple[str, ...], code: int, expected: str
+    kept: Folder, args: tuple[str, ...], code: int, expected: str
 ) -> None:
-    result = own.run(*args)
+    result = kept.run(*args)
     assert (result.code, expected in result.err) == (code, True), result.err
     assert "Traceback" not in result.err
 
@@ -123,9 +97,10 @@ def test_tables_are_for_people(kept: Folder) -> None:
     assert [line.split()[0] for line in result.out.splitlines()] == ["id", *"123"]
 
 
-@pytest.mark.parametrize("kept", ["running"], indirect=True)
-def test_the_status_is_told(kept: Folder) -> None:
-    result = kept.run("status")
+def test_the_status_is_told(plant: Folder) -> None:
+    with plant.start():
+        plant.wait_for_settled(3)
+        result = plant.run("status")
     assert "plant is running, process" in result.out
     assert result.out.splitlines()[-1].split() == [
         *("values", "waiting", "3", "2", "0", "1", "0", "0")
@@ -140,5 +115,5 @@ def test_without_an_instance_there_is_no_status(kept: Folder) -> None:
 
 def test_settings_that_are_wrong_by_now_hide_no_instance(plant: Folder) -> None:
     with plant.start():
-        Path(plant.path / "settings.py").write_text("CHANNELS = [")
+        plant.write("settings.py", "CHANNELS = [")
         assert plant.run("status").code == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,6 @@ import pytest
 from tests.cli.folders import Folder, settings
 
 PYPEMAN = Path(__file__).parents[1] / "fixtures" / "pypeman_store" / "boiler"
-
-
-@pytest.fixture(params=["running", "stopped"])
-def plant(request: pytest.FixtureRequest, empty: Folder) -> Iterator[Folder]:
-    """Three messages, the last one rejected, in a running or stopped instance."""
-    empty.write("settings.py", settings())
-    with empty.start():
-        empty.wait_for_settled(3)
-        if request.param == "stopped":
-            empty.stop()
-        yield empty
 
 
 def payloads(folder: Folder, name: str) -> list[str]:
@@ -37,55 +25,55 @@ def total(folder: Folder) -> int:
     return count
 
 
-def test_messages_are_exported(plant: Folder) -> None:
-    result = plant.run("store", "export", "values", "out.jsonl")
+def test_messages_are_exported(kept: Folder) -> None:
+    result = kept.run("store", "export", "values", "out.jsonl")
     assert (result.code, result.out) == (0, "out.jsonl: 3 messages\n")
-    assert payloads(plant, "out.jsonl") == ["value 0", "value 1", "value 2"]
+    assert payloads(kept, "out.jsonl") == ["value 0", "value 1", "value 2"]
 
 
-def test_an_export_may_be_compressed_and_selected(plant: Folder) -> None:
+def test_an_export_may_be_compressed_and_selected(kept: Folder) -> None:
     args = ("store", "export", "values", "out.jsonl.gz", "--state", "rejected")
-    assert plant.run(*args, "--json").json == {"exported": 1}
-    assert payloads(plant, "out.jsonl.gz") == ["value 2"]
+    assert kept.run(*args, "--json").json == {"exported": 1}
+    assert payloads(kept, "out.jsonl.gz") == ["value 2"]
 
 
-def test_a_file_that_exists_stays(plant: Folder) -> None:
-    plant.write("out.jsonl", "kept")
-    result = plant.run("store", "export", "values", "out.jsonl")
+def test_a_file_that_exists_stays(kept: Folder) -> None:
+    kept.write("kept.jsonl", "kept")
+    result = kept.run("store", "export", "values", "kept.jsonl")
     assert (result.code, "exists; name a new file" in result.err) == (2, True)
-    assert (plant.path / "out.jsonl").read_text() == "kept"
-    assert plant.run("store", "export", "values", "out.jsonl", "--replace").code == 0
+    assert (kept.path / "kept.jsonl").read_text() == "kept"
+    assert kept.run("store", "export", "values", "kept.jsonl", "--replace").code == 0
 
 
-def test_what_was_exported_is_imported(plant: Folder) -> None:
-    plant.run("store", "export", "values", "out.jsonl")
-    result = plant.run("store", "import", "values", "out.jsonl")
+def test_what_was_exported_is_imported(own: Folder) -> None:
+    own.run("store", "export", "values", "out.jsonl")
+    result = own.run("store", "import", "values", "out.jsonl")
     assert (result.code, result.out) == (0, "values: 3 messages\n")
-    found = plant.run("store", "search", "value 2", "--json").json
+    found = own.run("store", "search", "value 2", "--json").json
     assert [row["state"] for row in found] == ["rejected", "rejected"]
 
 
-def test_a_missing_file_is_told(plant: Folder) -> None:
-    result = plant.run("store", "import", "values", "nosuch.jsonl")
+def test_a_missing_file_is_told(kept: Folder) -> None:
+    result = kept.run("store", "import", "values", "nosuch.jsonl")
     assert (result.code, "there is no file" in result.err) == (2, True)
 
 
-def test_pruning_may_only_count(plant: Folder) -> None:
-    result = plant.run("store", "prune", "--age", "0s", "--dry-run")
+def test_pruning_may_only_count(kept: Folder) -> None:
+    result = kept.run("store", "prune", "--age", "0s", "--dry-run")
     assert result.out == "values: 3 messages would be deleted\n"
-    assert total(plant) == 3
+    assert total(kept) == 3
 
 
-def test_messages_are_pruned_by_state(plant: Folder) -> None:
-    result = plant.run("store", "prune", "--age", "0s", "--state", "rejected")
+def test_messages_are_pruned_by_state(own: Folder) -> None:
+    result = own.run("store", "prune", "--age", "0s", "--state", "rejected")
     assert result.out == "values: 1 messages deleted\n"
-    assert total(plant) == 2
+    assert total(own) == 2
 
 
-def test_messages_are_pruned_by_size(plant: Folder) -> None:
+def test_messages_are_pruned_by_size(own: Folder) -> None:
     args = ("store", "prune", "--size", "1b", "-c", "values", "--json")
-    assert plant.run(*args).json == [{"channel": "values", "messages": 3}]
-    assert total(plant) == 0
+    assert own.run(*args).json == [{"channel": "values", "messages": 3}]
+    assert total(own) == 0
 
 
 @pytest.mark.parametrize(
@@ -104,12 +92,12 @@ def test_a_prune_has_to_say_what_goes(
     assert (result.code, told in result.err) == (2, True)
 
 
-def test_what_pypeman_stored_is_taken_over(plant: Folder) -> None:
+def test_what_pypeman_stored_is_taken_over(own: Folder) -> None:
     args = ("store", "import-pypeman", "values", str(PYPEMAN), "--timezone", "UTC")
-    result = plant.run(*args)
+    result = own.run(*args)
     assert (result.code, result.out) == (1, "values: 3 messages\n")
     assert "pathlib.PurePosixPath, no plain data" in result.err
-    assert total(plant) == 6
+    assert total(own) == 6
 
 
 def test_what_pypeman_stored_becomes_a_file(empty: Folder) -> None:

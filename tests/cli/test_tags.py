@@ -31,9 +31,11 @@ def server() -> Iterator[RunningSimulator]:
 
 @pytest.fixture
 def project(empty: Folder, server: RunningSimulator) -> Iterator[Folder]:
-    """A project that runs."""
+    """A project that runs and has found its tag."""
     empty.write("settings.py", SETTINGS.format(url=server.url, tag=ONE))
     with empty.start():
+        while not empty.run("tags", "live", "--json").json["streams"]:
+            pass
         yield empty
 
 
