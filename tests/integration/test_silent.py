@@ -32,6 +32,8 @@ TAG = "UNIT1.SPARE.AI1"
 MORE = "UNIT2.*"
 """So many more tags that the PI channel is not opened again for one."""
 PATH = rf"\\SIMSRV\{TAG}"
+_PATIENCE = 40.0
+"""Seconds, also on a machine that is busy."""
 
 
 def watching(**options: Any) -> CoverageOptions:
@@ -76,7 +78,7 @@ class Running:
         return [event for event in self.events if event.name == name]
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(_PATIENCE):
             while not condition():
                 await _a_moment()
 
@@ -271,7 +273,8 @@ async def test_a_few_silent_tags_of_many_interrupt_no_others(
         sim.faults.mute(TAG)
         sim.push(TAG, 7.0)
         await found.until(lambda: 7.0 in found.sink.values(TAG, "repair"))
-        assert len(found.told("coverage.blind")) == 1
+        # It is told again for as long as nothing was read, so that is not counted.
+        assert {e.facts["tag"] for e in found.told("coverage.blind")} == {PATH}
         assert len(found.told("pi.connected")) == 1
 
 
@@ -291,12 +294,12 @@ async def test_values_that_stay_the_same_are_a_flat_line(
     sim: Simulator, tmp_path: Path
 ) -> None:
     async with running(sim, tmp_path, watching(flat=0.5)) as found:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(_PATIENCE):
             while not found.told("tag.flat"):
                 sim.push(TAG, 7.0)
                 await asyncio.sleep(0.05)
         assert found.covering.marks[PATH].verdict == "flat"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(_PATIENCE):
             while not found.told("tag.recovered"):
                 sim.push(TAG, 8.0)
                 await asyncio.sleep(0.05)
