@@ -102,8 +102,14 @@ class JoinState:
         return bool(self._waiting)
 
     def add(self, ticks: int, value: Any, out: list[Joined]) -> bool:
-        """Take a value to be joined; False where it is late."""
+        """Take a value to be joined.
+
+        Returns:
+            False where it is late. It is joined at once then, with those references
+            of which nothing has come since.
+        """
         if ticks < self.mark:
+            out.append(self._joined(ticks, value))
             return False
         insort(self._waiting, (ticks, value), key=_at)
         self.advance(ticks - self._rules.lateness, out)

@@ -63,12 +63,17 @@ class Reader:
         time: when a value is, see `instant`; needed for what is no sample.
         value: the value in it; by default all of it.
 
+    Attributes:
+        is_plain: whether it reads samples as they are.
+        needs_samples: whether it reads nothing else.
+
     Raises:
         UsageError: a getter is none.
     """
 
     def __init__(self, key: Get = None, time: Get = None, value: Get = None) -> None:
         self.is_plain = key is None and time is None and value is None
+        self.needs_samples = time is None
         self._key = _getter("key", key)
         self._time = _getter("time", time)
         self._value = _getter("value", value)

@@ -13,19 +13,25 @@ from typing import Any, Final
 from pichannels.checks import at_least
 from pichannels.errors import UsageError
 
-__all__ = ["DEFAULT_ERROR", "QuantileSketch"]
+__all__ = ["DEFAULT_ERROR", "QuantileSketch", "place_of"]
 
 DEFAULT_ERROR: Final = 0.01
 _MOST_BINS: Final = 2048
+
+
+def place_of(part: float, count: int) -> int:
+    """Which of so many numbers in order, counted from 0, is that quantile."""
+    # What is a whole number but for the last digits is one.
+    return max(ceil(round(part * count, 6)) - 1, 0)
 
 
 class QuantileSketch:
     """The quantiles of numbers, each within a relative error.
 
     `quantile(q)` is wrong by no more than `error` times the number that stands at
-    place `floor(q * (n - 1))` of all `n` in order. There are 2,048 bins for each sign.
-    At an error of 0.01 they span magnitudes of 17 orders; where numbers span more,
-    those nearest to zero share a bin, and for these alone the bound does not hold.
+    place `ceil(q * n)`, counted from 1, of all `n` in order. There are 2,048 bins for
+    each sign. At an error of 0.01 they span magnitudes of 17 orders; where numbers span
+    more, those nearest to zero share a bin, and for these the bound does not hold.
 
     Args:
         error: the relative error, above 0 and below 1.
@@ -77,11 +83,11 @@ class QuantileSketch:
         _add(self._negative, other._negative)
 
     def quantile(self, part: float) -> float | None:
-        """The number below which this part (0 to 1) of all lie; None without any."""
+        """The number that this part (0 to 1) of all is not above; None without any."""
         count = self.count
         if not count:
             return None
-        left = int(part * (count - 1))
+        left = place_of(part, count)
         for place in sorted(self._negative, reverse=True):
             left -= self._negative[place]
             if left < 0:

@@ -41,11 +41,14 @@ from nodes import (
     reduce,
     request,
     split,
+    window,
 )
 from pichannels.adapters.sparkplug import payload_class
 from pichannels.channels.base import BaseChannel
 from pichannels.delivery import Outcome
 from pichannels.errors import MessageError, UsageError
+from pichannels.formats.avro import AvroCodec
+from pichannels.formats.protobuf import ProtobufCodec
 from pichannels.message import Message, isolate
 from pichannels.node import BaseNode
 from pichannels.retry import RetryPolicy
@@ -183,6 +186,14 @@ CASES = {
     "decode.HL7": with_payload(HL7, decode.HL7),
     "decode.CSV": with_payload("a;b\n1;2\n", decode.CSV, delimiter=";"),
     "decode.CSVFile": with_payload("", decode.CSVFile, PLANT),
+    "decode.Avro": with_payload(
+        AvroCodec('"long"', framing="file").encode([1]), decode.Avro
+    ),
+    "decode.Protobuf": with_payload(
+        ProtobufCodec().encode(Sample(Tag("TI1"), 10**16, 1.5)), decode.Protobuf
+    ),
+    "encode.Avro": case(encode.Avro),
+    "encode.Protobuf": case(encode.Protobuf),
     "decode.Text": with_payload(b"raw", decode.Text),
     "decode.Base64": with_payload("cmF3", decode.Base64),
     "encode.JSON": with_payload({"a": [1]}, encode.JSON),
@@ -279,6 +290,13 @@ CASES = {
         lambda place, **options: request.HTTP(place.url, "POST", **options)
     ),
     "split.Split": case(split.Split),
+    "window.Tumbling": case(window.Tumbling, 1e-7, max_hold=0.01),
+    "window.Hopping": case(window.Hopping, 2e-7, 1e-7, max_hold=0.01),
+    "window.Sliding": case(window.Sliding, 1, max_hold=0.01),
+    "window.Session": case(window.Session, 1e-7, max_hold=0.01),
+    "window.Join": case(
+        window.Join, "TI1", {"other": "TI2"}, lateness=0, max_hold=0.01
+    ),
     "log.Log": case(log.Log),
     "python.Function": case(python.Function, double),
     "python.MessageFunction": case(python.MessageFunction, mark),

@@ -8,6 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 from pichannels.errors import UsageError
 from pichannels.windows import QuantileSketch, Tumbling, Windowing
+from pichannels.windows.sketch import place_of
 
 numbers = st.one_of(
     st.floats(-1e6, 1e6).filter(lambda x: x == 0 or abs(x) > 1e-6),
@@ -33,10 +34,21 @@ def test_a_quantile_is_within_its_error(
     sketch.merge(other)
     data = msgspec.msgpack.encode(sketch.dump())
     quantile = QuantileSketch.load(msgspec.msgpack.decode(data, strict=False))
-    exact = sorted(found)[int(part * (len(found) - 1))]
+    exact = sorted(found)[place_of(part, len(found))]
     estimate = quantile.quantile(part)
     assert estimate is not None
     assert abs(estimate - exact) <= error * abs(exact) * (1 + 1e-9)
+
+
+def test_a_quantile_is_the_nearest_rank() -> None:
+    assert [place_of(part, 100) for part in (0, 0.07, 0.5, 0.99, 1)] == [
+        0,
+        6,
+        49,
+        98,
+        99,
+    ]
+    assert [place_of(part, 2) for part in (0.5, 0.51, 0.99)] == [0, 1, 1]
 
 
 def test_nothing_has_no_quantile() -> None:
