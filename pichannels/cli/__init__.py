@@ -33,7 +33,7 @@ _COMMANDS: Final = {
     "start": "pichannels.cli.start:start",
     "startproject": "pichannels.cli.startproject:startproject",
     "status": "pichannels.cli.status:status",
-    "store": "pichannels.cli.store_send:store",
+    "store": "pichannels.cli.store_trace:store",
     "tags": "pichannels.cli.tags:tags",
     "test": "pichannels.cli.test:test",
     "ui": "pichannels.cli.ui:ui",

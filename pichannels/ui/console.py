@@ -21,6 +21,7 @@ from pichannels.ui.masking import Mask
 from pichannels.ui.roles import NotLoggedIn, Principal, Role
 from pichannels.ui.sessions import Session, Sessions, Throttle
 from pichannels.ui.settings_files import SettingsFiles
+from pichannels.ui.tracing import Tracer
 from pichannels.ui.users import Users
 from pichannels.ui_config import UIConfig
 
@@ -54,6 +55,7 @@ class Console:
         data: what can be looked at.
         commands: what can be done.
         settings: settings files: checks, plans, applies, rolls back.
+        tracer: the way of stored messages through the nodes.
         links: the instances.
         users: who may log in.
         audit: what was done.
@@ -80,6 +82,7 @@ class Console:
         )
         self.commands = Commands(self.links, self.audit)
         self.settings = SettingsFiles(self.links, self.commands, folder / "versions")
+        self.tracer = Tracer(self.links, self.commands, self.data)
         self.token = ""
         self._checking = asyncio.Semaphore(_PASSWORDS_AT_ONCE)
         if not self.users.all():

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import hashlib
 import os
-import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +19,12 @@ from pichannels import clock
 from pichannels.errors import PichannelsError, UsageError
 from pichannels.ui.commands import Commands
 from pichannels.ui.links import Link, Links
+from pichannels.ui.programs import run_program
 from pichannels.ui.roles import Principal, Role
 from pichannels.values import format_ticks
 
 __all__ = ["Applied", "Difference", "SettingsFiles", "Version"]
 
-_PATIENCE: Final = 60.0
 _KEPT: Final = 50
 
 
@@ -242,28 +241,7 @@ class SettingsFiles:
         if link.settings is None:
             raise UsageError(f"the settings of {link.name} are on another machine")
         async with self._working:
-            return await _run(*arguments, "--settings", str(link.settings))
-
-
-async def _run(*arguments: str) -> Any:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pichannels", *arguments),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            out, err = await process.communicate()
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        raise
-    try:
-        return msgspec.json.decode(out)
-    except msgspec.DecodeError as exc:
-        said = err.decode(errors="replace").strip() or f"exit {process.returncode}"
-        raise PichannelsError(said) from exc
+            return await run_program(*arguments, "--settings", str(link.settings))
 
 
 def _read(paths: list[str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from pichannels.ui.api.routing import Ask, Asked, Routes
 from pichannels.ui.operations import Operation
 from pichannels.ui.roles import Role
 from pichannels.ui.settings_files import Applied
+from pichannels.ui.tracing import WayReport
 
 __all__ = ["routes"]
 
@@ -288,6 +289,22 @@ _add_bulk("/prunes", "prune", _ADMIN, Pruned, "delete settled messages")
 async def edit_dead_letter(ask: Ask, instance: str, id: str, body: Any) -> Any:
     """Put another dead letter in the place of one, with another payload or meta."""
     return await _run(ask, instance, "dead-edit", {"id": id, "changes": _given(body)})
+
+
+class Traced(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A stored message: its channel and its number."""
+
+    channel: str
+    id: str
+
+
+@routes.add("POST", "/traces", role=_OPERATE, answer=WayReport, body=Traced)
+async def trace_message(ask: Ask, instance: str, body: Any) -> Any:
+    """The way of a stored message through the nodes: input, output, what differs.
+
+    It runs once more through a copy of the channel; sinks are not asked.
+    """
+    return await ask.console.tracer.trace(ask.who, instance, body.channel, body.id)
 
 
 # Files of the instance's machine

@@ -1,0 +1,163 @@
+"""An instance with pages and API, in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from pichannels.ui.roles import Role
+from pichannels.ui.users import Users
+
+SETTINGS = """\
+from msgstore.memory import MemoryMessageStoreFactory
+from msgstore.sqlite import SQLiteMessageStoreFactory
+from nodes import decode
+from pichannels.channels import BaseChannel
+from pichannels.channels.pi import PIWebChannel
+from pichannels.node import BaseNode
+
+
+class Check(BaseNode):
+    def process(self, msg):
+        if "poison" in str(msg.payload):
+            raise ValueError("this is poison: " + str(msg.payload))
+        return msg
+
+
+class Upper(BaseNode):
+    def process(self, msg):
+        msg.payload = str(msg.payload).upper()
+        return msg
+
+
+class Sink(BaseNode):
+    is_sink = True
+
+    def process(self, msg):
+        return msg
+
+
+PROJECT_NAME = "plant"
+SIMULATOR = {"port": PORT, "tags": 8, "poll": 0.1}
+UI = {"port": 0, "mask": ["secret"]}
+MESSAGE_STORE = SQLiteMessageStoreFactory()
+boiler = PIWebChannel("boiler", url="http://127.0.0.1:PORT/piwebapi", tags=["*"])
+boiler.add(decode.PI(), Sink(name="taken"))
+orders = BaseChannel("orders").add(
+    Check(name="check"), Upper(name="upper"), Sink(name="out")
+)
+notes = BaseChannel(
+    "notes", message_store_factory=MemoryMessageStoreFactory()
+).add(Upper(name="shout"))
+CHANNELS = [boiler, orders, notes]
+"""
+
+ROLES = ("view", "data", "operate", "admin")
+
+
+def free_port() -> int:
+    """A port that nobody has just now."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port: int = place.getsockname()[1]
+        return port
+
+
+class Plant:
+    """One that runs.
+
+    Attributes:
+        folder: of its project.
+        url: of the pages and the API.
+        tokens: of a user of each role.
+        process: the instance.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = ""
+        self.tokens: dict[str, str] = {}
+        self.process: subprocess.Popen[str] | None = None
+        self._clients: dict[str, httpx.Client] = {}
+
+    def client(self, role: str = "admin") -> httpx.Client:
+        """A client with the token of a user of this role."""
+        if role not in self._clients:
+            self._clients[role] = httpx.Client(
+                base_url=f"{self.url}/api/v1",
+                headers={"Authorization": f"Bearer {self.tokens[role]}"},
+                timeout=30,
+            )
+        return self._clients[role]
+
+    def get(self, path: str, role: str = "admin", **query: Any) -> Any:
+        """What a route of the instance answers."""
+        answer = self.client(role).get(f"/instances/plant{path}", params=query)
+        answer.raise_for_status()
+        return answer.json()
+
+    def post(self, path: str, body: Any = None, role: str = "admin") -> httpx.Response:
+        """What a command of the instance answers."""
+        return self.client(role).post(f"/instances/plant{path}", json=body or {})
+
+    def give(self, payload: Any, channel: str = "orders") -> None:
+        """Give a channel a message, and wait until it is settled."""
+        done = self._settled(channel)
+        answer = self.post(f"/channels/{channel}/messages", {"payload": payload})
+        assert answer.status_code == 200, answer.text
+        while self._settled(channel) <= done:
+            continue
+
+    def _settled(self, channel: str) -> int:
+        found = self.get(f"/channels/{channel}")
+        return int(found["processed"] + found["failed"] + found["rejected"])
+
+    def ended(self, operation: Any) -> Any:
+        """The operation, when it has ended."""
+        while operation["state"] == "running":
+            operation = self.client().get(f"/operations/{operation['id']}").json()
+        return operation
+
+
+@contextlib.contextmanager
+def running(folder: Path, settings: str = SETTINGS) -> Iterator[Plant]:
+    """Run a plant; ends with the block."""
+    plant = Plant(folder)
+    port = free_port()
+    (folder / "settings.py").write_text(settings.replace("PORT", str(port)))
+    users = Users(folder / ".pichannels" / "ui" / "users.json")
+    for role in ROLES:
+        users.add(f"{role}-user", Role(role))
+        plant.tokens[role] = users.make_token(f"{role}-user")
+    users.change("admin-user", password="correct horse battery")
+    with (
+        (folder / "log.txt").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-m", "pichannels", "start", "--plain"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if found := re.search(r"pages +(http\S+)", line):
+                    plant.url = found[1]
+                    break
+            assert plant.url, (folder / "log.txt").read_text()
+            plant.process = process
+            yield plant
+        finally:
+            for client in plant._clients.values():
+                client.close()
+            process.kill()

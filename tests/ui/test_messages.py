@@ -1,0 +1,198 @@
+"""Messages are found, shown, traced, replayed and redriven through the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.ui.plants import Plant
+
+
+@pytest.fixture(scope="module")
+def orders(plant: Plant) -> list[Any]:
+    """Some messages in the store, the newest first."""
+    for payload in (
+        '{"pump": {"speed": 7}, "secret": "s3cret"}',
+        '{"pump": {"speed": 9}}',
+        "plain text",
+        "poison one",
+        "poison two",
+    ):
+        plant.give(payload)
+    found: list[Any] = plant.get("/messages", channel="orders")["messages"]
+    return found
+
+
+def test_messages_come_newest_first(orders: list[Any]) -> None:
+    assert [row["payload"] for row in orders[:2]] == ["poison two", "poison one"]
+    assert [row["state"] for row in orders[1:3]] == ["error", "processed"]
+
+
+def test_pages_go_on_where_the_last_one_ended(plant: Plant, orders: list[Any]) -> None:
+    seen: list[str] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = plant.get("/messages", channel="orders", count=2, **cursor)
+        seen += [row["id"] for row in page["messages"]]
+        if page["next"] is None:
+            break
+        cursor = {"cursor": page["next"]}
+    assert seen == [row["id"] for row in orders]
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({"state": "error"}, 2),
+        ({"lane": "replay"}, 5),
+        ({"node": "check"}, 2),
+        ({"error": "poison two"}, 1),
+        ({"text": "plain"}, 1),
+        ({"regex": "^poison t.o$"}, 1),
+        ({"json_path": "$.pump.speed"}, 2),
+        ({"json_path": "$.pump.speed", "json_value": "9"}, 1),
+        ({"json_path": "$..speed", "text": "s3cret"}, 1),
+        ({"start": "2200-01-01"}, 0),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_messages_are_found_by(
+    plant: Plant, orders: list[Any], query: dict[str, str], count: int
+) -> None:
+    page = plant.get("/messages", channel="orders", oldest_first=True, **query)
+    assert len(page["messages"]) == count
+    assert page["complete"]
+
+
+def test_messages_are_found_by_tag(plant: Plant) -> None:
+    tags = plant.get("/channels/boiler/tags")["streams"]
+    page = plant.get("/messages", tag=tags[0]["web_id"])
+    while not page["messages"]:
+        page = plant.get("/messages", tag=tags[0]["web_id"])
+    assert {row["channel"] for row in page["messages"]} == {"boiler"}
+
+
+def test_values_of_a_tag_are_read_from_messages(plant: Plant) -> None:
+    tag = plant.get("/channels/boiler/tags")["streams"][0]
+    found = plant.get("/values", tag=tag["web_id"])["values"]
+    while not found:
+        found = plant.get("/values", tag=tag["web_id"])["values"]
+    assert {row["web_id"] for row in found} == {tag["web_id"]}
+    assert [row["time"] for row in found] == sorted(row["time"] for row in found)
+
+
+def test_the_latest_values_have_each_tag_once(plant: Plant) -> None:
+    found = plant.get("/channels/boiler/latest")["values"]
+    assert found
+    assert len({row["web_id"] for row in found}) == len(found)
+
+
+def test_a_message_is_shown_whole(plant: Plant, orders: list[Any]) -> None:
+    found = plant.get(f"/messages/{orders[0]['id']}")
+    assert found["message"]["payload"] == "poison two"
+    assert found["outcome"]["node"] == "orders.check"
+
+
+def test_viewers_see_no_payloads(plant: Plant, orders: list[Any]) -> None:
+    row = plant.get("/messages", "view", channel="orders")["messages"][0]
+    whole = plant.get(f"/messages/{orders[0]['id']}", "view")
+    assert (row["payload"], whole["message"]["payload"]) == (None, None)
+    assert "poison" not in f"{row}{whole}"
+
+
+def test_only_administrators_see_what_is_masked(
+    plant: Plant, orders: list[Any]
+) -> None:
+    shown = plant.get(f"/messages/{orders[4]['id']}", "operate")
+    assert "s3cret" not in str(shown)
+    assert "s3cret" in str(plant.get(f"/messages/{orders[4]['id']}"))
+
+
+def test_what_is_masked_cannot_be_found(plant: Plant, orders: list[Any]) -> None:
+    page = plant.get("/messages", "data", channel="orders", text="s3cret")
+    assert page["messages"] == []
+
+
+def test_a_viewer_cannot_search_payloads(plant: Plant) -> None:
+    answer = plant.client("view").get("/instances/plant/messages?text=a")
+    assert answer.status_code == 403
+
+
+def test_other_stores_are_searched_by_the_instance(plant: Plant) -> None:
+    for number in range(3):
+        plant.give(f"note {number}", "notes")
+    first = plant.get("/messages", channel="notes", count=2)
+    second = plant.get("/messages", channel="notes", count=2, cursor=first["next"])
+    rows = first["messages"] + second["messages"]
+    assert [row["payload"] for row in rows] == ["note 2", "note 1", "note 0"]
+    assert second["next"] is None
+
+
+def test_a_bulk_action_needs_the_count(plant: Plant, orders: list[Any]) -> None:
+    wanted = {"channel": "orders", "state": "processed", "text": "plain"}
+    refused = plant.post("/replays", wanted)
+    assert refused.status_code == 409
+    assert refused.json()["error"]["count"] == 1
+    assert plant.post("/replays/preview", wanted).json() == {"count": 1}
+
+
+def test_a_replay_goes_on_by_itself(plant: Plant, orders: list[Any]) -> None:
+    wanted = {"channel": "orders", "text": "speed", "count": 2}
+    begun = plant.post("/replays", wanted, "operate")
+    assert begun.status_code == 202, begun.text
+    ended = plant.ended(begun.json())
+    assert (ended["state"], ended["report"]["processed"]) == ("done", 2)
+    assert ended["progress"]["replayed"] == 2
+
+
+def test_a_single_message_is_replayed_without_a_count(
+    plant: Plant, orders: list[Any]
+) -> None:
+    begun = plant.post("/replays", {"ids": [orders[2]["id"]], "channel": "orders"})
+    assert plant.ended(begun.json())["report"]["replayed"] == 1
+
+
+def test_dead_letters_fail_again_where_nothing_is_mended(
+    plant: Plant, orders: list[Any]
+) -> None:
+    letters = plant.get("/dead-letters", channel="orders")
+    begun = plant.post("/redrives", {"channel": "orders", "count": len(letters)})
+    ended = plant.ended(begun.json())
+    assert ended["report"]["failed"] == len(letters)
+
+
+def test_a_dead_letter_is_mended_and_redriven(plant: Plant, orders: list[Any]) -> None:
+    id = plant.get("/dead-letters", channel="orders")[0]["id"]
+    new = plant.post(f"/dead-letters/{id}", {"payload": "mended"}).json()["id"]
+    begun = plant.post("/redrives", {"ids": [new]})
+    assert plant.ended(begun.json())["report"]["settled"] == 1
+
+
+def test_messages_are_given_to_another_channel(plant: Plant, orders: list[Any]) -> None:
+    before = plant.get("/channels/notes")["received"]
+    wanted = {"channel": "orders", "target": "notes", "ids": [orders[2]["id"]]}
+    ended = plant.ended(plant.post("/transfers", wanted).json())
+    assert ended["report"] == {"sent": 1}
+    while plant.get("/channels/notes")["received"] == before:
+        continue
+
+
+def test_the_way_of_a_message_tells_each_node(plant: Plant, orders: list[Any]) -> None:
+    wanted = {"channel": "orders", "id": orders[2]["id"]}
+    way = plant.post("/traces", wanted).json()
+    assert [step["node"] for step in way["steps"]] == [
+        "orders.check",
+        "orders.upper",
+        "orders.out",
+    ]
+    assert '+  "payload": "PLAIN TEXT"' in way["steps"][1]["diff"]
+
+
+def test_the_way_of_a_message_ends_where_it_fails(
+    plant: Plant, orders: list[Any]
+) -> None:
+    wanted = {"channel": "orders", "id": orders[1]["id"]}
+    way = plant.post("/traces", wanted).json()
+    assert way["state"] == "error"
+    assert way["steps"][-1]["error"] == "this is poison: poison one"
