@@ -86,6 +86,8 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     if lease := found["lease"]:
         state = "ours" if lease["is_held"] else "lost"
         say(f"lease: {lease['name']} at {lease['database']}, {state}")
+    for each in found.get("troubles", []):
+        say(f"not ready: {each['part']}: {each['reason']}")
     for part in ("control", "simulator"):
         if found[part]:
             say(f"{part}: {found[part]}")

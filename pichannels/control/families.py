@@ -192,7 +192,7 @@ def _instance_families(status: StatusReport) -> list[Family]:
     info = {"project": status.project, "version": status.version}
     return [
         Family("info", "gauge", "What runs here; always 1.", [Point(1, info)]),
-        _gauge("ready", "Whether all channels run.", status.is_ready),
+        _gauge("ready", "Whether all of it works.", status.is_ready),
         _gauge("uptime_seconds", "Seconds since the start.", status.uptime),
         _counter("cpu_seconds_total", "Seconds of processors.", status.cpu),
         _histogram(

@@ -21,6 +21,7 @@ __all__ = [
     "ServerReport",
     "SinkReport",
     "StatusReport",
+    "Unready",
     "channel_report",
     "server_reports",
     "sink_reports",
@@ -130,6 +131,20 @@ class LeaseReport(msgspec.Struct, frozen=True, kw_only=True):
     takeover: float
 
 
+class Unready(msgspec.Struct, frozen=True):
+    """One thing that does not work.
+
+    Attributes:
+        part: the full name of a channel or node, or `instance` or `journal`.
+        kind: `instance`, `channel`, `source`, `sink` or `journal`.
+        reason: what is wrong with it.
+    """
+
+    part: str
+    kind: str
+    reason: str
+
+
 class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     """An instance at this moment.
 
@@ -138,7 +153,9 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         version: of pichannels.
         pid: of the process.
         state: starting, running, draining or stopped.
-        is_ready: whether all channels run, and have their message stores.
+        is_ready: whether all channels run, and have their message stores. The control
+            server adds what it knows of sources and sinks.
+        troubles: what does not work; the control server adds it.
         started: when, in ISO 8601.
         uptime: seconds since then.
         data_dir: where the journal is.
@@ -170,6 +187,7 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     journal: JournalStatistics | None
     lease: LeaseReport | None = None
     coverage: list[ChannelCoverage] = []
+    troubles: list[Unready] = []
     loop_lag: Spread = Spread()
     cpu: float = msgspec.field(default_factory=time.process_time)
 

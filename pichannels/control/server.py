@@ -28,7 +28,8 @@ from pichannels.control.access import (
 from pichannels.control.commands import Instance, run_command
 from pichannels.control.coverage import CoverageSummaries
 from pichannels.control.families import metrics
-from pichannels.control.reports import StatusReport
+from pichannels.control.readiness import Readiness
+from pichannels.control.reports import StatusReport, Unready
 from pichannels.errors import (
     Backpressure,
     MessageNotFound,
@@ -79,6 +80,7 @@ class ControlServer:
         self._runner: web.AppRunner | None = None
         self._address: Address | None = None
         self._coverage = CoverageSummaries()
+        self._readiness = Readiness()
         self._feeds: set[asyncio.Task[Any]] = set()
         self._work: set[asyncio.Task[bytes]] = set()
 
@@ -127,6 +129,7 @@ class ControlServer:
         if self._address is not None:
             await asyncio.to_thread(remove_address, self._data_dir, self._address)
             self._address = None
+        await self._readiness.close()
         for feed in self._feeds:
             feed.cancel()
         if self._runner is not None:
@@ -160,9 +163,15 @@ class ControlServer:
         return _json(msgspec.json.encode({"live": True}))
 
     async def _ready(self, request: web.Request) -> web.Response:
-        is_ready = self._instance.status().is_ready
-        body = msgspec.json.encode({"ready": is_ready})
-        return _json(body, 200 if is_ready else 503)
+        project = self._instance.project
+        await self._readiness.look(project)
+        troubles = self._readiness.all_troubles(project, self._instance.status())
+        told: dict[str, Any] = {"ready": not troubles}
+        if troubles:
+            # Why is only for those who may know: it names servers.
+            is_open = not has_token(request.headers, self._token)
+            told["reasons"] = [_briefly(each) if is_open else each for each in troubles]
+        return _json(msgspec.json.encode(told), 503 if troubles else 200)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         text = render(metrics(await self.told()))
@@ -176,8 +185,13 @@ class ControlServer:
 
     async def told(self) -> StatusReport:
         """The status, with what the coverage ledgers say; also while it is closed."""
-        found = await self._coverage.of(self._instance.project.all_channels())
-        return msgspec.structs.replace(self._instance.status(), coverage=found)
+        project = self._instance.project
+        found = await self._coverage.of(project.all_channels())
+        status = self._instance.status()
+        troubles = self._readiness.troubles(project, status)
+        return msgspec.structs.replace(
+            status, coverage=found, is_ready=not troubles, troubles=troubles
+        )
 
     async def _command(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -221,6 +235,10 @@ async def _token(configured: str | Secret) -> str:
             allowed=f"{_SHORTEST_TOKEN} characters and more",
         )
     return token
+
+
+def _briefly(trouble: Unready) -> dict[str, str]:
+    return {"part": trouble.part, "kind": trouble.kind}
 
 
 def _url(host: str, port: int) -> str:

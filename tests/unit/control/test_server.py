@@ -127,7 +127,9 @@ async def test_an_instance_with_a_stopped_channel_is_not_ready(
 ) -> None:
     await engine.stop_channel("boiler")
     async with http.get("/ready") as answer:
-        assert (answer.status, await answer.json()) == (503, {"ready": False})
+        assert answer.status == 503
+        reasons = [{"part": "boiler", "kind": "channel"}]
+        assert await answer.json() == {"ready": False, "reasons": reasons}
 
 
 async def test_the_status_tells_channels(client: ControlClient) -> None:
