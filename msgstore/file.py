@@ -20,6 +20,7 @@ from msgstore._folders import Folder, Stored, folder_name
 from pichannels import codecs
 from pichannels.errors import CodecError, MessageNotFound, SettingsError, UsageError
 from pichannels.message import Message
+from pichannels.probes import Finding, folder_finding
 from pichannels.query import Query
 from pichannels.retention import Retention
 from pichannels.states import State
@@ -54,6 +55,10 @@ class FileMessageStore(MessageStore):
         self._prune_every = prune_every
         self._pruning: asyncio.Task[None] | None = None
         self._changing = threading.Lock()
+
+    async def probe(self) -> list[Finding]:
+        """Look whether the folder can be written to."""
+        return [await asyncio.to_thread(folder_finding, self._folder.path)]
 
     async def start(self) -> None:
         """Make the folder, and see to the retention from now on.

@@ -31,9 +31,11 @@ from pichannels.errors import (
     NotConnected,
     PichannelsError,
     SettingsError,
+    TryAgain,
     UsageError,
 )
 from pichannels.message import Message
+from pichannels.probes import Finding
 from pichannels.query import Query, payload_text
 from pichannels.retention import Retention
 from pichannels.secrets import Secret
@@ -77,6 +79,10 @@ class PostgreSQLMessageStore(MessageStore):
         self._holding = asyncio.Lock()
         # Those that are known to be there, so that settling need not look.
         self._open: set[Key] = set()
+
+    async def probe(self) -> list[Finding]:
+        """Look whether the database is there and takes us; nothing is changed."""
+        return await self._database.probe()
 
     async def start(self) -> None:
         """Connect, and make the tables where they are not there.
@@ -349,6 +355,17 @@ class _Database:
         self._ask_again = 0.0
         self._lock = asyncio.Lock()
         self._pruning: asyncio.Task[None] | None = None
+
+    async def probe(self) -> list[Finding]:
+        """Look whether it is there and takes us."""
+        link = Link(self._login)
+        try:
+            await link.open()
+        except (TryAgain, SettingsError) as exc:
+            return [Finding(False, "database", str(exc))]
+        finally:
+            await link.close()
+        return [Finding(True, "database", f"{self.target} answers")]
 
     async def take(self) -> None:
         """Open, for one more store."""

@@ -23,6 +23,7 @@ from pichannels.errors import (
 )
 from pichannels.journal import Durability, Journal, Record, encode_manifest
 from pichannels.message import Message
+from pichannels.probes import Finding, folder_finding
 from pichannels.query import Query
 from pichannels.retention import Retention
 from pichannels.states import State
@@ -61,6 +62,12 @@ class SQLiteMessageStore(MessageStore):
         if not self.shares_journal:
             raise UsageError(f"{self!r} has a file of its own; it takes no journal")
         self._journal = journal
+
+    async def probe(self) -> list[Finding]:
+        """Look whether the folder of the file, if it is its own, can be written to."""
+        if self._file is None:
+            return []
+        return [await asyncio.to_thread(folder_finding, self._file.folder)]
 
     async def start(self) -> None:
         """Open the file, if it is its own.
@@ -226,7 +233,7 @@ class SQLiteMessageStoreFactory(MessageStoreFactory):
                 retention_bytes=size,
                 state_ages=retention.states,
             )
-            self._file = _SharedFile(journal)
+            self._file = _SharedFile(journal, Path(path).absolute().parent)
 
     def get_store(self, store_id: str) -> SQLiteMessageStore:
         """The store for this id; the same one for the same id."""
@@ -242,8 +249,9 @@ class SQLiteMessageStoreFactory(MessageStoreFactory):
 class _SharedFile:
     """The file of a factory: opened by the first store, closed by the last."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, folder: Path) -> None:
         self._journal = journal
+        self.folder = folder
         self._users = 0
         self._lock = asyncio.Lock()
 

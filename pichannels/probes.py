@@ -1,10 +1,13 @@
-"""What is found when the other side of a channel or node is looked at; plain."""
+"""What is found when the other side of a channel, node or store is looked at."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import msgspec
 
-__all__ = ["Finding"]
+__all__ = ["Finding", "folder_finding"]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -19,3 +22,14 @@ class Finding(msgspec.Struct, frozen=True):
     ok: bool
     what: str
     text: str
+
+
+def folder_finding(folder: Path) -> Finding:
+    """Whether files can be written to a folder, or it can be made; blocks shortly."""
+    there = next((each for each in (folder, *folder.parents) if each.exists()), folder)
+    if not there.is_dir():
+        return Finding(False, "folder", f"{there} is no folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        return Finding(False, "folder", f"{there} cannot be written to")
+    text = f"{folder} can be written to"
+    return Finding(True, "folder", text if there == folder else f"{folder} can be made")

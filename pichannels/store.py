@@ -22,6 +22,7 @@ from pichannels import clock
 from pichannels.errors import UsageError
 from pichannels.fingerprint import Defined
 from pichannels.message import Message
+from pichannels.probes import Finding
 from pichannels.query import Query, fact_text, grouping, payload_text
 from pichannels.states import Entry, State
 from pichannels.values import TICKS_PER_SECOND
@@ -78,6 +79,10 @@ class MessageStore(ABC):
     async def stop(self) -> None:
         """Called when the channel's instance ends; releases what start took."""
         return
+
+    async def probe(self) -> list[Finding]:
+        """Look whether what keeps the messages is there; nothing is changed."""
+        return []
 
     @abstractmethod
     async def store(self, msg: Message) -> str | None:

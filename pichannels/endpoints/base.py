@@ -19,12 +19,12 @@ import msgspec
 from pichannels.errors import PichannelsError, SettingsError, UsageError
 from pichannels.fingerprint import Defined
 
-__all__ = ["Endpoint", "Listen", "ListenError", "Place", "User"]
+__all__ = ["IN_USE", "Endpoint", "Listen", "ListenError", "Place", "User"]
 
 logger: Final = logging.getLogger("pichannels.endpoints")
 
 _HOST: Final = "127.0.0.1"
-_IN_USE: Final = (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", 0))
+IN_USE: Final = (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", 0))
 _NO_ADDRESS: Final = (errno.EADDRNOTAVAIL, getattr(errno, "WSAEADDRNOTAVAIL", 0))
 
 
@@ -312,7 +312,7 @@ def _port(wanted: Any) -> int:
 def _reason(exc: OSError | ValueError) -> str:
     """Why it does not listen, and what to do about it."""
     number = getattr(exc, "errno", None)
-    if number in _IN_USE:
+    if number in IN_USE:
         return "the port is in use; stop what listens there, or take another port"
     if number in _NO_ADDRESS or isinstance(exc, socket.gaierror):
         return (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -101,3 +102,49 @@ def test_the_embedded_simulator_runs_meanwhile(empty: Folder, unused: int) -> No
 def unused() -> int:
     """A port on which nothing listens."""
     return unused_port()
+
+
+LISTENING = """
+from msgstore.file import FileMessageStoreFactory
+from msgstore.sqlite import SQLiteMessageStoreFactory
+from pichannels.channels import BaseChannel
+from pichannels.channels.http import HttpChannel
+from pichannels.endpoints.http import HTTPEndpoint
+
+files = FileMessageStoreFactory({path!r})
+own = SQLiteMessageStoreFactory("stored.sqlite")
+CHANNELS = [
+    HttpChannel(
+        "in",
+        endpoint=HTTPEndpoint(port={port}),
+        method="POST",
+        url="/in",
+        message_store_factory=files,
+    ),
+    BaseChannel("also", message_store_factory=files),
+    BaseChannel("beside", message_store_factory=own),
+]
+"""
+
+
+def test_stores_and_ports_are_looked_at(empty: Folder, unused: int) -> None:
+    empty.write("settings.py", LISTENING.format(path="stored", port=unused))
+    result = empty.run("check", "--connect")
+    assert result.code == 0, result.err
+    assert "store of in (FileMessageStore)\n  ok  folder" in result.out
+    assert "store of beside (SQLiteMessageStore)\n  ok  folder" in result.out
+    assert "store of also" not in result.out
+    assert f"127.0.0.1:{unused} (HTTPEndpoint)\n  ok  port          free" in result.out
+    assert not (empty.path / "stored").exists()
+
+
+def test_a_taken_port_and_a_folder_that_is_none_are_told(
+    empty: Folder, unused: int
+) -> None:
+    empty.write("stored", "a file")
+    empty.write("settings.py", LISTENING.format(path="stored", port=unused))
+    with socket.create_server(("127.0.0.1", unused)):
+        result = empty.run("check", "--connect")
+    assert result.code == 1
+    assert f"127.0.0.1:{unused} (HTTPEndpoint)\n  !!  port" in result.out
+    assert "store of in (FileMessageStore)\n  !!  folder" in result.out
