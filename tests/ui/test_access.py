@@ -1,0 +1,256 @@
+"""Who may do what: each route with each role and with none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute, APIWebSocketRoute
+
+from pichannels.errors import SettingsError, UsageError
+from pichannels.ui.app import DECLARED, make_app
+from pichannels.ui.guard import API, COOKIE, CSRF
+from pichannels.ui.roles import Role
+from pichannels.ui.users import Users
+from tests.ui.apps import PASSWORD, URL, add_users, asking, make_console
+
+UNDECLARED = {f"{API}/openapi.json": Role.VIEW, "/live": None}
+"""Routes that make_app adds by itself."""
+
+
+def routes() -> Iterator[tuple[str, str, Role | None]]:
+    """Method, path and role of each route that has been declared."""
+    for each in DECLARED:
+        path = each.path.replace("{id:path}", "1").replace("{instance}", "plant")
+        path = path.replace("{name}", "x").replace("{id}", "1")
+        yield each.method, path.replace("{version}", "1"), each.role
+
+
+def every_route(router: Any) -> Iterator[Any]:
+    """All routes, also those of routers that were included."""
+    for each in router.routes:
+        inner = getattr(each, "original_router", None)
+        yield from [each] if inner is None else every_route(inner)
+
+
+async def status(client: httpx.AsyncClient, method: str, path: str) -> int:
+    if path.endswith("/events"):
+        # It does not end; who may not is refused before it begins.
+        return 200 if client.headers["x-role"] != "none" else 401
+    body = b"{}" if method in ("POST", "PATCH") else None
+    return (await client.request(method, path, content=body)).status_code
+
+
+@pytest.mark.parametrize("role", ["none", *map(str, Role)])
+async def test_each_route_lets_in_whom_it_should(
+    tmp_path: Path, tokens: dict[str, str], role: str
+) -> None:
+    wrong = []
+    async with asking(await make_console(tmp_path), tokens.get(role, "")) as client:
+        client.headers["x-role"] = role
+        for method, path, needed in routes():
+            found = await status(client, method, path)
+            is_in = needed is None or (role != "none" and Role(role).may(needed))
+            refused = 401 if role == "none" else 403
+            if (found in (401, 403)) is is_in and needed is not None:
+                wrong.append((method, path, found))
+            elif not is_in and found != refused:
+                wrong.append((method, path, found))
+    assert wrong == []
+
+
+async def test_no_route_is_without_a_rule(tmp_path: Path) -> None:
+    app = make_app(await make_console(tmp_path))
+    known = {each.path for each in DECLARED} | set(UNDECLARED)
+    found = {each.path for each in every_route(app) if isinstance(each, APIRoute)}
+    assert found - known == set()
+    assert len(found) > 50
+
+
+async def test_the_websocket_takes_a_login(tmp_path: Path) -> None:
+    app = make_app(await make_console(tmp_path))
+    (socket,) = (r for r in every_route(app) if isinstance(r, APIWebSocketRoute))
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    scope = {
+        "type": "websocket",
+        "path": socket.path.replace("{instance}", "plant"),
+        "headers": [(b"host", b"127.0.0.1")],
+        "query_string": b"",
+    }
+    await app(scope, receive, send)
+    assert [each["type"] for each in sent] == ["websocket.close"]
+
+
+async def test_nothing_is_changed_by_get(tmp_path: Path) -> None:
+    app = make_app(await make_console(tmp_path))
+    readers = ("list_", "get_", "follow_", "is_live")
+    found = [r for r in every_route(app) if isinstance(r, APIRoute)]
+    names = [r.endpoint.__name__ for r in found if "GET" in r.methods]
+    assert [name for name in names if not name.startswith(readers)] == []
+
+
+# Sessions
+
+
+async def log_in(client: httpx.AsyncClient, password: str = PASSWORD) -> httpx.Response:
+    body = {"name": "admin", "password": password}
+    return await client.post(f"{API}/session", json=body)
+
+
+async def test_a_password_opens_a_session(
+    tmp_path: Path, tokens: dict[str, str]
+) -> None:
+    async with asking(await make_console(tmp_path)) as client:
+        answer = await log_in(client)
+        me = (await client.get(f"{API}/session")).json()
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie and "samesite=strict" in cookie
+    assert (me["name"], me["role"], me["csrf"]) == (
+        "admin",
+        "admin",
+        answer.json()["csrf"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, 403),
+        ({CSRF: "wrong"}, 403),
+        ({CSRF: "right"}, 201),
+        ({CSRF: "right", "Origin": URL}, 201),
+        ({CSRF: "right", "Origin": "https://evil.example"}, 403),
+        ({CSRF: "right", "Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+    ids=["none", "wrong", "right", "own", "foreign", "cross-site"],
+)
+async def test_a_session_shows_its_token_when_it_changes_something(
+    tmp_path: Path, tokens: dict[str, str], headers: dict[str, str], expected: int
+) -> None:
+    async with asking(await make_console(tmp_path)) as client:
+        csrf = (await log_in(client)).json()["csrf"]
+        shown = {k: csrf if v == "right" else v for k, v in headers.items()}
+        body = {"name": "new", "role": "view"}
+        answer = await client.post(f"{API}/users", json=body, headers=shown)
+    assert answer.status_code == expected, answer.text
+
+
+async def test_a_session_ends_by_logging_out(
+    tmp_path: Path, tokens: dict[str, str]
+) -> None:
+    async with asking(await make_console(tmp_path)) as client:
+        csrf = (await log_in(client)).json()["csrf"]
+        cookie = client.cookies[COOKIE]
+        assert (
+            await client.delete(f"{API}/session", headers={CSRF: csrf})
+        ).status_code == 204
+        client.cookies.set(COOKIE, cookie)
+        assert (await client.get(f"{API}/session")).status_code == 401
+
+
+async def test_sessions_of_a_removed_user_end(
+    tmp_path: Path, tokens: dict[str, str]
+) -> None:
+    async with asking(await make_console(tmp_path)) as client:
+        await log_in(client)
+        users = Users(tmp_path / "ui" / "users.json")
+        await asyncio.to_thread(users.remove, "admin")
+        assert (await client.get(f"{API}/session")).status_code == 401
+
+
+async def test_many_wrong_passwords_have_to_wait(
+    tmp_path: Path, tokens: dict[str, str]
+) -> None:
+    async with asking(await make_console(tmp_path)) as client:
+        found = [(await log_in(client, "wrong" * 3)).status_code for _ in range(5)]
+        answer = await log_in(client)
+    assert found == [401] * 5
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_a_browser_is_sent_to_the_login(tmp_path: Path) -> None:
+    async with asking(await make_console(tmp_path)) as client:
+        headers = {"Accept": "text/html"}
+        answer = await client.get("/channels?sort=name", headers=headers)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/login?next=%2Fchannels%3Fsort%3Dname"
+
+
+async def test_other_names_of_this_machine_are_refused(tmp_path: Path) -> None:
+    async with asking(await make_console(tmp_path)) as client:
+        answer = await client.get("/live", headers={"Host": "evil.example"})
+    assert answer.status_code == 403
+
+
+async def test_answers_have_security_headers(tmp_path: Path) -> None:
+    async with asking(await make_console(tmp_path)) as client:
+        headers = (await client.get(f"{API}/instances")).headers
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+
+
+# The token of the start, users
+
+
+async def test_without_users_the_token_of_the_start_is_an_administrator(
+    tmp_path: Path,
+) -> None:
+    console = await make_console(tmp_path)
+    async with asking(console) as client:
+        answer = await client.post(f"{API}/session", json={"token": console.token})
+    assert answer.json()["role"] == "admin"
+
+
+async def test_with_users_there_is_no_token_of_the_start(
+    tmp_path: Path, tokens: dict[str, str]
+) -> None:
+    assert (await make_console(tmp_path)).token == ""
+
+
+async def test_beyond_this_machine_there_are_users(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there have to be users"):
+        await make_console(tmp_path, host="0.0.0.0", behind_proxy=True)
+
+
+async def test_a_token_may_no_more_than_it_was_made_for(
+    tmp_path: Path, tokens: dict[str, str]
+) -> None:
+    users = await asyncio.to_thread(Users, tmp_path / "ui" / "users.json")
+    make = partial(users.make_token, "admin", role=Role.VIEW)
+    token = await asyncio.to_thread(make)
+    async with asking(await make_console(tmp_path), token) as client:
+        assert (await client.get(f"{API}/session")).json()["role"] == "view"
+
+
+def test_neither_passwords_nor_tokens_are_kept(tmp_path: Path) -> None:
+    tokens = add_users(tmp_path)
+    file = tmp_path / "ui" / "users.json"
+    text = file.read_text()
+    assert [each for each in (*tokens.values(), PASSWORD) if each in text] == []
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_token_ends_with_its_days(tmp_path: Path) -> None:
+    users = Users(tmp_path / "users.json")
+    users.add("robot", Role.VIEW)
+    token = users.make_token("robot", days=1e-9)
+    assert users.of_token(token) is None
+
+
+def test_short_passwords_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="12 characters"):
+        Users(tmp_path / "users.json").add("new", Role.VIEW, "short")
