@@ -54,6 +54,7 @@ from pichannels.remote.modes import (
     Whence,
 )
 from pichannels.remote.opened import StreamState
+from pichannels.remote.server import HubServer, add_routes
 from pichannels.remote.services import method
 from pichannels.remote.sources import (
     ByteCursor,
@@ -92,6 +93,7 @@ __all__ = [
     "Hub",
     "HubLimits",
     "HubReport",
+    "HubServer",
     "Item",
     "ItemTooLarge",
     "Kind",
@@ -121,6 +123,7 @@ __all__ = [
     "Transport",
     "UnsupportedOperation",
     "Whence",
+    "add_routes",
     "connect",
     "file",
     "fixed",

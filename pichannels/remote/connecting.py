@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from functools import partial
 
 from pichannels.remote.frames import FRAME_BYTES
@@ -9,6 +10,7 @@ from pichannels.remote.hub import Hub
 from pichannels.remote.link import Link
 from pichannels.remote.linking import AGAIN
 from pichannels.remote.transports import Dial
+from pichannels.remote.websocket import dialer
 from pichannels.remote.wire import HEARTBEAT
 from pichannels.retry import RetryPolicy
 
@@ -16,9 +18,10 @@ __all__ = ["connect"]
 
 
 def connect(
-    target: Hub | Dial,
+    target: str | Hub | Dial,
     *,
     token: str | None = None,
+    ssl: ssl.SSLContext | None = None,
     heartbeat: float = HEARTBEAT,
     timeout: float = 10.0,
     retry: RetryPolicy | None = AGAIN,
@@ -27,16 +30,26 @@ def connect(
     """A link to a hub: `async with connect(target) as link`.
 
     Args:
-        target: a hub in this process, or a function that opens a connection.
+        target: the URL of a hub (`https://host:8443`), a hub in this process, or a
+            function that opens a connection.
         token: shows who we are.
+        ssl: what is trusted, and which certificate is shown, where it is a URL.
         heartbeat: seconds; a link of which the other end is gone is found within
             twice that.
         timeout: seconds that connecting, and the answer to an open or a listing, may
             take.
         retry: when to connect again after the link was lost; None for never.
         frame_bytes: the largest frame that is taken.
+
+    Raises:
+        UsageError: it is no such URL.
     """
-    dial = partial(target.dial, token) if isinstance(target, Hub) else target
+    if isinstance(target, str):
+        dial = dialer(target, token, ssl=ssl, frame_bytes=frame_bytes)
+    elif isinstance(target, Hub):
+        dial = partial(target.dial, token)
+    else:
+        dial = target
     return Link(
         dial,
         heartbeat=heartbeat,

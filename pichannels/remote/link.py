@@ -117,6 +117,7 @@ class Link(KeptLink):
             resume_within: seconds after which it gives up; None for never.
 
         Raises:
+            ContextError: it cannot begin there.
             NotConnected: there is no link, and none in time.
             RefusedError: it is not there, not allowed, not published for that, ...
             UsageError: an argument makes no sense.
@@ -154,6 +155,7 @@ class Link(KeptLink):
             resume_within: as for `entities`.
 
         Raises:
+            ContextError: it cannot begin there.
             NotConnected: there is no link, and none in time.
             RefusedError: it is not there, not allowed, not published for that, ...
             UsageError: an argument makes no sense.
@@ -253,7 +255,7 @@ def _mode_of(mode: str) -> Mode:
 
 async def _begun(stream: S, start: Start, follow: bool) -> S:
     try:
-        stream.begin(start, eos=not follow)
+        await stream.begin(start, eos=not follow)
     except BaseException:
         await stream.aclose()
         raise

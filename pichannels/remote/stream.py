@@ -153,8 +153,12 @@ class RemoteStream(OpenedStream):
 
     # Reading and writing
 
-    def begin(self, start: Start, *, eos: bool) -> None:
-        """Remember where to begin; what is only read begins at once."""
+    async def begin(self, start: Start, *, eos: bool) -> None:
+        """Remember where to begin; what is only read begins at once.
+
+        Raises:
+            ContextError: there is no such place.
+        """
         self._eos = eos
         if isinstance(start, Bookmark):
             self._refuse_epoch(start)
@@ -167,6 +171,7 @@ class RemoteStream(OpenedStream):
             self._place = Place(Whence.ABSOLUTE, start)
         if not self.wanted & Mode.WRITE:
             self._read_from(self._place)
+            await self._until(lambda: self.core.is_started)
 
     def _refuse_epoch(self, start: Bookmark) -> None:
         if start.epoch != self.epoch:
