@@ -12,6 +12,28 @@ from tests.servers.kafka import Kafka, why_missing as why_no_kafka
 from tests.servers.mosquitto import Mosquitto, why_missing as why_no_mosquitto
 from tests.servers.nats import NatsServer, why_missing as why_no_nats
 from tests.servers.postgres import PostgresServer, why_missing
+from tests.workers import Sharing, place, workers
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` stands for."""
+    return workers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> Sharing:
+    """How tests are shared out among them: in their order, by files."""
+    config.option.loadscopereorder = False
+    return Sharing(config)
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Let what takes longest be first, where several processes run tests."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: place(item.nodeid))
 
 
 @pytest.fixture(autouse=True)
