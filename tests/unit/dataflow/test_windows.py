@@ -1,0 +1,198 @@
+"""Windows and joins as pipes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from pichannels.channels import BaseChannel
+from pichannels.dataflow import Application, Proxy
+from pichannels.dataflow.windows import (
+    Late,
+    Match,
+    Session,
+    Tumbling,
+    Window,
+    WindowPipe,
+    join,
+    window,
+)
+from pichannels.errors import DecodeError, UsageError
+from pichannels.message import Message
+from pichannels.values import Sample, Tag
+
+SECOND = 10**7
+START = 1_700_000_040
+
+
+def reading(second: int, value: float, site: str = "N") -> dict[str, Any]:
+    return {"at": float(START + second), "v": value, "site": {"name": site}}
+
+
+def piped(*values: Any, pipe: WindowPipe) -> list[Any]:
+    """What a pipe makes of values, up to the end of the stream."""
+    application, found = Application(), list[Any]()
+
+    async def source() -> AsyncIterator[Any]:
+        for value in values:
+            yield value
+
+    application.handle(source, pipe=[pipe], sink=[found.append])(lambda value: value)
+    asyncio.run(application.stream())
+    return found
+
+
+def made(second: int, key: str, total: float, revision: int = 0) -> Window:
+    start = (START + second) * SECOND
+    return Window(key, start, start + 60 * SECOND, {"sum": total}, revision)
+
+
+GETTERS: dict[str, Any] = {"key": "site.name", "time": "at", "value": "v"}
+
+
+def test_values_are_grouped_and_told_up_to_the_last() -> None:
+    values = [reading(1, 1), reading(2, 5, "S"), reading(59, 2), reading(60, 4)]
+    found = piped(*values, pipe=window(Tumbling(60), ["sum"], **GETTERS))
+    assert found == [made(0, "N", 3), made(60, "N", 4), made(0, "S", 5)]
+    assert found[0].end_time.isoformat() == "2023-11-14T22:15:00+00:00"
+
+
+def test_the_rest_can_be_left() -> None:
+    pipe = window(Tumbling(60), ["sum"], rest=False, **GETTERS)
+    assert piped(reading(1, 1), reading(61, 2), pipe=pipe) == [made(0, "N", 1)]
+
+
+def test_samples_and_messages_need_no_getters() -> None:
+    tag = Tag("TI1")
+    samples = [Sample(tag, (START + at) * SECOND, float(at)) for at in (1, 2, 61)]
+    message = Message(payload=samples[1:])
+    found = piped(samples[0], message, pipe=window(Tumbling(60), ["sum"]))
+    assert [(each.key, each.values["sum"]) for each in found] == [(tag, 3), (tag, 61)]
+
+
+def test_late_values_go_aside_or_change_what_was_told() -> None:
+    values = [reading(1, 1), reading(61, 2), reading(2, 4)]
+    aside = piped(*values, pipe=window(Tumbling(60), ["sum"], late="side", **GETTERS))
+    assert aside[1] == Late("N", values[2])
+    pipe = window(Tumbling(60), ["sum"], late="update", keep=60, **GETTERS)
+    assert piped(*values, pipe=pipe)[1] == made(0, "N", 5, revision=1)
+
+
+async def test_a_silent_key_is_closed_by_the_clock() -> None:
+    application, found = Application(), asyncio.Queue[Window]()
+    end = asyncio.Event()
+
+    async def source() -> AsyncIterator[Any]:
+        yield reading(1, 1)
+        yield reading(2, 2)
+        await end.wait()
+
+    pipe = window(Session(60), ["sum"], idle=0.02, rest=False, **GETTERS)
+    application.handle(source, pipe=[pipe], sink=[found.put])(lambda value: value)
+    running = asyncio.create_task(application.stream())
+    told = await asyncio.wait_for(found.get(), 10)
+    end.set()
+    await running
+    assert (told.values, found.empty()) == ({"sum": 3}, True)
+
+
+async def test_a_stop_gives_what_is_open_while_the_source_waits() -> None:
+    application, found = Application(), list[Any]()
+
+    async def source() -> AsyncIterator[Any]:
+        yield reading(1, 1)
+        asyncio.get_running_loop().call_later(0.01, application.stop)
+        await asyncio.Event().wait()
+
+    pipe = window(Tumbling(60), ["sum"], idle=3600, **GETTERS)
+    application.handle(source, pipe=[pipe], sink=[found.append])(lambda value: value)
+    await asyncio.wait_for(application.stream(), 10)
+    assert found == [made(0, "N", 1)]
+
+
+async def test_an_error_of_the_source_comes_through_the_pipe() -> None:
+    application = Application()
+
+    async def source() -> AsyncIterator[Any]:
+        yield reading(1, 1)
+        raise ValueError("the source")
+
+    pipe = window(Tumbling(60), ["sum"], idle=3600, **GETTERS)
+    application.handle(source, pipe=[pipe])(lambda value: value)
+    with pytest.raises(ValueError, match="the source"):
+        await application.stream()
+
+
+class Meters(BaseChannel):
+    """A channel that tells when it runs."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.has_started = asyncio.Event()
+
+    async def start_source(self) -> None:
+        self.has_started.set()
+
+
+async def test_the_messages_of_a_channel_are_settled_behind_the_pipe() -> None:
+    channel, application = Meters("meters"), Application()
+    found = asyncio.Queue[Window]()
+    pipe = window(Tumbling(60), ["sum"], **GETTERS)
+    application.handle(channel, pipe=[pipe], sink=[found.put])(lambda value: value)
+    running = asyncio.create_task(application.stream())
+    await asyncio.wait_for(channel.has_started.wait(), 10)
+    for second in (1, 61):
+        await asyncio.wait_for(
+            channel.handle(Message(payload=reading(second, 1))), timeout=10
+        )
+    assert await asyncio.wait_for(found.get(), 10) == made(0, "N", 1)
+    application.stop()
+    await running
+
+
+async def test_a_stream_is_joined_with_references() -> None:
+    application, found = Application(), list[Match]()
+    prices = Proxy()
+    joined = join(["price"], tolerance=30, missing="drop", **GETTERS)
+    go_on = asyncio.Event()
+
+    async def flows() -> AsyncIterator[Any]:
+        await prices(reading(1, 2.5))
+        await prices(reading(1, 9.5, "S"))
+        yield reading(5, 10)
+        yield reading(20, 20)
+        # That a price is later lets the last flow go out, which nothing else does.
+        await prices(reading(25, 3.5))
+        await go_on.wait()
+        yield reading(60, 30)
+
+    application.handle(prices, sink=[joined.reference("price")])(lambda price: price)
+
+    @application.handle(flows, pipe=[joined], sink=[found.append])
+    def seen(match: Match) -> Match:
+        if match.ticks == (START + 20) * SECOND:
+            go_on.set()
+        return match
+
+    await asyncio.wait_for(application.stream(), 10)
+    # Of the last one the price is too old.
+    assert [(m.value["v"], m.found) for m in found] == [
+        (10, {"price": 2.5}),
+        (20, {"price": 2.5}),
+    ]
+
+
+def test_what_cannot_be_is_told() -> None:
+    with pytest.raises(UsageError, match="did you mean 'price'"):
+        join(["price"]).reference("prize")
+    with pytest.raises(UsageError, match="keep or drop"):
+        join(["price"], missing="no")
+    with pytest.raises(UsageError, match="above 0"):
+        window(Tumbling(60), ["sum"], idle=0)
+    with pytest.raises(UsageError, match="time="):
+        piped(1, pipe=window(Tumbling(60), ["sum"]))
+    with pytest.raises(DecodeError, match="NoneType"):
+        piped({}, pipe=window(Tumbling(60), ["sum"], time="at"))
