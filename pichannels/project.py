@@ -15,8 +15,10 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.machinery import PathFinder, SourceFileLoader
+from importlib.util import cache_from_source
 from itertools import filterfalse
 from pathlib import Path
+from py_compile import PycInvalidationMode, PyCompileError, compile as py_compile
 from types import CodeType, ModuleType
 from typing import Any, Final
 
@@ -46,6 +48,10 @@ SETTINGS_MODULE: Final = "_pichannels_settings"
 """The name of the module that a settings file becomes."""
 OBJECTS: Final = ("CHANNELS", "MESSAGE_STORE", "PERSISTENCE")
 """Settings that hold objects; all others are in the config."""
+_WORTH_KEEPING: Final = 2**18
+"""Bytes of a settings file from which on compiling takes a while."""
+_BY_HASH: Final = b"\x03\0\0\0"
+"""The flags of compiled code that is compared with its text by a hash."""
 _SHARED_NAMES: Final = ("nodes", "msgstore")
 _KINDS: Final[dict[str, tuple[type, str, str]]] = {
     "MESSAGE_STORE": (MessageStoreFactory, "makes no message stores", "msgstore"),
@@ -302,15 +308,36 @@ def _run(file: Path) -> ModuleType:
 
 
 class _SettingsLoader(SourceFileLoader):
-    """Always reads the file itself.
+    """Never takes code that was compiled of another state of the file.
 
-    Compiled code of an earlier state would pass for the present one where the file
-    has the same size and was changed within the same second.
+    By its time and size, as Python does by default, a file that was changed within
+    the same second would pass for the one before. Code of large files is kept with a
+    hash of the text that it stands for.
     """
 
     def get_code(self, fullname: str) -> CodeType:
-        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        source = self.get_data(self.path)
+        if len(source) >= _WORTH_KEEPING and self._is_kept():
+            kept = super().get_code(fullname)
+            if kept is not None:
+                return kept
+        code: CodeType = self.source_to_code(source, self.path)
         return code
+
+    def _is_kept(self) -> bool:
+        """Whether compiled code is there that is known by its hash."""
+        place = Path(cache_from_source(self.path))
+        try:
+            if place.is_file() and place.read_bytes()[4:8] == _BY_HASH:
+                return True
+            if sys.dont_write_bytecode:
+                return False
+            mode = PycInvalidationMode.CHECKED_HASH
+            py_compile(self.path, doraise=True, invalidation_mode=mode)
+        except (OSError, PyCompileError, NotImplementedError):
+            # It cannot be kept, or compiled, which is told elsewhere.
+            return False
+        return True
 
 
 def _explain(exc: BaseException, file: Path) -> SettingsError:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from hashlib import sha256
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -28,7 +28,7 @@ from pichannels.piwebasync.resolve import Point, fetch_points
 from pichannels.piwebasync.server import PIServer
 from pichannels.values import TICKS_PER_SECOND
 
-__all__ = ["Found", "Resolver", "last_found"]
+__all__ = ["Found", "LastFound", "Resolver", "last_found"]
 
 _FORBIDDEN: Final = 403
 _NAMED: Final = 20
@@ -127,22 +127,51 @@ class _Cached(msgspec.Struct):
         )
 
 
+class _Absent(msgspec.Struct):
+    """The part of it that is small."""
+
+    unresolved: dict[str, str]
+
+
+T = TypeVar("T")
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Cached).decode
+_decode_absent = msgspec.msgpack.Decoder(_Absent).decode
 
 
-async def last_found(journal: Journal, channel: str) -> Found | None:
+class LastFound:
+    """What the last run of a channel has found; read as far as it is asked for.
+
+    Where nothing was kept, or another version of this code has kept it, that is
+    nothing.
+    """
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    def count_unresolved(self) -> int:
+        """How many tags it has not found."""
+        found = _read(self._data, _decode_absent)
+        return 0 if found is None else len(found.unresolved)
+
+    def streams(self) -> list[Stream]:
+        """What it has found, also where that may not be read any more."""
+        found = _read(self._data, _decode)
+        return [] if found is None else [*found.points, *found.attributes]
+
+
+async def last_found(journal: Journal, channel: str) -> LastFound:
     """What the last run of a channel has found, whatever it was asked for.
 
     Raises:
         JournalError: the journal cannot be read.
     """
-    cached = await _cached(journal, channel)
-    return None if cached is None else cached.found(is_fresh=False)
+    return LastFound(await _kept(journal, channel))
 
 
-async def _cached(journal: Journal, channel: str) -> _Cached | None:
-    return _read(await journal.restore(f"channel:{channel}", "points", None))
+async def _kept(journal: Journal, channel: str) -> Any:
+    return await journal.restore(f"channel:{channel}", "points", None)
 
 
 class Resolver:
@@ -294,7 +323,7 @@ class Resolver:
         """What an earlier run of the channel found for the same tags."""
         if journal is None:
             return None
-        cached = await _cached(journal, channel)
+        cached = _read(await _kept(journal, channel), _decode)
         if cached is None or cached.wanted != self._wanted(tags):
             return None
         fresh = clock.now() - int(self._ttl * TICKS_PER_SECOND)
@@ -328,10 +357,10 @@ class Resolver:
         return sha256(_encode(asked)).hexdigest()
 
 
-def _read(data: Any) -> _Cached | None:
+def _read(data: Any, decode: Callable[[bytes], T]) -> T | None:
     """What was kept; None where another version of this code has kept it."""
     try:
-        return _decode(data) if isinstance(data, bytes) else None
+        return decode(data) if isinstance(data, bytes) else None
     except msgspec.DecodeError:
         return None
 

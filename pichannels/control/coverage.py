@@ -90,7 +90,8 @@ async def coverage_report(
     channels = (
         [project.channel(wanted.channel)] if wanted.channel else project.all_channels()
     )
-    return await report_of(await ledgers(channels, journal), wanted)
+    named = bool(wanted.count or wanted.tags)
+    return await report_of(await ledgers(channels, journal, named=named), wanted)
 
 
 class CoverageSummaries:

@@ -13,13 +13,14 @@ from pichannels.channels.hearing import Hearing, Mark
 from pichannels.channels.job_reports import JobReport
 from pichannels.channels.letters import note_letters
 from pichannels.channels.reconciling import Reconciling
-from pichannels.channels.resolving import Found, last_found
+from pichannels.channels.resolving import last_found
 from pichannels.channels.saved_ledger import in_flight, ledger_key, ledger_namespace
 from pichannels.channels.tags import Stream
 from pichannels.coverage.claims import restore
 from pichannels.coverage.ledger import Ledger, Margins
 from pichannels.coverage.reconcile import Reconciled
 from pichannels.journal import Journal
+from pichannels.states import State
 
 __all__ = ["View", "ledgers", "running_ledgers"]
 
@@ -138,18 +139,25 @@ def _running(channel: BaseChannel) -> View | None:
     )
 
 
-async def ledgers(channels: Iterable[BaseChannel], journal: Journal) -> list[View]:
+async def ledgers(
+    channels: Iterable[BaseChannel], journal: Journal, *, named: bool = True
+) -> list[View]:
     """The ledgers of channels, as they are or as their last run has left them.
+
+    Args:
+        channels: those that keep none are left out.
+        journal: has what was left.
+        named: whether the names of tags are asked for; without it is quicker.
 
     Raises:
         JournalError: the journal cannot be read.
         CodecError: what was saved is damaged, or of a newer program.
     """
-    views = [_running(one) or await _saved(journal, one) for one in channels]
+    views = [_running(one) or await _saved(journal, one, named) for one in channels]
     return [view for view in views if view is not None]
 
 
-async def _saved(journal: Journal, channel: BaseChannel) -> View | None:
+async def _saved(journal: Journal, channel: BaseChannel, named: bool) -> View | None:
     covering: _Covering | None = getattr(channel, "covering", None)
     if covering is None:
         return None
@@ -157,23 +165,25 @@ async def _saved(journal: Journal, channel: BaseChannel) -> View | None:
     if not records:
         return None
     unsettled = await journal.manifests(channel.name)
+    letters = await journal.search(channel.name, count=1, state=State.ERROR)
     # Where nothing was kept, or by another version, keys have to do for names.
-    kept = await last_found(journal, channel.name) or Found([], {})
-    streams = [*kept.streams, *kept.no_access]
+    kept = await last_found(journal, channel.name)
+    is_asked = named or bool(unsettled or letters)
     margins, now = covering.options.margins, clock.now()
 
     def read() -> tuple[Ledger, dict[int, Stream]]:
         ledger = restore(records, [], now, margins)
-        numbers = _numbered(ledger, streams)
+        numbers = _numbered(ledger, kept.streams()) if is_asked else {}
         if unsettled:
             keys = {one.web_id: ledger.tags.keys[n] for n, one in numbers.items()}
             ledger = restore(records, in_flight(unsettled, keys), now, margins)
         return ledger, numbers
 
     ledger, numbers = await asyncio.to_thread(read)
-    known = {one.web_id: ledger.tags.keys[n] for n, one in numbers.items()}
-    await note_letters(journal, channel.name, ledger, known.get, now)
-    return View(channel.name, ledger, numbers, now, not_found=len(kept.unresolved))
+    if letters or ledger.dead.messages:
+        known = {one.web_id: ledger.tags.keys[n] for n, one in numbers.items()}
+        await note_letters(journal, channel.name, ledger, known.get, now)
+    return View(channel.name, ledger, numbers, now, not_found=kept.count_unresolved())
 
 
 def _numbered(ledger: Ledger, streams: Iterable[Stream]) -> dict[int, Stream]:

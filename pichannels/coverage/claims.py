@@ -244,9 +244,8 @@ class _Restoring:
         for number, name in self._names("keys"):
             if number * self._size != len(self._ledger.tags):
                 raise CodecError(f"keys of the coverage ledger are missing at {name}")
-            for key in _decoded(self._records, name, list[str]):
-                # Of a tag whose past was not saved nothing is claimed.
-                self._ledger.add_tag(key, 0)
+            # Of a tag whose past was not saved nothing is claimed.
+            self._ledger.add_tags(_decoded(self._records, name, list[str]), 0)
         for number, name in self._names("tags"):
             for group in _decoded(self._records, name, list[_Group]):
                 self._group(number * self._size, group)
@@ -265,10 +264,9 @@ class _Restoring:
             if tags.stop > len(table):
                 raise CodecError("the coverage ledger tells of tags without keys")
             table.change(tags, partial(_instead, new=past))
-            for tag in tags:
-                if group.is_future:
-                    table.set_state(tag, TagState.FUTURE)
-                table.set_state(tag, group.state)
+            if group.is_future:
+                table.set_states(tags, TagState.FUTURE)
+            table.set_states(tags, group.state)
 
     def _dead(self) -> None:
         for message, name in self._names("dead"):

@@ -76,6 +76,12 @@ class Ledger:
             self.version += 1
         return tag
 
+    def add_tags(self, keys: Iterable[str], origin: int) -> None:
+        """`add_tag` for many, which are to be covered from the same time on."""
+        new = self.tags.add_all(keys, origin)
+        self.rows += [()] * len(new)
+        self.version += bool(new)
+
     def set_state(self, tags: Collection[int], state: TagState, at: int) -> None:
         """Tell what can be expected of tags from `at` on.
 

@@ -143,17 +143,32 @@ class TagTable:
         if known is not None:
             return known
         tag = self._ids[key] = len(self.keys)
-        # Those that come together are covered from the same time on.
-        if self._newest.origin != origin:
-            self._newest = self._share(Past(origin))
         self.keys.append(key)
-        self.pasts.append(self._newest)
+        self.pasts.append(self._new(origin))
         self.codes.append(_LIVE)
         if is_future:
             self.futures.add(tag)
         self.new_pages.add(tag // PAGE)
         self.changed_pages.add(tag // PAGE)
         return tag
+
+    def _new(self, origin: int) -> Past:
+        # Those that come together are covered from the same time on.
+        if self._newest.origin != origin:
+            self._newest = self._share(Past(origin))
+        return self._newest
+
+    def add_all(self, keys: Iterable[str], origin: int) -> range:
+        """`add` for many at once; the numbers of those that are new."""
+        new = [key for key in dict.fromkeys(keys) if key not in self._ids]
+        tags = range(len(self.keys), len(self.keys) + len(new))
+        self._ids.update(zip(new, tags, strict=True))
+        self.keys += new
+        self.pasts += [self._new(origin)] * len(new)
+        self.codes += bytes([_LIVE]) * len(new)
+        self.new_pages.update(_pages(tags))
+        self.changed_pages.update(_pages(tags))
+        return tags
 
     def state(self, tag: int) -> TagState:
         """What can be expected of the tag."""
@@ -172,6 +187,14 @@ class TagTable:
             state = TagState.LIVE
         self.codes[tag] = _STATES.index(state)
         self.changed_pages.add(tag // PAGE)
+
+    def set_states(self, tags: range, state: TagState) -> None:
+        """`set_state` for tags that follow each other."""
+        if state is TagState.FUTURE:
+            self.futures.update(tags)
+            state = TagState.LIVE
+        self.codes[tags.start : tags.stop] = bytes([_STATES.index(state)]) * len(tags)
+        self.changed_pages.update(_pages(tags))
 
     def change(self, tags: Iterable[int], rule: Callable[[Past], Past]) -> None:
         """Replace the pasts of tags; equal ones are worked out once and shared."""
@@ -192,3 +215,8 @@ class TagTable:
         if len(self._shared) >= _SHARED:
             self._shared.clear()
         return self._shared.setdefault(past, past)
+
+
+def _pages(tags: range) -> range:
+    """The pages that tags which follow each other are on."""
+    return range(tags.start // PAGE, -(-tags.stop // PAGE)) if tags else range(0)

@@ -30,13 +30,14 @@ class TagIndex:
 
     def __init__(self) -> None:
         self._runs: dict[tuple[str, int], list[int]] = {}
-        self._ids: dict[str, int] = {}
+        # Read when they are needed: who only looks into the journal needs none.
+        self._known: dict[str, int] | None = None
         self._since = 0
         self._through = 0
 
     def load(self, conn: sqlite3.Connection) -> None:
-        """Read the known tags and gather what a crash left unwritten."""
-        self._ids = dict(conn.execute("SELECT key, id FROM tag").fetchall())
+        """Gather what a crash left unwritten."""
+        self._known = None
         (self._through,) = conn.execute(
             "SELECT coalesce(max(value), 0) FROM setting WHERE name = 'tags_through'"
         ).fetchone()
@@ -75,9 +76,12 @@ class TagIndex:
             return
         runs, self._runs = self._runs, {}
         try:
+            if self._known is None:
+                self._known = dict(conn.execute("SELECT key, id FROM tag").fetchall())
+            known = self._known
             conn.execute("BEGIN IMMEDIATE")
-            ids = self._write_tags(conn, {tag for tag, _ in runs})
-            self._write_runs(conn, runs, ids)
+            new = self._write_tags(conn, {tag for tag, _ in runs}, known)
+            self._write_runs(conn, runs, {**known, **new} if new else known)
             conn.execute(
                 "INSERT OR REPLACE INTO setting VALUES ('tags_through', ?)",
                 (self._through,),
@@ -86,12 +90,14 @@ class TagIndex:
         except sqlite3.Error:
             self._runs = runs
             raise
-        self._ids.update(ids)
+        known.update(new)
         self._since = 0
 
-    def _write_tags(self, conn: sqlite3.Connection, tags: set[str]) -> dict[str, int]:
-        new = sorted(tag for tag in tags if tag not in self._ids)
-        ids = {tag: len(self._ids) + n for n, tag in enumerate(new, 1)}
+    def _write_tags(
+        self, conn: sqlite3.Connection, tags: set[str], known: dict[str, int]
+    ) -> dict[str, int]:
+        new = sorted(tag for tag in tags if tag not in known)
+        ids = {tag: len(known) + n for n, tag in enumerate(new, 1)}
         values: list[Any] = []
         for tag, id_ in ids.items():
             values += (id_, tag)
@@ -102,11 +108,11 @@ class TagIndex:
         self,
         conn: sqlite3.Connection,
         runs: dict[tuple[str, int], list[int]],
-        new: dict[str, int],
+        ids: dict[str, int],
     ) -> None:
         values: list[Any] = []
         for (tag, minute), (first, last) in runs.items():
-            values += (new.get(tag) or self._ids[tag], minute, first, last)
+            values += (ids[tag], minute, first, last)
         insert_rows(
             conn,
             "INSERT INTO tag_minute VALUES ",

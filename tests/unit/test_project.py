@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import py_compile
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import cache_from_source
 from pathlib import Path
 
 import pytest
@@ -248,3 +250,52 @@ def test_a_change_of_the_same_size_in_the_same_second_is_seen(
         os.utime(file, (1_700_000_000, 1_700_000_000))
         timeouts.append(load(file).config.drain_timeout)
     assert timeouts == [5, 6]
+
+
+# Large settings
+
+
+def large(seconds: int) -> str:
+    tags = [f"UNIT{number}.TEMP" for number in range(20_000)]
+    return (
+        "from pichannels.channels import BaseChannel\n"
+        f"tags = {tags!r}\n"
+        f'CHANNELS = [BaseChannel("a")]\nDRAIN_TIMEOUT = {seconds}\n'
+    )
+
+
+def test_code_of_large_settings_is_kept_with_a_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "settings.py"
+    timeouts = []
+    for seconds in (5, 6, 6):
+        file.write_text(large(seconds))
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+        timeouts.append(load(file).config.drain_timeout)
+    kept = Path(cache_from_source(str(file))).read_bytes()
+    assert (timeouts, kept[4:8]) == ([5, 6, 6], b"\x03\0\0\0")
+
+
+def test_code_that_is_known_by_its_time_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = tmp_path / "settings.py"
+    file.write_text(large(5))
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    py_compile.compile(
+        str(file), invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP
+    )
+    file.write_text(large(6))
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    assert load(file).config.drain_timeout == 6
+
+
+def test_a_syntax_error_in_large_settings_is_told_once(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    problem = problem_of(write("x = (\n" + large(5)))
+    assert "SyntaxError" in problem and capsys.readouterr().err == ""

@@ -329,6 +329,23 @@ async def test_a_channel_that_does_not_run_is_told_of_from_the_journal(
     assert ends == [at(120), at(60), at(120)]
 
 
+async def test_a_ledger_without_the_names_of_its_tags_says_the_same(
+    tmp_path: Path,
+) -> None:
+    channel, journal = await running(tmp_path)
+    await stopped(channel, journal)
+    await journal.open()
+    named, plain = [
+        (await ledgers([Source("boiler")], journal, named=named))[0]._replace(now=9)
+        for named in (True, False)
+    ]
+    await journal.close()
+    found = [
+        await report_of([view], CoverageWanted(count=0)) for view in (named, plain)
+    ]
+    assert (found[0], named.not_found) == (found[1], 1)
+
+
 async def test_a_channel_that_keeps_no_ledger_any_more_is_left_out(
     tmp_path: Path,
 ) -> None:
