@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from pichannels.errors import Dropped, SampleErrors, UsageError, printable
+from pichannels.formats.records import SAMPLES
 from pichannels.message import Message
 from pichannels.values import Sample
 
 __all__ = ["SAMPLES", "each", "is_batch", "keep", "no_batch", "printable", "set_aside"]
-
-SAMPLES: Final = "application/vnd.pichannels.samples"
-"""The content type of a message whose payload is a list of samples."""
-
 
 def is_batch(payload: Any) -> bool:
     """Whether the payload is a list that begins with a sample."""

@@ -20,8 +20,16 @@ from pichannels.errors import (
     SettingsError,
     TryAgain,
 )
-from pichannels.formats.codec import ICodec, SchemaCodec, body_of, content_type_of
+from pichannels.formats.codec import (
+    ICodec,
+    SchemaCodec,
+    body_of,
+    checked_codec,
+    content_type_of,
+)
+from pichannels.formats.framing import WireCodec
 from pichannels.message import Message
+from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import Secret, reveal_in_thread
 from pichannels.tracing import outgoing
@@ -149,7 +157,7 @@ class BrokerSink(QueueingSink):
         self.target = login.target
         self._topic: Any = None
         self._secrets = login.secrets
-        self._codec = _checked_codec(codec)
+        self._codec = None if codec is None else checked_codec(codec)
         self._timeout = timeout
         self._policy = retry or _AGAIN
 
@@ -201,6 +209,28 @@ class BrokerSink(QueueingSink):
             SettingsError: the same, and settings have to be changed first.
         """
         raise NotImplementedError
+
+    def fixed_topics(self) -> list[str]:
+        """The topic, where it is the same for all that comes."""
+        topic = self._topic
+        is_fixed = isinstance(topic, str) and not set(topic) & set("{%")
+        return [topic] if is_fixed else []
+
+    async def probe_schema(self) -> list[Finding]:
+        """Look whether the registry of the codec takes the schema."""
+        codec = self._codec
+        if not isinstance(codec, WireCodec) or codec.registry is None:
+            return []
+        found = []
+        for topic in self.fixed_topics():
+            subject = codec.subject_of(topic)
+            try:
+                problems = await codec.problems(topic)
+            except (TryAgain, SettingsError) as exc:
+                problems = [str(exc)]
+            told = "; ".join(problems) or f"{codec.registry.target} takes it"
+            found.append(Finding(not problems, f"schema of {subject}", told))
+        return found
 
     # Messages
 
@@ -372,14 +402,6 @@ def checked_text(node: str, key: str, found: Any, example: str) -> Any:
     if not isinstance(found, str) or not found:
         raise SettingsError(f"this is no {key}", key=key, found=found, allowed=example)
     return checked_template(key, found)
-
-
-def _checked_codec(found: Any) -> ICodec | None:
-    if found is None or isinstance(found, ICodec):
-        return found
-    raise SettingsError(
-        "this is no codec", key="codec", found=found, allowed="JsonCodec(), an ICodec"
-    )
 
 
 def _quality(sample: Sample) -> str:

@@ -173,7 +173,8 @@ class Kafka(BrokerSink):
         except (TryAgain, SettingsError) as exc:
             return [Finding(False, "broker", str(exc))]
         await found.close()
-        return [Finding(True, "broker", f"{self.target} takes us")]
+        taken = Finding(True, "broker", f"{self.target} takes us")
+        return [taken, *await self.probe_schema()]
 
     # Messages
 

@@ -156,7 +156,8 @@ class MQTT(BrokerSink):
         except (NotConnected, SettingsError) as exc:
             return [Finding(False, "broker", str(exc))]
         await found.close()
-        return [Finding(True, "broker", f"{self.target} takes us")]
+        taken = Finding(True, "broker", f"{self.target} takes us")
+        return [taken, *await self.probe_schema()]
 
     # Messages
 

@@ -159,18 +159,14 @@ class NATS(BrokerSink):
         except (TryAgain, SettingsError) as exc:
             return [Finding(False, "server", str(exc))]
         try:
-            return [Finding(True, "server", f"{self.target} takes us")] + [
+            streams = [
                 await self._probe_stream(found, subject)
-                for subject in self._known_subjects()
+                for subject in self.fixed_topics()
             ]
         finally:
             await found.close()
-
-    def _known_subjects(self) -> list[str]:
-        """The subject, where it is the same for all that comes."""
-        subject = self._topic
-        is_fixed = isinstance(subject, str) and not set(subject) & set("{%")
-        return [subject] if is_fixed else []
+        taken = Finding(True, "server", f"{self.target} takes us")
+        return [taken, *streams, *await self.probe_schema()]
 
     async def _probe_stream(self, connection: Connection, subject: str) -> Finding:
         try:

@@ -10,6 +10,7 @@ import msgspec
 
 from nodes._batches import SAMPLES, is_batch, printable
 from nodes._decoders import CSV, HL7, XML, Base64, CSVFile, Text
+from nodes._schema_decoders import Avro, Protobuf
 from nodes._soap import SOAP
 from nodes._sparkplug import Sparkplug
 from pichannels.errors import (
@@ -43,8 +44,10 @@ __all__ = [
     "SAMPLES",
     "SOAP",
     "XML",
+    "Avro",
     "Base64",
     "CSVFile",
+    "Protobuf",
     "Sparkplug",
     "Text",
 ]

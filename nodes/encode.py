@@ -10,6 +10,7 @@ import msgspec
 
 from nodes._decoders import alternative_characters
 from nodes._options import at_least, one_of
+from nodes._schema_encoders import Avro, Protobuf
 from pichannels.adapters.hl7_messages import needs_hl7, write_message
 from pichannels.adapters.soap_envelopes import (
     Version,
@@ -23,7 +24,17 @@ from pichannels.formats.csv_rows import Layout, written
 from pichannels.message import Message
 from pichannels.node import BaseNode
 
-__all__ = ["CSV", "HL7", "JSON", "SOAP", "XML", "Base64", "Text"]
+__all__ = [
+    "CSV",
+    "HL7",
+    "JSON",
+    "SOAP",
+    "XML",
+    "Avro",
+    "Base64",
+    "Protobuf",
+    "Text",
+]
 
 
 def _encoded(text: str, encoding: str) -> bytes:

@@ -103,6 +103,7 @@ def test_only_what_is_required_is_imported() -> None:
     foreign = {name: roots(name) - allowed for name in MODULES}
     foreign["pichannels.pytest_plugin"] -= {"pytest"}
     foreign["pichannels.adapters.asgi"] -= {"starlette", "uvicorn"}
+    foreign["pichannels.adapters.avro_records"] -= {"fastavro"}
     foreign["pichannels.adapters.ftp"] -= {"aioftp"}
     foreign["pichannels.adapters.hl7_messages"] -= {"hl7"}
     foreign["pichannels.adapters.kafka"] -= {"aiokafka"}
@@ -113,6 +114,7 @@ def test_only_what_is_required_is_imported() -> None:
     foreign["pichannels.adapters.pint_units"] -= {"pint"}
     foreign["pichannels.adapters.polars_tables"] -= {"polars"}
     foreign["pichannels.adapters.postgres"] -= {"asyncpg"}
+    foreign["pichannels.adapters.protobuf_messages"] -= {"google"}
     foreign["pichannels.adapters.rocks"] -= {"rocksdict"}
     foreign["pichannels.adapters.xml_documents"] -= {"defusedxml", "xmltodict"}
     # All of it is the adapter of what serves it; nothing else imports it.

@@ -24,6 +24,7 @@ _COMMIT_AGAIN: Final = 2.0
 _ALLOWED: Final = "earliest, latest, an offset, offsets by partition, a time with zone"
 
 Finish = Callable[[Sequence[Place]], Awaitable[None]]
+Prepare = Callable[[Sequence[Any]], Awaitable[None]]
 
 
 class Reading:
@@ -42,6 +43,7 @@ class Reading:
         start: where to begin where the group has committed nothing.
         finish: waits until nothing of these partitions is under way any more; what
             has been taken of them and not begun is not to be begun.
+        prepare: gets records before they are given, and is waited for.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Reading:
         group: str | None,
         start: Start,
         finish: Finish,
+        prepare: Prepare | None = None,
     ) -> None:
         more = {
             "group_id": group,
@@ -68,6 +71,7 @@ class Reading:
         self._is_member = group is not None
         self._start = start
         self._finish = finish
+        self._prepare = prepare
         self._turns: dict[Place, int] = {}
         self._count = 0
         self._settled: dict[Place, int] = {}
@@ -120,6 +124,9 @@ class Reading:
             SettingsError: we may not read there.
         """
         found = await self._consumer.take(places, seconds, most)
+        if self._prepare is not None:
+            for records in found.values():
+                await self._prepare(records)
         if not self._is_member:
             # Partitions that a topic gets later are ours, too, and nobody tells.
             await self._assigned([place for place in found if place not in self._turns])

@@ -27,6 +27,8 @@ from pichannels.errors import (
     TryAgain,
     UsageError,
 )
+from pichannels.formats.codec import ICodec, checked_codec
+from pichannels.formats.steps import DecodeStep
 from pichannels.message import Message
 from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
@@ -62,7 +64,8 @@ class _Lane:
 class KafkaChannel(BaseChannel):
     """Runs a message through its nodes for each record of topics of Kafka.
 
-    The payload is bytes, None where the record deletes its key. `meta` has `topic`,
+    The payload is bytes, or what `codec` makes of them; None where the record deletes
+    its key. `meta` has `topic`,
     `partition`, `offset`, `key`, `headers` and `timestamp`; keys and headers are text
     where they are UTF-8.
 
@@ -83,6 +86,8 @@ class KafkaChannel(BaseChannel):
         start: where to begin where the group has committed nothing: `earliest`,
             `latest`, an offset, offsets by partition, or a time.
         committed_only: leave out what transactions have not committed.
+        codec: makes values of the bytes, in a node `codec` before all others; what it
+            cannot read is a dead letter.
         batch: how many records are read at once; as many of a partition may wait.
         session_timeout: seconds after which a silent member loses its partitions.
         rebalance_timeout: seconds that a message under way gets before its partition
@@ -113,6 +118,7 @@ class KafkaChannel(BaseChannel):
         member: str | None = None,
         start: Start = "earliest",
         committed_only: bool = False,
+        codec: ICodec | None = None,
         batch: int = 500,
         session_timeout: float = 10.0,
         rebalance_timeout: float = 60.0,
@@ -132,6 +138,8 @@ class KafkaChannel(BaseChannel):
         kwargs.setdefault("key", _partition)
         super().__init__(*args, **kwargs)
         ensure_installed()
+        if codec is not None:
+            self.add(DecodeStep(checked_codec(codec), name="codec"))
         self.topics = _topics(topics)
         self.group = group or f"pichannels-{self.name}"
         self._login = Login(

@@ -20,7 +20,7 @@ from pichannels.adapters.kafka_admin import Administration
 from pichannels.adapters.kafka_login import checked_servers
 from pichannels.adapters.kafka_reading import Finish, Reading, Start, checked_start
 from pichannels.dataflow.application import Conf, current
-from pichannels.dataflow.codecs import ICodec, decoded, encoded
+from pichannels.dataflow.codecs import ICodec, decoded
 from pichannels.dataflow.deadlines import Deadlines
 from pichannels.dataflow.interfaces import KeyedSink, Stream, Streamed
 from pichannels.dataflow.topic_stream import Record, TopicStream
@@ -30,6 +30,8 @@ from pichannels.errors import (
     UsageError,
     nearest,
 )
+from pichannels.formats.codec import SchemaCodec, encoded
+from pichannels.formats.patience import learned
 from pichannels.secrets import reveal_in_thread
 
 __all__ = ["READ_FROM_END", "READ_FROM_START", "Record", "Topic"]
@@ -113,7 +115,7 @@ class Topic(KeyedSink, Streamed):
         limit = self._settings.get("request_timeout_ms", 40_000) / 1000
         self._serializers: tuple[Serialize | None, Serialize | None] = (
             self._settings.get("key_serializer"),
-            partial(encoded, codec)
+            partial(_written, codec)
             if codec is not None
             else self._settings.get("value_serializer"),
         )
@@ -158,6 +160,7 @@ class Topic(KeyedSink, Streamed):
 
         Raises:
             CodecError: the codec has no bytes for the value.
+            SchemaRefused: its registry does not take the schema.
             Refused: the brokers do not take it.
             TryAgain: they do not answer.
             SettingsError: an option is not usable, or the login is refused.
@@ -167,6 +170,8 @@ class Topic(KeyedSink, Streamed):
             return
         of_key, of_value = self._serializers
         key_bytes, value_bytes = self._bytes(of_key, key), self._bytes(of_value, value)
+        if value_bytes is not None and isinstance(self._codec, SchemaCodec):
+            value_bytes = await self._codec.frame(self.name) + value_bytes
         producer = self._producer or await self._connected()
         try:
             await producer.write(
@@ -281,7 +286,12 @@ class Topic(KeyedSink, Streamed):
         options.setdefault("rebalance_timeout_ms", 10_000)
         if group is None:
             options.pop("group_instance_id", None)
-        return Reading(options, self.target, [self.name], group, start, finish)
+        prepare = self._learn if isinstance(self._codec, SchemaCodec) else None
+        return Reading(options, self.target, [self.name], group, start, finish, prepare)
+
+    async def _learn(self, records: Sequence[Any]) -> None:
+        """Ask the codec's registry for what it does not know yet."""
+        await learned(repr(self), self._codec, [record.value for record in records])
 
     def decode(self, raw: Any) -> Record:
         """A record as readers get it.
@@ -445,6 +455,13 @@ def _start(offset: Any) -> Start:
     if isinstance(offset, int) and offset in _NAMED:
         return _NAMED[offset]
     return checked_start("offset", offset)
+
+
+def _written(codec: ICodec, value: Any) -> Any:
+    """What stands behind the frame, where the codec has one."""
+    if value is not None and isinstance(codec, SchemaCodec):
+        return codec.body(value)
+    return encoded(codec, value)
 
 
 def _headers(found: Headers) -> list[tuple[str, bytes]]:

@@ -20,6 +20,11 @@ from pichannels.declarative import code, compound, kinds
 from pichannels.declarative.compound import Field
 from pichannels.declarative.kinds import Kind
 from pichannels.expressions import Subject
+from pichannels.formats.avro import AvroCodec
+from pichannels.formats.codec import ICodec, JsonCodec, MessagePackCodec
+from pichannels.formats.csv_codec import CsvCodec
+from pichannels.formats.protobuf import ProtobufCodec
+from pichannels.formats.registry import SchemaRegistry
 from pichannels.message import Message
 from pichannels.secrets import Secret
 from pichannels.values import Sample
@@ -39,6 +44,13 @@ _SCALARS: Final[Mapping[Any, type[Kind]]] = {
 }
 _TIMES: Final = (datetime, date, time, timedelta)
 _SUBJECTS: Final[Mapping[Any, Subject]] = {Sample: "sample", Message: "message"}
+_CODECS: Final[Mapping[str, type[ICodec]]] = {
+    "json": JsonCodec,
+    "msgpack": MessagePackCodec,
+    "avro": AvroCodec,
+    "protobuf": ProtobufCodec,
+    "csv": CsvCodec,
+}
 # In a union the first that fits is taken: what is special stands before what is
 # general, a path before a text, a text before an expression.
 _ORDER: Final[tuple[type[Kind], ...]] = (
@@ -126,6 +138,10 @@ def _of_class(kind: Any, args: Sequence[Any]) -> Kind:
         return code.ErrorClass()
     if issubclass(kind, BaseChannel):
         return kinds.Declared()
+    if kind is ICodec:
+        return _codec()
+    if kind is SchemaRegistry:
+        return _constructed(kind)
     if issubclass(kind, enum.Enum):
         return kinds.Choice({member.value: member for member in kind})
     if issubclass(kind, os.PathLike | PurePath):
@@ -144,6 +160,30 @@ def _of_class(kind: Any, args: Sequence[Any]) -> Kind:
         item = kind_for(args[0]) if args else kinds.AnyKind()
         return compound.ListOf(item, _made(kind))
     return code.PythonObject(f"a {kind.__name__}", kind)
+
+
+def _codec() -> Kind:
+    named = [compound.Tagged(name, _constructed(c)) for name, c in _CODECS.items()]
+    return compound.OneOf([*named, code.PythonObject("a codec", ICodec)])
+
+
+def _constructed(kind: type) -> compound.Fields:
+    """What a class without parents that take options is made of."""
+    helps = arguments_in(kind.__doc__ or "")
+    init = kind.__init__  # type: ignore[misc]
+    hints = typing.get_type_hints(init)
+    empty = inspect.Parameter.empty
+    named = [p for p in inspect.signature(init).parameters.values() if p.name in hints]
+    fields = {
+        p.name: Field(
+            kind_for(hints[p.name]),
+            p.default is empty,
+            helps.get(p.name, ""),
+            None if p.default is empty else p.default,
+        )
+        for p in named
+    }
+    return compound.Fields(kind, fields)
 
 
 def _made(kind: type) -> Callable[[Iterable[Any]], Any]:

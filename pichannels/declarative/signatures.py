@@ -63,6 +63,9 @@ class Signature:
             name = parameter.name
             if name in without or _is_passed_on(parameter):
                 continue
+            if is_above and parameter.kind is Parameter.POSITIONAL_ONLY:
+                # The class gives it by itself.
+                continue
             kind = kind_for(hints.get(name, Any))
             if parameter.kind is Parameter.VAR_POSITIONAL:
                 # Only here the ones before have to be given by position.

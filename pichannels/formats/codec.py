@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pichannels.errors import CodecError, DecodeError
+from pichannels.errors import CodecError, DecodeError, SettingsError
 from pichannels.fingerprint import Defined
 from pichannels.formats.records import record_of
 from pichannels.values import Sample
@@ -18,6 +18,7 @@ __all__ = [
     "MessagePackCodec",
     "SchemaCodec",
     "body_of",
+    "checked_codec",
     "content_type_of",
     "decoded",
     "decoded_from",
@@ -64,6 +65,14 @@ class SchemaCodec(ICodec, Defined):
         Raises:
             CodecError: the format has nothing for its value.
         """
+
+    def batch_body(self, samples: list[Sample], lane: str) -> bytes:
+        """The same for samples together.
+
+        Raises:
+            CodecError: the format has nothing for one, or only for single ones.
+        """
+        raise CodecError("samples go one by one; split.Split makes messages of them")
 
     async def frame(self, topic: str) -> bytes:
         """What stands before each body of a topic; may ask a registry.
@@ -183,6 +192,19 @@ def body_of(codec: ICodec, value: Any, lane: str) -> bytes:
     if isinstance(codec, SchemaCodec):
         return codec.sample_body(value, lane) if is_sample else codec.body(value)
     return codec.encode(record_of(value, lane) if is_sample else value)
+
+
+def checked_codec(found: Any) -> ICodec:
+    """The option `codec`.
+
+    Raises:
+        SettingsError: it is none.
+    """
+    if isinstance(found, ICodec):
+        return found
+    raise SettingsError(
+        "this is no codec", key="codec", found=found, allowed="JsonCodec(), an ICodec"
+    )
 
 
 def content_type_of(codec: ICodec) -> str:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from pichannels.errors import DecodeError
 from pichannels.values import (
     TICKS_PER_SECOND,
     DigitalState,
     Sample,
+    Tag,
     ValueFailure,
     datetime_from_ticks,
     format_ticks,
+    parse_ticks,
+    ticks_from_datetime,
 )
 
-__all__ = ["Line", "iso", "line_of", "record_of", "sample_fields"]
+__all__ = [
+    "SAMPLES",
+    "Line",
+    "iso",
+    "line_of",
+    "record_of",
+    "sample_fields",
+    "sample_of",
+]
 
+SAMPLES: Final = "application/vnd.pichannels.samples"
+"""The content type of a message whose payload is a list of samples."""
 _SECONDS_KEPT: Final = 8192
 
 
@@ -101,3 +116,52 @@ def sample_fields(sample: Sample, lane: str) -> dict[str, Any]:
         "value": value,
     }
     return record_of(sample, lane) | more
+
+
+def sample_of(record: Mapping[str, Any]) -> Sample:
+    """The sample of a record that pichannels has written.
+
+    Its event id is that of the record.
+
+    Raises:
+        DecodeError: it is none.
+    """
+    try:
+        tag = Tag(
+            str(record["tag"]),
+            str(record.get("path") or ""),
+            server=str(record.get("server") or ""),
+            units=str(record.get("units") or ""),
+        )
+        return Sample(
+            tag,
+            _ticks_of(record),
+            _value_of(record["value"]),
+            good=_flag(record.get("good", True)),
+            questionable=_flag(record.get("questionable")),
+            substituted=_flag(record.get("substituted")),
+            annotated=_flag(record.get("annotated")),
+            id=str(record.get("event_id") or ""),
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise DecodeError("a record of a sample", f"{exc!r}") from exc
+
+
+def _flag(found: Any) -> bool:
+    # CSV has texts.
+    return found == "True" if isinstance(found, str) else bool(found)
+
+
+def _ticks_of(record: Mapping[str, Any]) -> int:
+    if "ticks" in record:
+        return int(record["ticks"])
+    time = record["time"]
+    return parse_ticks(time) if isinstance(time, str) else ticks_from_datetime(time)
+
+
+def _value_of(found: Any) -> Any:
+    if not isinstance(found, Mapping):
+        return found
+    if "error" in found:
+        return ValueFailure(str(found["error"]))
+    return DigitalState(found["name"], found["code"], found.get("is_system", False))
