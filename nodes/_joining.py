@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Final
 from nodes._batches import SAMPLES
 from nodes._options import function, one_of
 from nodes._patterns import matcher
-from nodes._remembering import Kept, Remembering
+from nodes._remembering import Remembering
+from nodes._states import Kept
 from nodes._windowing import PYTHON, read_all
 from pichannels.errors import CodecError, SettingsError, printable
 from pichannels.message import Message

@@ -15,14 +15,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
-from typing import Any, ClassVar, Final, Protocol
-
-import msgspec
+from typing import Any, ClassVar, Final
 
 from nodes._marks import Entry, names_of
 from nodes._options import at_least
-from nodes._per_tag import TAGS_KEPT
-from pichannels import clock, codecs
+from nodes._states import Kept, KeyedState, States, name_of
+from pichannels import clock
 from pichannels.channels.base import BaseChannel
 from pichannels.delivery import Delivery
 from pichannels.errors import Dropped, PichannelsError, Stopped, TryAgain
@@ -31,56 +29,16 @@ from pichannels.node import BaseNode
 from pichannels.states import State
 from pichannels.values import TICKS_PER_SECOND
 
-__all__ = ["Kept", "KeyedState", "Remembering"]
+__all__ = ["Remembering"]
 
 logger: Final = logging.getLogger("pichannels.nodes")
 
-_SLOT: Final = 256
-"""How many keys are saved under one name."""
 _MOST: Final = 1000
 """How many messages are kept unsettled, whatever `max_hold`: windows are finite."""
 _KNOWN: Final = 1000
 """Of how many messages that failed it is known that they are in the state."""
 _LOOKS: Final = 10
 """How often in `idle` seconds it is looked for what is silent."""
-
-
-class KeyedState(Protocol):
-    """What is known of one key."""
-
-    @property
-    def is_open(self) -> bool: ...
-
-    def dump(self) -> list[Any]: ...
-
-    def load(self, data: list[Any]) -> list[Any]: ...
-
-    def advance(self, mark: int, out: list[Any]) -> None: ...
-
-
-class Kept:
-    """The state of one key, and where it is saved.
-
-    Attributes:
-        lane: `replay`, or `live` for all other lanes.
-        arrived: seconds of the clock at which the last value came.
-        made: what a child makes once for the key.
-    """
-
-    __slots__ = ("_name", "arrived", "key", "lane", "made", "slot", "state")
-
-    def __init__(self, key: Any, lane: str, state: Any) -> None:
-        # Now, so that a key that cannot be saved costs the message that has it.
-        self._name = codecs.encode(key)
-        self.key = key
-        self.lane = lane
-        self.state: Any = state
-        self.slot = 0
-        self.arrived = 0.0
-        self.made: Any = None
-
-    def dump(self) -> list[Any]:
-        return [self._name, self.lane, self.state.dump()]
 
 
 class Remembering(BaseNode):
@@ -113,9 +71,7 @@ class Remembering(BaseNode):
         self.results = 0
 
     def _forget_all(self) -> None:
-        self._states: dict[str, dict[Any, Kept]] = {"live": {}, "replay": {}}
-        self._slots: list[list[Kept]] = []
-        self._dirty: set[int] = set()
+        self._states = States()
         self._entries: dict[Delivery, Entry] = {}
         self._known: dict[str, Entry] = {}
         self._again: dict[str, list[Any]] = {"live": [], "replay": []}
@@ -172,38 +128,20 @@ class Remembering(BaseNode):
 
     def state_of(self, key: Any, lane: str, msg: Message) -> Kept:
         """What is known of a key, which a value has come for."""
-        states = self._states[lane]
-        kept = states.get(key)
+        kept = self._states.lanes[lane].get(key)
         if kept is None:
-            kept = Kept(key, lane, self.fresh(key, msg))
-            if len(states) >= TAGS_KEPT:
-                self._forget_closed(states)
-            self._keep(kept)
+            kept = self._states.begin(key, lane, self.fresh(key, msg))
         kept.arrived = self._now
         return kept
 
-    def _keep(self, kept: Kept) -> None:
-        self._states[kept.lane][kept.key] = kept
-        if not self._slots or len(self._slots[-1]) >= _SLOT:
-            self._slots.append([])
-        self._slots[-1].append(kept)
-        kept.slot = len(self._slots) - 1
-
-    def _forget_closed(self, states: dict[Any, Kept]) -> None:
-        """Forget keys of which nothing is open, because there are too many."""
-        for key in [key for key, kept in states.items() if not kept.state.is_open]:
-            kept = states.pop(key)
-            self._slots[kept.slot].remove(kept)
-            self._dirty.add(kept.slot)
-
     def touch(self, kept: Kept) -> None:
         """The state has changed."""
-        self._dirty.add(kept.slot)
+        self._states.dirty.add(kept.slot)
         self._is_touched = True
 
     def statistics(self) -> dict[str, int]:
         """Counts: keys that are known, results that were given, late values."""
-        keys = sum(map(len, self._states.values()))
+        keys = len(self._states)
         return {"keys": keys, "results": self.results, "late": self.late}
 
     # Messages
@@ -331,7 +269,7 @@ class Remembering(BaseNode):
             self._send_alone()
         if not is_saved or any(self._again.values()) or any(self._sent.values()):
             self._wake()
-        elif self.idle is not None and any(self._states.values()):
+        elif self.idle is not None and self._states:
             self._wake(max(self.max_hold, self.idle / _LOOKS))
 
     def _is_behind(self, idle: float) -> bool:
@@ -347,7 +285,7 @@ class Remembering(BaseNode):
     def _close_idle(self, idle: float) -> None:
         latest = clock.monotonic() - idle
         mark = clock.now() - round(idle * TICKS_PER_SECOND)
-        for lane, states in self._states.items():
+        for lane, states in self._states.lanes.items():
             for kept in states.values():
                 if kept.arrived <= latest and kept.state.is_open:
                     found: list[Any] = []
@@ -423,7 +361,7 @@ class Remembering(BaseNode):
         except PichannelsError as exc:
             logger.error("%s: the state is not saved: %s", self.fullpath(), exc)
             return False
-        self._dirty = set()
+        self._states.dirty = set()
         self._is_noted = False
         taken = [entry.take_hold() for entry in holding]
         # In the same step of the loop, and so in the same commit.
@@ -431,9 +369,7 @@ class Remembering(BaseNode):
         return True
 
     def _changes(self) -> Iterator[tuple[str, Any]]:
-        for slot in sorted(self._dirty):
-            rows = [kept.dump() for kept in self._slots[slot]]
-            yield f"state.{slot}", msgspec.msgpack.encode(rows)
+        yield from self._states.changes()
         # Where it takes two commits, all of them may be in the state unsettled.
         is_apart = not self.persistence.commits_with_journal
         under_way = [
@@ -465,24 +401,16 @@ class Remembering(BaseNode):
         for data in entries:
             self._know(Entry.load(data))
         self._again.update(again)
-        if any(self._states.values()) or any(self._again.values()):
+        if self._states or any(self._again.values()):
             self._wake()
 
     async def _restore_states(self, is_ours: bool) -> None:
         number = lost = 0
-        while (saved := await self.restore_data(f"state.{number}", None)) is not None:
-            self._slots.append([])
-            rows = msgspec.msgpack.decode(saved, strict=False)
-            for name, lane, data in rows if is_ours else ():
-                kept = Kept(codecs.decode(name), lane, self.restored())
-                kept.state.load(data)
-                kept.slot = number
-                kept.arrived = self._now
-                self._states[lane][kept.key] = kept
-                self._slots[number].append(kept)
-            if not is_ours:
-                lost += len(rows)
-                self._dirty.add(number)
+        while (saved := await self.restore_data(name_of(number), None)) is not None:
+            if is_ours:
+                self._states.load(saved, self.restored, self._now)
+            else:
+                lost += self._states.leave(saved)
             number += 1
         if lost:
             logger.warning(

@@ -7,7 +7,8 @@ from typing import Any
 
 from nodes._batches import SAMPLES, no_batch
 from nodes._options import one_of
-from nodes._remembering import Kept, Remembering
+from nodes._remembering import Remembering
+from nodes._states import Kept
 from pichannels.errors import SettingsError
 from pichannels.message import Message
 from pichannels.values import NO_DATA, Sample, Tag, format_ticks
@@ -77,6 +78,7 @@ class Windows(Remembering):
     def __init__(
         self,
         shape: Shape,
+        /,
         aggregates: Sequence[str],
         *,
         lateness: float = 0.0,
