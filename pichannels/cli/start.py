@@ -32,6 +32,7 @@ from pichannels.cli.pages import pages_of, with_pages
 from pichannels.cli.terminal import Screen, is_terminal
 from pichannels.cli.watch import RESTART, Watcher, is_supervised, supervise
 from pichannels.control.signals import ABORTED
+from pichannels.control.supervisor import Supervisor
 from pichannels.engine import Engine
 from pichannels.errors import SettingsError, UsageError
 from pichannels.events import Event
@@ -135,10 +136,21 @@ def _run_for_real(
 
 
 def _run(project: Project, engine: Engine, plain: bool, run: Run) -> bool:
+    run = partial(_told, engine, run)
     show = _run_plain if plain or not is_terminal() else _run_with_tables
     if click.get_current_context().find_root().meta.get("debug"):
         return show(project, engine, lambda: watched(run()))
     return show(project, engine, run)
+
+
+async def _told(engine: Engine, run: Run) -> bool:
+    """Run, and let systemd know, where that has started us."""
+    timeout = engine.project.config.drain_timeout
+    supervisor = Supervisor.of_system(os.environ, timeout)
+    if supervisor is None:
+        return await run()
+    async with supervisor.told(engine.events):
+        return await run()
 
 
 def _run_plain(project: Project, engine: Engine, run: Run) -> bool:

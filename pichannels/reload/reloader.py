@@ -89,10 +89,14 @@ class Reloader:
 
     async def _run(self) -> ReloadReport:
         async with self._lock:
+            self._host.events.fire("instance.reloading")
             try:
                 report = await self._reload()
             except SettingsError as exc:
                 self._host.events.fire("reload.refused", error=str(exc))
+                raise
+            except BaseException as exc:
+                self._host.events.fire("reload.failed", error=str(exc))
                 raise
         self._host.events.fire(
             "instance.reloaded",
