@@ -13,10 +13,11 @@ import pytest
 from aiohttp import web
 
 from pichannels.simulator import Plant, Simulator
+from tests.strength import either
 
-STALLED = 60.0
+STALLED = either(60.0, 15.0)
 """Seconds without an answer from the sink."""
-GROWTH = 32 * 2**20
+GROWTH = either(32, 24) * 2**20
 
 SETTINGS = """
 from msgstore.sqlite import SQLiteMessageStoreFactory
