@@ -8,19 +8,12 @@ import logging
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Self
 
-from pichannels import __version__, clock
+from pichannels import clock
 from pichannels.channels import BaseChannel
+from pichannels.commanding import Commanding
 from pichannels.config import SimulatorConfig
-from pichannels.control.families import metrics
-from pichannels.control.reports import (
-    ChannelReport,
-    StatusReport,
-    channel_report,
-    server_reports,
-    sink_reports,
-)
 from pichannels.control.server import ControlServer
 from pichannels.control.signals import stop_signals
 from pichannels.embedded import make_simulator
@@ -35,17 +28,15 @@ from pichannels.instance_parts import (
     place_of,
     tune_collector,
 )
-from pichannels.journal import JournalStatistics
 from pichannels.lease import Lease
-from pichannels.metrics import Family
 from pichannels.persistence import Persistence
 from pichannels.piwebasync.limiting import Limiters
 from pichannels.project import Project
 from pichannels.reload import ReloadReport
 from pichannels.reload.reloader import Reloader
+from pichannels.reporting import State
 from pichannels.simulator import Simulator
 from pichannels.tracing import Tracer
-from pichannels.values import format_ticks
 
 __all__ = [
     "Engine",
@@ -57,8 +48,6 @@ __all__ = [
 ]
 
 logger: Final = logging.getLogger("pichannels.engine")
-
-State = Literal["stopped", "starting", "running", "draining"]
 
 _TELL_EVERY: Final = 5.0
 _LAST_WRITE: Final = 1.0
@@ -73,7 +62,7 @@ class StartError(PichannelsError):
         super().__init__(f"{part} did not start: {reason}")
 
 
-class Engine:
+class Engine(Commanding):
     """One running instance of a project.
 
     Use it as an async context manager, or call `start` and `stop`.
@@ -280,14 +269,6 @@ class Engine:
                 logger.info("draining: %s", line)
             await asyncio.sleep(_TELL_EVERY)
 
-    def in_flight(self) -> list[str]:
-        """What is unsettled in each channel, in words; nothing when all is done."""
-        return [
-            f"{channel.name}: {moving} in flight, {waiting} in the journal"
-            for channel in self.project.all_channels()
-            if (moving := channel.in_memory) | (waiting := self._unsettled(channel))
-        ]
-
     def request_stop(self, *, now: bool = False) -> None:
         """Let `run_until_stopped` drain and return, or return without draining."""
         self._stop_wanted.set()
@@ -362,71 +343,6 @@ class Engine:
                 await self._control.close()
                 await self.journal.flush()
 
-    # Commands
-
-    async def start_channel(self, name: str) -> ChannelReport:
-        """Start a channel that is stopped.
-
-        Raises:
-            StartError: it did not start.
-            UsageError: there is no such channel, it is a sub-channel, or it runs.
-        """
-        channel = self._own_channel(name)
-        await self.start_one(channel)
-        return self._report(channel)
-
-    async def stop_channel(self, name: str) -> ChannelReport:
-        """Stop a channel; the others run on.
-
-        Raises:
-            UsageError: there is no such channel, or it is a sub-channel.
-        """
-        channel = self._own_channel(name)
-        await channel.stop()
-        return self._report(channel)
-
-    async def restart_channel(self, name: str) -> ChannelReport:
-        """Stop a channel, and start it again; one that is stopped is started.
-
-        Raises:
-            StartError: it did not start again.
-            UsageError: there is no such channel, or it is a sub-channel.
-        """
-        channel = self._own_channel(name)
-        await channel.stop()
-        await self.start_one(channel)
-        return self._report(channel)
-
-    async def pause_channel(self, name: str) -> ChannelReport:
-        """Let a channel store what comes, and process nothing; also after a restart.
-
-        Raises:
-            JournalError: that cannot be kept; the channel is paused all the same.
-            UsageError: there is no such channel, or it is a sub-channel.
-        """
-        channel = self._own_channel(name)
-        await channel.pause()
-        return self._report(channel)
-
-    async def resume_channel(self, name: str) -> ChannelReport:
-        """Let a channel process what it has stored while it was paused, and go on.
-
-        Raises:
-            JournalError: that cannot be kept; the channel goes on all the same.
-            UsageError: there is no such channel, or it is a sub-channel.
-        """
-        channel = self._own_channel(name)
-        await channel.resume()
-        return self._report(channel)
-
-    def _own_channel(self, name: str) -> BaseChannel:
-        channel = self.project.channel(name)
-        if channel.parent is not None:
-            raise UsageError(f"{name!r} runs as a part of {channel.parent.name!r}")
-        if self._state != "running":
-            raise UsageError(f"the instance is {self._state}")
-        return channel
-
     async def reload(self, *, dry_run: bool = False) -> ReloadReport:
         """Let changed settings take effect; see `docs/reload.md`.
 
@@ -442,58 +358,3 @@ class Engine:
         if dry_run:
             return await self._reloader.plan()
         return await self._reloader.run()
-
-    # Reports
-
-    @property
-    def control_url(self) -> str | None:
-        """Where the control server listens, or None."""
-        return self._control.url
-
-    def status(self) -> StatusReport:
-        """What the instance does at this moment."""
-        project = self.project
-        running = not any(
-            channel.is_stopped() or channel.is_store_waiting
-            for channel in project.channels
-        )
-        return StatusReport(
-            project=project.name,
-            settings=str(project.path) if project.path else None,
-            version=__version__,
-            pid=os.getpid(),
-            state=self._state,
-            is_ready=self._state == "running" and running,
-            started=format_ticks(self._started),
-            uptime=clock.monotonic() - self._since,
-            data_dir=str(self.data_dir),
-            control=self.control_url,
-            simulator=self.simulator.url if self.simulator else None,
-            channels=[self._report(channel) for channel in project.all_channels()],
-            sinks=sink_reports(project.channels),
-            pi_servers=server_reports(self.limiters.statistics()),
-            journal=self._journal_statistics(),
-            lease=self.lease.report() if self.lease else None,
-            loop_lag=self._heartbeat.lag.spread(),
-        )
-
-    async def whole_status(self) -> StatusReport:
-        """The status, with what the coverage ledgers say."""
-        return await self._control.told()
-
-    def _report(self, channel: BaseChannel) -> ChannelReport:
-        return channel_report(channel, self._unsettled(channel))
-
-    def _unsettled(self, channel: BaseChannel) -> int:
-        with contextlib.suppress(JournalError):
-            return self.journal.count_unsettled(channel.name)
-        return 0
-
-    def _journal_statistics(self) -> JournalStatistics | None:
-        with contextlib.suppress(JournalError):
-            return self.journal.statistics()
-        return None
-
-    def metrics(self) -> list[Family]:
-        """The numbers of `status`, named as `docs/metrics.md` explains."""
-        return metrics(self.status())

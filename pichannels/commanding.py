@@ -1,0 +1,88 @@
+"""The commands for single channels of an instance."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from pichannels.channels import BaseChannel
+from pichannels.control.reports import ChannelReport
+from pichannels.errors import UsageError
+from pichannels.reporting import Reporting
+
+__all__ = ["Commanding"]
+
+
+class Commanding(Reporting, ABC):
+    """The part of the engine that starts, stops and pauses single channels."""
+
+    @abstractmethod
+    async def start_one(self, channel: BaseChannel) -> None:
+        """Start a channel.
+
+        Raises:
+            StartError: it did not start.
+            JournalError: the journal does not work.
+        """
+
+    async def start_channel(self, name: str) -> ChannelReport:
+        """Start a channel that is stopped.
+
+        Raises:
+            StartError: it did not start.
+            UsageError: there is no such channel, it is a sub-channel, or it runs.
+        """
+        channel = self._own_channel(name)
+        await self.start_one(channel)
+        return self._report(channel)
+
+    async def stop_channel(self, name: str) -> ChannelReport:
+        """Stop a channel; the others run on.
+
+        Raises:
+            UsageError: there is no such channel, or it is a sub-channel.
+        """
+        channel = self._own_channel(name)
+        await channel.stop()
+        return self._report(channel)
+
+    async def restart_channel(self, name: str) -> ChannelReport:
+        """Stop a channel, and start it again; one that is stopped is started.
+
+        Raises:
+            StartError: it did not start again.
+            UsageError: there is no such channel, or it is a sub-channel.
+        """
+        channel = self._own_channel(name)
+        await channel.stop()
+        await self.start_one(channel)
+        return self._report(channel)
+
+    async def pause_channel(self, name: str) -> ChannelReport:
+        """Let a channel store what comes, and process nothing; also after a restart.
+
+        Raises:
+            JournalError: that cannot be kept; the channel is paused all the same.
+            UsageError: there is no such channel, or it is a sub-channel.
+        """
+        channel = self._own_channel(name)
+        await channel.pause()
+        return self._report(channel)
+
+    async def resume_channel(self, name: str) -> ChannelReport:
+        """Let a channel process what it has stored while it was paused, and go on.
+
+        Raises:
+            JournalError: that cannot be kept; the channel goes on all the same.
+            UsageError: there is no such channel, or it is a sub-channel.
+        """
+        channel = self._own_channel(name)
+        await channel.resume()
+        return self._report(channel)
+
+    def _own_channel(self, name: str) -> BaseChannel:
+        channel = self.project.channel(name)
+        if channel.parent is not None:
+            raise UsageError(f"{name!r} runs as a part of {channel.parent.name!r}")
+        if self._state != "running":
+            raise UsageError(f"the instance is {self._state}")
+        return channel
