@@ -1,10 +1,14 @@
 # `make start`: install into .venv and run the reference project on the embedded
 # simulator. `make test`: the same with the test extras: linters, types, import
-# contracts, all tests. Both work on a fresh machine with Python 3.11 or later.
+# contracts, all tests; with PROOFS=full some of them take longer. Both work on a fresh
+# machine with Python 3.11 or later.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+
+# Hundreds of processes that tests start would compile everything anew each.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: start test faults bench docs clean
 
@@ -15,7 +19,8 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	$(BIN)/mypy
+	@# Collecting beside it compiles the tests once, and not once in each process.
+	$(BIN)/mypy & types=$$!; $(BIN)/pytest --collect-only -qq >/dev/null; wait $$types
 	FAULTS_SECONDS= $(BIN)/pytest -n auto --dist loadfile
 
 # Everything that can go wrong, for so many seconds; a seed repeats its choices.
