@@ -68,7 +68,7 @@ class PI(QueueingSink):
     r"""Write samples to points and attributes of PI, in order.
 
     Each value has its own answer: what PI refuses is set aside alone, and the
-    message is settled with the others. A value that PI refuses for now (5xx) is
+    message is settled with the others. A value that PI cannot take yet (5xx) is
     tried five times. Where the server is away or overloaded (no answer, 408, 425,
     429, 5xx, a `WebException`), everything waits and is tried again.
 
@@ -317,7 +317,7 @@ class PI(QueueingSink):
             tries += 1
             try:
                 rows = await self._try(rows)
-                error: TryAgain = RetryLater("some values are refused for now")
+                error: TryAgain = RetryLater("some values are not taken yet")
             except TryAgain as exc:
                 self.errors += 1
                 error = exc

@@ -173,13 +173,13 @@ def show(ctx: click.Context, /, id: str, wait: bool, as_json: bool) -> None:
     _tell(ctx, _plain(ask(online, offline)), wait, as_json)
 
 
-@backfill.command(short_help="Read no more of a job for now.")
+@backfill.command(short_help="Read no more of a job until it is resumed.")
 @click.argument("id")
 @json_option
 @common_options
 @click.pass_context
 def pause(ctx: click.Context, /, id: str, as_json: bool) -> None:
-    """Read no more of the job with this ID for now.
+    """Read no more of the job with this ID until it is resumed.
 
     What is left of it is excluded as `paused`. Reads under way go on to their end.
     """

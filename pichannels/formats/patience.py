@@ -1,4 +1,4 @@
-"""Waiting for registries: nothing fails because one is away, or refuses for now."""
+"""Waiting for registries: nothing fails while one is away or overloaded."""
 
 from __future__ import annotations
 
