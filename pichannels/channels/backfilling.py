@@ -210,7 +210,7 @@ class Backfilling:
         )
 
     def pause(self, number: int) -> JobReport:
-        """Read no more of a job until it is resumed; reads under way go on to their end.
+        """Read no more of a job until it is resumed; what is read already goes on.
 
         Raises:
             UsageError: no such job, or it does not run.
