@@ -106,10 +106,12 @@ class Console:
 
     async def open(self) -> None:
         """Begin to follow the instances."""
+        await self.settings.open()
         await self.links.open()
 
     async def close(self) -> None:
         """End everything; what was begun is cut off."""
+        await self.settings.close()
         await self.commands.operations.close()
         await self.links.close()
         await asyncio.to_thread(self.audit.close)

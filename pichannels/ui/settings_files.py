@@ -9,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
+from collections.abc import Coroutine, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,15 +20,20 @@ import msgspec
 
 from pichannels import clock
 from pichannels.errors import PichannelsError, UsageError
+from pichannels.events import Event
 from pichannels.ui.commands import Commands
 from pichannels.ui.links import Link, Links
 from pichannels.ui.programs import run_program
 from pichannels.ui.roles import Principal, Role
-from pichannels.values import format_ticks
+from pichannels.values import format_ticks, parse_ticks
 
 __all__ = ["Applied", "Difference", "SettingsFiles", "Version"]
 
+logger: Final = logging.getLogger("pichannels.ui")
+
 _KEPT: Final = 50
+
+_Stamps = dict[str, tuple[int, int]]
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +86,7 @@ class SettingsFiles:
         self._commands = commands
         self._folder = folder
         self._working = asyncio.Lock()
+        self._keeping: set[asyncio.Task[None]] = set()
 
     # Looking
 
@@ -139,16 +148,16 @@ class SettingsFiles:
     async def _apply(self, who: Principal, instance: str, roll_back: bool) -> Applied:
         link = self._links.get(instance)
         who.need(Role.ADMIN)
-        await self._keep_if_running(link)
         error = ""
         report: Any = None
+        before = await self._stamps(link)
         try:
             report = await self._commands.run(who, instance, "reload")
         except PichannelsError as exc:
             error = str(exc)
         is_good = not error and not report["failures"]
-        if is_good:
-            await self._keep_if_running(link)
+        if is_good and await self._stamps(link) == before:
+            await asyncio.to_thread(self._save, link, before)
         if is_good or not roll_back:
             return Applied(report=report, error=error)
         return await self._put_back(who, link, report, error)
@@ -176,41 +185,76 @@ class SettingsFiles:
         who.need(Role.ADMIN)
         link = self._links.get(instance)
         async with self._working:
-            await self._keep_if_running(link)
             kept = await asyncio.to_thread(self._kept, link)
             chosen = next((one for one in kept if one.id == version), None)
             if chosen is None:
                 raise UsageError(f"there is no version {version!r} of {instance}")
             before = await asyncio.to_thread(_read, list(chosen.files))
             await asyncio.to_thread(_write, chosen.files)
+            stamps = await asyncio.to_thread(_stamps_of, list(chosen.files))
             try:
                 report = await self._commands.run(who, instance, "reload")
             except PichannelsError as exc:
                 await asyncio.to_thread(_write, before)
                 return Applied(error=str(exc))
+            # It is the last that ran now.
+            await asyncio.to_thread(self._save, link, stamps)
             return Applied(report=report, rolled_back=version)
 
-    async def keep(self, instance: str) -> None:
-        """Keep the files as a version, if they are what runs."""
-        async with self._working:
-            await self._keep_if_running(self._links.get(instance))
+    # Keeping what ran
 
-    async def _keep_if_running(self, link: Link) -> None:
-        try:
-            plan = await link.command("reload", dry_run=True)
-            files = (await link.command("settings"))["files"]
-        except PichannelsError:
-            # What cannot be loaded does not run.
+    async def open(self) -> None:
+        """Keep what runs from now on, as a version that can be put back."""
+        for link in self._links.all():
+            link.events.subscribe(partial(self._noted, link))
+
+    async def close(self) -> None:
+        """End what goes on."""
+        for task in self._keeping:
+            task.cancel()
+        if self._keeping:
+            await asyncio.wait(self._keeping)
+
+    def _noted(self, link: Link, event: Event) -> None:
+        if event.name == "ui.connected":
+            work = self._keep_of_start(link)
+        elif event.name == "instance.reloaded" and not self._working.locked():
+            work = self._keep_of_others(link)
+        else:
             return
-        if link.settings is not None and not (
-            plan["channels"] or plan["settings"] or plan["restart"]
-        ):
-            await asyncio.to_thread(self._save, link, files)
+        task = asyncio.create_task(_quietly(link, work), name=f"keep {link.name}")
+        self._keeping.add(task)
+        task.add_done_callback(self._keeping.discard)
+
+    async def _keep_of_start(self, link: Link) -> None:
+        """Keep what the instance began with, where the files are still that."""
+        stamps = await self._stamps(link)
+        started = parse_ticks((await link.status())["started"])
+        if stamps and max(changed for changed, _ in stamps.values()) // 100 < started:
+            await asyncio.to_thread(self._save, link, stamps)
+
+    async def _keep_of_others(self, link: Link) -> None:
+        """Keep what somebody else has applied, where the files are still that."""
+        async with self._working:
+            stamps = await self._stamps(link)
+            plan = await link.command("reload", dry_run=True)
+            if not (plan["channels"] or plan["settings"] or plan["restart"]):
+                await asyncio.to_thread(self._save, link, stamps)
+
+    async def _stamps(self, link: Link) -> _Stamps:
+        """When the files of the settings were changed; none on other machines."""
+        if link.settings is None:
+            return {}
+        files = (await link.command("settings"))["files"]
+        return await asyncio.to_thread(_stamps_of, files)
 
     # Files
 
-    def _save(self, link: Link, files: list[str]) -> None:
-        texts = _read(files)
+    def _save(self, link: Link, stamps: _Stamps) -> None:
+        texts = _read(list(stamps))
+        if not stamps or _stamps_of(stamps) != stamps:
+            # They were changed meanwhile, and may be half written.
+            return
         digest = hashlib.sha256(msgspec.json.encode(texts)).hexdigest()[:12]
         kept = self._kept(link)
         if kept and kept[0].id.endswith(digest):
@@ -242,6 +286,18 @@ class SettingsFiles:
             raise UsageError(f"the settings of {link.name} are on another machine")
         async with self._working:
             return await run_program(*arguments, "--settings", str(link.settings))
+
+
+async def _quietly(link: Link, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except (PichannelsError, OSError) as exc:
+        logger.info("the settings of %s are not kept: %s", link.name, exc)
+
+
+def _stamps_of(paths: Iterable[str]) -> _Stamps:
+    states = {path: Path(path).stat() for path in paths}
+    return {path: (one.st_mtime_ns, one.st_size) for path, one in states.items()}
 
 
 def _read(paths: list[str]) -> dict[str, str]:

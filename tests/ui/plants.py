@@ -47,7 +47,7 @@ class Sink(BaseNode):
 
 PROJECT_NAME = "plant"
 SIMULATOR = {"port": PORT, "tags": 8, "poll": 0.1}
-UI = {"port": 0, "mask": ["secret"]}
+UI = {"port": OWN, "mask": ["secret"]}
 MESSAGE_STORE = SQLiteMessageStoreFactory()
 boiler = PIWebChannel("boiler", url="http://127.0.0.1:PORT/piwebapi", tags=["*"])
 boiler.add(decode.PI(), Sink(name="taken"))
@@ -131,8 +131,8 @@ class Plant:
 def running(folder: Path, settings: str = SETTINGS) -> Iterator[Plant]:
     """Run a plant; ends with the block."""
     plant = Plant(folder)
-    port = free_port()
-    (folder / "settings.py").write_text(settings.replace("PORT", str(port)))
+    text = settings.replace("PORT", str(free_port()))
+    (folder / "settings.py").write_text(text.replace("OWN", str(free_port())))
     users = Users(folder / ".pichannels" / "ui" / "users.json")
     for role in ROLES:
         users.add(f"{role}-user", Role(role))

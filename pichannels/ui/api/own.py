@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Annotated, Any
 
 import msgspec
@@ -103,6 +104,7 @@ class AuditWanted(
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """What is under way in this process, and how often something was refused."""
 
+    pid: int
     requests: int
     searches: int
     refused: int
@@ -186,7 +188,10 @@ async def get_load(ask: Ask) -> Any:
     """What is under way here."""
     budget = ask.console.budget
     return Load(
-        requests=budget.requests, searches=budget.searches, refused=budget.refused
+        pid=os.getpid(),
+        requests=budget.requests,
+        searches=budget.searches,
+        refused=budget.refused,
     )
 
 

@@ -1,0 +1,125 @@
+"""Events come as they happen; settings are compared, applied and put back."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from websockets.sync.client import connect
+
+from tests.ui.plants import Plant
+
+
+def events(lines: Iterator[str]) -> Iterator[Any]:
+    """What a feed of server-sent events tells."""
+    for line in lines:
+        if line.startswith("data: "):
+            yield json.loads(line.removeprefix("data: "))
+
+
+def pause(plant: Plant) -> None:
+    """Let something happen."""
+    plant.post("/channels/orders/pause")
+    plant.post("/channels/orders/resume")
+
+
+def test_events_are_sent_by_the_server(plant: Plant) -> None:
+    with plant.client("view").stream("GET", "/instances/plant/events") as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == ": following"
+        acting = threading.Thread(target=pause, args=(plant,))
+        acting.start()
+        one = next(e for e in events(lines) if e["event"] == "channel.state")
+        acting.join()
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert (one["instance"], one["facts"]["channel"]) == ("plant", "orders")
+
+
+def test_events_come_over_a_websocket(plant: Plant) -> None:
+    url = plant.url.replace("http", "ws") + "/api/v1/instances/plant/socket"
+    token = {"Authorization": f"Bearer {plant.tokens['view']}"}
+    with connect(url, additional_headers=token) as socket:
+        pause(plant)
+        while json.loads(socket.recv())["event"] != "channel.state":
+            continue
+
+
+def test_viewers_are_told_of_errors_without_what_they_say(plant: Plant) -> None:
+    with plant.client("view").stream("GET", "/instances/plant/events") as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        acting = threading.Thread(target=plant.give, args=("poison pill",))
+        acting.start()
+        one = next(e for e in events(lines) if e["event"] == "message.failed")
+        acting.join()
+    assert "pill" not in str(one)
+
+
+def test_commands_reach_the_instance(plant: Plant) -> None:
+    stopped = plant.post("/channels/orders/stop", role="operate").json()
+    assert stopped["state"] == "stopped"
+    refused = plant.post("/channels/orders/messages", {"payload": "x"})
+    assert refused.status_code == 400
+    assert plant.post("/channels/orders/start").json()["state"] == "waiting"
+
+
+def test_what_was_done_is_in_the_audit_log(plant: Plant) -> None:
+    plant.post("/channels/notes/restart", role="operate")
+    query = {"action": "restart-channel", "user": "operate-user"}
+    found = plant.client().get("/audit", params=query).json()["entries"]
+    assert [each["result"] for each in found[:2]] == ["done", "asked"]
+    assert found[0]["arguments"] == '{"channel":"notes"}'
+
+
+def test_coverage_tells_of_tags(plant: Plant) -> None:
+    found = plant.get("/coverage", channel="boiler", count=3)
+    assert found["matching"] == 8
+    assert len(found["tags"]) == 3
+
+
+def test_the_graph_has_all_nodes(plant: Plant) -> None:
+    found = plant.get("/graph", channel="orders")
+    kinds = {box["id"]: box["kind"] for box in found["boxes"]}
+    assert kinds["orders.check"] == "node"
+    assert kinds["orders.out"] == "sink"
+    ends = {arrow["end"] for arrow in found["arrows"]}
+    assert {"orders.check", "orders.upper", "orders.out"} <= ends
+
+
+def test_a_job_is_created_and_cancelled(plant: Plant) -> None:
+    body = {"channel": "boiler", "tags": ["*"], "start": "2020-01-01"}
+    job = plant.post("/jobs", body, "operate").json()
+    assert job["who"] == "operate-user"
+    assert plant.post(f"/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
+
+
+# Settings
+
+
+def test_changed_settings_are_compared_applied_and_put_back(plant: Plant) -> None:
+    file = plant.folder / "settings.py"
+    before = file.read_text()
+    (version,) = plant.get("/settings/versions")
+    file.write_text(before + "\nDRAIN_TIMEOUT = 7\n")
+    assert plant.get("/settings/differences") == [
+        {"name": "DRAIN_TIMEOUT", "running": 30.0, "file": 7.0}
+    ]
+    assert "DRAIN_TIMEOUT" in plant.get("/settings/plan")["settings"]
+    applied = plant.post("/settings/apply").json()
+    assert applied["report"]["applied"] and not applied["rolled_back"]
+    back = plant.post(f"/settings/versions/{version['id']}/apply").json()
+    assert back["rolled_back"] == version["id"]
+    assert file.read_text() == before
+
+
+def test_settings_that_cannot_be_used_are_put_back(plant: Plant) -> None:
+    file = plant.folder / "settings.py"
+    before = file.read_text()
+    file.write_text(before + "\nDRAIN_TIMEUOT = 7\n")
+    assert plant.get("/settings/check")["ok"] is False
+    applied = plant.post("/settings/apply").json()
+    assert "DRAIN_TIMEOUT" in applied["error"]
+    assert applied["rolled_back"]
+    assert file.read_text() == before
