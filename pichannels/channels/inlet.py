@@ -9,21 +9,15 @@ disk, not memory, and intake goes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
-from pichannels.channels.counts import Counts
 from pichannels.channels.gate import Gate
-from pichannels.channels.recording import (
-    Letter,
-    Observer,
-    StoreRecorder,
-    are_samples,
-    facts_of,
-    settle,
-)
+from pichannels.channels.recording import Observer, facts_of
+from pichannels.channels.settling import Item, Processor, Settling
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import (
     ChannelStopped,
@@ -47,38 +41,7 @@ WAIT_FOR_JOURNAL: Final = 0.5
 """Seconds before a journal that could not be read is read again."""
 
 
-class Processor(Protocol):
-    """What the inlet needs of its channel."""
-
-    name: str
-    counts: Counts
-
-    @property
-    def keeps(self) -> bool: ...
-
-    @property
-    def history(self) -> StoreRecorder | None: ...
-
-    def is_in_progress(self, seq: int) -> bool: ...
-
-    async def attempt(self, msg: Message, delivery: Delivery) -> Outcome: ...
-
-    def finish(self, delivery: Delivery, outcome: Outcome) -> Outcome: ...
-
-
-class _Item:
-    """One accepted message in memory."""
-
-    __slots__ = ("msg", "seq", "size", "ticket")
-
-    def __init__(self, seq: int, msg: Message, size: int, ticket: Ticket | None):
-        self.seq = seq
-        self.msg = msg
-        self.size = size
-        self.ticket = ticket
-
-
-class Inlet:
+class Inlet(Settling):
     """Accepted messages of one channel, from the journal to settlement.
 
     Args:
@@ -106,29 +69,22 @@ class Inlet:
         gate: Gate | None = None,
         observer: Observer | None = None,
     ) -> None:
-        self._channel = channel
-        self._counts = channel.counts
-        self._journal = journal
+        super().__init__(channel, journal, observer)
         self._lane_of = lane_of
-        self._lanes: list[deque[_Item]] = [deque() for _ in range(lanes)]
+        self._lanes: list[deque[Item]] = [deque() for _ in range(lanes)]
         self._window = window
         self._window_bytes = window_bytes
         self._retry = retry
-        self._observer = observer
         self._gate = gate or Gate()
-        self._items: dict[int, _Item] = {}
-        self._bytes = 0
         self._newest = 0
         self._loaded = 0
         # Up to here messages are those of an earlier run.
         self._left_up_to = 0
         self._spilled = False
-        self._is_closed = False
-        self._changed = asyncio.Event()
-        self._settling: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         # How many wait to run again.
         self._resting = 0
+        self._hurried = asyncio.Event()
         self._end_listening = self._gate.listen(self._changed.set)
 
     @property
@@ -208,11 +164,11 @@ class Inlet:
         if self._spilled or not has_room:
             self._spilled = True
         else:
-            self._put(_Item(ticket.seq, msg, ticket.size, ticket))
+            self._put(Item(ticket.seq, msg, ticket.size, ticket))
         self._wake()
         return ticket
 
-    def _put(self, item: _Item) -> None:
+    def _put(self, item: Item) -> None:
         self._items[item.seq] = item
         self._bytes += item.size
         self._loaded = item.seq
@@ -253,6 +209,11 @@ class Inlet:
         if not self._gate.is_closed:
             return bool(self._items) or self._spilled
         return len(self._items) > sum(map(len, self._lanes)) + self._resting
+
+    def try_again(self) -> None:
+        """Let what waits for another attempt have it now."""
+        hurried, self._hurried = self._hurried, asyncio.Event()
+        hurried.set()
 
     async def close(self) -> None:
         """Stop processing; what is unsettled stays in the journal."""
@@ -306,7 +267,7 @@ class Inlet:
             JournalError: the journal cannot be read.
         """
         record = await self._record_of(seq)
-        item = _Item(seq, record.message(), len(record.data), None)
+        item = Item(seq, record.message(), len(record.data), None)
         self._items[seq] = item
         self._bytes += item.size
         self._lanes[self._lane(item.msg)].appendleft(item)
@@ -323,9 +284,9 @@ class Inlet:
             self._journal.settle(record.seq, outcome.state, facts)
             self._observe(record.seq, outcome.state)
         else:
-            self._put(_Item(record.seq, msg, len(record.data), None))
+            self._put(Item(record.seq, msg, len(record.data), None))
 
-    async def _work(self, lane: deque[_Item]) -> None:
+    async def _work(self, lane: deque[Item]) -> None:
         while True:
             while not lane or self._gate.is_closed:
                 self._changed.clear()
@@ -346,7 +307,7 @@ class Inlet:
                 self._observe(item.seq, State.ERROR)
                 self._forget(item)
 
-    async def _process(self, item: _Item) -> None:
+    async def _process(self, item: Item) -> None:
         delivery = Delivery()
         delivery.seq = item.seq
         delivery.is_accepted = True
@@ -382,7 +343,7 @@ class Inlet:
     def _runs_again(self, delivery: Delivery, outcome: Outcome) -> bool:
         return self._delay(delivery, outcome) is not None
 
-    def _tell_again(self, item: _Item, delay: float, outcome: Outcome) -> None:
+    def _tell_again(self, item: Item, delay: float, outcome: Outcome) -> None:
         name, error = self._channel.name, outcome.error
         text, told = "%s: message %d again in %.2f s: %s", outcome.place(name)
         logger.warning(text, name, item.seq, delay, error, extra=told)
@@ -392,14 +353,15 @@ class Inlet:
         self._resting += 1
         self._changed.set()
         try:
-            await asyncio.sleep(delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurried.wait(), delay)
             while self._gate.is_held:
                 self._changed.clear()
                 await self._changed.wait()
         finally:
             self._resting -= 1
 
-    async def _attempt(self, item: _Item, delivery: Delivery) -> Outcome:
+    async def _attempt(self, item: Item, delivery: Delivery) -> Outcome:
         try:
             if delivery.attempts > 1:
                 item.msg = await self._original(item)
@@ -410,86 +372,6 @@ class Inlet:
             return Outcome(State.ERROR, item.msg, exc)
         return await self._channel.attempt(item.msg, delivery)
 
-    async def _original(self, item: _Item) -> Message:
+    async def _original(self, item: Item) -> Message:
         """The message as it was accepted: nodes may have changed the one in hand."""
         return (await self._record_of(item.seq)).message()
-
-    async def _record_of(self, seq: int) -> Record:
-        records = await self._journal.unsettled(self._channel.name, seq - 1, 1)
-        if not records or records[0].seq != seq:
-            raise JournalError(f"message {seq} is no longer in the journal")
-        return records[0]
-
-    def _settled(self, item: _Item, delivery: Delivery) -> None:
-        assert delivery.outcome is not None
-        self._counts.settled(item.msg)
-        outcome = self._channel.finish(delivery, delivery.outcome)
-        # Cycles would wait for the collector, which is meant to come rarely.
-        outcome.message.delivery = item.msg.delivery = None
-        if self._is_closed and outcome.state is State.ERROR:
-            # Perhaps it only failed because the channel stops.
-            return
-        history = self._channel.history
-        if history is None and not _is_partly_unknown(delivery):
-            self._record(item, delivery, outcome)
-            return
-        task = asyncio.create_task(
-            self._keep(history, item, delivery, outcome),
-            name=f"{self._channel.name}: history",
-        )
-        self._settling.add(task)
-        task.add_done_callback(self._settling.discard)
-
-    async def _keep(
-        self,
-        history: StoreRecorder | None,
-        item: _Item,
-        delivery: Delivery,
-        outcome: Outcome,
-    ) -> None:
-        manifest = None
-        try:
-            if _is_partly_unknown(delivery):
-                manifest = (await self._record_of(item.seq)).manifest
-        except (JournalError, CodecError) as exc:
-            # It stays unsettled, and runs again at the next start.
-            logger.warning("%s: message %d: %s", self._channel.name, item.seq, exc)
-            self._forget(item)
-            return
-        try:
-            settled = None if history is None else history.settle(delivery, outcome)
-            if settled is not None:
-                await settled
-        except Exception:
-            logger.exception("%s: message %d", self._channel.name, item.seq)
-        self._record(item, delivery, outcome, manifest)
-
-    def _record(
-        self,
-        item: _Item,
-        delivery: Delivery,
-        outcome: Outcome,
-        manifest: bytes | None = None,
-    ) -> None:
-        name = self._channel.name
-        try:
-            done = settle(self._journal, name, delivery, outcome, manifest)
-            self._observe(item.seq, done.state, done.letters)
-        except JournalError as exc:
-            logger.warning("%s: message %d: %s", self._channel.name, item.seq, exc)
-        self._forget(item)
-
-    def _observe(self, seq: int, state: State, letters: Sequence[Letter] = ()) -> None:
-        if self._observer is not None:
-            self._observer.settled(seq, state, letters)
-
-    def _forget(self, item: _Item) -> None:
-        del self._items[item.seq]
-        self._bytes -= item.size
-        self._changed.set()
-
-
-def _is_partly_unknown(delivery: Delivery) -> bool:
-    """Whether something was set aside that does not tell which tags it has."""
-    aside = delivery.aside
-    return aside is not None and not all(are_samples(a.message.payload) for a in aside)
