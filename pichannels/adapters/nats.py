@@ -38,6 +38,7 @@ except ImportError:  # pragma: no cover - told by ensure_installed
 __all__ = ["Connection", "Login", "Refused", "checked_servers", "ensure_installed"]
 
 _ALLOWED: Final = "nats://host:port, tls://host:port, or several of them"
+_PARTS: Final = ("BEGIN NATS USER JWT", "BEGIN USER NKEY SEED")
 _GOODBYE: Final = 5.0
 _SOON: Final = 0.2
 _NO_RESPONDERS: Final = "503"
@@ -118,6 +119,8 @@ class Login(NamedTuple):
         """
         found: Any = await reveal_in_thread(self.secrets)
         user, password, token, nkey, credentials = found
+        if credentials is not None and not all(m in credentials for m in _PARTS):
+            raise SettingsError("there is no JWT with its seed", key="credentials")
         servers = checked_servers(self.servers)
         is_tls = self.tls or any(each.startswith("tls:") for each in servers)
         return {

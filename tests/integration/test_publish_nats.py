@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -272,6 +274,66 @@ async def test_tls_and_logins_are_used(
     found = (await publish.NATS(secured.url, "{name}", **files, **login).probe())[0]
     assert found.ok is is_right
     assert is_right or "the login is refused" in found.text
+
+
+def signed(issuer: nkeys.KeyPair, subject: nkeys.KeyPair, **claims: Any) -> str:
+    """A JWT as NATS has them."""
+    body = {
+        "jti": "x",
+        "iat": 1,
+        "iss": issuer.public_key.decode(),
+        "sub": subject.public_key.decode(),
+        "nats": {"version": 2, **claims},
+    }
+    head = {"typ": "JWT", "alg": "ed25519-nkey"}
+    text = ".".join(encoded(json.dumps(part).encode()) for part in (head, body))
+    return f"{text}.{encoded(issuer.sign(text.encode()))}"
+
+
+def encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+async def test_credentials_in_a_file_are_used(tmp_path: Path) -> None:
+    if reason := why_missing():
+        pytest.skip(reason)
+    seeds = [
+        nkeys.encode_seed(bytes([n] * 32), prefix)
+        for n, prefix in enumerate(
+            (
+                nkeys.PREFIX_BYTE_OPERATOR,
+                nkeys.PREFIX_BYTE_ACCOUNT,
+                nkeys.PREFIX_BYTE_USER,
+            )
+        )
+    ]
+    operator, account, user = (nkeys.from_seed(bytearray(seed)) for seed in seeds)
+    limits = dict.fromkeys(("subs", "data", "payload", "conn"), -1)
+    of_user = signed(account, user, type="user", **limits)
+    of_account = signed(operator, account, type="account", limits=limits)
+    lines = ["-----BEGIN NATS USER JWT-----", of_user]
+    lines += ["------END NATS USER JWT------", "", "-----BEGIN USER NKEY SEED-----"]
+    lines += [seeds[2].decode(), "------END USER NKEY SEED------", ""]
+    file = tmp_path / "plant.creds"
+    file.write_text("\n".join(lines))
+    server = NatsServer(
+        f"operator: {signed(operator, operator, type='operator')}",
+        "resolver: MEMORY",
+        f"system_account: {account.public_key.decode()}",
+        f"resolver_preload: {{ {account.public_key.decode()}: {of_account} }}",
+    )
+    try:
+        await asyncio.to_thread(server.start)
+        (right,) = await publish.NATS(
+            server.url, "{name}", credentials=Secret.file(file)
+        ).probe()
+        (wrong,) = await publish.NATS(
+            server.url, "{name}", credentials="nothing"
+        ).probe()
+    finally:
+        await asyncio.to_thread(server.close)
+    assert (right.ok, wrong.ok) == (True, False)
+    assert "no JWT with its seed" in wrong.text
 
 
 async def test_a_certificate_that_is_not_trusted_is_told(secured: NatsServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from base64 import b64encode
 from collections.abc import Iterable
 from pathlib import Path
@@ -29,6 +30,7 @@ class Registry:
     Args:
         exchanges: what is replayed.
         login: user and password that it asks for.
+        certificate: a file with certificate and key, for TLS.
 
     Attributes:
         asked: method, path and body of each request.
@@ -39,6 +41,7 @@ class Registry:
         self,
         exchanges: Iterable[dict[str, Any]],
         login: tuple[str, str] | None = None,
+        certificate: Path | None = None,
     ) -> None:
         self._left = list(exchanges)
         self._login = login
@@ -46,6 +49,7 @@ class Registry:
         self.is_away = False
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._answer)
+        self._certificate = certificate
         self._server = TestServer(application)
 
     @property
@@ -54,7 +58,11 @@ class Registry:
         return str(self._server.make_url("")).rstrip("/")
 
     async def __aenter__(self) -> Self:
-        await self._server.start_server()
+        context = None
+        if self._certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self._certificate)
+        await self._server.start_server(ssl=context)
         return self
 
     async def __aexit__(self, *_: object) -> None:

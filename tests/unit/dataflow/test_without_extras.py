@@ -20,14 +20,24 @@ from pichannels.errors import SettingsError
 from pichannels.dataflow import *
 from pichannels.dataflow.endpoints import sse
 from pichannels.channels.kafka import KafkaChannel
-from nodes import publish
+from pichannels.dataflow.codecs import AvroCodec
+from nodes import decode, publish
 
 try:
     {call}
 except SettingsError as exc:
     print(exc)
 """
-LIBRARIES = {"aiokafka", "fastapi", "rocksdict", "starlette", "uvicorn"}
+LIBRARIES = {
+    "aiokafka",
+    "fastapi",
+    "fastavro",
+    "google",
+    "nats",
+    "rocksdict",
+    "starlette",
+    "uvicorn",
+}
 
 
 @pytest.mark.parametrize(
@@ -38,6 +48,9 @@ LIBRARIES = {"aiokafka", "fastapi", "rocksdict", "starlette", "uvicorn"}
         ("KafkaChannel('in', servers='k:9092', topics='t')", "kafka"),
         ("sse(Proxy())", "endpoints"),
         ("publish.Kafka('k:9092', 't')", "kafka"),
+        ("publish.NATS('n:4222', 't')", "nats"),
+        ("AvroCodec()", "schemas"),
+        ("decode.Protobuf()", "schemas"),
     ],
 )
 def test_what_needs_an_extra_names_it(call: str, extra: str) -> None:

@@ -17,6 +17,7 @@ from pichannels.formats.protobuf import ProtobufCodec
 from pichannels.formats.registry import Schema, SchemaRefused, SchemaRegistry
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import Secret
+from tests.integration.certificates import make_certificate
 from tests.servers.registry import Registry, answers
 
 SOON = RetryPolicy(attempts=4, initial=0.01, maximum=0.02)
@@ -106,6 +107,15 @@ def test_urls_are_looked_at(url: Any) -> None:
     with pytest.raises(SettingsError) as told:
         SchemaRegistry(url)
     assert "secret" not in str(told.value)
+
+
+async def test_tls_is_spoken_with_those_who_are_trusted(tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, "registry")
+    async with Registry(answers("avro.json"), certificate=certificate) as server:
+        right = SchemaRegistry(server.url, ca=certificate)
+        assert await right.register(VALUES, SCHEMA) == 100001
+        with pytest.raises(NotConnected, match="certificate"):
+            await SchemaRegistry(server.url, retry=ONCE).register(VALUES, SCHEMA)
 
 
 async def test_a_missing_certificate_is_told(tmp_path: Path) -> None:
