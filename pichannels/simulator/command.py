@@ -190,22 +190,14 @@ def simulate(
     by POST to /simulator/faults. Stops at Ctrl-C or SIGTERM.
     """
     tls = None if certificate is None else _tls(certificate)
-    ways: list[Way | None] = [
-        NTLMUsers(dict(_pair("--ntlm", each) for each in ntlm)) if ntlm else None,
-        Kerberos(keytab) if keytab is not None else None,
-        Tokens(dict(_pair("--client", each) for each in clients), token_lifetime)
-        if clients
-        else None,
-        token,
-        None if user is None else _pair("--user", user),
-    ]
+    ways = _ways(user, token, clients, token_lifetime, ntlm, keytab)
     try:
         simulator = Simulator(
             Plant(seed, tags, activity=activity),
             host,
             port,
             start=None if start is None else parse_time(start, clock.now(), UTC),
-            auth=[way for way in ways if way is not None],
+            auth=ways,
             tls=tls,
             **options,
         )
@@ -228,6 +220,30 @@ def simulate(
         raise click.ClickException(str(exc)) from exc
     except OSError as exc:
         raise click.ClickException(f"{host}:{port}: {exc.strerror or exc}") from exc
+
+
+def _ways(
+    user: str | None,
+    token: str | None,
+    clients: tuple[str, ...],
+    token_lifetime: float,
+    ntlm: tuple[str, ...],
+    keytab: Path | None,
+) -> list[Way]:
+    """The logins that the server takes."""
+    found: list[Way] = []
+    if ntlm:
+        found.append(NTLMUsers(dict(_pair("--ntlm", each) for each in ntlm)))
+    if keytab is not None:
+        found.append(Kerberos(keytab))
+    if clients:
+        secrets = dict(_pair("--client", each) for each in clients)
+        found.append(Tokens(secrets, token_lifetime))
+    if token is not None:
+        found.append(token)
+    if user is not None:
+        found.append(_pair("--user", user))
+    return found
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:
