@@ -11,7 +11,7 @@ from typing import Any, Final
 from pichannels.channels.branches import Branch, Fork
 from pichannels.channels.building import ChainBuilder
 from pichannels.channels.chain import Chain, ChainStep, Stopped
-from pichannels.channels.counts import Counts
+from pichannels.channels.finishing import Finishing
 from pichannels.channels.gate import Gate
 from pichannels.channels.parking import Parking
 from pichannels.channels.recording import Observer, Recorder
@@ -26,9 +26,7 @@ from pichannels.errors import (
     NodeResultError,
     PauseChannel,
     UsageError,
-    printable,
 )
-from pichannels.events import EventBus
 from pichannels.message import Message
 from pichannels.node import BaseNode, Step
 from pichannels.states import State
@@ -41,7 +39,7 @@ logger: Final = logging.getLogger("pichannels.channels")
 Key = Callable[[Message], Any]
 
 
-class Processing(ChainBuilder):
+class Processing(Finishing):
     """Runs messages through the chain, in turn, and counts what becomes of them."""
 
     wait_subchans = True
@@ -56,14 +54,9 @@ class Processing(ChainBuilder):
     ) -> None:
         if lanes < 1 or (lanes > 1 and key is None):
             raise UsageError("lanes is 1, or more together with key=function(msg)")
+        super().__init__()
         self.raise_dropped = raise_dropped
         self.gate = gate
-        self.events: EventBus = EventBus()
-        self.processed = 0
-        self.dropped = 0
-        self.rejected = 0
-        self.failed = 0
-        self.counts = Counts()
         self._key = key
         self._turns = [Turn() for _ in range(lanes)]
         self._turn = self._turns[0]
@@ -71,10 +64,6 @@ class Processing(ChainBuilder):
         self._is_open = False
         self._is_simple = False
         self._is_plain = False
-        self._running = 0
-        self._is_draining = False
-        self._idle = asyncio.Event()
-        self._awaited: set[asyncio.Future[None]] = set()
         self._run_chain: Callable[[Message, Delivery], Awaitable[Message]]
         self._chain = Chain([])
         self._endings = Endings("", dict.fromkeys(PHASES, ()))
@@ -149,17 +138,6 @@ class Processing(ChainBuilder):
             return msg
         raise outcome.error
 
-    @property
-    def received(self) -> int:
-        """How many messages came: those that are settled, and those on their way."""
-        settled = self.processed + self.dropped + self.rejected + self.failed
-        return settled + self.in_memory
-
-    @property
-    def in_memory(self) -> int:
-        """How many messages are on their way just now."""
-        return self._running
-
     async def run(self, msg: Message) -> Outcome:
         """Process a message and say what became of it, once it is settled.
 
@@ -190,10 +168,6 @@ class Processing(ChainBuilder):
         Raises:
             JournalError: the journal cannot be read; it runs at the next start.
         """
-        raise NotImplementedError
-
-    def _interrupted(self, error: PauseChannel) -> None:
-        """Called when a message that pauses the channel does not run again."""
         raise NotImplementedError
 
     async def _run_ahead(self, msg: Message) -> Outcome:
@@ -268,11 +242,6 @@ class Processing(ChainBuilder):
             if has_closed:
                 gate.open()
 
-    def _leave(self) -> None:
-        self._running -= 1
-        if self._is_draining and not self._running:
-            self._idle.set()
-
     async def attempt(
         self, msg: Message, delivery: Delivery, start: int = 0
     ) -> Outcome:
@@ -319,87 +288,6 @@ class Processing(ChainBuilder):
             logger.warning(text, self.name, msg.uuid, exc, extra=told)
         return outcome
 
-    async def _settled(self, delivery: Delivery, outcome: Outcome) -> Outcome:
-        """The final outcome, when all that the message led to has ended."""
-        delivery.end(outcome)
-        if delivery.owed:
-            await self._settlement(delivery)
-        return self.finish(delivery, outcome)
-
-    async def _settlement(self, delivery: Delivery) -> None:
-        """Until nothing is owed any more.
-
-        Raises:
-            ChannelStopped: the channel stopped before.
-        """
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def settled(_: Delivery) -> None:
-            if not done.done():
-                done.set_result(None)
-
-        delivery.on_settled(settled)
-        self._awaited.add(done)
-        try:
-            await done
-        finally:
-            self._awaited.discard(done)
-
-    def give_up_waiting(self) -> None:
-        """Tell those who wait for settlements that the channel has stopped."""
-        for done in self._awaited:
-            if not done.done():
-                done.set_exception(ChannelStopped(self.name))
-
-    def finish(self, delivery: Delivery, outcome: Outcome) -> Outcome:
-        """The outcome with what happened after the chain had run; counts it."""
-        if outcome.error is None and delivery.error is None:
-            self.processed += 1
-        else:
-            outcome = self._finish_failed(delivery, outcome)
-        if delivery.sample_error_count:
-            outcome.sample_errors = delivery.sample_error_count
-            outcome.aside = delivery.aside or ()
-        return outcome
-
-    def _finish_failed(self, delivery: Delivery, outcome: Outcome) -> Outcome:
-        error = delivery.error
-        if error is not None and outcome.state is not State.ERROR:
-            at = delivery.error_at
-            outcome = Outcome(state_of(error), outcome.message, error, at)
-        self._count(outcome.state)
-        if outcome.state is State.ERROR:
-            self._tell_failure(outcome)
-        # A message that was tried in vain has paused the channel long enough.
-        if isinstance(outcome.error, PauseChannel) and delivery.attempts == 1:
-            self._interrupted(outcome.error)
-        return outcome
-
-    def _count(self, state: State) -> None:
-        if state is State.DROPPED:
-            self.dropped += 1
-        elif state is State.REJECTED:
-            self.rejected += 1
-        else:
-            self.failed += 1
-
-    def _tell_failure(self, outcome: Outcome) -> None:
-        error = printable(str(outcome.error))
-        logger.error(
-            "%s: message failed at %s: %s",
-            self.name,
-            outcome.node or "the channel",
-            error,
-            exc_info=outcome.error if logger.isEnabledFor(logging.DEBUG) else None,
-            extra=outcome.place(self.name),
-        )
-        self.events.fire(
-            "message.failed",
-            channel=self.name,
-            node=outcome.node,
-            error=error,
-        )
-
     async def subhandle(self, msg: Message) -> Message:
         """Called by `handle`; may be overloaded to do something around `process`."""
         return await self.process(msg)
@@ -418,17 +306,6 @@ class Processing(ChainBuilder):
         if not isinstance(result, Message):
             raise NodeResultError(self.name, result)
         return result
-
-    def note_meta(self, msg: Message, names: Sequence[str]) -> None:
-        """Let the store keep these facts of `msg.meta` with the entry message."""
-        delivery: Delivery | None = msg.delivery
-        if delivery is None:
-            return
-        if delivery.meta is None:
-            delivery.meta = {}
-        for name in names:
-            if name in msg.meta:
-                delivery.meta.setdefault(name, []).append(str(msg.meta[name]))
 
     def chain_changed(self) -> None:
         """Called after each change of the steps."""
