@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, overload
 
@@ -214,16 +214,13 @@ class MessageStore(ABC):
             meta=meta,
             tag=tag,
         )
-        if tag is not None and not self.indexes_tags:
+        found = await self._found(query)
+        return found if group is None else _grouped(found, group)
+
+    async def _found(self, query: Query) -> list[Entry]:
+        if query.tag is not None and not self.indexes_tags:
             raise UsageError(f"{type(self).__name__} has no index of tags")
-        by_meta = query.by_meta
-        found = await (self.find(query) if by_meta is None else self._ordered(query))
-        if group is None:
-            return found
-        groups: dict[str, list[Entry]] = {}
-        for entry in found:
-            groups.setdefault(group(entry), []).append(entry)
-        return groups
+        return await (self.find if query.by_meta is None else self._ordered)(query)
 
     async def _ordered(self, query: Query) -> list[Entry]:
         """A page in the order of a fact, which no store has an index of."""
@@ -421,3 +418,12 @@ def _checked(name: str) -> str:
         return str(State(name))
     except ValueError as exc:
         raise UsageError(f"{name!r} is no state") from exc
+
+
+def _grouped(
+    entries: Iterable[Entry], group: Callable[[Entry], str]
+) -> dict[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(group(entry), []).append(entry)
+    return found
