@@ -120,5 +120,8 @@ async def connect(data_dir: Path) -> ControlClient:
     except (NotConnected, CommandFailed, TimeoutError) as exc:
         await client.close()
         raise NoInstance(data_dir, address) from exc
+    except BaseException:
+        await client.close()
+        raise
     await client.close()
     raise NoInstance(data_dir, address)

@@ -81,6 +81,7 @@ class Link:
         self._asking = asyncio.Lock()
         self._status: dict[str, Any] | None = None
         self._status_at = 0.0
+        self._is_up = False
         self._following: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -160,24 +161,38 @@ class Link:
     async def _follow(self) -> None:
         while True:
             try:
-                client = await self._connected()
-                events = client.events()
-                self.events.fire("ui.connected", instance=self.name)
-                async for name, facts in events:
-                    self._status = None
-                    self.events.fire(name, **facts)
+                await self._follow_once()
+            except CommandFailed as exc:
+                # It lives, and may have no room for one more who follows.
+                logger.info("instance %s: %s", self.name, exc)
+                if exc.status == 401:
+                    await self._lost()
             except NoInstance as exc:
                 logger.debug("%s", exc)
-            except (PichannelsError, OSError, TimeoutError) as exc:
-                logger.info("instance %s: %s", self.name, exc)
+                await self._lost()
             except Exception as exc:
                 # What a connection ends with depends on where it breaks.
-                logger.info("instance %s: %s", self.name, type(exc).__name__)
-            if self._client is not None:
-                await self._drop()
-                self.events.fire("ui.disconnected", instance=self.name)
-            self._status = None
+                logger.info("instance %s: %s", self.name, exc or type(exc).__name__)
+                await self._lost()
+            else:
+                await self._lost()
             await asyncio.sleep(_AGAIN)
+
+    async def _follow_once(self) -> None:
+        client = await self._connected()
+        if not self._is_up:
+            self._is_up = True
+            self.events.fire("ui.connected", instance=self.name)
+        async for name, facts in client.events():
+            self._status = None
+            self.events.fire(name, **facts)
+
+    async def _lost(self) -> None:
+        self._status = None
+        await self._drop()
+        if self._is_up:
+            self._is_up = False
+            self.events.fire("ui.disconnected", instance=self.name)
 
 
 async def _read_status(client: ControlClient) -> dict[str, Any]:
