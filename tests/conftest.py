@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
@@ -22,10 +23,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> Sharing:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
     """How tests are shared out among them: in their order, by files."""
     config.option.loadscopereorder = False
-    return Sharing(config)
+    return Sharing(config, log)
 
 
 def pytest_collection_modifyitems(
