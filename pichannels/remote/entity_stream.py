@@ -118,10 +118,10 @@ class EntityStream(RemoteStream):
             for value in values:
                 data = self._packed(value)
                 if not self._goes_with(batch, data):
-                    await self._send(batch)
+                    await self._send_batch(batch)
                     batch = []
                 batch.append(data)
-            await self._send(batch)
+            await self._send_batch(batch)
 
     def _packed(self, value: Any) -> bytes:
         data = pack(value)
@@ -138,7 +138,7 @@ class EntityStream(RemoteStream):
         size = sum(map(len, batch)) + len(data)
         return size <= TURN_BYTES and self.core.fits(len(batch) + 1, size)
 
-    async def _send(self, batch: list[bytes]) -> None:
+    async def _send_batch(self, batch: list[bytes]) -> None:
         if not batch:
             return
         size = sum(map(len, batch))

@@ -339,6 +339,8 @@ class KeptLink:
                 resumption.note(exc)
                 await asyncio.sleep(delay)
             else:
+                if stream.state is not StreamState.SUSPENDED:
+                    return self.send(Close(stream.id))
                 resumption.end()
                 return stream.resume(opened)
 

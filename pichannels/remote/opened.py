@@ -13,12 +13,13 @@ import msgspec
 from pichannels.remote.consumer import Activity, Consumer
 from pichannels.remote.errors import (
     PositionLost,
+    RemoteError,
     StreamClosed,
     StreamFailed,
     StreamInUse,
     StreamLost,
 )
-from pichannels.remote.frames import Ask, Opened, StreamFrame
+from pichannels.remote.frames import Ask, Frame, Opened, StreamFrame
 from pichannels.remote.modes import Bookmark, Ends, Kind, Mode, Place, Whence
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class OpenedStream:
         self._changed = asyncio.Event()
         self._place = Place()
         self._readers = self._writers = 0
+        self._told: RemoteError | None = None
         self._is_suspended = False
         self._is_closed = False
         self._answers: dict[int, asyncio.Future[Ends]] = {}
@@ -136,10 +138,14 @@ class OpenedStream:
             StreamFailed: the stream is of no more use.
         """
         self._refuse_closed()
+        while self._is_suspended and self.core.failure is None:
+            await self._news()
+        if self.core.failure is not None:
+            self._raise_broken()
         request = self._link.next_request()
         answer: asyncio.Future[Ends] = asyncio.get_running_loop().create_future()
         self._answers[request] = answer
-        self._link.send(Ask(self.id, request))
+        self._send(Ask(self.id, request))
         try:
             return await answer
         finally:
@@ -156,7 +162,7 @@ class OpenedStream:
         """Note a frame of this stream."""
         answer = self.core.take(frame)
         if answer is not None:
-            self._link.send(answer)
+            self._send(answer)
         self.wake()
 
     def answer(self, request: int, ends: Ends) -> None:
@@ -184,6 +190,7 @@ class OpenedStream:
         error = self.core.failure or self.core.fault
         if error is None:
             return
+        self._told = error
         # Others wait for the same one.
         raise type(error)(error.name, error.reason, **error.facts)
 
@@ -191,15 +198,20 @@ class OpenedStream:
         if self._is_closed:
             raise StreamClosed(self.name, "it was closed here")
 
+    def _send(self, frame: Frame) -> None:
+        """Send a frame, unless the other side does not know the stream just now."""
+        if not self._is_suspended:
+            self._link.send(frame)
+
     def _demand(self, items: int) -> None:
         credit = self.core.demand(items)
         if credit is not None:
-            self._link.send(credit)
+            self._send(credit)
 
     def _renew(self) -> None:
         credit = self.core.renew()
         if credit is not None:
-            self._link.send(credit)
+            self._send(credit)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -245,7 +257,7 @@ class OpenedStream:
             self.core.drop(PositionLost(self.name, reason, first=opened.first))
             self.epoch = opened.epoch
         elif (frame := self.core.read_again()) is not None:
-            self._link.send(frame)
+            self._send(frame)
         self.wake()
 
     def fail(self, error: StreamFailed) -> None:

@@ -146,7 +146,7 @@ class RemoteStream(OpenedStream):
             raise UnsupportedOperation(self.name, reason)
         await self._settle_writes()
         position = self.position
-        self._link.send(self.core.cut(edge, position))
+        self._send(self.core.cut(edge, position))
         self._place = Place(Whence.ABSOLUTE, position)
         await self._until(lambda: self.core.is_started)
         self.core.rest()
@@ -180,7 +180,7 @@ class RemoteStream(OpenedStream):
 
     def _read_from(self, place: Place) -> None:
         self._place = place
-        self._link.send(self.core.read(place, eos=self._eos))
+        self._send(self.core.read(place, eos=self._eos))
 
     def _begin_reading(self) -> None:
         """Have a context that reads, at the present position."""
@@ -207,7 +207,7 @@ class RemoteStream(OpenedStream):
             raise UnsupportedOperation(self.name, "it was not opened for writing")
         place = self._here() if self.mode & Mode.SEEK else Place(Whence.END)
         self._place = place
-        self._link.send(self.core.write(place))
+        self._send(self.core.write(place))
 
     async def flush(self, durable: bool = False) -> int:
         """Wait until all that was written is stored: up to which position.
@@ -277,11 +277,13 @@ class RemoteStream(OpenedStream):
     def _has_unstored(self) -> bool:
         core = self.core
         is_writing = core.activity is Activity.WRITING and core.failure is None
-        return is_writing and core.is_started and self.position > core.stored
+        is_known = core.fault is not None and core.fault is self._told
+        is_sent = core.is_started and self.position > core.stored
+        return is_writing and is_sent and not is_known
 
     async def _let_go(self) -> None:
         try:
-            if self.core.failure is None:
+            if self.core.failure is None and not self._is_suspended:
                 self._link.send_last(self.id, Close(self.id))
                 async with asyncio.timeout(_CLOSING):
                     while not (self.core.is_closed or self.core.failure):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
+from pichannels.errors import NotConnected
 from pichannels.remote import (
     About,
     Batch,
@@ -19,18 +20,89 @@ from pichannels.remote import (
     Link,
     Mode,
     Place,
+    Transport,
     connect,
     pack,
 )
 from pichannels.remote.sources import place_within
+from tests.servers.proxy import Proxy
 
-__all__ = ["Numbers", "World", "soon"]
+__all__ = ["Line", "Numbers", "World", "soon"]
 
 
 async def soon(is_so: Callable[[], object]) -> None:
     """Wait until something is so; the test's own time limit ends it."""
     while not is_so():  # noqa: ASYNC110
         await asyncio.sleep(0.001)
+
+
+class Line(Protocol):
+    """What links go through, which may break.
+
+    Attributes:
+        refusing: no new connection comes about.
+        connections: how many there were.
+    """
+
+    refusing: bool
+    connections: int
+
+    def hang_up(self) -> None:
+        """Break all connections."""
+
+    def swallow(self) -> None:
+        """Pass nothing on, and close nothing."""
+
+
+class _MemoryLine:
+    """A line within the process."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.refusing = False
+        self.connections = 0
+        self._hub = hub
+        self._transports: list[_Gated] = []
+
+    async def dial(self) -> Transport:
+        if self.refusing:
+            raise NotConnected("the hub", "refused")
+        self.connections += 1
+        gated = _Gated(await self._hub.dial())
+        self._transports.append(gated)
+        return gated
+
+    def hang_up(self) -> None:
+        for transport in self._transports:
+            transport.hang_up()
+        self._transports.clear()
+
+    def swallow(self) -> None:
+        for transport in self._transports:
+            transport.passing.clear()
+
+
+class _Gated:
+    def __init__(self, inner: Transport) -> None:
+        self.target = inner.target
+        self.passing = asyncio.Event()
+        self.passing.set()
+        self._inner = inner
+        self._closing: asyncio.Task[None] | None = None
+
+    async def send(self, data: bytes) -> None:
+        await self.passing.wait()
+        await self._inner.send(data)
+
+    async def receive(self) -> bytes:
+        data = await self._inner.receive()
+        await self.passing.wait()
+        return data
+
+    def hang_up(self) -> None:
+        self._closing = asyncio.create_task(self._inner.aclose())
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 class World:
@@ -67,6 +139,16 @@ class World:
         """One more link to the present hub."""
         target = self.server.url if self.is_socket else self.hub
         return await self._stack.enter_async_context(connect(target, **options))
+
+    async def line(self, **options: Any) -> tuple[Link, Line]:
+        """A link that goes through something that may break."""
+        if not self.is_socket:
+            line = _MemoryLine(self.hub)
+            made = connect(line.dial, **options)
+            return await self._stack.enter_async_context(made), line
+        proxy = await self._stack.enter_async_context(Proxy(self.server.port))
+        made = connect(f"http://127.0.0.1:{proxy.port}", **options)
+        return await self._stack.enter_async_context(made), proxy
 
 
 class Numbers:
