@@ -56,29 +56,24 @@ class Login(Protocol):
 
 
 class Facts(NamedTuple):
-    """What headers say of a record.
+    """What headers say of all records of a message.
 
     Attributes:
-        id_name: `event_id` of a sample, else `message_id`.
-        id: that one.
-        quality: `good`, `questionable` or `bad`; empty where it is no sample.
+        id_name: `event_id` for samples, else `message_id`.
         lane: that of the message.
-        content_type: of the value.
-        trace: the trace that it belongs to; empty without one.
+        content_type: of the values.
+        trace: the trace that they belong to; empty without one.
     """
 
     id_name: str
-    id: str
-    quality: str
     lane: str
     content_type: str
     trace: Mapping[str, str] = {}
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Names and texts, those that there are."""
-        named = [(self.id_name, self.id), ("quality", self.quality)]
-        named += [("lane", self.lane), ("content_type", self.content_type)]
-        return [pair for pair in named if pair[1]] + [*self.trace.items()]
+        """Names and texts of what is the same for all."""
+        found = [("lane", self.lane), ("content_type", self.content_type)]
+        return [*found, *self.trace.items()]
 
 
 class Record(NamedTuple):
@@ -88,7 +83,9 @@ class Record(NamedTuple):
         topic: where to.
         key: None without one.
         value: its bytes.
-        facts: what headers say.
+        id: that of the sample, or of the message.
+        quality: `good`, `questionable` or `bad`; empty where it is no sample.
+        facts: what else headers say.
         time: in the broker's own unit; None where that of publishing will do.
         needs_frame: what the codec's registry says is not before the value yet.
     """
@@ -96,6 +93,8 @@ class Record(NamedTuple):
     topic: str
     key: bytes | None
     value: bytes
+    id: str
+    quality: str
     facts: Facts
     time: int | None = None
     needs_frame: bool = False
@@ -241,20 +240,15 @@ class BrokerSink(QueueingSink):
             return [self._of_message(msg, fixed or self._topic_of(msg, None), lane)]
         codec = self._codec
         content_type = _JSON if codec is None else content_type_of(codec)
-        trace = outgoing()
+        facts = Facts("event_id", lane, content_type, outgoing())
         return [
             Record(
                 fixed or self._topic_of(msg, sample),
                 self.key_of(msg, sample),
                 value,
-                Facts(
-                    "event_id",
-                    sample.event_id,
-                    _quality(sample),
-                    lane,
-                    content_type,
-                    trace,
-                ),
+                sample.event_id,
+                _quality(sample),
+                facts,
                 self.time_of(sample.ticks),
                 codec is not None,
             )
@@ -274,10 +268,10 @@ class BrokerSink(QueueingSink):
                 content_type_of(codec),
             )
             is_encoded = True
-        facts = Facts("message_id", msg.uuid, "", lane, content_type, outgoing())
+        facts = Facts("message_id", lane, content_type, outgoing())
         data = value.encode() if isinstance(value, str) else value
         key, time = self.key_of(msg, None), self.time_of(msg.ticks)
-        return Record(topic, key, data, facts, time, is_encoded)
+        return Record(topic, key, data, msg.uuid, "", facts, time, is_encoded)
 
     def item(self, msg: Message) -> Item:
         data = self.encode(msg)

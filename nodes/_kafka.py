@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from ssl import SSLContext
 from typing import Any, ClassVar, Final, NamedTuple
 
-from nodes._brokers import BrokerSink, Part, Parts, Record, checked_text
+from nodes._brokers import BrokerSink, Facts, Part, Parts, Record, checked_text
 from nodes._options import at_least, one_of
 from pichannels.adapters.kafka import (
     Place,
@@ -32,6 +32,9 @@ __all__ = ["Kafka"]
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _KEYS_KEPT: Final = 100_000
 _TICKS_PER_MS: Final = 10_000
+
+
+_Headers = list[tuple[str, bytes]]
 
 
 class _Sent(NamedTuple):
@@ -256,6 +259,8 @@ class _Batches:
         self._filling: dict[Place, tuple[Any, list[Part]]] = {}
         self._any: dict[str, Place] = {}
         self._sent: list[_Sent] = []
+        self._facts: Facts | None = None
+        self._common: _Headers = []
 
     async def publish(self, group: Sequence[Parts]) -> list[_Sent]:
         """Hand over all records that are left, in order for each partition."""
@@ -307,13 +312,23 @@ class _Batches:
             self._any[record.topic] = await self._node.place(self._producer, record)
         return self._any[record.topic]
 
-    @staticmethod
-    def _appended(batch: Any, record: Record) -> bool:
+    def _headers(self, record: Record) -> _Headers:
+        facts = record.facts
+        if facts is not self._facts:
+            # The same for all records of a message.
+            self._facts = facts
+            self._common = [(name, text.encode()) for name, text in facts.pairs()]
+        own = [(facts.id_name, record.id.encode())]
+        if record.quality:
+            own.append(("quality", record.quality.encode()))
+        return own + self._common
+
+    def _appended(self, batch: Any, record: Record) -> bool:
         done = batch.append(
             key=record.key,
             value=record.value,
             timestamp=record.time,
-            headers=[(name, text.encode()) for name, text in record.facts.pairs()],
+            headers=self._headers(record),
         )
         return done is not None
 

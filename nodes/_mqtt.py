@@ -170,7 +170,7 @@ class MQTT(BrokerSink):
             **self._common,
             "content_type": facts.content_type,
             "user_property": [
-                (facts.id_name, facts.id),
+                (facts.id_name, record.id),
                 ("lane", facts.lane),
                 *facts.trace.items(),
             ],

@@ -195,8 +195,11 @@ class NATS(BrokerSink):
 
     def _headers(self, record: Record) -> dict[str, str]:
         facts = record.facts
-        id = f"{facts.id}/{facts.lane}" if facts.lane in _CHANGES else facts.id
-        headers = {"Nats-Msg-Id": id, **dict(facts.pairs())}
+        id = f"{record.id}/{facts.lane}" if facts.lane in _CHANGES else record.id
+        headers = {"Nats-Msg-Id": id, facts.id_name: record.id}
+        if record.quality:
+            headers["quality"] = record.quality
+        headers.update(facts.pairs())
         if self._stream is not None:
             headers["Nats-Expected-Stream"] = self._stream
         return headers
