@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from uuid import uuid4
 
 from pichannels.channels.base import BaseChannel
-from pichannels.errors import CodecError
+from pichannels.errors import CodecError, PichannelsError
 from pichannels.message import Message
 from pichannels.remote.entities import Batch, unpack
 from pichannels.remote.errors import SourceFailed, UnsupportedOperation
@@ -57,8 +58,15 @@ class _InboxCursor(EntityCursor):
         raise UnsupportedOperation("", "an inbox cannot be read")
 
     async def write(self, items: Sequence[bytes]) -> None:
-        for data in items:
-            await self._inbox.channel.accept(_message(data))
+        accept = self._inbox.channel.accept
+        messages = [_message(data) for data in items]
+        # Begun in order, and made durable together.
+        results = await asyncio.gather(
+            *(accept(msg) for msg in messages), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise _refused(result) from result
             self._inbox.accepted += 1
 
     async def flush(self, durable: bool) -> None:
@@ -74,3 +82,9 @@ def _message(data: bytes) -> Message:
     if not isinstance(found, Message):
         raise SourceFailed("", f"a {type(found).__name__} is no message")
     return found
+
+
+def _refused(error: BaseException) -> SourceFailed:
+    if isinstance(error, PichannelsError):
+        return SourceFailed("", f"a message was not accepted: {error}")
+    return SourceFailed("", "a message was not accepted")
