@@ -32,6 +32,7 @@ from benchmarks import (
     repair,
     startup,
     stores,
+    windows,
 )
 from benchmarks.measure import COLLECT_AT, Result, measure
 from benchmarks.options import Options
@@ -47,6 +48,7 @@ ALL: Final = {
     "ledger": ledger.prepare,
     "startup": startup.prepare,
     "filters": filters.prepare,
+    "windows": windows.prepare,
     "decode": decoding.prepare,
     "receive": receiving.prepare,
     "recorded": reading.prepare,

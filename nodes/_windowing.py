@@ -154,12 +154,23 @@ class Windows(Remembering):
     def _take_samples(
         self, samples: list[Sample], msg: Message, lane: str, late: list[Any]
     ) -> list[Any]:
-        results: list[Any] = []
-        states = [self.state_of(sample.tag, lane, msg) for sample in samples]
+        results, found = list[Any](), list[Result]()
+        known, now, dirty = self._states.lanes[lane].get, self._now, self._states.dirty
+        states: list[Any] = [known(sample.tag) for sample in samples]
+        if None in states:
+            states = [self.state_of(sample.tag, lane, msg) for sample in samples]
         for sample, kept in zip(samples, states, strict=True):
-            self._add(
-                kept, sample.ticks, sample.value, sample.good, sample, results, late
-            )
+            kept.arrived, ticks = now, sample.ticks
+            if ticks == NO_DATA:
+                continue
+            if kept.state.add(ticks, sample.value, sample.good, found):
+                dirty.add(kept.slot)
+                self._is_touched = True
+            else:
+                late.append(sample)
+            if found:
+                results += self.told(kept, found)
+                found.clear()
         self._revise(states, results)
         return results
 

@@ -42,6 +42,7 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
         ("durable", 3),
         ("repair", 2),
         ("filters", 12),
+        ("windows", 7),
         ("ledger", 7),
         ("decode", 12),
         ("receive", 8),
@@ -51,6 +52,7 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
         ("store", 12),
         ("dataflow", 5),
         ("cache", 11),
+        ("kafka", 11),
     ],
 )
 async def test_each_benchmark_measures_all_its_cases(

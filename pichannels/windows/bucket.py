@@ -9,11 +9,11 @@ from pichannels import codecs
 from pichannels.values import DigitalState, ValueFailure
 from pichannels.windows.sketch import QuantileSketch
 
-__all__ = ["Bucket", "Weighed", "is_good", "number_of", "packed", "unpacked"]
+__all__ = ["MOST", "Bucket", "Weighed", "is_good", "number_of", "packed", "unpacked"]
 
 _PLAIN: Final = frozenset({float, str, bool, bytes, type(None)})
-_MOST: Final = 1e300
-"""Beyond that, sums of numbers are not finite."""
+MOST: Final = 1e150
+"""Beyond that, sums of squares are not finite."""
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 
 
@@ -26,9 +26,9 @@ def is_good(value: Any) -> bool:
 
 
 def number_of(value: Any) -> float | None:
-    """The number that a good value is; None where it is none, or beyond 1e300."""
+    """The number that a good value is; None where it is none, or beyond 1e150."""
     kind = type(value)
-    if (kind is float or kind is int) and -_MOST < value < _MOST:
+    if (kind is float or kind is int) and -MOST < value < MOST:
         number: float = value
         return number
     return None
@@ -100,7 +100,9 @@ class Bucket:
 
     Attributes:
         start, end: of the window, ticks.
-        count: how many values there are, and `good` of them, and `numbers` of these.
+        bad: how many values are not good.
+        others: how many good ones are no numbers.
+        numbers: how many are.
         low, high: the least and the greatest number.
         first, last: of the good values, with their ticks in `first_at`, `last_at`.
         revision: how often a result of it has been given.
@@ -110,16 +112,16 @@ class Bucket:
         "_origin",
         "_shifted",
         "_squares",
-        "count",
+        "bad",
         "end",
         "first",
         "first_at",
-        "good",
         "high",
         "last",
         "last_at",
         "low",
         "numbers",
+        "others",
         "revision",
         "sketch",
         "start",
@@ -129,10 +131,11 @@ class Bucket:
     def __init__(self, start: int, end: int) -> None:
         self.start = start
         self.end = end
-        self.count = self.good = self.numbers = self.revision = 0
+        self.bad = self.others = self.numbers = self.revision = 0
         self.first: Any = None
         self.last: Any = None
-        self.first_at = self.last_at = 0
+        self.first_at: int | None = None
+        self.last_at = 0
         self.low: Any = None
         self.high: Any = None
         self.sketch: QuantileSketch | None = None
@@ -140,36 +143,59 @@ class Bucket:
         # Sums are those of differences to the first number, which are small.
         self._origin: Any = None
         self._shifted: Any = 0
-        self._squares = 0.0
+        self._squares: Any = 0
 
     def add(self, ticks: int, value: Any, good: bool, number: float | None) -> None:
         """Count a value; `number` is what it is, if it is a good one."""
-        self.count += 1
-        if not good:
-            return
-        if not self.good:
+        if number is not None:
+            self.add_number(ticks, number)
+        elif good:
+            self.others += 1
+            self._place(ticks, value)
+        else:
+            self.bad += 1
+
+    def add_number(self, ticks: int, number: float) -> None:
+        """Count a good number."""
+        if self.numbers:
+            shifted = number - self._origin
+            self._shifted += shifted
+            self._squares += shifted * shifted
+            if number < self.low:
+                self.low = number
+            elif number > self.high:
+                self.high = number
+            if ticks >= self.last_at:
+                self.last = number
+                self.last_at = ticks
+            else:
+                self._place(ticks, number)
+        else:
+            self._origin = self.low = self.high = number
+            self._place(ticks, number)
+        self.numbers += 1
+        if self.sketch is not None:
+            self.sketch.add(number)
+
+    def _place(self, ticks: int, value: Any) -> None:
+        """Let a good value be the first or the last, if it is."""
+        if self.first_at is None:
             self.first = self.last = value
             self.first_at = self.last_at = ticks
         elif ticks >= self.last_at:
             self.last, self.last_at = value, ticks
         elif ticks < self.first_at:
             self.first, self.first_at = value, ticks
-        self.good += 1
-        if number is None:
-            return
-        if self.numbers:
-            if number < self.low:
-                self.low = number
-            elif number > self.high:
-                self.high = number
-            shifted = number - self._origin
-            self._shifted += shifted
-            self._squares += float(shifted) * shifted
-        else:
-            self._origin = self.low = self.high = number
-        self.numbers += 1
-        if self.sketch is not None:
-            self.sketch.add(number)
+
+    @property
+    def good(self) -> int:
+        """How many values are good."""
+        return self.numbers + self.others
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return self.numbers + self.others + self.bad
 
     @property
     def sum(self) -> Any:
@@ -195,8 +221,8 @@ class Bucket:
         return [
             self.start,
             self.end,
-            self.count,
-            self.good,
+            self.bad,
+            self.others,
             self.numbers,
             self.revision,
             packed(self.first),
@@ -207,7 +233,7 @@ class Bucket:
             packed(self.high),
             packed(self._origin),
             packed(self._shifted),
-            self._squares,
+            packed(self._squares),
             None if self.sketch is None else self.sketch.dump(),
             None if self.weighed is None else self.weighed.dump(),
         ]
@@ -215,17 +241,17 @@ class Bucket:
     @classmethod
     def load(cls, data: list[Any]) -> Bucket:
         """What `dump` described."""
-        start, end, count, good, numbers, revision, *rest = data
+        start, end, bad, others, numbers, revision, *rest = data
         first, first_at, last, last_at, low, high, origin, shifted, *rest = rest
         squares, sketch, weighed = rest
         bucket = cls(start, end)
-        bucket.count, bucket.good, bucket.numbers = count, good, numbers
+        bucket.bad, bucket.others, bucket.numbers = bad, others, numbers
         bucket.revision = revision
         bucket.first, bucket.first_at = unpacked(first), first_at
         bucket.last, bucket.last_at = unpacked(last), last_at
         bucket.low, bucket.high = unpacked(low), unpacked(high)
         bucket._origin, bucket._shifted = unpacked(origin), unpacked(shifted)
-        bucket._squares = squares
+        bucket._squares = unpacked(squares)
         bucket.sketch = None if sketch is None else QuantileSketch.load(sketch)
         bucket.weighed = None if weighed is None else Weighed.load(weighed)
         return bucket

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pichannels.windows.bucket import Bucket, is_good, number_of
+from pichannels.windows.bucket import MOST, Bucket, is_good
 from pichannels.windows.keyed import FAR, KeyState, Result, Rules
 from pichannels.windows.shapes import Hopping
 
@@ -45,12 +45,13 @@ class FixedState(KeyState):
         return bool(self._open)
 
     def add(self, ticks: int, value: Any, good: bool, out: list[Result]) -> bool:
-        good = good and is_good(value)
-        number = number_of(value) if good else None
-        bucket = self._current
-        if bucket is not None and bucket.start <= ticks < bucket.end:
-            bucket.add(ticks, value, good, number)
-        elif not self._add_to_others(ticks, value, good, number):
+        kind, bucket = type(value), self._current
+        if good and (kind is float or kind is int) and -MOST < value < MOST:
+            if bucket is not None and bucket.start <= ticks < bucket.end:
+                bucket.add_number(ticks, value)
+            elif not self._add_to_others(ticks, value, True, value):
+                return False
+        elif not self._add_to_others(ticks, value, good and is_good(value), None):
             return False
         mark = ticks - self._lateness
         if mark > self.mark:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pichannels.windows.bucket import Bucket, packed, unpacked
-from pichannels.windows.keyed import BEFORE, Event, Ordered, Result, Rules
+from pichannels.windows.keyed import BEFORE, FAR, Event, Ordered, Result, Rules
 from pichannels.windows.shapes import Hopping
 
 __all__ = ["MOST_EMPTY", "WeighedState"]
@@ -28,7 +28,16 @@ class WeighedState(Ordered):
     time is told to have passed, and then the last value holds.
     """
 
-    __slots__ = ("_before", "_covered", "_every", "_offset", "_open", "_size")
+    __slots__ = (
+        "_before",
+        "_covered",
+        "_current",
+        "_every",
+        "_next_end",
+        "_offset",
+        "_open",
+        "_size",
+    )
 
     def __init__(self, rules: Rules, shape: Hopping) -> None:
         super().__init__(rules)
@@ -36,6 +45,9 @@ class WeighedState(Ordered):
         self._offset = shape.offset
         self._open: dict[int, Bucket] = {}
         self._before: tuple[int, float | None] | None = None
+        self._next_end = FAR
+        # The window of the value before, where that is in one only.
+        self._current: Bucket | None = None
         # Up to when time has been weighed.
         self._covered = BEFORE
 
@@ -46,11 +58,24 @@ class WeighedState(Ordered):
 
     def _feed(self, event: Event, out: list[Result]) -> None:
         ticks, value, good, number = event
-        self._stretch(ticks, number, ticks)
+        bucket, before = self._current, self._before
         self._before = ticks, number
+        if bucket is not None and before is not None and ticks < bucket.end:
+            start, first = before
+            if start == self._covered >= bucket.start:
+                # All of it is within the window of the value before.
+                if first is not None and ticks > start:
+                    last = first if self.step or number is None else number
+                    bucket.weighed.line(first, start, last, ticks)  # type: ignore[union-attr]
+                self._covered = ticks
+                bucket.add(ticks, value, good, number)
+                return
+        self._stretch(before, ticks, number, ticks)
         self._covered = max(self._covered, ticks)
         for start in self._starts(ticks, ticks + 1):
-            self._bucket(start).add(ticks, value, good, number)
+            bucket = self._bucket(start)
+            bucket.add(ticks, value, good, number)
+        self._current = bucket if self._size == self._every else None
 
     def _starts(self, low: int, high: int) -> range:
         """Of the windows that share some time with that from `low` to `high`."""
@@ -63,13 +88,20 @@ class WeighedState(Ordered):
         if bucket is None:
             bucket = self._rules.aggregates.bucket(start, start + self._size)
             self._open[start] = bucket
+            self._next_end = min(self._next_end, bucket.end)
         return bucket
 
-    def _stretch(self, end: int, last: float | None, until: int) -> None:
-        """Weigh the time up to `until`, on the way to the value at `end`."""
-        if self._before is None:
+    def _stretch(
+        self,
+        before: tuple[int, float | None] | None,
+        end: int,
+        last: float | None,
+        until: int,
+    ) -> None:
+        """Weigh the time from a value up to `until`, on the way to that at `end`."""
+        if before is None:
             return
-        start, first = self._before
+        start, first = before
         if first is None:
             return
         goal = first if self.step or last is None else last
@@ -103,12 +135,16 @@ class WeighedState(Ordered):
             ends = self._offset + self._size
             self._hold((self.mark - ends) // self._every * self._every + ends)
         until = min(self.mark, self._covered)
+        if until < self._next_end:
+            return
+        self._current = None
         for start in sorted(self._open):
             bucket = self._open[start]
             if bucket.end > until:
                 break
             del self._open[start]
             self._tell(bucket, out)
+        self._next_end = min((b.end for b in self._open.values()), default=FAR)
 
     def _hold(self, until: int) -> None:
         """Weigh the time up to `until`, where no value is to come any more."""
@@ -116,9 +152,9 @@ class WeighedState(Ordered):
             return
         if self._waiting:
             end, _, _, number = self._waiting[0]
-            self._stretch(end, number, until)
+            self._stretch(self._before, end, number, until)
         else:
-            self._stretch(until, None, until)
+            self._stretch(self._before, until, None, until)
         self._covered = until
 
     def finish(self, out: list[Result]) -> None:
@@ -135,4 +171,5 @@ class WeighedState(Ordered):
         before, self._covered, buckets, *rest = super().load(data)
         self._before = None if before is None else (before[0], unpacked(before[1]))
         self._open = {bucket[0]: Bucket.load(bucket) for bucket in buckets}
+        self._next_end = min((b.end for b in self._open.values()), default=FAR)
         return rest
