@@ -74,6 +74,7 @@ class Project:
         files: the YAML files of the project.
         origins: full name of a channel, branch or node -> its file and line, for
             those from YAML.
+        ignored: parts of YAML files in which some lints do not count.
 
     Raises:
         SettingsProblems: all that is wrong with the channels.
@@ -96,6 +97,7 @@ class Project:
         self.path = path
         self.files = declared.files if declared else []
         self.origins = declared.origins if declared else {}
+        self.ignored = declared.ignored if declared else []
         self.persistence: Persistence | None = None
         self.given: Mapping[str, Any] = {}
         """The settings as the file has them, before they were checked."""

@@ -22,10 +22,12 @@ from pichannels.declarative.signatures import Signature
 from pichannels.declarative.source import At, Problems, kind_of, read_yaml
 from pichannels.errors import PichannelsError, SettingsError, nearest
 from pichannels.expressions import Subject
+from pichannels.lint_codes import LINT_CODES, Ignored, unknown_code
 from pichannels.store import MessageStoreFactory
 
 __all__ = [
     "BRANCHES",
+    "CASE_BRANCH_KEYS",
     "CHANNEL_KEYS",
     "GIVEN_ELSEWHERE",
     "SPECIAL_KEYS",
@@ -37,19 +39,24 @@ SPECIAL_KEYS: Final = tuple(f"{phase}_nodes" for phase in PHASES)
 """The keys of what runs before and after a chain."""
 
 BRANCHES: Final[Mapping[str, tuple[str, ...]]] = {
-    "fork": ("name", "required", "store", "nodes", *SPECIAL_KEYS),
-    "when": ("if", "name", "each", "store", "nodes", *SPECIAL_KEYS),
+    "fork": ("name", "required", "store", "nodes", *SPECIAL_KEYS, "ignore_lints"),
+    "when": ("if", "name", "each", "store", "nodes", *SPECIAL_KEYS, "ignore_lints"),
     "case": ("each", "store", "branches"),
 }
 """What stands in a chain besides nodes, and its keys."""
 
-CHANNEL_KEYS: Final = ("name", "source", "store", "nodes", *SPECIAL_KEYS)
+CHANNEL_KEYS: Final = (
+    *("name", "source", "store", "nodes"),
+    *SPECIAL_KEYS,
+    "ignore_lints",
+)
 """The keys of a channel, besides the options of every channel."""
 
 GIVEN_ELSEWHERE: Final = ("name", "parent_channel", "loop", "message_store_factory")
 """Parameters of channels that YAML gives in another way, or not at all."""
 
-_CASE_BRANCH: Final = ("if", "name", "nodes", *SPECIAL_KEYS)
+CASE_BRANCH_KEYS: Final = ("if", "name", "nodes", *SPECIAL_KEYS, "ignore_lints")
+"""The keys of one branch of a case."""
 
 
 def common_options() -> Signature:
@@ -69,6 +76,7 @@ class Builder:
         folder: of the project.
         problems: all that is wrong.
         origins: full name of a channel, branch or node -> file and line.
+        ignored: parts of the files in which some lints do not count.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
@@ -79,6 +87,7 @@ class Builder:
         self._names: dict[str, str] = {}
         self.problems: Problems = []
         self.origins: dict[str, str] = {}
+        self.ignored: list[Ignored] = []
 
     def read(self, file: Path) -> list[BaseChannel]:
         """The channels of a file, as far as they can be built."""
@@ -276,6 +285,7 @@ class Builder:
     def _fill(self, channel: BaseChannel, at: At, parts: Mapping[Any, At]) -> None:
         """Store and chain of a channel."""
         self.origins[channel.name] = at.where
+        self._ignore(channel, at, parts)
         factory = self._store(parts.get("store"))
         if factory is not None:
             channel.message_store_factory = factory
@@ -346,7 +356,7 @@ class Builder:
         if not branches:
             self._tell(at, "a case needs branches", "branches: [{if: ..., nodes: ...}]")
             return
-        found = [(branch, self._parts(branch, _CASE_BRANCH)) for branch in branches]
+        found = [(branch, self._parts(branch, CASE_BRANCH_KEYS)) for branch in branches]
         names = [self._value(p.get("name"), Text(), None) for _, p in found]
         subs = channel.case(
             *(self._condition(b, p.get("if"), each) for b, p in found),
@@ -365,7 +375,20 @@ class Builder:
 
     def _branch(self, sub: BaseChannel, at: At, parts: Mapping[Any, At]) -> None:
         self.origins[sub.name] = at.where
+        self._ignore(sub, at, parts)
         self._chain(sub, parts)
+
+    def _ignore(self, channel: BaseChannel, at: At, parts: Mapping[Any, At]) -> None:
+        """Note the rules that do not count here."""
+        codes = []
+        for each in self._items(parts.get("ignore_lints")):
+            if isinstance(each.value, str) and each.value in LINT_CODES:
+                codes.append(each.value)
+            else:
+                self._tell(each, unknown_code(kind_of(each).strip("'")))
+        if codes:
+            found = Ignored(codes, channel.name, str(at.file), at.path)
+            self.ignored.append(found)
 
     def _condition(self, at: At, condition: At | None, each: bool) -> Any:
         """What a branch asks: true or false, an expression, or a function."""

@@ -14,6 +14,7 @@ from pichannels.declarative.building import Builder
 from pichannels.declarative.catalogue import Catalogue
 from pichannels.declarative.source import Problems
 from pichannels.errors import SettingsError, nearest
+from pichannels.lint_codes import Ignored
 
 __all__ = ["Declared", "read_files"]
 
@@ -28,12 +29,14 @@ class Declared(msgspec.Struct):
         problems: all that is wrong with the files.
         files: the files that were read.
         origins: full name of a channel, branch or node -> file and line.
+        ignored: parts of them in which some lints do not count.
     """
 
     channels: list[list[BaseChannel]] = []
     problems: Problems = []
     files: list[Path] = []
     origins: dict[str, str] = {}
+    ignored: list[Ignored] = []
 
 
 def read_files(
@@ -61,6 +64,7 @@ def read_files(
         declared.channels.append(channels)
     declared.problems += builder.problems
     declared.origins = builder.origins
+    declared.ignored = builder.ignored
     return declared
 
 

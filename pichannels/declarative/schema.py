@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pichannels.declarative.building import (
     BRANCHES,
+    CASE_BRANCH_KEYS,
     CHANNEL_KEYS,
     GIVEN_ELSEWHERE,
     SPECIAL_KEYS,
@@ -27,6 +28,7 @@ from pichannels.declarative.code import Function
 from pichannels.declarative.compound import OneOf
 from pichannels.declarative.kinds import Flag, Schema
 from pichannels.declarative.signatures import Signature, summary_of
+from pichannels.lint_codes import LINT_CODES
 
 __all__ = ["schema_of"]
 
@@ -37,6 +39,12 @@ _NAME: Final = {
     "type": "string",
     "minLength": 1,
     "description": "Unique among the steps of its channel.",
+}
+
+_IGNORED: Final = {
+    "type": ["array", "null"],
+    "items": {"enum": list(LINT_CODES)},
+    "description": "Rules of `check --strict` that do not count here.",
 }
 
 
@@ -80,6 +88,7 @@ def _channel(common: Signature) -> Schema:
         "store": {**_STORE, "description": "Keeps the messages."},
         "nodes": {**_STEPS, "description": "What messages run through, in order."},
         **_special(),
+        "ignore_lints": _IGNORED,
     }
     assert tuple(own) == CHANNEL_KEYS
     options = {name: field.schema() for name, field in common.fields.items()}
@@ -150,14 +159,14 @@ def _branches() -> dict[str, Schema]:
         "store": _STORE,
         "nodes": _STEPS,
         **_special(),
+        "ignore_lints": _IGNORED,
         "each": each,
         "if": {
             **condition,
             "description": "true, false, an expression, or a function.",
         },
     }
-    of_case = ("if", "name", "nodes", *SPECIAL_KEYS)
-    branch = _mapping({key: keys[key] for key in of_case}, ["if"])
+    branch = _mapping({key: keys[key] for key in CASE_BRANCH_KEYS}, ["if"])
     keys["branches"] = {"type": "array", "items": branch, "minItems": 1}
     needed = {"fork": [], "when": ["if"], "case": ["branches"]}
     return {

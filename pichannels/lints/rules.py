@@ -10,9 +10,10 @@ import msgspec
 
 from pichannels.channels import BaseChannel
 from pichannels.channels.branches import Branch, Case, When
-from pichannels.errors import MessageError, UsageError, nearest
+from pichannels.errors import MessageError, UsageError
 from pichannels.expressions import Expression
 from pichannels.fingerprint import options_of
+from pichannels.lint_codes import LINT_CODES, unknown_code
 from pichannels.lints.clear_secrets import CODE as CLEAR_SECRET, find_clear_secrets
 from pichannels.lints.finding import Finding
 from pichannels.node import BaseNode
@@ -41,7 +42,7 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 def lint(project: Project, ignore: Collection[str] = ()) -> list[Finding]:
-    """What is odd in a project, by rule.
+    """What is odd in a project, by rule, but for what YAML files say to ignore.
 
     Args:
         project: as it was loaded.
@@ -50,19 +51,22 @@ def lint(project: Project, ignore: Collection[str] = ()) -> list[Finding]:
     Raises:
         UsageError: there is no rule with such a code.
     """
-    known = [rule.code for rule in RULES]
     for code in ignore:
-        if code not in known:
-            raise UsageError(
-                f"there is no rule {code!r}{nearest(code, known)}; there are:"
-                f" {', '.join(known)}"
-            )
+        if code not in LINT_CODES:
+            raise UsageError(unknown_code(code))
     return [
         finding
         for rule in RULES
         if rule.code not in ignore
         for finding in rule.look(project)
+        if not _is_ignored(project, finding)
     ]
+
+
+def _is_ignored(project: Project, finding: Finding) -> bool:
+    """Whether the file says that it does not count there."""
+    told = finding.code, finding.where, finding.what
+    return any(each.covers(*told) for each in project.ignored)
 
 
 def _finding(project: Project, code: str, what: str, text: str) -> Finding:
@@ -207,8 +211,8 @@ def _always(condition: Any) -> bool | None:
 
 
 RULES: Final = (
-    Rule("PC101", "unused branch", _unused_branches),
-    Rule("PC102", "numeric sink that may get system states", _states_as_numbers),
-    Rule(CLEAR_SECRET, "secret in clear", find_clear_secrets),
-    Rule("PC104", "unreachable node", _unreachable),
+    Rule("PC101", LINT_CODES["PC101"], _unused_branches),
+    Rule("PC102", LINT_CODES["PC102"], _states_as_numbers),
+    Rule(CLEAR_SECRET, LINT_CODES[CLEAR_SECRET], find_clear_secrets),
+    Rule("PC104", LINT_CODES["PC104"], _unreachable),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from msgstore.memory import MemoryMessageStoreFactory
 from nodes import decode, filter, log, publish, python
 from pichannels.channels.base import BaseChannel
+from pichannels.config import SettingsProblems
 from pichannels.errors import UsageError
 from pichannels.expressions import parse_expression
 from pichannels.lints import RULES, lint
@@ -312,3 +314,49 @@ def test_a_project_without_oddities_has_no_findings() -> None:
 def test_each_rule_is_documented() -> None:
     text = (Path(__file__).parents[3] / "docs" / "lints.md").read_text("utf-8")
     assert [r.code for r in RULES if f"## {r.code}: {r.name}" not in text] == []
+
+
+# What does not count
+
+
+IGNORING = """\
+channels:
+- name: a
+  ignore_lints: [PC104, PC103]
+  source: {pi: {url: https://pi.test/piwebapi, tags: X, auth: [me, s3cret]}}
+  nodes:
+  - when: {if: true, name: all, ignore_lints: [PC101]}
+  - log.Log
+- name: b
+  nodes:
+  - fork: {name: empty}
+  - case:
+      branches:
+      - {if: true, name: empty2, ignore_lints: [PC101]}
+"""
+
+
+def test_rules_do_not_count_where_the_file_says_so(tmp_path: Path) -> None:
+    project = write(tmp_path, "CHANNELS = ['a.yaml']", a=IGNORING)
+    assert [f"{f.code} {f.what}" for f in lint(project)] == ["PC101 b.empty"]
+
+
+def test_without_that_they_count(tmp_path: Path) -> None:
+    text = re.sub(r",? *ignore_lints: \[.*?\]", "", IGNORING)
+    project = write(tmp_path, "CHANNELS = ['a.yaml']", a=text)
+    assert sorted(f.code for f in lint(project)) == [
+        *("PC101", "PC101", "PC101", "PC103", "PC104")
+    ]
+
+
+@pytest.mark.parametrize("given", ["[PC1O1]", "[[PC101]]", "PC101"])
+def test_what_is_no_rule_cannot_be_ignored(tmp_path: Path, given: str) -> None:
+    text = f"channels:\n- {{name: a, ignore_lints: {given}}}\n"
+    with pytest.raises(SettingsProblems, match="ignore_lints"):
+        write(tmp_path, "CHANNELS = ['a.yaml']", a=text)
+
+
+def test_the_nearest_rule_is_offered(tmp_path: Path) -> None:
+    text = "channels:\n- {name: a, ignore_lints: [PC1O1]}\n"
+    with pytest.raises(SettingsProblems, match="did you mean 'PC101'"):
+        write(tmp_path, "CHANNELS = ['a.yaml']", a=text)
