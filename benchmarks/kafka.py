@@ -22,12 +22,12 @@ from benchmarks.options import Options
 from nodes import publish
 from nodes._lines import encode_lines
 from pichannels.adapters.kafka import partition_of
-from pichannels.adapters.kafka_admin import Administration
 from pichannels.dataflow import Application, Topic, fresh
 from pichannels.message import Message
 from pichannels.node import Pending
 from pichannels.values import TICKS_PER_SECOND, Sample, Tag
 from tests.servers.kafka import Kafka, why_missing
+from tests.servers.kafka_mock import KafkaMock
 
 __all__ = ["prepare"]
 
@@ -45,24 +45,27 @@ Run = Callable[[int], Awaitable[Measured]]
 class _Broker:
     """A broker, and topics with records for readers."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._filled: dict[int, str] = {}
+    def __init__(self, server: Kafka | KafkaMock) -> None:
+        self.address = server.address
+        self._server = server
+        self._made: set[str] = set()
 
     async def topic(self, name: str) -> str:
         """A topic of this name, made where it is not there."""
-        administration = Administration({"bootstrap_servers": self.address}, "Kafka")
-        await administration.create(name, partitions=_PARTITIONS)
+        if name not in self._made:
+            self._made.add(name)
+            await self._server.make_topic(name, _PARTITIONS)
         return name
 
     async def filled(self, count: int) -> str:
         """A topic with so many records."""
-        if count not in self._filled:
-            name = self._filled[count] = await self.topic(f"filled{count}")
+        name = f"filled{count}"
+        if name not in self._made:
+            await self.topic(name)
             async with self.producer() as producer:
                 for number in range(count):
                     await producer.send(name, *_bytes(number))
-        return self._filled[count]
+        return name
 
     def producer(self) -> Any:
         """The library's, as safe as ours."""
@@ -313,17 +316,16 @@ async def _published(node: publish.Kafka, messages: Iterable[Message]) -> None:
 
 @asynccontextmanager
 async def prepare(options: Options) -> AsyncIterator[Benchmark]:
-    """The cases, where there is a broker."""
-    cases: list[Case] = []
+    """The cases."""
+    notes: list[str] = []
     if reason := why_missing():
-        yield Benchmark("kafka", "Kafka", "records", ("cpu",), cases, [reason])
-        return
-    server = await asyncio.to_thread(Kafka)
+        notes.append(f"{reason}; this is librdkafka's mock cluster, which is no broker")
+    make: type[Kafka | KafkaMock] = KafkaMock if notes else Kafka
+    server = await asyncio.to_thread(make)
     try:
         await asyncio.to_thread(server.start)
-        broker = _Broker(server.address)
-        cases += _cases(broker, options)
-        yield Benchmark("kafka", "Kafka", "records", ("cpu", "wall"), cases)
+        cases = _cases(_Broker(server), options)
+        yield Benchmark("kafka", "Kafka", "records", ("cpu", "wall"), cases, notes)
     finally:
         await asyncio.to_thread(server.close)
 

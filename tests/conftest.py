@@ -10,6 +10,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 
 from tests.integration.certificates import make_certificate
 from tests.servers.kafka import Kafka, why_missing as why_no_kafka
+from tests.servers.kafka_mock import KafkaMock, why_missing as why_no_kafka_mock
 from tests.servers.mosquitto import Mosquitto, why_missing as why_no_mosquitto
 from tests.servers.nats import NatsServer, why_missing as why_no_nats
 from tests.servers.postgres import PostgresServer, why_missing
@@ -83,17 +84,26 @@ def mosquitto(mosquitto_of_session: Mosquitto) -> Mosquitto:
 
 
 @pytest.fixture(scope="session")
-def kafka_of_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    if reason := why_no_kafka():
-        pytest.skip(reason)
-    server = Kafka(make_certificate(tmp_path_factory.mktemp("kafka"), "broker"))
+def kafka_of_session(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Kafka | KafkaMock]:
+    server: Kafka | KafkaMock
+    if not (reason := why_no_kafka()):
+        server = Kafka(make_certificate(tmp_path_factory.mktemp("kafka"), "broker"))
+    elif mock_reason := why_no_kafka_mock():
+        pytest.skip(f"{reason}, and {mock_reason}")
+    else:
+        server = KafkaMock()
     yield server
     server.close()
 
 
 @pytest.fixture
-def kafka(kafka_of_session: Kafka) -> Kafka:
-    """A Kafka broker that runs; a test may kill and start it."""
+def kafka(kafka_of_session: Kafka | KafkaMock) -> Kafka | KafkaMock:
+    """A Kafka broker that runs; a test may kill and start it.
+
+    Without Java it is librdkafka's mock cluster, and what that cannot do is skipped.
+    """
     kafka_of_session.start()
     return kafka_of_session
 

@@ -14,7 +14,6 @@ import pytest
 
 from pichannels import clock
 from pichannels.adapters.kafka import Consumer, Place, Producer
-from pichannels.adapters.kafka_admin import Administration
 from pichannels.channels.kafka import KafkaChannel
 from pichannels.errors import Rejected, SettingsError, UsageError
 from pichannels.journal import Journal
@@ -59,8 +58,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 async def topic(kafka: Kafka) -> str:
     """A topic of which nobody has heard, with four partitions."""
     name = uuid4().hex
-    options = {"bootstrap_servers": kafka.address}
-    assert await Administration(options, "Kafka").create(name, partitions=4)
+    await kafka.make_topic(name, partitions=4)
     return name
 
 
@@ -160,6 +158,7 @@ MEANT = ("topic", "partition", "offset", "key", "headers", "timestamp", "lane")
 async def test_what_was_settled_does_not_come_again(
     kafka: Kafka, topic: str, producer: Producer, journal: Journal, has_journal: bool
 ) -> None:
+    kafka.needs("rebalance that a second member survives")
     kept_in = journal if has_journal else None
     await write(producer, topic, "a", "b", "bad", "c", partition=0)
     first = make(kafka, topic, kept_in)
@@ -176,6 +175,7 @@ async def test_what_was_settled_does_not_come_again(
 async def test_without_a_journal_nothing_unsettled_is_committed(
     kafka: Kafka, topic: str, producer: Producer
 ) -> None:
+    kafka.needs("rebalance that a second member survives")
     await write(producer, topic, "a", "b", partition=0)
     first = make(kafka, topic, None, drain_timeout=0.2)
     kept(first).open.clear()
@@ -207,6 +207,7 @@ async def test_a_slow_partition_holds_no_other_one(
 async def test_it_can_begin_at_a_time_and_go_back(
     kafka: Kafka, topic: str, producer: Producer, journal: Journal
 ) -> None:
+    kafka.needs("offsets by time")
     for number, value in enumerate("abcd"):
         await write(producer, topic, value, partition=1, timestamp_ms=1000 * number)
     start = datetime.fromtimestamp(2, UTC)
@@ -265,6 +266,7 @@ async def test_without_a_journal_a_paused_channel_stays_a_member(
 async def test_a_pattern_finds_topics_and_a_login_is_used(
     kafka: Kafka, topic: str, producer: Producer, journal: Journal
 ) -> None:
+    kafka.needs("logins")
     login = {"user": USER, "password": PASSWORD, "tls": True, "ca": kafka.certificate}
     options = {"servers": kafka.secure_address, **login}
     channel = make(kafka, topic, journal, topics=f"^{topic[:-1]}.", **options)

@@ -16,7 +16,6 @@ from aiokafka import (  # type: ignore[import-untyped,unused-ignore]
 
 from nodes import publish
 from pichannels.adapters.kafka import Refused
-from pichannels.adapters.kafka_admin import Administration
 from pichannels.channels import BaseChannel
 from pichannels.delivery import Outcome
 from pichannels.errors import SampleErrors, SettingsError
@@ -42,8 +41,7 @@ def batch(*names: str, lane: str = "live", first: int = 0) -> Message:
 async def topic(kafka: Kafka) -> str:
     """A topic of which nobody has heard, with four partitions."""
     name = uuid4().hex
-    options = {"bootstrap_servers": kafka.address}
-    assert await Administration(options, "Kafka").create(name, partitions=4)
+    await kafka.make_topic(name, partitions=4)
     return name
 
 
@@ -176,6 +174,7 @@ async def test_what_is_not_acknowledged_in_time_is_published_again(
 async def test_what_a_broker_refuses_is_set_aside_alone(
     kafka: Kafka, topic: str
 ) -> None:
+    kafka.needs("limit for the size of a record")
     msg = batch("a", "b", "c")
     msg.payload[1] = msg.payload[1].with_value("x" * 2_000_000)
     node = publish.Kafka(kafka.address, topic, queue_bytes=2**23)
@@ -188,6 +187,7 @@ async def test_what_a_broker_refuses_is_set_aside_alone(
 async def test_a_message_alone_fails_with_what_the_broker_said(
     kafka: Kafka, topic: str
 ) -> None:
+    kafka.needs("limit for the size of a record")
     (outcome,) = await send(
         publish.Kafka(kafka.address, topic), Message("text/plain", "x" * 2_000_000)
     )
@@ -195,6 +195,7 @@ async def test_a_message_alone_fails_with_what_the_broker_said(
 
 
 async def test_tls_and_a_login_are_used(kafka: Kafka, topic: str) -> None:
+    kafka.needs("logins")
     login: dict[str, Any] = {"user": USER, "tls": True, "ca": kafka.certificate}
     password = Secret("", PASSWORD)
     node = publish.Kafka(kafka.secure_address, topic, password=password, **login)

@@ -45,7 +45,7 @@ async def make(kafka: Kafka, app: Application) -> AsyncIterator[Make]:
         made.append(Topic(named, settings | (conf or {}), **options))
         return made[-1]
 
-    await new().create(partitions=2)
+    await kafka.make_topic(name, partitions=2)
     yield new
     for topic in made:
         await topic.close()
@@ -98,10 +98,10 @@ async def test_a_codec_makes_values_and_none_deletes(make: Make) -> None:
     assert (second.value, second.timestamp) == (None, 5000)
 
 
-async def test_what_cannot_be_read_is_a_dead_letter(make: Make) -> None:
+async def test_what_cannot_be_read_is_a_dead_letter(make: Make, kafka: Kafka) -> None:
     plain, dead = make(), make(name=uuid4().hex)
     topic = make(codec=JsonCodec(), dead_letters=dead)
-    await dead.create()
+    await kafka.make_topic(dead.name)
     for value in ("1", "no JSON", "2"):
         await plain("k", value)
     assert await values(topic, 2) == [1, 2]
@@ -146,8 +146,10 @@ async def test_what_was_settled_does_not_come_again(make: Make) -> None:
     ],
 )
 async def test_an_offset_counts_more_than_what_was_committed(
-    make: Make, offset: Any, expected: list[str]
+    make: Make, kafka: Kafka, offset: Any, expected: list[str]
 ) -> None:
+    if isinstance(offset, datetime):
+        kafka.needs("offsets by time")
     writer = make()
     for number in range(3):
         await writer("k", number, partition=1, timestamp_ms=1000 * number)
@@ -195,10 +197,10 @@ async def test_a_dry_topic_writes_nothing(
 
 
 async def test_topics_are_sources_and_sinks_of_handlers(
-    make: Make, app: Application
+    make: Make, app: Application, kafka: Kafka
 ) -> None:
     source, sink = make(), make(codec=JsonCodec(), name=uuid4().hex)
-    await sink.create()
+    await kafka.make_topic(sink.name)
     for number in range(3):
         await source("k", number)
 
@@ -231,7 +233,8 @@ async def test_a_record_whose_handler_failed_comes_again(
     assert await values(again, 2) == ["1", "2"]
 
 
-async def test_a_topic_is_made_and_described(make: Make) -> None:
+async def test_a_topic_is_made_and_described(make: Make, kafka: Kafka) -> None:
+    kafka.needs("topics that clients make")
     topic = make(name=uuid4().hex)
     with pytest.raises(RetryLater, match="has no topic"):
         await topic.describe()
@@ -241,6 +244,7 @@ async def test_a_topic_is_made_and_described(make: Make) -> None:
 
 
 async def test_a_login_over_tls_takes_secrets(make: Make, kafka: Kafka) -> None:
+    kafka.needs("logins")
     topic = make(
         {
             "bootstrap_servers": kafka.secure_address,
@@ -255,7 +259,10 @@ async def test_a_login_over_tls_takes_secrets(make: Make, kafka: Kafka) -> None:
     assert await values(topic, 1) == ["v"]
 
 
-async def test_what_the_brokers_refuse_is_told_and_the_rest_goes_on(make: Make) -> None:
+async def test_what_the_brokers_refuse_is_told_and_the_rest_goes_on(
+    make: Make, kafka: Kafka
+) -> None:
+    kafka.needs("limit for the size of a record")
     topic = make({"max_request_size": 2**23})
     with pytest.raises(Refused):
         await topic("k", "x" * 2_000_000)

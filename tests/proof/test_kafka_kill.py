@@ -15,7 +15,6 @@ from uuid import uuid4
 import pytest
 
 from pichannels.adapters.kafka import Producer
-from pichannels.adapters.kafka_admin import Administration
 from pichannels.channels.kafka import KafkaChannel
 from pichannels.dataflow import fresh
 from pichannels.dataflow.topic import Topic
@@ -35,9 +34,9 @@ SOON = RetryPolicy(attempts=0, initial=0.05, maximum=0.2)
 
 @pytest.fixture
 async def topic(kafka: Kafka) -> str:
+    kafka.needs("rebalance that a second member survives")
     name = uuid4().hex
-    options = {"bootstrap_servers": kafka.address}
-    assert await Administration(options, "Kafka").create(name, partitions=4)
+    await kafka.make_topic(name, partitions=4)
     return name
 
 
