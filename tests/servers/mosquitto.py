@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
-import tempfile
-import time
 from pathlib import Path
 
-__all__ = ["Mosquitto", "why_missing"]
+from tests.servers.process import ServerProcess
 
-_WAIT = 20.0
+__all__ = ["Mosquitto", "why_missing"]
 
 
 def _program() -> str | None:
@@ -24,16 +21,13 @@ def why_missing() -> str:
     return "" if _program() else "Mosquitto is not installed"
 
 
-class Mosquitto:
+class Mosquitto(ServerProcess):
     """A broker on a loopback port with a folder of its own, where it saves at its end.
 
     Args:
         settings: further lines of its configuration.
         certificate: a file with certificate and key, for TLS; clients need one too.
         login: user and password, where it is to ask for them.
-
-    Attributes:
-        port: stays the same when the broker is started again.
     """
 
     def __init__(
@@ -42,12 +36,8 @@ class Mosquitto:
         certificate: Path | None = None,
         login: tuple[str, str] | None = None,
     ) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="pichannels-mosquitto-"))
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__("mosquitto")
         self._scheme = "mqtt" if certificate is None else "mqtts"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
         lines = [
             f"listener {self.port} 127.0.0.1",
             f"allow_anonymous {'false' if login else 'true'}",
@@ -80,49 +70,7 @@ class Mosquitto:
         """Where it is."""
         return f"{self._scheme}://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Start it, unless it runs, and wait until it answers."""
-        if self._process is not None:
-            return
+    def command(self) -> list[str]:
         program = _program()
         assert program is not None
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [program, "-c", str(self._config)], stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + _WAIT
-        while not self._answers():
-            assert self._process.poll() is None, self.log
-            assert time.monotonic() < deadline, self.log
-            time.sleep(0.02)
-
-    def _answers(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    def stop(self) -> None:
-        """End it in good order; it saves what it keeps."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(_WAIT)
-            self._process = None
-
-    def kill(self) -> None:
-        """End it without any warning."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(_WAIT)
-            self._process = None
-
-    def close(self) -> None:
-        """End it and remove its folder."""
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def log(self) -> str:
-        """What it wrote."""
-        return (self._folder / "log").read_text("utf-8", "replace")
+        return [program, "-c", str(self._config)]

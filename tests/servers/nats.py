@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from pathlib import Path
 
-__all__ = ["NatsServer", "why_missing"]
+from tests.servers.process import ServerProcess
 
-_WAIT = 20.0
+__all__ = ["NatsServer", "why_missing"]
 
 
 def _program() -> str | None:
@@ -24,7 +20,7 @@ def why_missing() -> str:
     return "" if _program() else "nats-server is not installed"
 
 
-class NatsServer:
+class NatsServer(ServerProcess):
     """A server on a loopback port with a folder of its own for its streams.
 
     Args:
@@ -33,17 +29,12 @@ class NatsServer:
 
     Attributes:
         certificate: that file; its certificate is its own authority.
-        port: stays the same when the server is started again.
     """
 
     def __init__(self, *settings: str, certificate: Path | None = None) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="pichannels-nats-"))
-        self._process: subprocess.Popen[bytes] | None = None
+        super().__init__("nats")
         self._scheme = "nats" if certificate is None else "tls"
         self.certificate = certificate
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
         lines = [
             f'listen: "127.0.0.1:{self.port}"',
             f'jetstream {{ store_dir: "{self._folder.as_posix()}" }}',
@@ -61,42 +52,7 @@ class NatsServer:
         """Where it is."""
         return f"{self._scheme}://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Start it, unless it runs, and wait until it answers."""
-        if self._process is not None:
-            return
+    def command(self) -> list[str]:
         program = _program()
         assert program is not None
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [program, "-c", str(self._config)], stdout=log, stderr=log
-            )
-        deadline = time.monotonic() + _WAIT
-        while not self._answers():
-            assert self._process.poll() is None, self.log
-            assert time.monotonic() < deadline, self.log
-            time.sleep(0.02)
-
-    def _answers(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    def kill(self) -> None:
-        """End it without any warning."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(_WAIT)
-            self._process = None
-
-    def close(self) -> None:
-        """End it and remove its folder."""
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def log(self) -> str:
-        """What it wrote."""
-        return (self._folder / "log").read_text("utf-8", "replace")
+        return [program, "-c", str(self._config)]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
+from typing import Any
+
+from tests.servers.process import ServerProcess
 
 __all__ = ["PostgresServer", "why_missing"]
 
 _USER = "pichannels"
-_WAIT = 20.0
 
 
 def _folder() -> Path | None:
@@ -44,29 +44,25 @@ def why_missing() -> str:
     return ""
 
 
-class PostgresServer:
+class PostgresServer(ServerProcess):
     """A server on a loopback port with a folder of its own.
 
     Args:
         password: what it asks for; by default it trusts everybody.
         certificate: a file with certificate and key, for TLS.
-
-    Attributes:
-        port: stays the same when the server is started again.
     """
+
+    # Fast: it does not wait for its clients.
+    stopping = signal.SIGINT
 
     def __init__(self, password: str = "", certificate: Path | None = None) -> None:
         programs = _folder()
         assert programs is not None
         self._programs = programs
         self._user = _other_user()
-        self._folder = Path(tempfile.mkdtemp(prefix="pichannels-postgres-"))
+        super().__init__("postgres")
         if self._user:
             shutil.chown(self._folder, self._user)
-        self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
         self._options = ["-F"]
         if certificate is not None:
             path = self._keep("certificate.pem", certificate.read_text())
@@ -104,6 +100,10 @@ class PostgresServer:
         """The URL of a database, perhaps through a proxy on another port."""
         return f"postgresql://{_USER}@127.0.0.1:{port or self.port}/{database}"
 
+    def command(self) -> list[str]:
+        place = ("-h", "127.0.0.1", "-p", str(self.port), "-k", str(self._folder))
+        return ["postgres", "-D", self._data, *place, *self._options]
+
     @property
     def is_running(self) -> bool:
         """Whether it has been started and not ended since."""
@@ -111,62 +111,38 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        deadline = time.monotonic() + _WAIT
+        deadline = time.monotonic() + self._wait
         while not self._answers():
             # Right after a kill, what is left of the old server may be in the way.
             if not self.is_running:
-                self._process = self._popen(
-                    "postgres",
-                    *("-D", self._data, "-k", str(self._folder)),
-                    *("-h", "127.0.0.1", "-p", str(self.port), *self._options),
-                )
+                self._process = self._popen(*self.command())
             assert time.monotonic() < deadline, self.log
             time.sleep(0.05)
 
-    def stop(self) -> None:
-        """End it; its clients are disconnected."""
-        if self._process is not None:
-            # Fast: it does not wait for its clients.
-            self._process.send_signal(signal.SIGINT)
-            self._process.wait(_WAIT)
-            self._process = None
-
-    def kill(self) -> None:
-        """End it without any warning."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(_WAIT)
-            self._process = None
-
     def close(self) -> None:
-        """End it and remove its folder."""
+        """End it in good order, so that it leaves no shared memory, and its folder."""
         self.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def log(self) -> str:
-        """What it wrote."""
-        return (self._folder / "log").read_text("utf-8", "replace")
+        super().close()
 
     def _answers(self) -> bool:
         if not self.is_running:
             return False
         asked = self._popen("pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port))
-        return asked.wait(_WAIT) == 0
+        return asked.wait(self._wait) == 0
 
     def _run(self, program: str, *arguments: str) -> None:
         process = self._popen(program, *arguments)
         assert process.wait(60) == 0, self.log
 
-    def _popen(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self._folder / "log").open("ab") as log:
-            return subprocess.Popen(
-                [str(self._programs / program), *arguments],
-                cwd=self._folder,
-                env={**os.environ, "LC_ALL": "C"},
-                user=self._user,
-                group=self._user,
-                extra_groups=[] if self._user else None,
-                stdout=log,
-                stderr=log,
-            )
+    def _popen(self, *command: str, **options: Any) -> subprocess.Popen[bytes]:
+        program, *arguments = command
+        return super()._popen(
+            str(self._programs / program),
+            *arguments,
+            cwd=self._folder,
+            env={**os.environ, "LC_ALL": "C"},
+            user=self._user,
+            group=self._user,
+            extra_groups=[] if self._user else None,
+            **options,
+        )
