@@ -130,6 +130,24 @@ async def records(journal: Journal, state: State = State.ERROR) -> list[Record]:
 # Accepting
 
 
+async def test_who_waits_for_a_result_goes_before_what_waits_in_the_journal(
+    journal: Journal,
+) -> None:
+    gate, seen = Gate(), Seen()
+    async with accepting(journal, gate, seen) as channel:
+        await put(channel, 1, 2, 3)
+        await gate.entered.wait()
+        asked = [
+            asyncio.create_task(channel.handle(Message(payload=name))) for name in "ab"
+        ]
+        await asyncio.sleep(0)
+        gate.open.set()
+        await asyncio.gather(*asked)
+        await channel.drain()
+    assert [each for each in seen.payloads if each in ("a", "b")] == ["a", "b"]
+    assert seen.payloads.index("b") < seen.payloads.index(3)
+
+
 async def test_a_message_is_durable_before_its_first_node(journal: Journal) -> None:
     found: list[int] = []
 
