@@ -29,6 +29,7 @@ from pichannels.declarative.annotations import arguments_in
 from pichannels.declarative.catalogue import CHANNELS, NODES, STORES, Catalogue, Family
 from pichannels.declarative.signatures import Signature
 from pichannels.node import BaseNode
+from pichannels.ui.app import DECLARED
 from pichannels.ui_config import UIConfig
 
 __all__ = ["PARTS", "on_page_markdown", "public_classes"]
@@ -295,12 +296,65 @@ def _code(text: str) -> str:
     return f"`{text}`" if text else ""
 
 
+def _routes() -> Iterator[str]:
+    """The routes by the first parts of their paths."""
+    title = ""
+    for route in sorted(DECLARED, key=lambda each: (each.path, each.method)):
+        place = route.path.removeprefix("/api/v1/").replace("instances/{instance}/", "")
+        if place.partition("/")[0] != title:
+            title = place.partition("/")[0]
+            yield f"## {title}\n"
+        yield f"### {route.method} {route.path}\n"
+        yield _plain(route.about) + "\n"
+        role = "nobody in particular" if route.role is None else f"`{route.role}`"
+        yield f"Role: {role}. Answers {route.status}{_named(route.answer)}.\n"
+        for name, kind in (("query", route.query), ("body", route.body)):
+            if kind is not None:
+                yield from _fields(name, kind)
+
+
+def _named(answer: Any) -> str:
+    """What a route answers."""
+    if answer is None:
+        return ""
+    kind = answer.__args__[0] if getattr(answer, "__args__", None) else answer
+    is_many = getattr(answer, "__origin__", None) is list
+    return (
+        f" with a list of `{kind.__name__}`" if is_many else f" with `{kind.__name__}`"
+    )
+
+
+def _fields(name: str, kind: type[msgspec.Struct]) -> Iterator[str]:
+    known: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        known |= arguments_in(base.__doc__ or "", "Attributes:")
+    rows = [
+        (
+            f"`{field.encode_name}`",
+            _code(_type_name(field.type)),
+            "required" if field.required else _code(repr(_field_default(field))),
+            known.get(field.name, ""),
+        )
+        for field in msgspec.structs.fields(kind)
+    ]
+    if rows:
+        yield _description(kind) + "\n"
+        yield _table((name, "type", "default", "meaning"), iter(rows))
+
+
+def _type_name(kind: Any) -> str:
+    plain = re.sub(r"Annotated\[([^,]+), .*?\)\]", r"\1", str(kind))
+    plain = re.sub(r"Optional\[(.*)\]", r"\1 | None", plain)
+    return re.sub(r"[\w.]+\.(?=\w)|<class '|'>", "", plain)
+
+
 PARTS: Final[Mapping[str, Callable[[], Iterator[str]]]] = {
     "channels": _channels,
     "common_channel_options": _common_channel_options,
     "common_node_options": _common_node_options,
     "commands": _commands,
     "nodes": _nodes,
+    "routes": _routes,
     "settings": _settings,
     "stores": _stores,
 }

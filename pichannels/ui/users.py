@@ -11,9 +11,12 @@ import hmac
 import os
 import re
 import secrets
+import threading
 from base64 import b64decode, b64encode
+from collections.abc import Callable
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Final
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import msgspec
 
@@ -23,6 +26,9 @@ from pichannels.ui.roles import Role
 from pichannels.values import TICKS_PER_SECOND, format_ticks
 
 __all__ = ["SHORTEST_PASSWORD", "Token", "User", "Users", "hash_password"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 SHORTEST_PASSWORD: Final = 12
 _N, _R, _P = 2**15, 8, 1
@@ -100,6 +106,19 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def _alone(
+    method: Callable[Concatenate[Users, P], T],
+) -> Callable[Concatenate[Users, P], T]:
+    """Let changes come one after the other, each to what the one before has left."""
+
+    @wraps(method)
+    def alone(self: Users, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self.changing:
+            return method(self, *args, **kwargs)
+
+    return alone
+
+
 class Users:
     """The users in a file; changes of others to it are seen.
 
@@ -108,14 +127,21 @@ class Users:
 
     Args:
         path: of the file, which need not exist yet.
+
+    Attributes:
+        changing: held while they are changed.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stamp: tuple[int, int] | None = None
         self._users: dict[str, User] = {}
+        self.changing = threading.Lock()
+
+    @cached_property
+    def _nobody(self) -> str:
         # Somebody who does not exist takes as long as somebody with a wrong password.
-        self._nobody = hash_password(secrets.token_urlsafe(16))
+        return hash_password(secrets.token_urlsafe(16))
 
     def all(self) -> list[User]:
         """The users, by name.
@@ -124,7 +150,7 @@ class Users:
             PichannelsError: the file cannot be read.
         """
         self._read()
-        return [self._users[name] for name in sorted(self._users)]
+        return sorted(self._users.values(), key=lambda user: user.name)
 
     def get(self, name: str) -> User | None:
         """The user of this name."""
@@ -149,6 +175,7 @@ class Users:
                     return user, _lower(user.role, token.role)
         return None
 
+    @_alone
     def add(self, name: str, role: Role, password: str = "") -> User:
         """Add a user; without a password only tokens are taken.
 
@@ -164,6 +191,7 @@ class Users:
         self._put(user)
         return user
 
+    @_alone
     def change(
         self, name: str, *, role: Role | None = None, password: str | None = None
     ) -> User:
@@ -181,6 +209,7 @@ class Users:
         self._put(user)
         return user
 
+    @_alone
     def remove(self, name: str) -> None:
         """Remove a user, whose sessions and tokens end.
 
@@ -188,9 +217,9 @@ class Users:
             UsageError: there is none.
         """
         self._known(name)
-        del self._users[name]
-        self._write()
+        self._write({k: v for k, v in self._users.items() if k != name})
 
+    @_alone
     def make_token(
         self,
         name: str,
@@ -222,6 +251,7 @@ class Users:
         self._put(msgspec.structs.replace(user, tokens=[*user.tokens, token]))
         return shown
 
+    @_alone
     def remove_token(self, name: str, id: str) -> None:
         """Take a token back.
 
@@ -241,8 +271,7 @@ class Users:
         return self._users[name]
 
     def _put(self, user: User) -> None:
-        self._users[user.name] = user
-        self._write()
+        self._write({**self._users, user.name: user})
 
     def _read(self) -> None:
         try:
@@ -252,24 +281,25 @@ class Users:
                 return
             users = msgspec.json.decode(self._path.read_bytes(), type=list[User])
         except FileNotFoundError:
-            self._stamp, self._users = None, {}
+            self._users, self._stamp = {}, None
             return
         except (OSError, msgspec.DecodeError) as exc:
             raise PichannelsError(f"{self._path} cannot be read: {exc}") from exc
-        self._stamp, self._users = stamp, {user.name: user for user in users}
+        self._users, self._stamp = {user.name: user for user in users}, stamp
 
-    def _write(self) -> None:
+    def _write(self, changed: dict[str, User]) -> None:
         partial = self._path.with_name(f"{self._path.name}-partial")
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        users = [self._users[name] for name in sorted(self._users)]
+        users = [changed[name] for name in sorted(changed)]
         data = msgspec.json.format(msgspec.json.encode(users))
         with os.fdopen(os.open(partial, flags, 0o600), "wb") as file:
             file.write(data)
         os.replace(partial, self._path)
-        self._stamp = None
+        # Others read without waiting: what is there is replaced as a whole.
+        self._users, self._stamp = changed, None
 
 
 def _lower(own: Role, bound: Role | None) -> Role:

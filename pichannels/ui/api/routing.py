@@ -66,6 +66,7 @@ class Declared(NamedTuple):
         role: that it takes; None for nobody in particular.
         answer, body, query: the types of what goes out and in.
         status: of an answer.
+        about: what it does.
     """
 
     method: str
@@ -75,6 +76,7 @@ class Declared(NamedTuple):
     body: type[msgspec.Struct] | None
     query: type[msgspec.Struct] | None
     status: int
+    about: str
 
 
 def reply(found: Any, status: int = 200) -> Response:
@@ -119,10 +121,11 @@ class Routes:
         """
 
         def declare(endpoint: Endpoint) -> Endpoint:
+            about = inspect.getdoc(endpoint) or ""
             told = status if answer is not None else 204
             whole = self._prefix + path
             self.declared.append(
-                Declared(method, whole, role, answer, body, query, told)
+                Declared(method, whole, role, answer, body, query, told, about)
             )
             self.router.add_api_route(
                 path,
@@ -131,8 +134,8 @@ class Routes:
                 dependencies=[] if role is None else [Depends(_needs(role))],
                 response_model=None,
                 status_code=told,
-                summary=(inspect.getdoc(endpoint) or "").partition("\n")[0],
-                description=inspect.getdoc(endpoint),
+                summary=about.partition("\n")[0],
+                description=about,
                 operation_id=endpoint.__name__.strip("_"),
             )
             return endpoint
