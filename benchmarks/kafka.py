@@ -320,14 +320,17 @@ async def prepare(options: Options) -> AsyncIterator[Benchmark]:
     notes: list[str] = []
     if reason := why_missing():
         notes.append(f"{reason}; this is librdkafka's mock cluster, which is no broker")
-    make: type[Kafka | KafkaMock] = KafkaMock if notes else Kafka
-    server = await asyncio.to_thread(make)
+    server = await asyncio.to_thread(_server)
     try:
         await asyncio.to_thread(server.start)
         cases = _cases(_Broker(server), options)
         yield Benchmark("kafka", "Kafka", "records", ("cpu", "wall"), cases, notes)
     finally:
         await asyncio.to_thread(server.close)
+
+
+def _server() -> Kafka | KafkaMock:
+    return KafkaMock() if why_missing() else Kafka()
 
 
 def _cases(broker: _Broker, options: Options) -> list[Case]:

@@ -1,4 +1,4 @@
-"""The examples of slipstream's own document, but for Kafka, do here what it says.
+"""The examples of slipstream's own document do here what it says.
 
 Each is a program in `document/`; comments there say what was corrected.
 """
@@ -12,9 +12,12 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 import pytest
+
+from tests.servers.kafka import Kafka
 
 PROGRAMS = Path(__file__).parent / "document"
 PRINTED = {
@@ -73,6 +76,24 @@ async def test_the_timer_prints_until_it_is_told_to_end(tmp_path: Path) -> None:
     _, errors = await asyncio.wait_for(process.communicate(), 20)
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d", line) for line in lines)
     assert (process.returncode, errors) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [("topic", ["trophy 🏆", "fish 🐟"]), ("codec", ["{'msg': '🐟'}"])],
+)
+async def test_what_is_written_to_a_topic_is_read_from_it(
+    name: str, printed: list[str], tmp_path: Path, kafka: Kafka
+) -> None:
+    emoji = uuid4().hex
+    # One partition, so that the order is that of the document.
+    await kafka.make_topic(emoji, partitions=1)
+    process = await started(name, tmp_path, kafka.address, emoji)
+    try:
+        assert [await line_of(process) for _ in printed] == printed
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.communicate(), 20)
 
 
 async def test_the_endpoint_gives_updates_of_the_cache(tmp_path: Path) -> None:

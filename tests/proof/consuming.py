@@ -1,6 +1,7 @@
 """Takes records of Kafka and appends them to a file: for `test_kafka_kill`.
 
-A channel with a journal does it, or a stream application.
+A channel with a journal does it, or a stream application, which also keeps the last
+number of each key in a cache. With a number as last argument it kills itself there.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from pathlib import Path
 
 from pichannels.channels.kafka import KafkaChannel
-from pichannels.dataflow import Failure, handle, stream
+from pichannels.dataflow import Cache, Failure, handle, stream
 from pichannels.dataflow.topic import Record, Topic
 from pichannels.journal import Journal
 from pichannels.message import Message
@@ -62,7 +63,7 @@ async def by_channel(folder: Path, servers: str, topic: str) -> None:
     await journal.close()
 
 
-async def by_application(folder: Path, servers: str, topic: str) -> None:
+async def by_application(folder: Path, servers: str, topic: str, end: int = -1) -> None:
     delivered, dead = (
         os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for name in ("delivered", "dead")
@@ -79,19 +80,27 @@ async def by_application(folder: Path, servers: str, topic: str) -> None:
     def set_aside(failure: Failure) -> None:
         os.write(dead, f"{failure.value.value}\n".encode())
 
-    @handle(Topic(topic, settings), on_error=set_aside)
-    async def append(msg: Record) -> None:
+    cache = await asyncio.to_thread(Cache, str(folder / "cache"))
+
+    @handle(Topic(topic, settings), sink=[cache], on_error=set_aside)
+    async def append(msg: Record) -> tuple[str, int]:
         number = int(msg.value)
+        if number == end:
+            # The one before is settled, and will be committed soon.
+            os.kill(os.getpid(), signal.SIGKILL)
         if number % POISON == 0:
             raise ValueError("poison")
         if number % SLOW == 0:
             await asyncio.sleep(0.05)
         os.write(delivered, f"{number}\n".encode())
+        return msg.key, number
 
     await stream()
 
 
 if __name__ == "__main__":
-    _, kind, folder, servers, topic = sys.argv
-    run = by_channel if kind == "channel" else by_application
-    asyncio.run(run(Path(folder), servers, topic))
+    _, kind, folder, servers, topic, *ends = sys.argv
+    if kind == "channel":
+        asyncio.run(by_channel(Path(folder), servers, topic))
+    else:
+        asyncio.run(by_application(Path(folder), servers, topic, *map(int, ends)))

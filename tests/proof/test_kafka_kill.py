@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from pichannels.adapters.kafka import Producer
 from pichannels.channels.kafka import KafkaChannel
-from pichannels.dataflow import fresh
-from pichannels.dataflow.topic import Topic
+from pichannels.dataflow import Cache, fresh
+from pichannels.dataflow.topic import Record, Topic
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode
@@ -160,6 +162,9 @@ async def test_topics_of_a_group_share_what_comes_in_order(
     one = asyncio.create_task(read(first, found))
     await until(lambda: len(found) > 50)
     two = asyncio.create_task(read(second, found))
+    await until(lambda: len(found) > 500)
+    await asyncio.to_thread(kafka.kill)
+    await asyncio.to_thread(kafka.start)
     await until(lambda: len(found) > 1000)
     # It leaves in the midst, and what it has not settled comes again.
     one.cancel()
@@ -199,6 +204,68 @@ async def test_nothing_is_lost_by_kills(
             await process.wait()
     assert_in_order(delivered(tmp_path))
     assert await dead(tmp_path, kind) == set(range(0, publisher.count, POISON))
+    if kind == "application":
+        assert await state(tmp_path) == last_of_each_key(publisher.count)
+
+
+async def state(folder: Path) -> dict[Any, Any]:
+    """What the application has kept."""
+    with await asyncio.to_thread(Cache, str(folder / "cache")) as cache:
+        return dict(cache.items())
+
+
+def last_of_each_key(count: int) -> dict[str, int]:
+    """The last number of each key that is no poison."""
+    return {str(n % KEYS): n for n in range(count) if n % POISON}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+async def test_what_is_settled_and_not_committed_comes_again(
+    kafka: Kafka, topic: str, publisher: Publisher, tmp_path: Path
+) -> None:
+    await until(lambda: publisher.count > 120)
+    publisher.is_over = True
+    killed = await start(tmp_path, "application", kafka, topic, "100")
+    assert await killed.wait() == -signal.SIGKILL
+    before = await asyncio.to_thread(delivered, tmp_path)
+    last = await start(tmp_path, "application", kafka, topic)
+    await until_delivered(tmp_path, publisher)
+    last.terminate()
+    assert await last.wait() == 0
+    found = await asyncio.to_thread(delivered, tmp_path)
+    assert_in_order(found)
+    assert set(found[len(before) :]) & set(before)
+    assert await state(tmp_path) == last_of_each_key(publisher.count)
+
+
+async def test_a_handler_slower_than_the_session_loses_nothing(
+    kafka: Kafka, topic: str, publisher: Publisher
+) -> None:
+    found: list[int] = []
+    settings = {
+        "bootstrap_servers": kafka.address,
+        "group_id": topic,
+        "auto_offset_reset": "earliest",
+        "session_timeout_ms": 1000,
+        "heartbeat_interval_ms": 300,
+        "rebalance_timeout_ms": 1000,
+    }
+    await until(lambda: publisher.count > 20)
+    publisher.is_over = True
+    with fresh() as application:
+        topics = [Topic(topic, settings) for _ in range(2)]
+
+        @application.handle(*topics)
+        async def slowly(record: Record) -> None:
+            # Longer than a member may be silent.
+            await asyncio.sleep(0 if found else 2.5)
+            found.append(int(record.value))
+
+        running = asyncio.create_task(application.stream())
+        await until(lambda: set(found) == set(range(publisher.count)))
+        application.stop()
+        await running
+    assert_in_order(found)
 
 
 def delivered(folder: Path) -> list[int]:
@@ -206,11 +273,13 @@ def delivered(folder: Path) -> list[int]:
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
-async def start(folder: Path, kind: str, kafka: Kafka, topic: str) -> Process:
+async def start(
+    folder: Path, kind: str, kafka: Kafka, topic: str, *end: str
+) -> Process:
     """A member that has delivered something."""
     before = await asyncio.to_thread(lambda: len(delivered(folder)))
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(PROGRAM), kind, str(folder), kafka.address, topic),
+        *(sys.executable, str(PROGRAM), kind, str(folder), kafka.address, topic, *end),
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     while await asyncio.to_thread(lambda: len(delivered(folder))) == before:
