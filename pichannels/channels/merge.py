@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.gate import Gate
@@ -17,6 +17,9 @@ from pichannels.node import BaseNode
 from pichannels.states import State
 
 __all__ = ["MergeChannel"]
+
+_WHOLE: Final = "part_of"
+"""The fact that says by its number which message of an input a message came of."""
 
 
 class _Into(BaseNode):
@@ -37,6 +40,10 @@ class MergeChannel(BaseChannel):
     nodes of its own, which come first. What the merge channel makes of a message is
     the answer of the input: an `HttpChannel` answers with it. Inputs start after the
     merge channel and stop before it; they are not listed in the project themselves.
+
+    What a crash interrupts is run again by the input, as a whole: where its nodes
+    make several messages of one, those that were settled come again too, with the same
+    event ids.
 
     Args:
         args: the name, and what every channel takes.
@@ -94,17 +101,22 @@ class MergeChannel(BaseChannel):
         await super().start()
 
     async def _forget_interrupted(self, journal: Journal) -> None:
-        """Leave what was interrupted to its input, which runs it again."""
-        own: dict[str, list[int]] = {}
+        """Leave what was interrupted to its input, which runs all of it again.
+
+        The input may have made several messages of one, each of which is here.
+        """
+        own: dict[int | str, list[int]] = {}
         async for record in _unsettled(journal, self.name):
-            own.setdefault(record.uuid, []).append(record.seq)
+            whole = record.meta.get(_WHOLE, record.uuid)
+            own.setdefault(whole, []).append(record.seq)
         last = max((seq for found in own.values() for seq in found), default=0)
         for each in self.inputs:
             async for record in _unsettled(journal, each.name):
                 if not own or record.seq > last:
                     break
-                for seq in own.pop(record.uuid, ()):
-                    journal.delete(seq)
+                for whole in (record.seq, record.uuid):
+                    for seq in own.pop(whole, ()):
+                        journal.delete(seq)
 
     def _open(self) -> None:
         super()._open()
@@ -206,6 +218,8 @@ class MergeChannel(BaseChannel):
             await journal.room()
         # The input has it already: nobody need wait until it is written once more.
         ticket = journal.append(self.name, msg)
+        # In the same commit: after a crash it is known who runs it again.
+        journal.settle(ticket.seq, State.PROCESSING, {_WHOLE: record.parent.seq})
         record.delivery.seq = ticket.seq
         recorder.in_progress.add(ticket.seq)
         msg.store_id = str(ticket.seq)

@@ -14,7 +14,7 @@ import pytest
 
 from msgstore.memory import MemoryMessageStoreFactory
 from msgstore.sqlite import SQLiteMessageStoreFactory
-from nodes import publish, python
+from nodes import publish, python, split
 from pichannels.channels import BaseChannel
 from pichannels.channels.http import HttpChannel
 from pichannels.channels.merge import MergeChannel
@@ -219,6 +219,50 @@ async def test_what_a_crash_interrupts_runs_again_once_also_with_a_history(
         await channel.stop()
     assert sink.payloads == ["kept"]
     assert await journal.total("merged") == 1
+
+
+async def test_parts_of_what_a_crash_interrupts_run_again_with_the_whole_alone(
+    journal: Journal,
+) -> None:
+    """The first part is settled, the second on its way, the third has yet to come."""
+    sinks = []
+    for is_crash in (True, False):
+        source = BaseChannel("in")
+        source.add(split.Items())
+        channel, sink = merged(
+            source, message_store_factory=SQLiteMessageStoreFactory()
+        )
+        sinks.append(sink)
+        gate = Second()
+        if is_crash:
+            channel.steps.insert(0, gate)
+        channel.attach(journal=journal)
+        await channel.start()
+        if is_crash:
+            await source.accept(Message(payload=["a", "b", "c"]))
+            await gate.reached.wait()
+            await journal.flush()
+            await channel.abort()
+            continue
+        await settled(journal, "in", "merged")
+        await channel.stop()
+    assert [sink.payloads for sink in sinks] == [["a"], ["a", "b", "c"]]
+
+
+class Second(BaseNode):
+    """Lets one message pass, and no other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = asyncio.Event()
+        self._count = 0
+
+    async def process(self, msg: Message) -> Message:
+        self._count += 1
+        if self._count > 1:
+            self.reached.set()
+            await asyncio.Event().wait()
+        return msg
 
 
 @pytest.mark.parametrize("error", [RetryLater("soon"), PauseChannel("soon")])
