@@ -48,6 +48,7 @@ class Entry:
         late: what of it was late.
         is_saved: whether it is saved that the message is in the state.
         is_current: whether all of that is saved.
+        is_whole: whether all of the message is in the state, whatever it has.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Entry:
         "hold",
         "is_current",
         "is_saved",
+        "is_whole",
         "late",
         "names",
         "results",
@@ -69,7 +71,7 @@ class Entry:
         self.hold: Hold | None = None
         self.results: list[Any] = []
         self.late: list[Any] = []
-        self.is_saved = self.is_current = False
+        self.is_saved = self.is_current = self.is_whole = False
         # What is in the state; of most messages the ids are never asked for.
         self._seen: list[tuple[Message, Sequence[Any]]] = []
         self._ids: set[str] = set()
@@ -89,6 +91,8 @@ class Entry:
 
     def unknown(self, msg: Message, items: list[Any]) -> list[Any]:
         """Those of the items that are not in the state."""
+        if self.is_whole:
+            return []
         if not self._seen and not self._ids:
             return items
         ids = self._all_ids()
@@ -108,7 +112,11 @@ class Entry:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether more than the state keeps the message unsettled."""
+        """Whether more than the state keeps the message unsettled.
+
+        Where only the state does, the message has gone through the whole channel, and
+        all that it led to has been acknowledged.
+        """
         if self.delivery is None:
             return False
         return self.delivery.owed > (self.hold is not None)

@@ -37,6 +37,8 @@ _MOST: Final = 1000
 """How many messages are kept unsettled, whatever `max_hold`: windows are finite."""
 _KNOWN: Final = 1000
 """Of how many messages that failed it is known that they are in the state."""
+_WHOLE: Final = 10_000
+"""Of how many names of messages it is known that the messages were about to settle."""
 _LOOKS: Final = 10
 """How often in `idle` seconds it is looked for what is silent."""
 
@@ -74,6 +76,7 @@ class Remembering(BaseNode):
         self._states = States()
         self._entries: dict[Delivery, Entry] = {}
         self._known: dict[str, Entry] = {}
+        self._whole: dict[str, None] = {}
         self._again: dict[str, list[Any]] = {"live": [], "replay": []}
         self._sent: dict[str, list[Any]] = {"live": [], "replay": []}
         self._alone: set[Delivery] = set()
@@ -204,18 +207,19 @@ class Remembering(BaseNode):
         return results, late
 
     def _enter(self, msg: Message, delivery: Delivery) -> Entry:
-        entry = None
-        names = names_of(msg, delivery) if self._known else []
-        for name in names:
+        entry, names = None, names_of(msg, delivery)
+        for name in names if self._known else ():
             entry = entry or self._known.get(name)
         if entry is None:
             entry = Entry([])
         else:
             self._forget_known(entry)
+        if self._whole:
+            entry.is_whole = any(name in self._whole for name in names)
         entry.begin(delivery)
         self._entries[delivery] = entry
         # Known by what it is now, which tells it from then on.
-        entry.names = names_of(msg, delivery)
+        entry.names = names
         delivery.on_settled(self._settled)
         return entry
 
@@ -370,20 +374,19 @@ class Remembering(BaseNode):
 
     def _changes(self) -> Iterator[tuple[str, Any]]:
         yield from self._states.changes()
-        # Where it takes two commits, all of them may be in the state unsettled.
-        is_apart = not self.persistence.commits_with_journal
-        under_way = [
-            entry
-            for entry in self._entries.values()
-            if entry.is_under_way or (is_apart and entry.hold is not None)
-        ]
-        if self._is_noted or not all(entry.is_current for entry in under_way):
+        entries = self._entries.values()
+        under_way = [entry for entry in entries if entry.is_under_way]
+        # These are settled now, but where that takes two commits not at once.
+        ending = [e for e in entries if e.hold is not None and not e.is_under_way]
+        is_new = not all(entry.is_current for entry in under_way)
+        if self._is_noted or ending or is_new:
             known = {id(entry): entry for entry in self._known.values()}
-            entries = [entry.dump() for entry in (*known.values(), *under_way)]
+            saved = [entry.dump() for entry in (*known.values(), *under_way)]
+            whole = [name for entry in ending for name in entry.names]
             results = {
                 lane: self._sent[lane] + again for lane, again in self._again.items()
             }
-            yield "notes", [entries, results]
+            yield "notes", [saved, results, [*self._whole, *whole]]
 
     async def start(self) -> None:
         """Go on with what was saved.
@@ -397,10 +400,12 @@ class Remembering(BaseNode):
         await self._restore_states(is_ours)
         if form != self.form:
             await self.save_data("form", self.form)
-        entries, again = await self.restore_data("notes", [[], {}])
+        notes = await self.restore_data("notes", [[], {}, []])
+        entries, again, whole = notes
         for data in entries:
             self._know(Entry.load(data))
         self._again.update(again)
+        self._whole = dict.fromkeys(whole[-_WHOLE:])
         if self._states or any(self._again.values()):
             self._wake()
 

@@ -18,6 +18,7 @@ from pichannels.errors import RetryLater, SettingsError, UsageError
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode
+from pichannels.persistence import MemoryPersistence, Persistence
 from pichannels.retry import RetryPolicy
 from pichannels.states import State
 from pichannels.testing import RecordingNode
@@ -73,11 +74,16 @@ class Failing(BaseNode):
 class Plant:
     """A channel with a window, and what arrives behind it."""
 
-    def __init__(self, *nodes: BaseNode, journal: Journal | None = None) -> None:
+    def __init__(
+        self,
+        *nodes: BaseNode,
+        journal: Journal | None = None,
+        kept: Persistence | None = None,
+    ) -> None:
         self.arrived: asyncio.Queue[Message] = asyncio.Queue()
         self.channel = BaseChannel("plant", retry=RetryPolicy(attempts=0, initial=0.01))
         self.channel.add(*nodes, _To(self.arrived))
-        self.channel.attach(journal=journal)
+        self.channel.attach(journal=journal, persistence=kept)
 
     async def __aenter__(self) -> Plant:
         await self.channel.start()
@@ -288,6 +294,17 @@ async def test_open_windows_outlive_the_process(journal: Journal) -> None:
         pytest.approx(2**0.5),
         4,
     ]
+
+
+async def test_a_message_that_was_about_to_settle_counts_once() -> None:
+    memory, msg = MemoryPersistence(), message(s1=1, s2=2)
+    # As after a crash in a channel with a store of its own, which is told first.
+    for came in (msg, msg.copy()):
+        async with Plant(window.Tumbling(60, ["sum"], **QUICK), kept=memory) as plant:
+            await plant.channel.handle(came)
+    async with Plant(window.Tumbling(60, ["sum"], **QUICK), kept=memory) as plant:
+        await plant.channel.handle(message(s61=1))
+        assert await plant.next() == [("TI1.sum", 0, 3)]
 
 
 async def test_other_windows_begin_anew_and_that_is_told(
