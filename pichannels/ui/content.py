@@ -13,7 +13,14 @@ from pichannels.query import payload_text
 from pichannels.ui.masking import Mask
 from pichannels.values import format_ticks
 
-__all__ = ["MessageRow", "MessageView", "masked_message", "row_of", "view_of"]
+__all__ = [
+    "MessageRow",
+    "MessageView",
+    "facts_of",
+    "masked_message",
+    "row_of",
+    "view_of",
+]
 
 PREVIEW: Final = 200
 

@@ -28,6 +28,7 @@ from pichannels.ui.budget import Budget
 from pichannels.ui.content import (
     MessageRow,
     MessageView,
+    facts_of,
     masked_message,
     row_of,
     view_of,
@@ -51,6 +52,7 @@ T = TypeVar("T")
 
 _OPEN: Final = Mask()
 _SKIPPED: Final = "skip"
+_LETTERS: Final = 1000
 
 
 class InstanceRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -267,11 +269,13 @@ class ReadModel:
     ) -> list[dict[str, Any]]:
         """A page of dead letters, the newest first."""
         who.need(Role.DATA if wanted.error else Role.VIEW)
-        arguments = msgspec.structs.asdict(wanted)
-        link = self._links.get(instance)
-        with self._budget.search():
-            found = await link.command("dead-list", **arguments)
-        mask = self.mask_for(who)
+        link, mask = self._links.get(instance), self.mask_for(who)
+        with self._budget.search() as seconds:
+            if link.journal is not None and not wanted.ids:
+                return await link.journal.run(
+                    lambda timed: _letters(timed, wanted, mask), seconds
+                )
+            found = await link.command("dead-list", **msgspec.structs.asdict(wanted))
         return [_hidden(row, ("error", "payload"), mask) for row in found]
 
     async def dead_letter(
@@ -392,6 +396,40 @@ async def _row(link: Link) -> InstanceRow:
         is_ready=status["is_ready"],
         has_journal=has_journal,
     )
+
+
+def _letters(timed: Timed, wanted: Listed, mask: Mask | None) -> list[dict[str, Any]]:
+    """A page of dead letters, read here."""
+    if wanted.skip < 0 or not 0 < wanted.count <= _LETTERS:
+        raise UsageError(f"skip is 0 or more, count 1 to {_LETTERS}")
+    search = MessagesWanted(
+        channel=wanted.channel,
+        start=wanted.start,
+        end=wanted.end,
+        state="error",
+        node=wanted.node or None,
+        error=wanted.error or None,
+        count=wanted.skip + wanted.count,
+    )
+    records = search_journal(timed, search, mask).records[wanted.skip :]
+    return [_letter(record, mask) for record in records]
+
+
+def _letter(record: Record, mask: Mask | None) -> dict[str, Any]:
+    row, facts = row_of(record, mask), facts_of(record)
+    is_part = "part_of" in facts
+    return {
+        "id": row.id,
+        "channel": row.channel,
+        "timestamp": row.timestamp,
+        "uuid": row.uuid,
+        "lane": row.lane,
+        "node": row.node,
+        "error": None if mask is None else row.error,
+        "attempts": row.attempts,
+        "samples": facts.get("sample_error_count", 0) if is_part else None,
+        "payload": row.payload,
+    }
 
 
 def _skipped(cursor: str | None) -> int:

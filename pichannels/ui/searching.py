@@ -30,6 +30,8 @@ __all__ = ["MessagesWanted", "Page", "search_journal"]
 
 _PAGE: Final = 500
 _FIRST, _LAST = -(2**62), 2**62
+_UNINDEXED: Final = 100_000
+"""Messages that the index of tags may not have yet, at most."""
 _PROCESSED: Final = CODES[State.PROCESSED]
 MOST: Final = 500
 
@@ -289,6 +291,7 @@ def _recent(timed: Timed, channels: set[int], search: _Search) -> dict[int, list
     rows = timed.conn.execute(
         "SELECT ticks, seq, state, lane, channel FROM message WHERE seq >"
         " (SELECT coalesce(max(value), 0) FROM setting WHERE name = 'tags_through')"
+        f" ORDER BY seq DESC LIMIT {_UNINDEXED}"
     ).fetchall()
     found: dict[int, list[_Row]] = {}
     for *values, channel in rows:

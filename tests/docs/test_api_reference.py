@@ -31,5 +31,5 @@ def test_the_guide_names_routes_that_there_are() -> None:
     ends = {f"/api/v1/instances/{{instance}}{place}" for place in named}
     known = {re.sub(r"\{(name|id|id:path)\}", "X", path) for path in PATHS}
     shown = {re.sub(r"/(CHANNEL|ID)\b", "/X", end) for end in ends}
-    assert len(shown) > 10
+    assert len(shown) > 8
     assert shown - known == set()

@@ -162,6 +162,16 @@ def test_dead_letters_fail_again_where_nothing_is_mended(
     assert ended["report"]["failed"] == len(letters)
 
 
+def test_dead_letters_are_told_without_what_one_may_not_see(
+    plant: Plant, orders: list[Any]
+) -> None:
+    whole = plant.get("/dead-letters", channel="orders", node="check", count=1)
+    short = plant.get("/dead-letters", "view", channel="orders", count=1)
+    assert "poison" in whole[0]["error"] and "poison" in whole[0]["payload"]
+    assert (short[0]["error"], short[0]["payload"]) == (None, None)
+    assert whole[0]["node"] == "orders.check"
+
+
 def test_a_dead_letter_is_mended_and_redriven(plant: Plant, orders: list[Any]) -> None:
     id = plant.get("/dead-letters", channel="orders")[0]["id"]
     new = plant.post(f"/dead-letters/{id}", {"payload": "mended"}).json()["id"]
