@@ -203,12 +203,16 @@ class Consumer:
     def take_bytes(self, most: int) -> bytes:
         """Bytes that have come; they are read now."""
         data = self._bytes.take(most)
+        if not data:
+            return data
         self._window.use(0, len(data))
         self.position = (self.position or 0) + len(data)
         return data
 
     def put_back(self, data: bytes) -> None:
         """These bytes, the last that were taken, are unread again."""
+        if not data:
+            return
         self._bytes.put_back(data)
         self._window.use(0, -len(data))
         self.position = (self.position or 0) - len(data)

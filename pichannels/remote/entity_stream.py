@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from pichannels.errors import CodecError
 from pichannels.remote.entities import Gap, Item, pack, unpack
 from pichannels.remote.errors import ItemTooLarge
-from pichannels.remote.frames import OVERHEAD, TURN_BYTES
+from pichannels.remote.frames import OVERHEAD, PER_ITEM, TURN_BYTES
 from pichannels.remote.modes import Bookmark
 from pichannels.remote.stream import RemoteStream
 
@@ -135,8 +135,9 @@ class EntityStream(RemoteStream):
         """Whether an item can go in the same frame as these."""
         if not batch:
             return True
-        size = sum(map(len, batch)) + len(data)
-        return size <= TURN_BYTES and self.core.fits(len(batch) + 1, size)
+        size, count = sum(map(len, batch)) + len(data), len(batch) + 1
+        most = min(TURN_BYTES, self.limits.frame_bytes - OVERHEAD)
+        return size + count * PER_ITEM <= most and self.core.fits(count, size)
 
     async def _send_batch(self, batch: list[bytes]) -> None:
         if not batch:

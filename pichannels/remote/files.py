@@ -87,10 +87,20 @@ class FileSource:
         Raises:
             SourceFailed: the file cannot be opened.
         """
+        is_write = bool(mode & Mode.WRITE)
+        opening = asyncio.create_task(
+            asyncio.to_thread(self._open, is_write), name=f"remote: open {self.path}"
+        )
         try:
-            opened = await asyncio.to_thread(self._open, bool(mode & Mode.WRITE))
+            opened = await asyncio.shield(opening)
         except OSError as exc:
             raise _failed(exc) from exc
+        except asyncio.CancelledError:
+            # The thread goes on, and nobody would close what it opens.
+            await asyncio.wait([opening])
+            if not opening.cancelled() and opening.exception() is None:
+                await _FileCursor(self, opening.result()).aclose()
+            raise
         return _FileCursor(self, opened)
 
     def _open(self, is_write: bool) -> BinaryIO:

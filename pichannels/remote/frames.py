@@ -17,6 +17,7 @@ from pichannels.remote.modes import Edge, Kind, Whence
 __all__ = [
     "FRAME_BYTES",
     "OVERHEAD",
+    "PER_ITEM",
     "SMALLEST_FRAME",
     "TURN_BYTES",
     "VERSION",
@@ -65,6 +66,8 @@ SMALLEST_FRAME: Final = 4096
 """What each side has to take at least."""
 OVERHEAD: Final = 2048
 """More than what a frame adds to the one item in it."""
+PER_ITEM: Final = 32
+"""What each item adds at most to a frame, beside its bytes and its mark."""
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Signed = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]

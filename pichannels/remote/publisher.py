@@ -8,7 +8,7 @@ read for an older one is void.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from pichannels.remote.entities import Batch
@@ -24,6 +24,7 @@ from pichannels.remote.errors import (
 from pichannels.remote.frames import (
     FRAME_BYTES,
     OVERHEAD,
+    PER_ITEM,
     TURN_BYTES,
     Ack,
     Close,
@@ -384,7 +385,8 @@ class Publisher:
         self.is_at_end = False
 
     def _hold(self, batch: Batch, context: int) -> None:
-        for first, last in _turns(batch.items, self._allowance.turn):
+        most = min(self._allowance.turn, self._largest)
+        for first, last in _turns(batch, most):
             items = list(batch.items[first:last])
             if len(items[0]) > self._largest:
                 return self._hold_fault(len(items[0]), context)
@@ -451,13 +453,13 @@ class Publisher:
         return self.fail(StreamProtocolError(self.name, reason))
 
 
-def _turns(items: Sequence[bytes], most: int) -> Iterator[tuple[int, int]]:
-    """Ranges of items that are `most` bytes together, or one alone."""
+def _turns(batch: Batch, most: int) -> Iterator[tuple[int, int]]:
+    """Ranges of items that take `most` bytes together in a frame, or one alone."""
     first = size = 0
-    for index, item in enumerate(items):
-        size += len(item)
+    for index, item in enumerate(batch.items):
+        size += len(item) + PER_ITEM + (len(batch.marks[index]) if batch.marks else 0)
         if size > most and index > first:
             yield first, index
-            first, size = index, len(item)
-    if items:
-        yield first, len(items)
+            first, size = index, len(item) + PER_ITEM
+    if batch.items:
+        yield first, len(batch.items)

@@ -48,6 +48,8 @@ logger: Final = logging.getLogger("pichannels.remote")
 
 T = TypeVar("T")
 
+_CLOSING: Final = 5.0
+
 
 class StreamReport(msgspec.Struct, frozen=True, kw_only=True):
     """What one open stream does.
@@ -301,6 +303,18 @@ class ServedStream:
         return result
 
     async def _close(self, cursor: Cursor) -> None:
+        """Close the source, also where this task is cancelled meanwhile."""
+        closing = asyncio.create_task(
+            self._closed(cursor), name=f"remote: close of {self.core.name}"
+        )
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait([closing], timeout=_CLOSING)
+            closing.cancel()
+            raise
+
+    async def _closed(self, cursor: Cursor) -> None:
         try:
             await cursor.aclose()
         except Exception:
