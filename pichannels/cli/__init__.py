@@ -36,6 +36,7 @@ _COMMANDS: Final = {
     "store": "pichannels.cli.store_trace:store",
     "tags": "pichannels.cli.tags:tags",
     "test": "pichannels.cli.test:test",
+    "top": "pichannels.cli.top:top",
     "ui": "pichannels.cli.ui:ui",
     "version": "pichannels.cli.version:version",
 }

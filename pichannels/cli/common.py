@@ -101,13 +101,15 @@ def ask_instance(online: Online[T]) -> T:
     return asyncio.run(_ask(load_project().data_dir, online))
 
 
-def data_dir_of(place: Path) -> Path:
+def data_dir_of(place: Path | None = None) -> Path:
     """Where an instance of the project in this folder, or of this file, has its data.
+
+    Without a place it is the project that the options name.
 
     Raises:
         SettingsError: there are no settings, or they are wrong.
     """
-    file = find_settings(place)
+    file = find_settings(place or _settings())
     usual = file.parent / DATA_DIR
     address = read_address(usual)
     if address is not None and address.settings == str(file):

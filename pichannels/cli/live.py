@@ -14,7 +14,16 @@ from pichannels.cli.holes import oldest_hole
 from pichannels.cli.output import duration
 from pichannels.lifecycle import Status
 
-__all__ = ["Rates", "tables"]
+__all__ = [
+    "Rates",
+    "errors_of",
+    "lag_text",
+    "rate_text",
+    "size_text",
+    "state_text",
+    "table_of",
+    "tables",
+]
 
 _WINDOW: Final = 4.0
 _OLD: Final = 10.0
@@ -37,7 +46,7 @@ class Rates:
     """How fast counters grow, over the last few seconds."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, dict[str, int]]] = deque()
+        self._seen: deque[tuple[float, dict[str, float]]] = deque()
 
     def note(self, status: dict[str, Any], at: float) -> None:
         """Take the counters of a status, at a time in seconds."""
@@ -53,14 +62,20 @@ class Rates:
         return max(after.get(counter, 0) - before[counter], 0) / (end - start)
 
 
-def _counters(status: dict[str, Any]) -> Iterator[tuple[str, int]]:
+def _counters(status: dict[str, Any]) -> Iterator[tuple[str, float]]:
     for channel in status["channels"]:
         name = channel["name"]
         yield f"{name} in", channel["received"]
         yield f"{name} done", channel["processed"] + channel["dropped"]
         yield f"{name} values", channel["source"].get("events", 0)
+        yield f"{name} bytes", channel.get("bytes", 0)
     for sink in status["sinks"]:
         yield f"{sink['name']} taken", sink["processed"]
+        yield f"{sink['name']} written", sink["statistics"].get("written", 0)
+    for server in status.get("pi_servers", ()):
+        yield f"{server['name']} asked", sum(server["sent"].values())
+    if "cpu" in status:
+        yield "cpu", status["cpu"]
 
 
 def tables(
@@ -100,10 +115,11 @@ def _most_telling(channels: list[dict[str, Any]], room: int) -> list[dict[str, A
 
 def _weight(channel: dict[str, Any]) -> tuple[bool, int, float, int]:
     is_running = channel["state"] in _RUNNING
-    return not is_running, _errors(channel), channel["lag"], channel["received"]
+    return not is_running, errors_of(channel), channel["lag"], channel["received"]
 
 
-def _errors(channel: dict[str, Any]) -> int:
+def errors_of(channel: dict[str, Any]) -> int:
+    """How many messages of a channel failed or were rejected."""
     return int(channel["failed"] + channel["rejected"])
 
 
@@ -115,8 +131,8 @@ def _heading(status: dict[str, Any], is_own: bool) -> Iterator[Text]:
     first.append(f"  {duration(status['uptime'])}")
     journal = status["journal"]
     if journal:
-        used = _size(journal["used_bytes"])
-        first.append(f"  journal {used} of {_size(journal['budget_bytes'])}")
+        used = size_text(journal["used_bytes"])
+        first.append(f"  journal {used} of {size_text(journal['budget_bytes'])}")
         if journal["is_full"]:
             first.append(" FULL", "bold red")
     if is_own and state in _HINTS:
@@ -127,19 +143,19 @@ def _heading(status: dict[str, Any], is_own: bool) -> Iterator[Text]:
 
 
 def _channels(channels: Iterable[dict[str, Any]], rates: Rates) -> Table:
-    table = _table("CHANNEL", "STATE", "IN/S", "DONE/S", "LAG", "UNSETTLED", "ERRORS")
+    table = table_of("CHANNEL", "STATE", "IN/S", "DONE/S", "LAG", "UNSETTLED", "ERRORS")
     above: list[str] = []
     for channel in channels:
         name = channel["name"]
         above = [other for other in above if name.startswith(f"{other}.")]
         label = name.removeprefix(f"{above[-1]}.") if above else name
-        errors, lag = _errors(channel), channel["lag"]
+        errors, lag = errors_of(channel), channel["lag"]
         table.add_row(
             Text("  " * len(above) + label),
-            Text(channel["state"], _COLOURS.get(channel["state"], "yellow")),
-            _rate(rates.of(f"{name} in")),
-            _rate(rates.of(f"{name} done")),
-            Text(_lag(lag), "yellow" if lag > _OLD else ""),
+            state_text(channel["state"]),
+            rate_text(rates.of(f"{name} in")),
+            rate_text(rates.of(f"{name} done")),
+            Text(lag_text(lag), "yellow" if lag > _OLD else ""),
             f"{channel['unsettled']:,}",
             Text(f"{errors:,}", "red" if errors else ""),
         )
@@ -154,7 +170,7 @@ def _sources(
 ) -> Table:
     covered = {each["channel"]: each for each in coverage}
     columns = ["TAGS", "UNRESOLVED", "OPEN", "VALUES/S", "LOSSES"]
-    table = _table("SOURCE", *columns, *(["HOLES", "OLDEST"] if covered else []))
+    table = table_of("SOURCE", *columns, *(["HOLES", "OLDEST"] if covered else []))
     for channel in channels:
         source = channel["source"]
         wanted = source.get("pi_channels", 0)
@@ -166,7 +182,7 @@ def _sources(
             f"{source['tags']:,}",
             Text(f"{unresolved:,}", "yellow" if unresolved else ""),
             Text(opened, "green" if channel["is_ready"] else "red"),
-            _rate(rates.of(f"{channel['name']} values")),
+            rate_text(rates.of(f"{channel['name']} values")),
             Text(f"{losses:,}", "yellow" if losses else ""),
             *(_holes(covered.get(channel["name"])) if covered else []),
         )
@@ -183,13 +199,13 @@ def _holes(each: dict[str, Any] | None) -> tuple[Text, Text]:
 
 
 def _sinks(sinks: Iterable[dict[str, Any]], rates: Rates) -> Table:
-    table = _table("SINK", "TAKEN/S", "QUEUED", "FAILED", "RETRIES")
+    table = table_of("SINK", "TAKEN/S", "QUEUED", "FAILED", "RETRIES")
     for sink in sinks:
         counts = sink["statistics"]
         failed, errors = counts.get("failed", 0), counts.get("errors", 0)
         table.add_row(
             sink["name"],
-            _rate(rates.of(f"{sink['name']} taken")),
+            rate_text(rates.of(f"{sink['name']} taken")),
             f"{counts.get('queued', 0):,}",
             Text(f"{failed:,}", "red" if failed else ""),
             Text(f"{errors:,}", "yellow" if errors else ""),
@@ -197,7 +213,13 @@ def _sinks(sinks: Iterable[dict[str, Any]], rates: Rates) -> Table:
     return table
 
 
-def _table(first: str, *others: str) -> Table:
+def state_text(state: str) -> Text:
+    """The state of a channel in its colour."""
+    return Text(state, _COLOURS.get(state, "yellow"))
+
+
+def table_of(first: str, *others: str) -> Table:
+    """A table without rows: names at the left, numbers at the right."""
     table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column(first, ratio=1, no_wrap=True, overflow="ellipsis")
     for name in others:
@@ -206,18 +228,20 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
-def _rate(rate: float | None) -> str:
+def rate_text(rate: float | None) -> str:
     """A rate in few characters."""
     if rate is None:
         return "-"
     return f"{rate:,.0f}" if rate >= 100 or rate == 0 else f"{rate:.1f}"
 
 
-def _lag(seconds: float) -> str:
+def lag_text(seconds: float) -> str:
+    """How old something is, in few characters."""
     return f"{seconds:.1f} s" if seconds < 60 else duration(seconds)
 
 
-def _size(count: float) -> str:
+def size_text(count: float) -> str:
+    """A number of bytes in few characters."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:
             return f"{count:.{0 if count >= 10 or unit == 'B' else 1}f} {unit}"

@@ -1,0 +1,154 @@
+"""What `pichannels top` shows, and what keys do to it."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pichannels.cli.keyboard import END, keys_of
+from pichannels.cli.live import Rates
+from pichannels.cli.top_page import QUIT, SORTS, View, page
+
+
+def channel(name: str, **facts: Any) -> dict[str, Any]:
+    counts = ("received", "processed", "dropped", "rejected", "failed", "unsettled")
+    more = {"state": "waiting", "lag": 0.0, "source": {}, "bytes": 0, "retries": 0}
+    return {"name": name, **dict.fromkeys(counts, 0), **more, **facts}
+
+
+def status(*channels: dict[str, Any], **facts: Any) -> dict[str, Any]:
+    return {
+        "project": "plant",
+        "state": "running",
+        "uptime": 60.0,
+        "pid": 1,
+        "cpu": 0.0,
+        "journal": None,
+        "channels": list(channels),
+        "sinks": [],
+        "pi_servers": [],
+        **facts,
+    }
+
+
+def shown(found: dict[str, Any] | None, view: View | None = None, **more: int) -> str:
+    rates = Rates()
+    if found is not None:
+        rates.note(found, 0.0)
+    out = StringIO()
+    drawn = page(found, rates, view or View(), more.get("height", 24))
+    Console(file=out, width=120).print(drawn)
+    return out.getvalue()
+
+
+def order(view: View, *channels: dict[str, Any]) -> list[str]:
+    found = status(*channels)
+    rates = Rates()
+    rates.note(found, 0.0)
+    return [each["name"] for each in view.ordered(found, rates)]
+
+
+def test_numbers_begin_with_the_largest_and_names_with_the_first() -> None:
+    channels = channel("b", lag=1.0), channel("a", lag=3.0), channel("c", lag=2.0)
+    assert order(View("name"), *channels) == ["a", "b", "c"]
+    assert order(View("lag"), *channels) == ["a", "c", "b"]
+
+
+def test_rates_are_sorted_by_how_fast_counters_grow() -> None:
+    rates = Rates()
+    rates.note(status(channel("a"), channel("b")), 0.0)
+    grown = status(channel("a", received=10), channel("b", received=90))
+    rates.note(grown, 1.0)
+    found = View("in").ordered(grown, rates)
+    assert [each["name"] for each in found] == ["b", "a"]
+
+
+def test_keys_change_the_order() -> None:
+    view = View("state")
+    view.press("s")
+    assert view.sort == "in"
+    view.press("S")
+    view.press("S")
+    view.press("r")
+    assert (view.sort, view.is_reversed) == ("name", True)
+    assert order(view, channel("a"), channel("b")) == ["b", "a"]
+
+
+def test_all_orders_are_reached_by_one_key() -> None:
+    view = View()
+    seen = set()
+    for _ in SORTS:
+        view.press("s")
+        seen.add(view.sort)
+    assert seen == set(SORTS)
+
+
+def test_sub_channels_can_be_left_out() -> None:
+    view = View()
+    view.press("c")
+    channels = channel("a.b"), channel("a.b.fork"), channel("c")
+    assert order(view, *channels) == ["a.b", "c"]
+
+
+def test_it_scrolls_as_far_as_there_are_channels() -> None:
+    found = status(*(channel(f"channel {number:02d}") for number in range(40)))
+    view = View()
+    assert "channel 39" not in shown(found, view)
+    for key in keys_of("j\x1b[B" * 50):
+        view.press(key)
+    assert "channel 39" in (text := shown(found, view))
+    assert len(text.splitlines()) == 24
+    view.press("k")
+    assert "channel 39" not in shown(found, view)
+
+
+def test_what_does_not_work_is_told_first() -> None:
+    troubles = [{"part": f"sink {n}", "reason": "refused"} for n in range(5)]
+    lines = shown(status(channel("a"), troubles=troubles)).splitlines()
+    assert lines[1:5] == [
+        "! sink 0: refused",
+        "! sink 1: refused",
+        "! sink 2: refused",
+        "! and 2 more",
+    ]
+
+
+def test_the_limiter_and_sinks_are_shown() -> None:
+    server = {
+        "name": "pi:443",
+        "rate": 200.0,
+        "sent": {"live": 1, "history": 2},
+        "waiting": {"live": 0, "history": 7},
+        "too_many": 3,
+        "history_paused": True,
+    }
+    sink = {"name": "a.sink", "processed": 1, "statistics": {"queued": 12, "failed": 4}}
+    text = shown(status(channel("a"), pi_servers=[server], sinks=[sink]))
+    assert "PI pi:443  -/s of 200  waiting 7  429 3  history paused" in text
+    row = next(line.split() for line in text.splitlines() if line[:6] == "a.sink")
+    assert row == ["a.sink", "-", "-", "12", "4", "0"]
+
+
+def test_holes_are_shown_where_there_is_a_ledger() -> None:
+    holes = [{"reason": "network", "age": 125.0}]
+    ledger = {"tags_with_holes": 5, "is_running": True, "reads": 0, "holes": holes}
+    covered = [{"channel": "a", **ledger}]
+    text = shown(status(channel("a"), channel("b"), coverage=covered))
+    rows = {line.split()[0]: line.split() for line in text.splitlines()}
+    assert (rows["a"][-3:], rows["b"][-2:]) == (["5", "2m", "5s"], ["-", "-"])
+
+
+def test_no_instance_is_no_failure() -> None:
+    assert "no instance answers" in shown(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [("ssr", ["s", "s", "r"]), ("\x1b[A\x1bOBq", ["\x1b[A", "\x1bOB", "q"])],
+)
+def test_keys_that_come_together_are_told_apart(text: str, keys: list[str]) -> None:
+    assert keys_of(text) == keys
+    assert {*keys_of("\x1b"), END} <= QUIT
