@@ -69,7 +69,8 @@ class Protobuf(DecodeStep):
     Args:
         message: a generated class, or a file of `protoc --descriptor_set_out
             --include_imports`; by default a sample, or what the registry says.
-        name_of_message: its full name in that file; by default its first.
+        name_of_message: its full name in that file; by default its first. Of samples
+            `pichannels.Sample`, or `pichannels.SampleBatch` for whole batches.
         registry: a `SchemaRegistry`, where messages have the number of their schema.
         samples: make samples of messages that pichannels has written.
         options: those of every node.

@@ -12,6 +12,7 @@ __all__ = ["tls_context"]
 
 
 async def tls_context(
+    given: bool | ssl.SSLContext = True,
     *,
     verify: bool = True,
     ca: str | os.PathLike[str] | None = None,
@@ -21,6 +22,7 @@ async def tls_context(
     """A context for connections that we open; files are read in a thread.
 
     Args:
+        given: a context that is taken as it is, or True for one that is made.
         verify: False for no check of the certificate.
         ca: a file with the certificates that are trusted, in PEM.
         certificate: a file with a certificate of our own, in PEM.
@@ -29,6 +31,8 @@ async def tls_context(
     Raises:
         SettingsError: a file is missing, or has no certificate.
     """
+    if isinstance(given, ssl.SSLContext):
+        return given
     try:
         return await asyncio.to_thread(_made, verify, ca, certificate, key)
     except (OSError, ValueError) as exc:

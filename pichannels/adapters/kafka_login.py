@@ -82,15 +82,14 @@ class Login(NamedTuple):
             found["sasl_plain_username"] = user
             found["sasl_plain_password"] = password or ""
         if self.tls:
-            found["ssl_context"] = await self._context()
+            found["ssl_context"] = await tls_context(
+                self.tls,
+                verify=self.verify,
+                ca=self.ca,
+                certificate=self.certificate,
+                key=self.key,
+            )
         return found
-
-    async def _context(self) -> ssl.SSLContext:
-        if isinstance(self.tls, ssl.SSLContext):
-            return self.tls
-        return await tls_context(
-            verify=self.verify, ca=self.ca, certificate=self.certificate, key=self.key
-        )
 
 
 def checked_servers(found: Any) -> list[str]:

@@ -123,6 +123,13 @@ class Login(NamedTuple):
             raise SettingsError("there is no JWT with its seed", key="credentials")
         servers = checked_servers(self.servers)
         is_tls = self.tls or any(each.startswith("tls:") for each in servers)
+        context = is_tls and await tls_context(
+            self.tls,
+            verify=self.verify,
+            ca=self.ca,
+            certificate=self.certificate,
+            key=self.key,
+        )
         return {
             "servers": servers,
             "name": self.client_id,
@@ -131,19 +138,12 @@ class Login(NamedTuple):
             "token": token,
             "nkeys_seed_str": nkey,
             "user_credentials": credentials and RawCredentials(credentials),
-            "tls": await self._context() if is_tls else None,
+            "tls": context or None,
             "allow_reconnect": False,
             "max_reconnect_attempts": 1,
             "reconnect_time_wait": 0,
             "connect_timeout": self.timeout,
         }
-
-    async def _context(self) -> ssl.SSLContext:
-        if isinstance(self.tls, ssl.SSLContext):
-            return self.tls
-        return await tls_context(
-            verify=self.verify, ca=self.ca, certificate=self.certificate, key=self.key
-        )
 
 
 def checked_servers(found: Any) -> list[str]:

@@ -58,6 +58,8 @@ class ProtobufCodec(WireCodec):
             default samples are written (a `SampleBatch` for a list of them), and what
             is read is as the registry says that it was written.
         name: full name of the message in that file; by default the last file's first.
+            Of samples, what is read without a registry: `pichannels.Sample` (the
+            default) or `pichannels.SampleBatch`.
         registry: keeps the schemas; a record has its number and which message it is.
         plain: read dicts of plain values, and no messages. Instants are text, exact to
             100 ns.
@@ -92,9 +94,10 @@ class ProtobufCodec(WireCodec):
         self._classes: dict[str, Any] = {}
         if message is None:
             self._classes = classes_of_text(_FILE, SAMPLE_PROTO)
+            self._read_as = _named(name or _SAMPLE, self._classes)
             self._message = self._classes[_SAMPLE]
         else:
-            self._message = _message_of(message, name)
+            self._message = self._read_as = _message_of(message, name)
         self._writers: dict[int, _Written] = {}
 
     # Writing
@@ -173,7 +176,7 @@ class ProtobufCodec(WireCodec):
         Raises:
             DecodeError: it is no Protobuf of a message that is known.
         """
-        kind, rest = self._message, s
+        kind, rest = self._read_as, s
         if self.registry is not None:
             id, rest = split(s, "Protobuf")
             indexes, rest = read_indexes(rest)
@@ -207,9 +210,13 @@ def _message_of(found: Any, name: str | None) -> Any:
     if name is None and classes:
         last = list(classes.values())[-1].DESCRIPTOR.file.name
         name = next(n for n, c in classes.items() if c.DESCRIPTOR.file.name == last)
+    return _named(str(name), classes)
+
+
+def _named(name: str, classes: dict[str, Any]) -> Any:
     if name not in classes:
         raise SettingsError(
-            f"there is no such message{nearest(str(name), classes)}",
+            f"there is no such message{nearest(name, classes)}",
             key="name",
             found=name,
             allowed=", ".join(classes),

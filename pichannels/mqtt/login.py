@@ -85,9 +85,8 @@ class Login(NamedTuple):
         """
         if _parts(self.url).scheme != "mqtts":
             return None
-        if isinstance(self.ssl, tls.SSLContext):
-            return self.ssl
         return await tls_context(
+            self.ssl,
             verify=self.ssl is not False,
             ca=self.ca,
             certificate=self.certificate,

@@ -16,6 +16,7 @@ from nodes import publish
 from pichannels.channels import BaseChannel
 from pichannels.delivery import Outcome
 from pichannels.errors import SampleErrors, SettingsError
+from pichannels.formats.csv_codec import CsvCodec
 from pichannels.message import Message
 from pichannels.mqtt import Connection, Login, Publish
 from pichannels.retry import RetryPolicy
@@ -101,6 +102,16 @@ async def test_other_payloads_are_one_message(mosquitto: Mosquitto, root: str) -
     assert (plain.payload, text.properties["content_type"]) == (b'{"a":1}', "text/csv")
     assert text.properties["message_expiry_interval"] in (59, 60)
     assert text.properties["user_property"][0] == ("message_id", messages[0].uuid)
+
+
+async def test_a_codec_makes_the_values(mosquitto: Mosquitto, root: str) -> None:
+    codec = CsvCodec(["tag", "value"])
+    node = publish.MQTT(mosquitto.url, f"{root}/{{name}}", codec=codec)
+    async with subscribed(mosquitto, root) as reader:
+        await send(node, batch("a"))
+        (found,) = await received(reader, 1)
+    assert found.payload == b"a,0.0"
+    assert found.properties["content_type"] == "text/csv"
 
 
 async def test_a_function_names_the_topic(mosquitto: Mosquitto, root: str) -> None:
