@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from msgstore.memory import MemoryMessageStoreFactory
 from nodes import split, window
 from pichannels.channels import BaseChannel
 from pichannels.journal import Journal
@@ -74,7 +75,9 @@ def windows(**options: Any) -> window.Tumbling:
 async def main(folder: Path) -> None:
     journal = Journal(folder / "journal.db")
     await journal.open()
-    channel = BaseChannel("plant")
+    # The journal is told of a settlement when the store has been.
+    history = MemoryMessageStoreFactory()
+    channel = BaseChannel("plant", message_store_factory=history)
     channel.add(
         split.Split(by="tag"), windows(max_hold=0.03), Step(), Slow(folder / "out")
     )
