@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Hashable
+from typing import Any, Protocol
 
 from pichannels.dataflow.publishing import Published
 
-__all__ = ["ICache", "Key", "KeyedSink", "Proxy", "Stream", "Streamed"]
+__all__ = ["ICache", "Key", "KeyedSink", "Proxy", "Receipt", "Stream", "Streamed"]
 
 Key = str | int | float | bytes | bool
 """What a cache has as keys."""
@@ -69,11 +69,36 @@ class Proxy(Published):
         await self.publish(value)
 
 
+class Receipt(Protocol):
+    """Of a value that is worked on beside others."""
+
+    @property
+    def key(self) -> Hashable:
+        """Values with the same one stay in order; None for no order."""
+
+    def settled(self) -> None:
+        """The value is worked off."""
+
+
 class Stream(AsyncIterator[Any]):
     """What a source gives while it is streamed; it hears what becomes of each value.
 
-    Each value is settled, or has failed, before the next one is asked for.
+    Each value is settled, or has failed, or is receipted, before the next one is asked
+    for.
+
+    Attributes:
+        at_once: how many values may be worked on beside each other.
     """
+
+    at_once = 1
+
+    def receipt(self) -> Receipt:
+        """For the value that was given last: it is settled later.
+
+        Raises:
+            NotImplementedError: values of this stream are worked on one by one.
+        """
+        raise NotImplementedError
 
     def settled(self) -> None:
         """The value that was given last is worked off."""

@@ -20,6 +20,7 @@ from pichannels.channels.base import BaseChannel
 from pichannels.dataflow.feeding import Feed
 from pichannels.dataflow.handlers import Call, Handler
 from pichannels.dataflow.interfaces import Stream, Streamed
+from pichannels.dataflow.lanes import Lanes
 from pichannels.dataflow.publishing import Published, Reader
 from pichannels.dataflow.stored import Replay
 from pichannels.dataflow.tapping import Tap
@@ -149,7 +150,9 @@ class Source:
         plain = [h.bound(kwargs, note) for h, pipes in self._bound if not pipes]
         piped = [(h.bound(kwargs, note), pipes) for h, pipes in self._bound if pipes]
         try:
-            if not piped:
+            if not piped and self._stream is not None and self._stream.at_once > 1:
+                await self._run_many(plain, self._stream)
+            elif not piped:
                 await self._run_plain(plain)
             elif len(piped) == 1 and not plain:
                 await _through(self._given(), *piped[0])
@@ -186,6 +189,34 @@ class Source:
             if self._is_interrupted and await self._ends():
                 return
 
+    async def _run_many(self, calls: list[Call], stream: Stream) -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                lanes = Lanes(group, stream.at_once, calls)
+                if self._is_interrupted and await self._ends():
+                    return
+                try:
+                    async for value in stream:
+                        if self._is_interrupted and await self._waits():
+                            return
+                        await lanes.put(value, stream.receipt())
+                        if self._is_interrupted and await self._ends():
+                            return
+                except asyncio.CancelledError:
+                    self._forgive_cut()
+                finally:
+                    # What is worked on ends by itself, and is not to be cut off.
+                    self._is_busy = True
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from several
+
+    def _forgive_cut(self) -> None:
+        """Go on after `cut_off`; raise any other cancellation again."""
+        task = asyncio.current_task()
+        if not self._is_cut_off or task is None:
+            raise
+        task.uncancel()
+
     async def _given(self) -> AsyncIterator[Any]:
         """The values; one is worked off when the next is asked for.
 
@@ -211,10 +242,7 @@ class Source:
                 if self._is_interrupted and await self._ends():
                     return
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not self._is_cut_off or task is None:
-                raise
-            task.uncancel()
+            self._forgive_cut()
 
     def _note(self, error: Exception) -> None:
         """A handler has failed for the value under way, and goes on."""

@@ -82,6 +82,8 @@ class Topic(KeyedSink, Streamed):
         dead_letters: gets records that the codec cannot read: another topic, without a
             codec, or a function, plain or async, of the raw record and the error. By
             default they are logged.
+        at_once: how many records handlers may work on beside each other; those with
+            the same key stay in order.
 
     Raises:
         SettingsError: an option is not usable, or the extra `kafka` is missing.
@@ -100,8 +102,11 @@ class Topic(KeyedSink, Streamed):
         dry: bool = False,
         *,
         dead_letters: Topic | Callable[[Any, Exception], Any] | None = None,
+        at_once: int = 1,
     ) -> None:
         ensure_installed()
+        if at_once < 1:
+            raise SettingsError("1 or more", key="at_once", found=at_once)
         self.name = name
         self._codec = codec
         self.conf: dict[str, Any] = {**Conf(), **(conf or {})}
@@ -111,6 +116,7 @@ class Topic(KeyedSink, Streamed):
         if isinstance(dead_letters, Topic) and dead_letters._codec is not None:
             raise SettingsError("dead letters are bytes", key="dead_letters")
         self._dry = dry
+        self._at_once = at_once
         self._dead_letters = dead_letters
         limit = self._settings.get("request_timeout_ms", 40_000) / 1000
         self._serializers: tuple[Serialize | None, Serialize | None] = (
@@ -255,7 +261,12 @@ class Topic(KeyedSink, Streamed):
         if self._stream is None or self._stream.is_closed:
             grace = self._settings.get("rebalance_timeout_ms", 10_000) / 1000 * 0.8
             self._stream = TopicStream(
-                self._make, self.decode, self._set_aside, self._offset, grace
+                self._make,
+                self.decode,
+                self._set_aside,
+                self._offset,
+                grace,
+                self._at_once,
             )
             self._stream.held(self._is_paused)
         return self._stream

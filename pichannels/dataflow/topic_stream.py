@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import msgspec
 
 from pichannels.adapters.kafka import Place
 from pichannels.adapters.kafka_reading import Reading, Start
-from pichannels.dataflow.interfaces import Stream
+from pichannels.dataflow.interfaces import Receipt, Stream
 from pichannels.errors import TryAgain
 from pichannels.retry import RetryPolicy
 
@@ -58,6 +58,31 @@ SetAside = Callable[[Any, Exception], Awaitable[None]]
 """Gets a raw record that cannot be decoded, and why."""
 
 
+class _Receipt:
+    """Of a record that is worked on beside others of its partition."""
+
+    __slots__ = ("_hand", "_stream", "is_done", "key", "offset", "place", "turn")
+
+    def __init__(
+        self, stream: TopicStream, given: tuple[Place, int, int], key: bytes | None
+    ) -> None:
+        self.place, self.offset, self.turn = given
+        self.key = None if key is None else (self.place, key)
+        self.is_done = False
+        self._stream = stream
+        self._hand = stream.in_hand.setdefault(self.place, deque())
+        self._hand.append(self)
+
+    def settled(self) -> None:
+        """The record is worked off; so are all up to the first that is not."""
+        self.is_done = True
+        last = None
+        while self._hand and self._hand[0].is_done:
+            last = self._hand.popleft()
+        if last is not None:
+            self._stream.note((last.place, last.offset, last.turn))
+
+
 class TopicStream(Stream):
     """What a topic gives, one record after the other.
 
@@ -67,9 +92,11 @@ class TopicStream(Stream):
         set_aside: takes those of which it cannot.
         offset: where to go before the first record, whatever was committed.
         grace: seconds that a record under way gets before its partition goes away.
+        at_once: how many records may be worked on beside each other.
 
     Attributes:
         is_closed: it gives no more.
+        in_hand: what is worked on, by partition, in order.
     """
 
     def __init__(
@@ -79,7 +106,9 @@ class TopicStream(Stream):
         set_aside: SetAside,
         offset: Start | None,
         grace: float,
+        at_once: int = 1,
     ) -> None:
+        self.at_once = at_once
         self._make = make
         self._decode = decode
         self._set_aside = set_aside
@@ -89,8 +118,9 @@ class TopicStream(Stream):
         self._reading: Reading | None = None
         self._waiting: deque[tuple[Place, int, Any]] = deque()
         self._given: tuple[Place, int, int] | None = None
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._key: bytes | None = None
+        self.in_hand: dict[Place, deque[_Receipt]] = {}
+        self._noted = asyncio.Event()
         self._goes_on = asyncio.Event()
         self._goes_on.set()
 
@@ -126,7 +156,7 @@ class TopicStream(Stream):
             waiting = self._waiting.popleft()
             place, turn, raw = waiting
             self._given = (place, raw.offset, turn)
-            self._idle.clear()
+            self._key = raw.key
             try:
                 return self._decode(raw)
             except Exception as exc:
@@ -139,7 +169,7 @@ class TopicStream(Stream):
         except BaseException:
             # Nothing behind it may be settled before it.
             self._given = None
-            self._idle.set()
+            self._noted.set()
             if self._reading is not None and self._reading.turn(place) == turn:
                 self._waiting.appendleft(given)
             raise
@@ -170,14 +200,27 @@ class TopicStream(Stream):
         given = self._given
         if given is None:
             return
+        if self.in_hand.get(given[0]):
+            # Not before those that came before.
+            self.receipt().settled()
+            return
         self._given = None
-        self._idle.set()
+        self.note(given)
+
+    def receipt(self) -> Receipt:
+        given, self._given = self._given, None
+        assert given is not None
+        return _Receipt(self, given, self._key)
+
+    def note(self, last: tuple[Place, int, int]) -> None:
+        """All of a partition up to there is settled."""
+        self._noted.set()
         if self._reading is not None:
-            self._reading.settled(*given)
+            self._reading.settled(*last)
 
     def failed(self, error: BaseException) -> None:
         self._given = None
-        self._idle.set()
+        self._noted.set()
 
     def held(self, is_held: bool) -> None:
         if is_held:
@@ -215,13 +258,13 @@ class TopicStream(Stream):
     async def close(self) -> None:
         self.is_closed = True
         self._given = None
-        self._idle.set()
-        self._waiting.clear()
+        self._noted.set()
         await self._close_reading()
 
     async def _close_reading(self) -> None:
         reading, self._reading = self._reading, None
         self._waiting.clear()
+        self._drop(list(self.in_hand))
         if reading is not None:
             await reading.close()
 
@@ -229,7 +272,19 @@ class TopicStream(Stream):
         """Give nothing more of these partitions; the last one may be worked off."""
         gone = set(places)
         self._waiting = deque(each for each in self._waiting if each[0] not in gone)
-        if self._given is not None and self._given[0] in gone:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._grace):
-                    await self._idle.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._grace):
+                while self._is_under_way(gone):
+                    self._noted.clear()
+                    await self._noted.wait()
+        self._drop(gone)
+
+    def _is_under_way(self, places: set[Place]) -> bool:
+        if self._given is not None and self._given[0] in places:
+            return True
+        return any(self.in_hand.get(place) for place in places)
+
+    def _drop(self, places: Iterable[Place]) -> None:
+        """What is still worked on is settled no more; it comes again."""
+        for place in places:
+            self.in_hand.pop(place, deque()).clear()

@@ -7,6 +7,7 @@ import json
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -233,6 +234,88 @@ async def test_a_record_whose_handler_failed_comes_again(
     assert await values(again, 2) == ["1", "2"]
 
 
+async def test_many_records_are_worked_on_those_of_a_key_in_order(
+    make: Make, app: Application
+) -> None:
+    topic, after = make(at_once=4), make()
+    for number in range(24):
+        await topic(str(number % 6), number)
+    found: list[int] = []
+    now = most = 0
+
+    @app.handle(topic)
+    async def work(msg: Record) -> None:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.01)
+        now -= 1
+        found.append(int(msg.value))
+        if len(found) == 24:
+            app.stop()
+
+    async with asyncio.timeout(15):
+        await app.stream()
+    await after("k", "last")
+    assert (most, sorted(found)) == (4, list(range(24)))
+    for key in range(6):
+        assert [n for n in found if n % 6 == key] == list(range(key, 24, 6))
+    assert await values(after, 1) == ["last"]
+
+
+@pytest.mark.parametrize("way", ["failed", "stopped"])
+async def test_what_was_overtaken_comes_again(
+    make: Make, app: Application, way: str
+) -> None:
+    topic, again = make(at_once=9, codec=JsonCodec()), make()
+    app.drain_timeout = 0.1
+    for number in range(5):
+        await topic(str(number), number, partition=0)
+    await again("bad", "no JSON", partition=0)
+    await topic("5", 5, partition=0)
+    found: list[int] = []
+
+    @app.handle(topic)
+    async def work(msg: Record) -> None:
+        if msg.value == 1:
+            while len(found) < 5:  # noqa: ASYNC110 - they are counted
+                await asyncio.sleep(0.01)
+            if way == "failed":
+                raise ValueError("not this one")
+            app.stop()
+            await asyncio.Event().wait()
+        found.append(msg.value)
+
+    with suppress(ValueError, asyncio.CancelledError):
+        async with asyncio.timeout(15):
+            await app.stream()
+    assert sorted(found) == [0, 2, 3, 4, 5]
+    assert await values(again, 2) == ["1", "2"]
+
+
+async def test_a_stop_ends_what_is_worked_on(make: Make, app: Application) -> None:
+    topic, again = make(at_once=4), make()
+    for number in range(3):
+        await topic(str(number), number, partition=0)
+    await again("k", "behind", partition=0)
+    begun: list[str] = []
+    found: list[str] = []
+
+    @app.handle(topic)
+    async def work(msg: Record) -> None:
+        begun.append(msg.value)
+        if len(begun) == 4:
+            app.stop()
+        await asyncio.sleep(0.2)
+        found.append(msg.value)
+
+    async with asyncio.timeout(15):
+        await app.stream()
+    await again("k", "new", partition=0)
+    assert found == ["0", "1", "2", "behind"]
+    assert await values(again, 1) == ["new"]
+
+
 async def test_a_topic_is_made_and_described(make: Make, kafka: Kafka) -> None:
     kafka.needs("topics that clients make")
     topic = make(name=uuid4().hex)
@@ -294,6 +377,7 @@ async def test_it_is_read_once_at_a_time(make: Make) -> None:
         {"conf": {"bootstrap_servers": "k"}},
         {"conf": {"enable_auto_commit": True}},
         {"offset": -3},
+        {"at_once": 0},
         {"offset": "then"},
     ],
 )
