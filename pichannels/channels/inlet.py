@@ -210,10 +210,19 @@ class Inlet(Settling):
             return bool(self._items) or self._spilled
         return len(self._items) > sum(map(len, self._lanes)) + self._resting
 
-    def try_again(self) -> None:
-        """Let what waits for another attempt have it now."""
+    async def try_again(self) -> None:
+        """Let what waits for another attempt have it now.
+
+        Returns when all is settled, or one has failed once more.
+        """
         hurried, self._hurried = self._hurried, asyncio.Event()
         hurried.set()
+        before = self._counts.retries
+        while (self._items or self._spilled) and not self._gate.is_held:
+            self._changed.clear()
+            await self._changed.wait()
+            if self._counts.retries > before or self._is_closed:
+                return
 
     async def close(self) -> None:
         """Stop processing; what is unsettled stays in the journal."""

@@ -317,6 +317,16 @@ class Lifecycle(Answering):
         self.gate.hold(False)
         await self._keep_paused(False)
 
+    async def try_again(self) -> None:
+        """Try now what waits for another attempt, and what pauses the channel.
+
+        Returns when all that was accepted is settled, or something has failed once
+        more; at once in a channel that is paused on command, or does not run.
+        """
+        self.gate.end()
+        if self._inlet is not None:
+            await self._inlet.try_again()
+
     def _refuse_part(self) -> None:
         if self.parent is not None:
             raise UsageError(f"{self.name!r} runs as a part of {self.root.name!r}")

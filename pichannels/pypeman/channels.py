@@ -16,7 +16,7 @@ from pichannels import channels
 from pichannels.channels import cron, files, ftp, http, merge, mllp
 from pichannels.channels.branches import Case, holds
 from pichannels.delivery import Delivery, Outcome
-from pichannels.errors import ChannelPaused, PauseChannel
+from pichannels.errors import ChannelPaused, PauseChannel, UsageError
 from pichannels.lifecycle import Status
 from pichannels.message import Message
 from pichannels.pypeman import events
@@ -25,9 +25,11 @@ from pichannels.pypeman.exceptions import (
     Dropped,
     EndChanProcess,
     Rejected,
+    RetryException,
 )
 from pichannels.pypeman.helpers.logging import CHANNEL_CTXVAR, MSG_CTXVAR
 from pichannels.pypeman.registry import current
+from pichannels.pypeman.retry import RetryFileMsgStore
 from pichannels.store import MessageStoreFactory
 
 __all__ = [
@@ -147,6 +149,23 @@ class Known(channels.BaseChannel):
             await self.message_store.delete(msg.store_id)
         await self._store_for_later(kept)
         raise ChannelPaused(self.name, is_stored=True)
+
+    @property
+    def retry_store(self) -> RetryFileMsgStore:
+        """What waits for another try."""
+        return RetryFileMsgStore(channel=self)
+
+    async def store_until_retry(self, msg: Message) -> None:
+        """Let the channel pause, and run a message when it goes on.
+
+        Raises:
+            CodecError: the message cannot be encoded.
+            UsageError: the channel has no journal, or does not run.
+        """
+        if self._inlet is None:
+            raise UsageError(f"channel {self.name!r} has no journal, or does not run")
+        self._interrupted(RetryException("stored until it is retried"))
+        await self._store_for_later(msg)
 
     async def attempt(
         self, msg: Message, delivery: Delivery, start: int = 0

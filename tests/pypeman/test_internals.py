@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from ftplib import all_errors
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pichannels.errors import UsageError
+from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.pypeman import channels, endpoints, nodes
 from pichannels.pypeman.contrib.ftp import FTPConnection, FTPHelper
 from pichannels.pypeman.contrib.hl7 import MLLPProtocol
+from pichannels.pypeman.exceptions import PausedChanException
 from pichannels.pypeman.helpers.aio_compat import awaitify
 from pichannels.pypeman.helpers.itertools import flatten
 from pichannels.pypeman.helpers.logging import DebugLogHandler
 from pichannels.pypeman.helpers.sleeper import Sleeper
 from pichannels.pypeman.helpers.tempfile import mktempfname
 from pichannels.pypeman.registry import fresh
+from pichannels.retry import RetryPolicy
 from tests.servers.ftp import PASSWORD, USER, FTPServer
 
 
@@ -78,6 +84,72 @@ def test_a_socket_is_bound_to_its_address() -> None:
     with bound:
         assert bound.getsockname()[0] == "127.0.0.1"
         assert endpoints.SocketEndpoint.mk_socket(bound) is bound
+
+
+# Retry
+
+
+@asynccontextmanager
+async def flaky_channel(
+    tmp_path: Path, *failures: bool
+) -> AsyncIterator[tuple[channels.BaseChannel, list[Any]]]:
+    """A channel that fails as told, and tries again in an hour."""
+    tries, seen = iter(failures), list[Any]()
+
+    def flaky(payload: Any) -> Any:
+        if next(tries, False):
+            raise OSError("away")
+        seen.append(payload)
+        return payload
+
+    journal = Journal(tmp_path / "journal.db")
+    await journal.open()
+    retry = RetryPolicy(initial=3600, maximum=3600, attempts=0)
+    channel = channels.BaseChannel("a", retry=retry)
+    channel.add(nodes.FuncNode(flaky, auto_retry_exceptions=(OSError,)))
+    channel.attach(journal=journal)
+    await channel.start()
+    yield channel, seen
+    await channel.stop()
+    await journal.close()
+
+
+async def test_what_waits_is_tried_when_the_retry_store_is_told(tmp_path: Path) -> None:
+    async with flaky_channel(tmp_path, True, True) as (channel, seen):
+        store = channel.retry_store
+        with pytest.raises(PausedChanException):
+            await channel.handle(Message(payload="x"))
+        assert (store.state, await store.total()) == (store.RETRY_MODE, 1)
+        await store.retry()
+        assert (seen, store.retry_attempts, await store.total()) == ([], 1, 1)
+        await store.retry()
+        assert (seen, store.state, await store.total()) == (["x"], store.STOPPED, 0)
+
+
+async def test_a_message_is_stored_until_it_is_retried(tmp_path: Path) -> None:
+    async with flaky_channel(tmp_path) as (channel, seen):
+        store = channel.retry_store
+        await store.store_until_retry(Message(payload="x"))
+        assert (seen, store.state) == ([], store.RETRY_MODE)
+        await store.retry()
+        assert (seen, store.state) == (["x"], store.STOPPED)
+
+
+async def test_without_a_journal_nothing_is_stored() -> None:
+    channel = channels.BaseChannel("a")
+    assert await channel.retry_store.total() == 0
+    with pytest.raises(UsageError, match="has no journal"):
+        await channel.retry_store.store_until_retry(Message())
+
+
+async def test_a_channel_that_is_held_tries_nothing(tmp_path: Path) -> None:
+    async with flaky_channel(tmp_path) as (channel, seen):
+        await channel.pause()
+        await channel.accept(Message(payload="x"))
+        await channel.try_again()
+        assert (seen, channel.retry_store.state) == ([], "STOPPED")
+        await channel.resume()
+        await channel.drain()
 
 
 # FTP

@@ -30,7 +30,7 @@ MODULES: Final = (
     *("contrib.csv", "contrib.ctx", "contrib.ftp", "contrib.hl7", "contrib.http"),
     *("contrib.time", "contrib.xml", "map_item", "project"),
     *("helpers.aio_compat", "helpers.itertools", "helpers.logging"),
-    *("helpers.sleeper", "helpers.tempfile"),
+    *("helpers.sleeper", "helpers.tempfile", "retry"),
 )
 
 
