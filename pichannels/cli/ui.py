@@ -140,7 +140,7 @@ def absolute(config: UIConfig, project: Project) -> UIConfig:
 def user() -> None:
     """Say who may use the pages and the API.
 
-    As long as there are no users, a token that is made at the start logs in, on this
+    While none is an administrator, a token that is made at the start logs in, on this
     machine only.
     """
 

@@ -60,7 +60,8 @@ class Console:
         users: who may log in.
         audit: what was done.
         budget: what requests may take.
-        token: logs in as an administrator where there are no users yet; "" else.
+        token: logs in as an administrator while there is none among the users; "" where
+            there was one at the start.
 
     Raises:
         SettingsError: it is to be served to other machines, and there are no users.
@@ -85,12 +86,9 @@ class Console:
         self.tracer = Tracer(self.links, self.commands, self.data)
         self.token = ""
         self._checking = asyncio.Semaphore(_PASSWORDS_AT_ONCE)
-        if not self.users.all():
-            self._need_loopback()
-            self.token = make_token()
-
-    def _need_loopback(self) -> None:
-        if not is_loopback(self.config.host):
+        if is_loopback(config.host):
+            self.token = "" if self._has_administrator() else make_token()
+        elif not self.users.all():
             raise SettingsError(
                 "beyond this machine there have to be users; add one with"
                 " `pichannels ui user add NAME --role admin`",
@@ -98,6 +96,15 @@ class Console:
                 found=self.config.host,
                 allowed="a loopback host, as long as there are no users",
             )
+
+    def _has_administrator(self) -> bool:
+        return any(user.role is Role.ADMIN for user in self.users.all())
+
+    async def _takes_start(self) -> bool:
+        """Whether the token of the start still counts."""
+        if not self.token:
+            return False
+        return not await asyncio.to_thread(self._has_administrator)
 
     @property
     def is_secure(self) -> bool:
@@ -171,8 +178,10 @@ class Console:
         session = self.sessions.get(id)
         if session is None:
             return None
-        if session.user == "" and self.token:
-            return Principal(_AT_THE_START, Role.ADMIN, "session", id, address)
+        if session.user == "":
+            is_good = await self._takes_start()
+            found = Principal(_AT_THE_START, Role.ADMIN, "session", id, address)
+            return found if is_good else None
         user = await asyncio.to_thread(self.users.get, session.user)
         if user is None:
             self.sessions.close(id)
@@ -182,7 +191,10 @@ class Console:
     async def of_token(self, token: str, address: str) -> Principal | None:
         """Whose token this is."""
         shown = token.encode("utf-8", "replace")
-        if self.token and hmac.compare_digest(shown, self.token.encode()):
+        if (
+            hmac.compare_digest(shown, self.token.encode())
+            and await self._takes_start()
+        ):
             return Principal(_AT_THE_START, Role.ADMIN, _AT_THE_START, "", address)
         found = await asyncio.to_thread(self.users.of_token, token)
         if found is None:

@@ -83,7 +83,10 @@ class Guard:
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        if not is_known_host(headers.get("host", ""), self._console.config.host):
+        config = self._console.config
+        # Behind a proxy the name is the proxy's.
+        name = headers.get("host", "")
+        if not (config.behind_proxy or is_known_host(name, config.host)):
             await _answer(scope, send, 403, "this is not a name of this server")
             return
         with self._room(scope):

@@ -195,6 +195,12 @@ async def test_other_names_of_this_machine_are_refused(tmp_path: Path) -> None:
     assert answer.status_code == 403
 
 
+async def test_behind_a_proxy_the_name_is_that_of_the_proxy(tmp_path: Path) -> None:
+    async with asking(await make_console(tmp_path, behind_proxy=True)) as client:
+        answer = await client.get("/live", headers={"Host": "plant.example"})
+    assert answer.status_code == 200
+
+
 async def test_answers_have_security_headers(tmp_path: Path) -> None:
     async with asking(await make_console(tmp_path)) as client:
         headers = (await client.get(f"{API}/instances")).headers
@@ -213,6 +219,17 @@ async def test_without_users_the_token_of_the_start_is_an_administrator(
     async with asking(console) as client:
         answer = await client.post(f"{API}/session", json={"token": console.token})
     assert answer.json()["role"] == "admin"
+
+
+async def test_the_token_of_the_start_ends_with_the_first_administrator(
+    tmp_path: Path,
+) -> None:
+    console = await make_console(tmp_path)
+    async with asking(console) as client:
+        await client.post(f"{API}/session", json={"token": console.token})
+        assert (await client.get(f"{API}/session")).status_code == 200
+        await asyncio.to_thread(console.users.add, "ann", Role.ADMIN, PASSWORD)
+        assert (await client.get(f"{API}/session")).status_code == 401
 
 
 async def test_with_users_there_is_no_token_of_the_start(

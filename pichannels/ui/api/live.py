@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import msgspec
@@ -53,6 +54,13 @@ class Feeds:
     def __init__(self) -> None:
         self.open = 0
 
+    def check(self, console: Console, who: Principal, instance: str) -> Link:
+        """The instance, where one more may follow it; raises as `follow`."""
+        who.need(Role.VIEW)
+        if self.open >= _MOST:
+            raise OverBudget("readers of events", 10)
+        return console.links.get(instance)
+
     @contextlib.asynccontextmanager
     async def follow(
         self, console: Console, who: Principal, instance: str
@@ -64,10 +72,7 @@ class Feeds:
             NoSuchInstance: there is none.
             OverBudget: too many follow.
         """
-        who.need(Role.VIEW)
-        link = console.links.get(instance)
-        if self.open >= _MOST:
-            raise OverBudget("readers of events", 10)
+        link = self.check(console, who, instance)
         self.open += 1
         follower = link.events.follow(_WAITING)
         try:
@@ -130,17 +135,15 @@ async def follow_events(ask: Ask, instance: str) -> Any:
     number. Ends after an hour; browsers come again by themselves.
     """
     feeds: Feeds = ask.request.app.state.feeds
-    stack = contextlib.AsyncExitStack()
-    events = await stack.enter_async_context(
-        feeds.follow(ask.console, ask.who, instance)
-    )
-    return StreamingResponse(_frames(stack, events), media_type="text/event-stream")
+    feeds.check(ask.console, ask.who, instance)
+    following = feeds.follow(ask.console, ask.who, instance)
+    return StreamingResponse(_frames(following), media_type="text/event-stream")
 
 
 async def _frames(
-    stack: contextlib.AsyncExitStack, events: AsyncIterator[Happened | None]
+    following: AbstractAsyncContextManager[AsyncIterator[Happened | None]],
 ) -> AsyncIterator[bytes]:
-    async with stack:
+    async with following as events:
         yield b": following\n\n"
         async for one in events:
             if one is None:
