@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from pichannels.cli.common import ExitCode, ask, common_options, json_option
-from pichannels.cli.completion import complete_channels
+from pichannels.cli.completion import complete_channels, complete_nodes
 from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import complain, say, say_json, say_table
 from pichannels.control import deadletters
@@ -47,7 +47,12 @@ def _conditions(command: F) -> F:
             shell_complete=complete_channels,
             help="Only of this channel.",
         ),
-        click.option("--node", metavar="NAME", help="Only what failed at this node."),
+        click.option(
+            "--node",
+            metavar="NAME",
+            shell_complete=complete_nodes,
+            help="Only what failed at this node.",
+        ),
         click.option("--error", metavar="TEXT", help="Only where the cause says this."),
         click.option(
             "--start", metavar="TIME", help="Made at this time or later (ISO 8601)."

@@ -48,3 +48,14 @@ def test_settings_that_write_do_not_disturb(plant: Folder) -> None:
 def test_wrong_settings_complete_nothing(plant: Folder) -> None:
     plant.write("settings.py", "CHANNELS = 3")
     assert completed(plant, "graph", "") == []
+
+
+def test_nodes_are_completed(plant: Folder) -> None:
+    assert completed(plant, "dead", "list", "--node", "val") == ["values.Sink"]
+    assert completed(plant, "dead", "list", "-c", "no", "--node", "val") == []
+
+
+def test_a_running_instance_is_asked_for_its_channels(plant: Folder) -> None:
+    with plant.start():
+        plant.write("settings.py", "CHANNELS = 3")
+        assert completed(plant, "graph", "") == ["values"]
