@@ -109,6 +109,7 @@ class Topic(KeyedSink, Streamed):
             raise SettingsError("1 or more", key="at_once", found=at_once)
         self.name = name
         self._codec = codec
+        self._schema = codec if isinstance(codec, SchemaCodec) else None
         self.conf: dict[str, Any] = {**Conf(), **(conf or {})}
         self.dead = 0
         self._settings = _checked(self.conf)
@@ -176,8 +177,8 @@ class Topic(KeyedSink, Streamed):
             return
         of_key, of_value = self._serializers
         key_bytes, value_bytes = self._bytes(of_key, key), self._bytes(of_value, value)
-        if value_bytes is not None and isinstance(self._codec, SchemaCodec):
-            value_bytes = await self._codec.frame(self.name) + value_bytes
+        if self._schema is not None and value_bytes is not None:
+            value_bytes = await self._schema.frame(self.name) + value_bytes
         producer = self._producer or await self._connected()
         try:
             await producer.write(
@@ -198,6 +199,8 @@ class Topic(KeyedSink, Streamed):
     def _bytes(self, serialize: Serialize | None, value: Any) -> bytes | None:
         if serialize is not None:
             value = serialize(value)
+        if type(value) is str:
+            return value.encode()
         if value is None or isinstance(value, bytes):
             return value
         if isinstance(value, str | int | float):
