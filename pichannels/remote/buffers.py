@@ -23,11 +23,6 @@ class Entry(NamedTuple):
         lost = self.data.count if isinstance(self.data, Gap) else 1
         return self.position + lost
 
-    @property
-    def cost(self) -> tuple[int, int]:
-        """Items and bytes that it takes of a window; a gap takes none."""
-        return (0, 0) if isinstance(self.data, Gap) else (1, len(self.data))
-
 
 class ItemBuffer:
     """Entities, oldest first."""

@@ -223,9 +223,14 @@ class Consumer:
 
     def take_items(self, count: int) -> None:
         """The next items are read."""
+        items = size = 0
         for _ in range(count):
             entry = self._entries.take()
-            self._window.use(*entry.cost)
+            if not isinstance(entry.data, Gap):
+                items += 1
+                size += len(entry.data)
+        if count:
+            self._window.use(items, size)
             self.position = entry.after
             self.mark = entry.mark
 

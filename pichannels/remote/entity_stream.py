@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, Self
 
 from pichannels.errors import CodecError
+from pichannels.remote.buffers import Entry
 from pichannels.remote.entities import Gap, Item, pack, unpack
 from pichannels.remote.errors import ItemTooLarge
 from pichannels.remote.frames import OVERHEAD, PER_ITEM, TURN_BYTES
@@ -35,20 +36,30 @@ class EntityStream(RemoteStream):
             ContextError: reading from here is over; seek, and go on.
             StreamFailed: the stream is of no more use.
         """
-        found = await self.receive_items(1)
+        is_free = not self._readers and not self._is_closed
+        if is_free and self.core.waiting:
+            return self._take(1)[0][1]
+        found = await self._received(1)
         if not found:
             raise StopAsyncIteration
-        return found[0].value
+        return found[0][1]
 
     async def receive(self, most: int = _MOST) -> tuple[Any, ...]:
         """The values that are here, `most` at most; waits for the first.
 
         None of them only at the end. Raises as `__anext__` does.
         """
-        return tuple(item.value for item in await self.receive_items(most))
+        return tuple([value for _, value in await self._received(most)])
 
     async def receive_items(self, most: int = _MOST) -> tuple[Item, ...]:
         """As `receive`, with the position and the bookmark of each."""
+        epoch = self.epoch
+        return tuple(
+            Item(entry.position, value, Bookmark(epoch, entry.after, entry.mark))
+            for entry, value in await self._received(most)
+        )
+
+    async def _received(self, most: int) -> list[tuple[Entry, Any]]:
         with self._reading():
             self._begin_reading()
             while not self.core.waiting and not self.core.is_ended:
@@ -64,22 +75,19 @@ class EntityStream(RemoteStream):
         while found := await self.receive_items(1):
             yield found[0]
 
-    def _take(self, most: int) -> tuple[Item, ...]:
-        found: list[Item] = []
-        for entry in self.core.peek(max(most, 1)):
-            try:
-                value = (
-                    entry.data if isinstance(entry.data, Gap) else unpack(entry.data)
-                )
-            except CodecError:
-                if not found:
-                    self._took(1)
-                    raise
-                break
-            bookmark = Bookmark(self.epoch, entry.after, entry.mark)
-            found.append(Item(entry.position, value, bookmark))
+    def _take(self, most: int) -> list[tuple[Entry, Any]]:
+        found: list[tuple[Entry, Any]] = []
+        try:
+            for entry in self.core.peek(max(most, 1)):
+                data = entry.data
+                value = data if isinstance(data, Gap) else unpack(data)
+                found.append((entry, value))
+        except CodecError:
+            if not found:
+                self._took(1)
+                raise
         self._took(len(found))
-        return tuple(found)
+        return found
 
     def _took(self, count: int) -> None:
         self.core.take_items(count)
