@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final
 from nodes._batches import SAMPLES
 from nodes._options import function, one_of
 from nodes._patterns import matcher
+from nodes._per_tag import TAGS_KEPT
 from nodes._remembering import Remembering
 from nodes._states import Kept
 from nodes._windowing import PYTHON, read_all
@@ -45,6 +46,8 @@ class Join(Remembering):
             is the value of the sample that goes out. Without it rows go out.
         missing: `keep` or `drop` values for which not all references are there.
         idle: seconds after which values go out although nothing later has come.
+        ahead: seconds that the time of a value may be ahead of the clock; what is
+            further ahead is left out. None is for tags with values of the future.
         max_hold: seconds that a message may stay unsettled for values that wait.
         options: those of every node.
 
@@ -68,10 +71,11 @@ class Join(Remembering):
         compute: Callable[..., Any] | None = None,
         missing: str = "keep",
         idle: float | None = 60.0,
+        ahead: float | None = 86400.0,
         max_hold: float = 1.0,
         **options: Any,
     ) -> None:
-        super().__init__(idle=idle, max_hold=max_hold, **options)
+        super().__init__(idle=idle, ahead=ahead, max_hold=max_hold, **options)
         if not isinstance(references, Mapping):
             raise SettingsError("no mapping", key="references", found=references)
         self._as_of = AsOf(references, tolerance=tolerance, lateness=lateness)
@@ -112,9 +116,12 @@ class Join(Remembering):
             None if role is _OTHER else self.state_of(key, lane, msg)
             for role, key in zip(roles, keys, strict=True)
         ]
-        results: list[Any] = []
+        results, latest = list[Any](), self.latest
         for sample, role, kept in zip(items, roles, states, strict=True):
             if role is None or kept is None:
+                continue
+            if sample.ticks > latest:
+                late.append(sample)
                 continue
             found: list[Joined] = []
             if role != _VALUE:
@@ -128,6 +135,8 @@ class Join(Remembering):
 
     def _role(self, tag: Tag) -> str | None:
         if tag not in self._role_of:
+            if len(self._role_of) >= TAGS_KEPT:
+                self._role_of.clear()
             matches = (name for name, matches in self._roles if matches(tag))
             self._role_of[tag] = next(matches, _OTHER)
         return self._role_of[tag]

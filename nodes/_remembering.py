@@ -27,7 +27,7 @@ from pichannels.errors import Dropped, PichannelsError, Stopped, TryAgain
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.states import State
-from pichannels.values import TICKS_PER_SECOND
+from pichannels.values import OPEN_END, TICKS_PER_SECOND
 
 __all__ = ["Remembering"]
 
@@ -50,6 +50,8 @@ class Remembering(BaseNode):
 
     Args:
         idle: seconds, see the child; None for never.
+        ahead: seconds that the time of a value may be ahead of the clock; None for
+            any time.
         max_hold: seconds that a message may stay unsettled for the state.
         options: those of every node.
 
@@ -62,8 +64,17 @@ class Remembering(BaseNode):
     )
     why = "nothing has ended"
 
-    def __init__(self, *, idle: float | None, max_hold: float, **options: Any) -> None:
+    def __init__(
+        self,
+        *,
+        idle: float | None,
+        ahead: float | None,
+        max_hold: float,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
+        at_least("ahead", ahead, 0)
+        self._ahead = None if ahead is None else round(ahead * TICKS_PER_SECOND)
         at_least("idle", idle, 0.001)
         at_least("max_hold", max_hold, 0.001)
         self.idle = idle
@@ -136,6 +147,11 @@ class Remembering(BaseNode):
             kept = self._states.begin(key, lane, self.fresh(key, msg))
         kept.arrived = self._now
         return kept
+
+    @property
+    def latest(self) -> int:
+        """The latest time that a value may have now, ticks."""
+        return OPEN_END if self._ahead is None else clock.now() + self._ahead
 
     def touch(self, kept: Kept) -> None:
         """The state has changed."""
@@ -284,7 +300,9 @@ class Remembering(BaseNode):
         whole = channel.root
         if whole.gate.is_closed or channel.is_stopped():
             return True
-        return isinstance(whole, BaseChannel) and whole.lag > max(idle, self.max_hold)
+        if not isinstance(whole, BaseChannel):
+            return False
+        return not whole.is_ready or whole.lag > max(idle, self.max_hold)
 
     def _close_idle(self, idle: float) -> None:
         latest = clock.monotonic() - idle

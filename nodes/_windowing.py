@@ -65,6 +65,8 @@ class Windows(Remembering):
         stamp: the time of the results, `start` or `end` of the window.
         idle: seconds after the end of a window in which a tag that is silent may have
             had a value; then the window is closed. None waits for the next value.
+        ahead: seconds that the time of a value may be ahead of the clock; what is
+            further ahead is late. None is for tags with values of the future.
         max_hold: seconds that a message may stay unsettled for what is open.
         options: those of every node.
 
@@ -93,10 +95,11 @@ class Windows(Remembering):
         tag: str = "{tag}.{aggregate}",
         stamp: str = "start",
         idle: float | None = 60.0,
+        ahead: float | None = 86400.0,
         max_hold: float = 1.0,
         **options: Any,
     ) -> None:
-        super().__init__(idle=idle, max_hold=max_hold, **options)
+        super().__init__(idle=idle, ahead=ahead, max_hold=max_hold, **options)
         self._windowing = Windowing(
             shape,
             aggregates,
@@ -143,18 +146,25 @@ class Windows(Remembering):
             return []
         if self._reader.is_plain:
             return self._take_samples(items, msg, lane, late)
-        results: list[Any] = []
+        results, latest = list[Any](), self.latest
         read = [self._reader.read(item) for item in items]
         states = [self.state_of(each.key, lane, msg) for each in read]
         for item, each, kept in zip(items, read, states, strict=True):
-            self._add(kept, each.ticks, each.value, each.good, item, results, late)
+            found: list[Result] = []
+            if each.ticks > latest:
+                late.append(item)
+            elif kept.state.add(each.ticks, each.value, each.good, found):
+                self.touch(kept)
+            else:
+                late.append(item)
+            results += self.told(kept, found)
         self._revise(states, results)
         return results
 
     def _take_samples(
         self, samples: list[Sample], msg: Message, lane: str, late: list[Any]
     ) -> list[Any]:
-        results, found = list[Any](), list[Result]()
+        results, found, latest = list[Any](), list[Result](), self.latest
         known, now, dirty = self._states.lanes[lane].get, self._now, self._states.dirty
         states: list[Any] = [known(sample.tag) for sample in samples]
         if None in states:
@@ -163,7 +173,9 @@ class Windows(Remembering):
             kept.arrived, ticks = now, sample.ticks
             if ticks == NO_DATA:
                 continue
-            if kept.state.add(ticks, sample.value, sample.good, found):
+            if ticks > latest:
+                late.append(sample)
+            elif kept.state.add(ticks, sample.value, sample.good, found):
                 dirty.add(kept.slot)
                 self._is_touched = True
             else:
@@ -173,26 +185,6 @@ class Windows(Remembering):
                 found.clear()
         self._revise(states, results)
         return results
-
-    def _add(
-        self,
-        kept: Kept,
-        ticks: int,
-        value: Any,
-        good: bool,
-        item: Any,
-        results: list[Any],
-        late: list[Any],
-    ) -> None:
-        if ticks == NO_DATA:
-            return
-        found: list[Result] = []
-        if kept.state.add(ticks, value, good, found):
-            self.touch(kept)
-        else:
-            late.append(item)
-        if found:
-            results += self.told(kept, found)
 
     def _revise(self, states: list[Kept], results: list[Any]) -> None:
         if self._windowing.late != "update":

@@ -28,7 +28,8 @@ class Tumbling(Windows):
             `time_percent_good`, and percentiles such as `p95`.
         offset: seconds by which the grid begins later.
         options: `lateness`, `late`, `keep`, `step`, `error`, `key`, `time`, `value`,
-            `output`, `tag`, `stamp`, `idle`, `max_hold`, and those of every node.
+            `output`, `tag`, `stamp`, `idle`, `ahead`, `max_hold`, and those of every
+            node.
 
     Raises:
         SettingsError: an option is not usable.

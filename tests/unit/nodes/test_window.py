@@ -180,6 +180,15 @@ async def test_late_values_change_what_was_told() -> None:
     assert [msg.payload[0].substituted for msg in messages] == [False, True]
 
 
+async def test_a_value_of_the_future_does_not_make_others_late() -> None:
+    node = window.Tumbling(60, ["sum"], late="side", **QUICK)
+    async with Plant(node) as plant:
+        await plant.channel.handle(message(s1=1, s9999999999=7))
+        assert await plant.next() == [("TI1", 9_999_999_999, 7)]
+        await plant.channel.handle(message(s2=2, s61=1))
+        assert await plant.next() == [("TI1.sum", 0, 3)]
+
+
 async def test_corrections_are_not_counted() -> None:
     node = window.Tumbling(60, ["sum"], **QUICK)
     async with Plant(node) as plant:
@@ -223,6 +232,17 @@ async def test_the_window_of_a_silent_tag_is_closed_by_the_clock() -> None:
             assert plant.arrived.empty()
             wall.ticks += 2 * TICKS_PER_SECOND  # type: ignore[attr-defined]
             assert await plant.next() == [("TI1.count", 0, 1)]
+
+
+async def test_nothing_is_closed_while_the_channel_is_paused() -> None:
+    node = window.Session(10, ["count"], idle=0.03, **QUICK)
+    async with Plant(node) as plant:
+        await plant.channel.handle(message(s1=1))
+        await plant.channel.pause()
+        await asyncio.sleep(0.1)
+        assert plant.arrived.empty()
+        await plant.channel.resume()
+        assert await plant.next() == [("TI1.count", 1, 1)]
 
 
 async def test_what_time_gives_goes_on_behind_a_case() -> None:
