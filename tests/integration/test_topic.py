@@ -15,7 +15,14 @@ from uuid import uuid4
 import pytest
 
 from pichannels.adapters.kafka import Refused
-from pichannels.dataflow import Application, Conf, JsonCodec, fresh
+from pichannels.dataflow import (
+    Application,
+    Checkpoint,
+    Conf,
+    Dependency,
+    JsonCodec,
+    fresh,
+)
 from pichannels.dataflow.following import Event, Follower
 from pichannels.dataflow.topic import READ_FROM_END, READ_FROM_START, Record, Topic
 from pichannels.dataflow.topic_following import TopicOutlet
@@ -420,3 +427,58 @@ async def all_of(follower: Follower, count: int) -> list[Event]:
         while len(found) < count:
             found += await follower.take(1)
     return found
+
+
+async def test_what_was_enriched_with_old_values_is_enriched_again(
+    make: Make, app: Application, kafka: Kafka
+) -> None:
+    activity, weather = make(), make({"group_id": uuid4().hex}, name=uuid4().hex)
+    await kafka.make_topic(weather.name)
+    found: list[tuple[int, str]] = []
+    now, is_down, is_known = "", asyncio.Event(), asyncio.Event()
+
+    async def again(checkpoint: Checkpoint, dependency: Dependency) -> None:
+        places = dependency.checkpoint_state or {}
+        await activity.seek({int(part): offset for part, offset in places.items()})
+
+    checkpoint = Checkpoint(
+        "activity",
+        activity,
+        [Dependency("weather", weather, downtime_check=minutes_behind)],
+        downtime_callback=lambda *_: is_down.set(),
+        recovery_callback=again,
+    )
+
+    @app.handle(weather)
+    async def remember(msg: Record) -> None:
+        nonlocal now
+        minute, now = msg.value.split()
+        await checkpoint.heartbeat(int(minute))
+        is_known.set()
+
+    @app.handle(activity)
+    async def enrich(msg: Record) -> None:
+        await is_known.wait()
+        found.append((int(msg.value), now))
+        state = {str(msg.partition): msg.offset}
+        await checkpoint.check_pulse(int(msg.value), **state)
+        if found[-1] == (12, "rain"):
+            app.stop()
+
+    async with asyncio.timeout(20):
+        streaming = asyncio.create_task(app.stream())
+        await weather("k", "0 sun")
+        for minute in (5, 9, 12):
+            await activity("k", minute, partition=0)
+        await is_down.wait()
+        await weather("k", "13 rain")
+        await streaming
+    assert found == [
+        *((minute, "sun") for minute in (5, 9, 12)),
+        *((minute, "rain") for minute in (5, 9, 12)),
+    ]
+
+
+def minutes_behind(checkpoint: Checkpoint, dependency: Dependency) -> Any:
+    behind = checkpoint.state_marker - dependency.checkpoint_marker
+    return behind if behind > 10 else None
