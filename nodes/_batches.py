@@ -12,6 +12,7 @@ from pichannels.values import Sample
 
 __all__ = ["SAMPLES", "each", "is_batch", "keep", "no_batch", "printable", "set_aside"]
 
+
 def is_batch(payload: Any) -> bool:
     """Whether the payload is a list that begins with a sample."""
     return type(payload) is list and bool(payload) and type(payload[0]) is Sample
