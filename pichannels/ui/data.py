@@ -53,6 +53,8 @@ T = TypeVar("T")
 _OPEN: Final = Mask()
 _SKIPPED: Final = "skip"
 _LETTERS: Final = 1000
+_NAMES: Final = 300.0
+"""Seconds for which names of tags are known; there may be very many."""
 
 
 class InstanceRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +182,9 @@ class ReadModel:
         who.need(Role.DATA if wanted.looks_inside else Role.VIEW)
         link, mask = self._links.get(instance), self.mask_for(who)
         is_asked = link.journal is None or await self._is_elsewhere(link, wanted)
+        if wanted.tag is not None and not is_asked:
+            key = await self._tag_key(link, wanted.tag)
+            wanted = msgspec.structs.replace(wanted, tag=key)
         with self._budget.search() as seconds:
             if is_asked:
                 return await self._asked(link, wanted, mask)
@@ -297,6 +302,22 @@ class ReadModel:
         )
         return found
 
+    async def _tag_key(self, link: Link, tag: str) -> str:
+        """The WebID of a tag of this name or path; else what was given."""
+        known: dict[str, str] = {}
+        try:
+            for channel in (await link.status())["channels"]:
+                if "tags" in channel["source"]:
+                    arguments = {"channel": channel["name"]}
+                    found = await self._fresh(link.name, _NAMES, "tags", **arguments)
+                    for each in found["streams"]:
+                        path = each["tag"].upper()
+                        known[path] = known[path.rpartition("\\")[2]] = each["web_id"]
+        except PichannelsError:
+            # It does not run; WebIDs are found all the same.
+            return tag
+        return known.get(tag.upper()) or tag
+
     async def latest(self, who: Principal, instance: str, channel: str) -> Values:
         """The last values of the tags of a channel, as far as they are stored."""
         wanted = LatestWanted(channel=channel)
@@ -310,7 +331,10 @@ class ReadModel:
         Raises:
             UsageError: a time is none.
         """
-        return await self._values(who, instance, lambda timed: values_of(timed, wanted))
+        who.need(Role.DATA)
+        key = await self._tag_key(self._links.get(instance), wanted.tag)
+        asked = msgspec.structs.replace(wanted, tag=key)
+        return await self._values(who, instance, lambda timed: values_of(timed, asked))
 
     async def _values(
         self, who: Principal, instance: str, read: Callable[[Timed], Values]

@@ -48,7 +48,7 @@ class MessagesWanted(
         lane: `live late repair correction delete replay`, or another one.
         node: where it failed: its full name, or the last part of that.
         error: what the error contains.
-        tag: the WebID, key, path or name of a tag, as the source has it.
+        tag: the WebID, path or name of a tag.
         text, regex: what the payload as text contains, and what is found in it.
         json_path, json_value: there is a value in the payload at this path, and it is
             this text.

@@ -30,7 +30,7 @@ class ValuesWanted(
     """Which values.
 
     Attributes:
-        tag: WebID of the tag.
+        tag: WebID, path or name of the tag.
         channel: full name; of any without.
         start, end: received at or after, and before (ISO 8601).
         count: how many at most; the newest.

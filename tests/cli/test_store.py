@@ -32,6 +32,15 @@ def test_a_message_is_shown_whole(kept: Folder) -> None:
     assert result.json["message"]["payload"] == "value 2"
 
 
+def test_the_way_of_a_message_is_shown(kept: Folder) -> None:
+    result = kept.run("store", "trace", "values", "3")
+    assert (result.code, result.out) == (
+        0,
+        "values.Sink (Sink)\n  <- value 2\n  !! value 2 is refused\n"
+        "rejected: value 2 is refused\n",
+    )
+
+
 def test_a_dry_run_tells_the_count(kept: Folder) -> None:
     result = kept.run("replay", "--state", "processed", "--dry-run")
     assert (result.code, result.out) == (0, "2 messages would be replayed\n")

@@ -73,11 +73,14 @@ def test_messages_are_found_by_tag(plant: Plant) -> None:
     assert {row["channel"] for row in page["messages"]} == {"boiler"}
 
 
-def test_values_of_a_tag_are_read_from_messages(plant: Plant) -> None:
+@pytest.mark.parametrize("by", ["web_id", "path", "name"])
+def test_values_of_a_tag_are_read_from_messages(plant: Plant, by: str) -> None:
     tag = plant.get("/channels/boiler/tags")["streams"][0]
-    found = plant.get("/values", tag=tag["web_id"])["values"]
+    path = tag["tag"]
+    asked = {"web_id": tag["web_id"], "path": path, "name": path.rpartition("\\")[2]}
+    found: list[Any] = []
     while not found:
-        found = plant.get("/values", tag=tag["web_id"])["values"]
+        found = plant.get("/values", tag=asked[by])["values"]
     assert {row["web_id"] for row in found} == {tag["web_id"]}
     assert [row["time"] for row in found] == sorted(row["time"] for row in found)
 
