@@ -164,6 +164,8 @@ class OtelTracer:
         return _Span(found, parent.state if parent else "")
 
     def node(self, path: str, kind: str, is_sink: bool) -> Span:
+        if not trace.get_current_span().is_recording():
+            return _UNRECORDED
         kinds = trace.SpanKind
         found = self._tracer.start_span(
             path,
@@ -183,6 +185,26 @@ class OtelTracer:
             logger.warning("the collector does not take the last spans in time")
             await asyncio.to_thread(self._give_up)
         await ending
+
+
+class _Unrecorded:
+    """A part of a span that is not recorded; so it is not either."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return outgoing()
+
+    def enter(self) -> Any:
+        return None
+
+    def leave(self, entered: Any) -> None:
+        return
+
+    def end(self, error: BaseException | None = None) -> None:
+        return
+
+
+_UNRECORDED: Final = _Unrecorded()
 
 
 class _Span:
