@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from tests.cli.commands import Result, run_command
 
-__all__ = ["Folder", "MakePlant", "Result", "settings"]
+__all__ = ["Folder", "MakePlant", "Result", "settings", "stop_twice"]
 
 PLANT = """\
 import asyncio
@@ -121,6 +122,12 @@ class Folder:
         """What the sink got."""
         file = self.path / "out.txt"
         return file.read_text().splitlines() if file.exists() else []
+
+
+def stop_twice(process: subprocess.Popen[str]) -> None:
+    """Send two signals; of two that are the same the system may make one."""
+    process.send_signal(signal.SIGINT)
+    process.terminate()
 
 
 def settings(node: str = "Sink", count: int = 3, more: str = "") -> str:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.cli.folders import Folder, MakePlant
+from tests.cli.folders import Folder, MakePlant, stop_twice
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="sends POSIX signals to the process"
@@ -62,10 +62,7 @@ def test_a_second_signal_stops_it_at_once(make_plant: MakePlant) -> None:
     with folder.start("--dry-run") as process:
         while not (folder.path / "reached").exists():
             assert process.poll() is None
-        process.terminate()
-        while not folder.run("version").code == 0:
-            pass
-        process.terminate()
+        stop_twice(process)
         process.communicate(timeout=20)
     assert process.returncode == 1
 
