@@ -24,18 +24,22 @@ _FIRST: Final = (
     "tests/cli/",
     "tests/conformance/",
     "tests/integration/",
+    "tests/unit/reload/",
+    "tests/unit/testing/",
 )
 # A broker takes seconds to start, so that all its tests are run by one process.
 _WITH_KAFKA: Final = {
     "tests/conformance/test_node.py",
+    "tests/integration/test_codecs_on_kafka.py",
     "tests/integration/test_kafka_channel.py",
     "tests/integration/test_publish_kafka.py",
     "tests/integration/test_topic.py",
     "tests/integration/test_tracing.py",
     "tests/proof/test_kafka_kill.py",
 }
-_MORE: Final = 2
-"""Processes beside one for each processor; what takes longest mostly waits."""
+_MORE: Final = 1
+"""Processes beside one for each processor; what takes longest mostly waits. With more,
+tests that measure time would get in each other's way."""
 
 
 def workers() -> int:

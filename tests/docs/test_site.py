@@ -18,6 +18,8 @@ CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8")
 NEEDED = ("mkdocs", "material", "mkdocstrings", "mkdocstrings_handlers")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 
+# Whoever is first builds the site.
+pytestmark = pytest.mark.timeout(240)
 with_mkdocs = pytest.mark.skipif(
     bool(MISSING), reason="the site is built with MkDocs: pip install -e '.[docs]'"
 )
