@@ -371,17 +371,15 @@ class Remembering(BaseNode):
         """Save what changed, and settle the messages that it came with."""
         holding = [entry for entry in self._entries.values() if entry.hold is not None]
         try:
+            # All of it is encoded before the first part is saved.
             changes = list(self._changes())
-        except PichannelsError as exc:
-            logger.error("%s: the state is not saved: %s", self.fullpath(), exc)
-            return False
-        if not changes:
-            return not holding
-        try:
+            if not changes:
+                return not holding
             for name, value in changes:
                 saved = self.save_data(name, value)
         except PichannelsError as exc:
             logger.error("%s: the state is not saved: %s", self.fullpath(), exc)
+            self._is_noted = True
             return False
         self._states.dirty = set()
         self._is_noted = False

@@ -22,6 +22,7 @@ from pichannels.windows import (
     Shape,
     Windowing,
 )
+from pichannels.windows.bucket import packed
 
 __all__ = ["PYTHON", "Windows", "read_all"]
 
@@ -134,8 +135,9 @@ class Windows(Remembering):
         items = read_all(self.fullpath(), msg, self._reader)
         if not self._reader.is_plain:
             for item in items:
-                # What cannot be read costs the message before anything has changed.
-                self._reader.read(item)
+                # What cannot be read, or saved, costs the message before anything has
+                # changed.
+                packed(self._reader.read(item).value)
         return items
 
     def take(

@@ -14,7 +14,7 @@ from nodes import split, window
 from pichannels import clock
 from pichannels.channels.base import BaseChannel
 from pichannels.delivery import Delivery
-from pichannels.errors import RetryLater, SettingsError, UsageError
+from pichannels.errors import CodecError, RetryLater, SettingsError, UsageError
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode
@@ -389,6 +389,14 @@ async def test_what_is_no_batch_is_told() -> None:
     async with Plant(window.Tumbling(60)) as plant:
         with pytest.raises(UsageError, match=r"decode\.PI"):
             await plant.channel.handle(Message(payload={"a": 1}))
+
+
+async def test_what_cannot_be_saved_is_told_before_anything_changes() -> None:
+    node = window.Tumbling(60, ["last"], time="at", value="v", **QUICK)
+    async with Plant(node) as plant:
+        with pytest.raises(CodecError, match="no codec"):
+            await plant.channel.handle(Message(payload={"at": START, "v": object()}))
+    assert node.statistics()["keys"] == 0
 
 
 @pytest.mark.parametrize(
