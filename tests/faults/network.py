@@ -25,6 +25,8 @@ __all__ = [
 
 _HALF_HOUR: Final = 1800.0
 _STALL: Final = 20.0
+_CUT_OFF: Final = 5
+"""Connections of a hundred that are cut off, each with a thousand tags."""
 
 
 async def cut(run: Run) -> None:
@@ -169,13 +171,27 @@ async def left_out(run: Run) -> None:
 
 
 async def many_tags(run: Run) -> None:
-    """A hundred thousand tags, and the sink refuses for some time."""
+    """A hundred thousand tags; the sink refuses for some time, some tags are cut off.
+
+    All at once would be whole again within the time that the oracle gives, too, but
+    only where nothing else keeps the machine busy.
+    """
     await run.begin()
     await run.more(100_000, seconds=60)
     run.sink.refusing = 503
     await run.pause(5.0, 10.0)
     run.sink.refusing = 0
     run.faults += 1
+    await run.more(10_000, seconds=30)
+    before = await run.losses()
+    run.out()
+    run.proxy.hang_up(at_most=_CUT_OFF)
+    await run.pause(0.5, 2.0)
+    await run.instance.started()
+    run.back()
+    run.faults += 1
+    run.notes["losses"] = lost = await run.losses() - before
+    assert lost > 0, "no PI channel was cut off"
     await run.more(10_000, seconds=30)
 
 

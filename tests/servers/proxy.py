@@ -63,9 +63,12 @@ class Proxy:
         self.hang_up()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def hang_up(self, how: Literal["reset", "fin"] = "reset") -> None:
-        """Break all connections: by RST, or by FIN after what was passed on."""
-        for writer in self._writers:
+    def hang_up(
+        self, how: Literal["reset", "fin"] = "reset", at_most: int | None = None
+    ) -> None:
+        """Break all connections, or some: by RST, or by FIN after what was passed."""
+        # Each has two sides; any of them ends the other one.
+        for writer in list(self._writers)[:at_most]:
             if how == "fin":
                 writer.close()
             else:
