@@ -54,6 +54,7 @@ from pichannels.remote.modes import (
     Whence,
 )
 from pichannels.remote.opened import StreamState
+from pichannels.remote.rings import Ring
 from pichannels.remote.server import HubServer, add_routes
 from pichannels.remote.services import method
 from pichannels.remote.sources import (
@@ -108,6 +109,7 @@ __all__ = [
     "RefusedError",
     "RemoteError",
     "RemoteService",
+    "Ring",
     "SourceFailed",
     "StreamBusy",
     "StreamClosed",

@@ -21,7 +21,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, overload, runtime_checkable
 from uuid import uuid4
 
 from pichannels.errors import UsageError
@@ -200,7 +200,16 @@ def place_within(place: Place, ends: Ends) -> int:
 # What is fixed
 
 
-def fixed(data: bytes | Sequence[Any]) -> Source:
+# Bytes are a sequence, too, of numbers; as such nobody means them.
+@overload
+def fixed(data: bytes | bytearray | memoryview) -> ByteSource: ...
+
+
+@overload
+def fixed(data: Sequence[Any]) -> EntitySource: ...
+
+
+def fixed(data: bytes | bytearray | memoryview | Sequence[Any]) -> Source:
     """What never changes: bytes as a stream of bytes, a sequence as one of entities.
 
     Readers may go back and forth.

@@ -32,9 +32,7 @@ class NameSorter:
     @method
     def reset(self) -> EntitySource:
         names, self.names = self.names, []
-        source = fixed(sorted(names))
-        assert isinstance(source, EntitySource)
-        return source
+        return fixed(sorted(names))
 
 
 async def test_names_come_sorted_as_a_stream_and_once() -> None:
