@@ -29,6 +29,7 @@ _FIRST: Final = (
 )
 # A broker takes seconds to start, so that all its tests are run by one process.
 _WITH_KAFKA: Final = {
+    "tests/dataflow/test_document.py",
     "tests/conformance/test_node.py",
     "tests/integration/test_codecs_on_kafka.py",
     "tests/integration/test_kafka_channel.py",

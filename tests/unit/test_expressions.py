@@ -13,6 +13,7 @@ from pichannels.errors import MessageError, SettingsError
 from pichannels.expressions import Subject, names_of, parse_expression
 from pichannels.message import Message
 from pichannels.values import DigitalState, Sample, Tag
+from tests.strength import either
 
 SUBJECTS: Final[tuple[Subject, ...]] = ("sample", "message")
 TAG = Tag("UNIT1.BOILER.TEMP", r"\\PI\UNIT1.BOILER.TEMP", server="PI", units="degC")
@@ -203,7 +204,7 @@ class Trap:
         self.reached.append("a call")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=either(500, 150), deadline=None)
 @given(texts, values)
 @example("((((((((((" * 30, 1)
 @example("'\\d' == value", 1)
@@ -218,7 +219,7 @@ def test_any_text_is_refused_in_our_words_or_told(text: str, value: Any) -> None
         assert repr(thing) == before
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=either(300, 100), deadline=None)
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=12).map(" ".join))
 @example("value.real")
 @example("payload.x()")

@@ -13,6 +13,7 @@ from hypothesis import example, given, settings, strategies as st
 
 from pichannels.declarative.building import Builder
 from pichannels.declarative.catalogue import Catalogue
+from tests.strength import either
 
 WORDS = [
     *("channels", "name", "source", "store", "nodes", "fork", "when", "case", "if"),
@@ -79,7 +80,7 @@ def build(catalogue: Catalogue, data: bytes) -> Builder:
     return builder
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=either(300, 80), deadline=None)
 @given(documents)
 @example({"channels": [{"name": "a", "nodes": [{"log.Log": {"name": 3}}]}]})
 @example({"channels": [{"name": "a", "nodes": [{"case": {"branches": {"x": 1}}}]}]})
@@ -89,7 +90,7 @@ def test_any_document_is_built_or_told(catalogue: Catalogue, document: Any) -> N
         assert problem.file is not None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=either(300, 80), deadline=None)
 @given(st.one_of(st.binary(max_size=50), st.text(max_size=50).map(str.encode)))
 @example(b"a: &x [*x]")
 @example(b"{" * 500)

@@ -13,7 +13,9 @@ from nodes.compress import Deadband, ExceptionReport, SwingingDoor
 from pichannels.errors import Dropped
 from pichannels.message import Message
 from pichannels.values import TICKS_PER_SECOND, DigitalState, Sample, Tag
+from tests.strength import either
 
+MANY = settings(deadline=None, max_examples=either(150, 40))
 DEVIATION = 1.0
 LONGEST = 40.0
 TAG = Tag("TI1")
@@ -121,7 +123,7 @@ def tolerated(bound: float, stream: list[Sample]) -> float:
     return bound + 1e-13 * size + 1e-12
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(streams(), st.integers(1, 7))
 def test_a_deadband_errs_by_no_more_than_its_deviation(
     stream: list[Sample], size: int
@@ -131,7 +133,7 @@ def test_a_deadband_errs_by_no_more_than_its_deviation(
     assert max(errors, default=0) <= tolerated(DEVIATION, stream)
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(streams(), st.integers(1, 7))
 def test_exceptions_err_by_no_more_than_exc_dev(
     stream: list[Sample], size: int
@@ -142,7 +144,7 @@ def test_exceptions_err_by_no_more_than_exc_dev(
     assert max(errors, default=0) <= tolerated(DEVIATION, stream)
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(streams(), st.integers(1, 7))
 def test_lines_between_exceptions_err_by_no_more_than_twice_exc_dev(
     stream: list[Sample], size: int
@@ -153,7 +155,7 @@ def test_lines_between_exceptions_err_by_no_more_than_twice_exc_dev(
     assert max(errors, default=0) <= tolerated(2 * DEVIATION, stream)
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(streams(), st.integers(1, 7), st.sampled_from([None, LONGEST]))
 def test_a_swinging_door_errs_by_no_more_than_comp_dev(
     stream: list[Sample], size: int, longest: float | None
@@ -164,7 +166,7 @@ def test_a_swinging_door_errs_by_no_more_than_comp_dev(
     assert max(errors, default=0) <= tolerated(DEVIATION, stream)
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(streams(), st.floats(0, 60))
 def test_beyond_comp_min_the_bound_of_the_door_holds(
     stream: list[Sample], least: float
@@ -194,7 +196,7 @@ MAKERS: list[Maker] = [
 makers = st.sampled_from(MAKERS)
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(makers, streams())
 def test_with_input_something_passes_every_so_often(
     make: Maker, stream: list[Sample]
@@ -207,14 +209,14 @@ def test_with_input_something_passes_every_so_often(
         assert newest - last.ticks < LONGEST * TICKS_PER_SECOND
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(makers, streams())
 def test_all_but_plain_numbers_pass(make: Maker, stream: list[Sample]) -> None:
     sent = [id(sample) for sample in passed(make(), stream)]
     assert all(id(sample) in sent for sample in stream if not is_number(sample))
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(makers, streams())
 def test_what_is_late_passes(make: Maker, stream: list[Sample]) -> None:
     sent = [id(sample) for sample in passed(make(), stream)]
@@ -224,7 +226,7 @@ def test_what_is_late_passes(make: Maker, stream: list[Sample]) -> None:
         newest = max(newest, sample.ticks)
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(makers, streams())
 def test_nothing_passes_twice_and_order_is_kept(
     make: Maker, stream: list[Sample]
@@ -234,7 +236,7 @@ def test_nothing_passes_twice_and_order_is_kept(
     assert sent == sorted(set(sent))
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(makers, streams(), st.integers(2, 9))
 def test_it_does_not_matter_how_samples_are_batched(
     make: Maker, stream: list[Sample], size: int
@@ -244,7 +246,7 @@ def test_it_does_not_matter_how_samples_are_batched(
     assert [id(sample) for sample in together] == [id(sample) for sample in one_by_one]
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(makers, streams(), streams())
 def test_tags_do_not_know_of_each_other(
     make: Maker, first: list[Sample], second: list[Sample]
@@ -256,7 +258,7 @@ def test_tags_do_not_know_of_each_other(
     assert [id(sample) for sample in sent] == [id(sample) for sample in alone]
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(makers, streams(), streams(), st.sampled_from(["late", "repair", "replay"]))
 def test_other_lanes_do_not_disturb_live_values(
     make: Maker, live: list[Sample], other: list[Sample], lane: str
@@ -269,7 +271,7 @@ def test_other_lanes_do_not_disturb_live_values(
     assert [id(s) for s in sent] == [id(s) for s in passed(make(), live)]
 
 
-@settings(deadline=None, max_examples=150)
+@MANY
 @given(streams(), st.sampled_from(["late", "repair", "replay"]))
 def test_a_message_of_another_lane_holds_nothing_back(
     stream: list[Sample], lane: str

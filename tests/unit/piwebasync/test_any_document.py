@@ -35,6 +35,7 @@ from pichannels.piwebasync.updates import (
     read_registration,
     read_updates,
 )
+from tests.strength import either
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "piwebapi"
 PI = Controller("https", "pi", root="piwebapi")
@@ -129,14 +130,14 @@ def survives(name: str, raw: bytes) -> None:
 
 
 @ALL
-@settings(max_examples=60)
+@settings(max_examples=either(60, 20))
 @given(document=ANY_JSON)
 def test_any_json_is_read_or_refused(name: str, document: Any) -> None:
     survives(name, json.dumps(document).encode())
 
 
 @ALL
-@settings(max_examples=40)
+@settings(max_examples=either(40, 15))
 @given(raw=st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(name: str, raw: bytes) -> None:
     survives(name, raw)
