@@ -1,6 +1,6 @@
 """Takes records of Kafka and appends them to a file: for `test_kafka_kill`.
 
-A channel with a journal does it, or a stream application, which also keeps the last
+A channel with a journal does it, or a stream application, which also keeps the largest
 number of each key in a cache. With a number as last argument it kills itself there.
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from pichannels.channels.kafka import KafkaChannel
@@ -83,7 +84,7 @@ async def by_application(folder: Path, servers: str, topic: str, end: int = -1) 
     cache = await asyncio.to_thread(Cache, str(folder / "cache"))
 
     @handle(Topic(topic, settings), sink=[cache], on_error=set_aside)
-    async def append(msg: Record) -> tuple[str, int]:
+    async def append(msg: Record) -> AsyncIterator[tuple[str, int]]:
         number = int(msg.value)
         if number == end:
             # The one before is settled, and will be committed soon.
@@ -93,7 +94,9 @@ async def by_application(folder: Path, servers: str, topic: str, end: int = -1) 
         if number % SLOW == 0:
             await asyncio.sleep(0.05)
         os.write(delivered, f"{number}\n".encode())
-        return msg.key, number
+        # What comes again does not turn back what is known.
+        if number > (cache[msg.key] or -1):
+            yield msg.key, number
 
     await stream()
 
