@@ -170,7 +170,7 @@ class Audit:
 
     def _opened(self) -> sqlite3.Connection:
         if self._conn is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
             self._conn = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False
             )

@@ -17,7 +17,6 @@ from pichannels.control.deadletters import Listed
 from pichannels.control.history import Search
 from pichannels.errors import (
     JournalError,
-    MessageNotFound,
     PichannelsError,
     UsageError,
     nearest,
@@ -46,7 +45,7 @@ from pichannels.ui.tag_values import (
     values_of,
 )
 
-__all__ = ["InstanceRow", "MessagePage", "ReadModel"]
+__all__ = ["InstanceRow", "MessagePage", "NoSuchChannel", "ReadModel"]
 
 T = TypeVar("T")
 
@@ -55,6 +54,10 @@ _SKIPPED: Final = "skip"
 _LETTERS: Final = 1000
 _NAMES: Final = 300.0
 """Seconds for which names of tags are known; there may be very many."""
+
+
+class NoSuchChannel(PichannelsError):
+    """The instance has no channel of this name."""
 
 
 class InstanceRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,13 +139,13 @@ class ReadModel:
         """The status of a channel; see `ChannelReport`.
 
         Raises:
-            UsageError: there is none.
+            NoSuchChannel: there is none.
         """
         channels = (await self.status(who, instance))["channels"]
         known = {each["name"]: each for each in channels}
         if name not in known:
             hint = nearest(name, known)
-            raise MessageNotFound(name, "", f"there is no channel {name!r}{hint}")
+            raise NoSuchChannel(f"there is no channel {name!r}{hint}")
         found: dict[str, Any] = known[name]
         return found
 

@@ -76,6 +76,7 @@ async def serve(
             forwarded_allow_ips="*" if config.behind_proxy else None,
             access_log=False,
             log_config=None,
+            log_level="warning",
             server_header=False,
             lifespan="on",
             timeout_graceful_shutdown=_GRACE,

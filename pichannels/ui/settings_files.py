@@ -262,7 +262,7 @@ class SettingsFiles:
         ticks = clock.now()
         made = Version(id=f"{ticks}-{digest}", kept=format_ticks(ticks), files=texts)
         folder = self._folder_of(link)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)
         path = folder / f"{made.id}.json"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         with os.fdopen(os.open(path, flags, 0o600), "wb") as file:

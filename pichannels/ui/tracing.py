@@ -10,6 +10,7 @@ import msgspec
 
 from pichannels.errors import UsageError
 from pichannels.testing.tracing import Trace
+from pichannels.ui.budget import OverBudget
 from pichannels.ui.commands import Commands
 from pichannels.ui.data import ReadModel
 from pichannels.ui.links import Links
@@ -94,6 +95,8 @@ class Tracer:
         link = self._links.get(instance)
         if link.settings is None:
             raise UsageError(f"the settings of {instance} are on another machine")
+        if self._working.locked():
+            raise OverBudget("traces", 2)
         given = {"channel": channel, "id": id}
         await self._commands.note(who, "trace", given, instance=instance)
         async with self._working:

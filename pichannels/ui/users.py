@@ -289,7 +289,7 @@ class Users:
 
     def _write(self, changed: dict[str, User]) -> None:
         partial = self._path.with_name(f"{self._path.name}-partial")
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             partial.unlink()
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL

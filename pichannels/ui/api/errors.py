@@ -21,6 +21,7 @@ from pichannels.errors import (
 )
 from pichannels.ui.budget import OverBudget
 from pichannels.ui.commands import CountNeeded
+from pichannels.ui.data import NoSuchChannel
 from pichannels.ui.guard import TooLong, error_body
 from pichannels.ui.links import NoSuchInstance
 from pichannels.ui.operations import NoSuchOperation
@@ -34,6 +35,7 @@ logger: Final = logging.getLogger("pichannels.ui")
 _STATUS: Final[tuple[tuple[type[PichannelsError], int], ...]] = (
     (NotLoggedIn, 401),
     (NotAllowed, 403),
+    (NoSuchChannel, 404),
     (NoSuchInstance, 404),
     (NoSuchOperation, 404),
     (MessageNotFound, 404),
