@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple
@@ -35,6 +36,7 @@ __all__ = [
     "translated",
 ]
 
+_HASHES_KEPT: Final = 10_000
 _GOODBYE: Final = 5.0
 """Seconds that a connection gets to end in good order."""
 _CONNECTING: Final = (
@@ -80,8 +82,27 @@ def known_options() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
 
 def partition_of(key: bytes | None, partitions: Sequence[int]) -> int:
     """Where Kafka's own clients put a key, or any partition for None."""
-    found: int = partitioner.DefaultPartitioner()(key, partitions, partitions)
-    return found
+    return Partitioner()(key, partitions, partitions)
+
+
+class Partitioner:
+    """Puts keys where Kafka's own clients do, and remembers the hashes of the last."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[bytes, int] = {}
+
+    def __call__(
+        self, key: bytes | None, partitions: Sequence[int], available: Sequence[int]
+    ) -> int:
+        """The partition of a key, or any that has a leader for None."""
+        if key is None:
+            return random.choice(available or partitions)
+        found = self._hashes.get(key)
+        if found is None:
+            if len(self._hashes) >= _HASHES_KEPT:
+                self._hashes.clear()
+            found = self._hashes[key] = partitioner.murmur2(key) & 0x7FFFFFFF
+        return partitions[found % len(partitions)]
 
 
 @contextmanager
@@ -201,6 +222,7 @@ class Producer:
             SettingsError: an option is not usable, or the login is refused.
         """
         ensure_installed()
+        options = {"partitioner": Partitioner(), **options}
         client = _made("AIOKafkaProducer", target, options)
         await _opened(client, target, options)
         return cls(client, target)

@@ -1,17 +1,23 @@
-"""A limit of time for many futures at once: one timer, and nothing to do for each."""
+"""A limit of time for many futures at once: one timer, and next to nothing for each."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["Deadlines"]
 
+_STEPS: Final = 10
+"""Into how many the time is divided: a future may get that much more of it."""
+_FEW: Final = 1000
+
+Futures = list[asyncio.Future[Any]]
+
 
 class Deadlines:
-    """Lets futures fail that are not done in time.
+    """Lets futures fail that are not done in time, or up to a tenth of it later.
 
     Args:
         seconds: what each of them has.
@@ -19,36 +25,49 @@ class Deadlines:
     """
 
     def __init__(self, seconds: float, error: Callable[[], Exception]) -> None:
-        self._seconds = seconds
+        self._step = seconds / _STEPS
         self._error = error
-        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
+        # Those of the last steps, the newest at the end.
+        self._steps: deque[Futures] = deque()
+        self._newest: Futures = []
+        self._most = _FEW
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, future: asyncio.Future[Any]) -> None:
         """Begin the time of a future."""
-        waiting = self._waiting
-        # Those that come first are done first, mostly.
-        while waiting and waiting[0][1].done():
-            waiting.popleft()
-        loop = future.get_loop()
-        waiting.append((loop.time() + self._seconds, future))
+        self._newest.append(future)
         if self._timer is None:
-            self._timer = loop.call_at(waiting[0][0], self._look)
+            self._timer = future.get_loop().call_later(self._step, self._go_on)
+        elif len(self._newest) > self._most:
+            self._newest = _not_done(self._newest)
+            self._most = max(_FEW, 2 * len(self._newest))
 
-    def _look(self) -> None:
-        waiting, self._timer = self._waiting, None
-        now = asyncio.get_running_loop().time()
-        while waiting and (waiting[0][1].done() or waiting[0][0] <= now):
-            future = waiting.popleft()[1]
-            if not future.done():
+    def _go_on(self) -> None:
+        self._timer = None
+        self._steps.append(_not_done(self._newest))
+        self._newest = []
+        if len(self._steps) > _STEPS:
+            for future in _not_done(self._steps.popleft()):
                 future.set_exception(self._error())
-        if waiting:
+        if any(self._steps):
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_at(waiting[0][0], self._look)
+            self._timer = loop.call_later(self._step, self._go_on)
+        else:
+            self._steps.clear()
+
+    @property
+    def waiting(self) -> int:
+        """How many futures are kept."""
+        return len(self._newest) + sum(map(len, self._steps))
 
     def close(self) -> None:
         """Look no more."""
-        self._waiting.clear()
+        self._steps.clear()
+        self._newest = []
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def _not_done(futures: Futures) -> Futures:
+    return [future for future in futures if not future.done()]

@@ -40,9 +40,21 @@ async def test_each_has_its_own_time() -> None:
 
 async def test_what_is_done_is_not_kept() -> None:
     deadlines = Deadlines(60, lambda: ValueError("late"))
-    for _ in range(1000):
+    waits = future()
+    deadlines.add(waits)
+    for _ in range(10_000):
         one = future()
         deadlines.add(one)
         one.set_result(None)
-    assert len(deadlines._waiting) == 1
+    assert 1 <= deadlines.waiting <= 1001
     deadlines.close()
+
+
+async def test_old_futures_are_let_go_when_they_are_done() -> None:
+    deadlines = Deadlines(0.05, lambda: ValueError("late"))
+    one = future()
+    deadlines.add(one)
+    one.set_result(None)
+    async with asyncio.timeout(10):
+        while deadlines.waiting:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
