@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from pathlib import Path
 from typing import Final
 
 from pichannels.adapters.kafka_admin import Administration
+from tests.servers.process import ServerProcess
 
 __all__ = ["PASSWORD", "USER", "Kafka", "why_missing"]
 
@@ -49,7 +46,7 @@ def why_missing() -> str:
     return ""
 
 
-class Kafka:
+class Kafka(ServerProcess):
     """A broker on loopback ports with a folder of its own.
 
     Args:
@@ -58,15 +55,13 @@ class Kafka:
 
     Attributes:
         certificate: that file; its certificate is its own authority.
-        port: stays the same when the broker is started again.
         secure_port: the one with TLS.
     """
 
     def __init__(self, certificate: Path | None = None) -> None:
+        super().__init__("kafka", wait=_WAIT, ports=3)
         self.certificate = certificate
-        self._folder = Path(tempfile.mkdtemp(prefix="pichannels-kafka-"))
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port, self.secure_port, controller = _free_ports(3)
+        _, self.secure_port, controller = self._ports
         listeners = f"PLAINTEXT://127.0.0.1:{self.port}"
         if certificate is not None:
             listeners += f",SECURE://127.0.0.1:{self.secure_port}"
@@ -104,7 +99,8 @@ class Kafka:
             ]
         self._config = self._folder / "server.properties"
         self._config.write_text("\n".join(lines) + "\n")
-        self._run("kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c").wait(_WAIT)
+        formatting = ("kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c")
+        assert self._popen(*self._java(*formatting)).wait(_WAIT) == 0, self.log
 
     @property
     def address(self) -> str:
@@ -124,68 +120,11 @@ class Kafka:
     def needs(self, what: str) -> None:
         """Go on: a broker has it."""
 
-    def start(self) -> None:
-        """Start it, unless it runs, and wait until it answers."""
-        if self._process is not None:
-            return
-        self._process = self._run("kafka.Kafka")
-        deadline = time.monotonic() + _WAIT
-        while not self._answers():
-            assert self._process.poll() is None, self.log
-            assert time.monotonic() < deadline, self.log
-            time.sleep(0.05)
+    def command(self) -> list[str]:
+        return self._java("kafka.Kafka")
 
-    def _run(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
+    def _java(self, program: str, *arguments: str) -> list[str]:
         java = shutil.which("java")
         assert java is not None
-        with (self._folder / "log").open("ab") as log:
-            return subprocess.Popen(
-                [
-                    *(java, *_OPTIONS, "-cp", str(_jars() / "*")),
-                    *(program, *arguments, str(self._config)),
-                ],
-                stdout=log,
-                stderr=log,
-            )
-
-    def _answers(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    def stop(self) -> None:
-        """End it in good order."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(_WAIT)
-            self._process = None
-
-    def kill(self) -> None:
-        """End it without any warning."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(_WAIT)
-            self._process = None
-
-    def close(self) -> None:
-        """End it and remove its folder."""
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def log(self) -> str:
-        """What it wrote."""
-        return (self._folder / "log").read_text("utf-8", "replace")
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+        classes = ("-cp", str(_jars() / "*"))
+        return [java, *_OPTIONS, *classes, program, *arguments, str(self._config)]

@@ -12,19 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ServerProcess", "free_ports"]
-
-
-def free_ports(count: int = 1) -> list[int]:
-    """Loopback ports that nobody listens on."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+__all__ = ["ServerProcess"]
 
 
 class ServerProcess:
@@ -33,6 +21,7 @@ class ServerProcess:
     Args:
         name: what it is called in the name of its folder.
         wait: seconds for its start, and for its end.
+        ports: how many it takes.
 
     Attributes:
         port: stays the same when the server is started again.
@@ -41,11 +30,12 @@ class ServerProcess:
 
     stopping = signal.SIGTERM
 
-    def __init__(self, name: str, wait: float = 20.0) -> None:
+    def __init__(self, name: str, wait: float = 20.0, ports: int = 1) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix=f"pichannels-{name}-"))
         self._process: subprocess.Popen[bytes] | None = None
         self._wait = wait
-        (self.port,) = free_ports()
+        self._ports = _free_ports(ports)
+        self.port = self._ports[0]
 
     def command(self) -> Sequence[str]:
         """The program that is the server, and its arguments."""
@@ -99,3 +89,14 @@ class ServerProcess:
     def log(self) -> str:
         """What it wrote."""
         return (self._folder / "log").read_text("utf-8", "replace")
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
