@@ -39,6 +39,8 @@ _KNOWN: Final = 1000
 """Of how many messages that failed it is known that they are in the state."""
 _WHOLE: Final = 10_000
 """Of how many names of messages it is known that the messages were about to settle."""
+_AT_ONCE: Final = 5000
+"""How many results time gives in one go, and how many go out in one message."""
 _LOOKS: Final = 10
 """How often in `idle` seconds it is looked for what is silent."""
 
@@ -177,12 +179,18 @@ class Remembering(BaseNode):
         self._is_noted |= bool(results)
         self._is_refused = False
         if delivery is None:
-            results += self.take(items, msg, lane, late)
+            results += self._taken(items, msg, lane, late)
         else:
             results, late = self._entered(items, msg, lane, delivery, results)
-        self.late += len(late)
-        self.results += len(results)
         return self._given(msg, results, late)
+
+    def _taken(
+        self, items: list[Any], msg: Message, lane: str, late: list[Any]
+    ) -> list[Any]:
+        results = self.take(items, msg, lane, late)
+        self.results += len(results)
+        self.late += len(late)
+        return results
 
     def _given(
         self, msg: Message, results: list[Any], late: list[Any]
@@ -208,7 +216,7 @@ class Remembering(BaseNode):
         new, late = entry.unknown(msg, items), list[Any]()
         if new:
             self._is_touched = False
-            results += self.take(new, msg, lane, late)
+            results += self._taken(new, msg, lane, late)
             entry.note(msg, items)
             if entry.hold is None and self._is_touched:
                 entry.hold = delivery.hold()
@@ -282,12 +290,14 @@ class Remembering(BaseNode):
         """Close what is silent, save what changed, send what is to be sent alone."""
         self._timer = None
         self._unsettled = 0
-        if self.idle is not None and not self._is_behind(self.idle):
-            self._close_idle(self.idle)
+        # No more than one message of it waits to go out.
+        idle = None if self._has_results else self.idle
+        if idle is not None and not self._is_behind(idle):
+            self._close_idle(idle)
         is_saved = self._save()
-        if any(self._again.values()):
+        if self._has_results:
             self._send_alone()
-        if not is_saved or any(self._again.values()) or any(self._sent.values()):
+        if not is_saved or self._has_results:
             self._wake()
         elif self.idle is not None and self._states:
             self._wake(max(self.max_hold, self.idle / _LOOKS))
@@ -304,7 +314,14 @@ class Remembering(BaseNode):
             return False
         return not whole.is_ready or whole.lag > max(idle, self.max_hold)
 
+    @property
+    def _has_results(self) -> bool:
+        """Whether results wait that no message has taken."""
+        return any(self._again.values()) or any(self._sent.values())
+
     def _close_idle(self, idle: float) -> None:
+        """Close what is silent, as much as goes out in one message."""
+        left = _AT_ONCE
         latest = clock.monotonic() - idle
         mark = clock.now() - round(idle * TICKS_PER_SECOND)
         for lane, states in self._states.lanes.items():
@@ -312,10 +329,16 @@ class Remembering(BaseNode):
                 if kept.arrived <= latest and kept.state.is_open:
                     found: list[Any] = []
                     kept.state.advance(mark, found)
-                    if found:
-                        self.touch(kept)
-                        self._again[lane] += self.told(kept, found)
-                        self._is_noted = True
+                    if not found:
+                        continue
+                    self.touch(kept)
+                    results = self.told(kept, found)
+                    self._again[lane] += results
+                    self._is_noted = True
+                    self.results += len(results)
+                    left -= len(results)
+                    if left <= 0:
+                        return
 
     def _send_alone(self) -> None:
         channel = self.channel
@@ -329,7 +352,8 @@ class Remembering(BaseNode):
     async def _send(self, channel: BaseChannel) -> None:
         try:
             for lane in list(self._again):
-                results, self._again[lane] = self._again[lane], []
+                waiting = self._again[lane]
+                results, self._again[lane] = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
                 self._sent[lane] = results
                 if not results:
                     continue
@@ -341,6 +365,9 @@ class Remembering(BaseNode):
                     self._is_noted = True
                     if not is_done:
                         self._again[lane] = results + self._again[lane]
+            if not self._has_results:
+                # There may be more, which was not closed so far.
+                self._wake(0)
         finally:
             self._task = None
 
@@ -422,7 +449,7 @@ class Remembering(BaseNode):
             self._know(Entry.load(data))
         self._again.update(again)
         self._whole = dict.fromkeys(whole[-_WHOLE:])
-        if self._states or any(self._again.values()):
+        if self._states or self._has_results:
             self._wake()
 
     async def _restore_states(self, is_ours: bool) -> None:

@@ -17,7 +17,7 @@ from pichannels.windows.shapes import Hopping
 
 __all__ = ["MOST_EMPTY", "WeighedState"]
 
-MOST_EMPTY: Final = 10_000
+MOST_EMPTY: Final = 1000
 """Of the windows between a value and the next one, so many are told, the newest."""
 
 

@@ -234,6 +234,19 @@ async def test_the_window_of_a_silent_tag_is_closed_by_the_clock() -> None:
             assert await plant.next() == [("TI1.count", 0, 1)]
 
 
+async def test_much_of_what_time_gives_goes_out_in_several_messages() -> None:
+    node = window.Tumbling(1, ["time_average", "count"], idle=0.05, ahead=None, **QUICK)
+    many = [
+        Sample(Tag(f"TI{number}"), START * TICKS_PER_SECOND, 1.0) for number in range(6)
+    ]
+    with clock.use(Wall(900)):
+        async with Plant(node) as plant:
+            await plant.channel.handle(Message(payload=many))
+            sizes = [len(await plant.next()) for _ in range(4)]
+    # Two results for each of 899 windows of a tag.
+    assert (max(sizes), sum(sizes)) == (5000, 6 * 2 * 899)
+
+
 async def test_nothing_is_closed_while_the_channel_is_paused() -> None:
     node = window.Session(10, ["count"], idle=0.03, **QUICK)
     async with Plant(node) as plant:
