@@ -88,7 +88,7 @@ class RemoteError(PichannelsError):
 
     code: ClassVar[str] = "remote"
 
-    def __init__(self, name: str, reason: str, **facts: Fact) -> None:
+    def __init__(self, name: str, reason: str, /, **facts: Fact) -> None:
         self.name = name
         self.reason = reason
         self.facts = facts
@@ -279,8 +279,5 @@ def error_from(problem: Problem, name: str, kind: type[RemoteError]) -> RemoteEr
     """
     found = _BY_CODE.get(problem.code, kind)
     known: Any = found if issubclass(found, kind) else kind
-    facts = {key: value for key, value in problem.facts.items() if key.isidentifier()}
-    facts.pop("name", None)
-    facts.pop("reason", None)
-    error: RemoteError = known(name, problem.reason, **facts)
+    error: RemoteError = known(name, problem.reason, **problem.facts)
     return error

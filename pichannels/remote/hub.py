@@ -47,6 +47,8 @@ class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
         links_per_client: of one client (by `Access.client`).
         streams_per_link: open streams on one link.
         calls_per_link: remote calls, listings and questions under way on one link.
+        written_bytes_per_link: bytes that are written and wait to be stored, on one
+            link; with `window_bytes` each it tells how many may write.
         window_items, window_bytes: how far it reads ahead for a reader, and how much
             that is written may wait.
         frame_bytes: the largest frame that it takes.
@@ -57,6 +59,7 @@ class HubLimits(msgspec.Struct, frozen=True, kw_only=True):
     links_per_client: int = 100
     streams_per_link: int = 100
     calls_per_link: int = 32
+    written_bytes_per_link: int = 128 * 2**20
     window_items: int = 10_000
     window_bytes: int = 4 * 2**20
     frame_bytes: int = FRAME_BYTES

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
@@ -38,6 +39,8 @@ from pichannels.remote.wire import HEARTBEAT
 from pichannels.retry import RetryPolicy
 
 __all__ = ["AGAIN", "Answer", "KeptLink", "ListingAnswer", "Resumption", "future"]
+
+logger: Final = logging.getLogger("pichannels.remote")
 
 AGAIN: Final = RetryPolicy(attempts=0, initial=0.1, maximum=15.0)
 
@@ -262,6 +265,9 @@ class KeptLink:
             except AccessDenied as exc:
                 self._lost = NotConnected(lost.target, str(exc))
                 return None
+            except Exception as exc:
+                logger.exception("a link to %s could not be made", lost.target)
+                self._lost = lost = NotConnected(lost.target, repr(exc))
 
     def _fail_all(self, reason: str, *, for_good: bool) -> None:
         """What needs the link that is gone."""

@@ -184,16 +184,26 @@ class ServedLink:
         if len(self.streams) >= most:
             reason = f"{most} streams are open on this link"
             raise LimitReached(frame.name, reason, limit=most)
+        if frame.mode & ~_ALL_MODES or not frame.mode & (Mode.READ | Mode.WRITE):
+            raise ModeRefused(frame.name, "it is opened to read, to write, or both")
         publication = self._hub.find(frame.name)
         if not publication.is_once:
             self._refuse_forbidden(frame)
         limits = self._hub.limits
+        if frame.mode & Mode.WRITE:
+            self._refuse_more_writing(frame.name)
         window = limits.window_items, limits.window_bytes
         return ServedStream(self._wire, frame, publication, self.client, window)
 
+    def _refuse_more_writing(self, name: str) -> None:
+        limits = self._hub.limits
+        writers = sum(bool(s.core.mode & Mode.WRITE) for s in self.streams.values())
+        most = max(limits.written_bytes_per_link // limits.window_bytes, 1)
+        if writers >= most:
+            reason = f"{most} streams are open for writing on this link"
+            raise LimitReached(name, reason, limit=most)
+
     def _refuse_forbidden(self, frame: Open) -> None:
-        if frame.mode & ~_ALL_MODES:
-            raise ModeRefused(frame.name, f"{frame.mode} is no mode")
         for action in actions_of(Mode(frame.mode)):
             if not self.access.allows(action, frame.name):
                 reason = f"the token does not allow to {action} it"

@@ -88,8 +88,7 @@ class _Routes:
         return _Download(found.source.path)
 
     async def shut(self, app: web.Application) -> None:
-        for socket in list(self._open):
-            await socket.aclose()
+        await asyncio.gather(*(socket.aclose() for socket in list(self._open)))
 
 
 class _Download(web.FileResponse):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from pichannels import clock
 from pichannels.message import Message
@@ -27,6 +28,8 @@ from pichannels.remote import (
     UnsupportedOperation,
     fixed,
     from_iterable,
+    pack,
+    unpack,
 )
 from pichannels.remote.rings import Ring
 from pichannels.values import DigitalState, Sample, Tag
@@ -136,6 +139,42 @@ async def test_without_readahead_only_what_is_asked_for_is_read(world: World) ->
         assert await stream.receive(3) == (0, 1, 2)
         assert await stream.receive(2) == (3, 4)
     assert numbers.given == 5
+
+
+async def test_reading_ahead_saves_round_trips(here: World) -> None:
+    here.hub.publish("s", Numbers(1000))
+    link, line = await here.counted()
+    sent: dict[int, int] = {}
+    for window in (1, 1000):
+        before = line.sent
+        async with link.entities("s", readahead=window) as stream:
+            assert len([value async for value in stream]) == 1000
+        sent[window] = line.sent - before
+    assert sent[1] >= 1000
+    assert sent[1000] <= 10
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False)
+        | st.text()
+        | st.binary()
+        | st.decimals(allow_nan=False)
+        | st.datetimes(timezones=st.just(UTC))
+        | st.uuids(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=10,
+    )
+)
+@settings(max_examples=60, deadline=None)
+def test_any_message_comes_as_it_was(payload: object) -> None:
+    message = Message("x/y", payload, {"fact": payload})
+    found = unpack(pack([message]))[0]
+    assert found.to_dict() == message.to_dict()
+    assert type(found.payload) is type(payload)
 
 
 async def test_a_batch_is_what_is_there(here: World) -> None:

@@ -17,8 +17,10 @@ from pichannels.remote import (
     HubServer,
     ItemTooLarge,
     Kind,
+    LimitReached,
     Link,
     Mode,
+    StreamFailed,
     StreamLost,
     StreamPositionError,
     StreamProtocolError,
@@ -31,6 +33,7 @@ from pichannels.remote import (
     fixed,
     memory_pair,
 )
+from pichannels.remote.errors import Problem, error_from
 from pichannels.remote.frames import (
     Bye,
     Data,
@@ -51,6 +54,7 @@ from pichannels.remote.frames import (
     encode_frame,
 )
 from pichannels.remote.rings import Ring
+from pichannels.retry import RetryPolicy
 from tests.unit.remote.world import Line, Numbers, World, soon
 
 
@@ -272,8 +276,9 @@ async def test_who_asks_and_does_not_listen_is_cut_off(here: World) -> None:
 async def test_a_mode_that_is_none_is_refused(here: World) -> None:
     here.hub.publish("s", fixed([1]))
     peer = await hostile_reader(here.hub)
-    await peer.send(Open(1, "s", None, 2**40))
-    assert isinstance(await peer.until(Refused), Refused)
+    for mode in (2**40, 0, Mode.SEEK_BACK):
+        await peer.send(Open(1, "s", None, mode))
+        assert isinstance(await peer.until(Refused), Refused)
 
 
 async def test_a_publisher_that_sends_more_than_granted_fails_the_stream() -> None:
@@ -299,6 +304,45 @@ async def test_a_publisher_that_sends_more_than_granted_fails_the_stream() -> No
             await stream.receive()
             await stream.receive()
         await publishing
+
+
+async def test_facts_of_any_name_are_taken() -> None:
+    facts = dict.fromkeys(("self", "name", "reason", "a b", ""), 1)
+    error = error_from(Problem("unheard of", "so", facts), "s", StreamFailed)  # type: ignore[arg-type]
+    assert (type(error), error.name, error.facts) == (StreamFailed, "s", facts)
+
+
+async def test_writers_on_a_link_are_bounded(here: World, tmp_path: Path) -> None:
+    limits = {"window_bytes": 1000, "written_bytes_per_link": 2500}
+    await here.other_hub(limits=limits)
+    for number in range(3):
+        here.hub.publish(f"f{number}", file(tmp_path / f"f{number}", "wb"))
+    link = await here.connect()
+    streams = [await link.bytes(f"f{number}", "wb") for number in range(2)]
+    with pytest.raises(LimitReached, match="for writing"):
+        await link.bytes("f2", "wb")
+    await streams[0].aclose()
+
+
+async def test_a_link_is_made_again_whatever_dialling_raises(
+    here: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    here.hub.publish("s", fixed([1]))
+    made: list[Transport] = []
+
+    async def dial() -> Transport:
+        if len(made) == 1:
+            made.append(made[0])
+            raise ValueError("odd")
+        made.append(await here.hub.dial())
+        return made[-1]
+
+    quick = RetryPolicy(attempts=0, initial=0.001, maximum=0.001)
+    async with connect(dial, retry=quick) as link:
+        await made[0].aclose()
+        await soon(lambda: len(made) == 3)
+        assert len(await link.list()) == 1
+    assert "could not be made" in caplog.text
 
 
 async def test_a_hub_that_never_answers_is_given_up(here: World) -> None:

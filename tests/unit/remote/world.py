@@ -27,7 +27,7 @@ from pichannels.remote import (
 from pichannels.remote.sources import place_within
 from tests.servers.proxy import Proxy
 
-__all__ = ["Line", "Numbers", "World", "soon"]
+__all__ = ["Line", "MemoryLine", "Numbers", "World", "soon"]
 
 
 async def soon(is_so: Callable[[], object]) -> None:
@@ -54,12 +54,16 @@ class Line(Protocol):
         """Pass nothing on, and close nothing."""
 
 
-class _MemoryLine:
-    """A line within the process."""
+class MemoryLine:
+    """A line within the process.
+
+    Attributes:
+        sent: how many frames the clients have sent.
+    """
 
     def __init__(self, hub: Hub) -> None:
         self.refusing = False
-        self.connections = 0
+        self.connections = self.sent = 0
         self._hub = hub
         self._transports: list[_Gated] = []
 
@@ -67,7 +71,7 @@ class _MemoryLine:
         if self.refusing:
             raise NotConnected("the hub", "refused")
         self.connections += 1
-        gated = _Gated(await self._hub.dial())
+        gated = _Gated(await self._hub.dial(), self)
         self._transports.append(gated)
         return gated
 
@@ -82,7 +86,8 @@ class _MemoryLine:
 
 
 class _Gated:
-    def __init__(self, inner: Transport) -> None:
+    def __init__(self, inner: Transport, line: MemoryLine) -> None:
+        self.line = line
         self.target = inner.target
         self.passing = asyncio.Event()
         self.passing.set()
@@ -91,6 +96,7 @@ class _Gated:
 
     async def send(self, data: bytes) -> None:
         await self.passing.wait()
+        self.line.sent += 1
         await self._inner.send(data)
 
     async def receive(self) -> bytes:
@@ -143,12 +149,16 @@ class World:
     async def line(self, **options: Any) -> tuple[Link, Line]:
         """A link that goes through something that may break."""
         if not self.is_socket:
-            line = _MemoryLine(self.hub)
-            made = connect(line.dial, **options)
-            return await self._stack.enter_async_context(made), line
+            return await self.counted(**options)
         proxy = await self._stack.enter_async_context(Proxy(self.server.port))
         made = connect(f"http://127.0.0.1:{proxy.port}", **options)
         return await self._stack.enter_async_context(made), proxy
+
+    async def counted(self, **options: Any) -> tuple[Link, MemoryLine]:
+        """A link within the process of which the frames are counted."""
+        line = MemoryLine(self.hub)
+        made = connect(line.dial, **options)
+        return await self._stack.enter_async_context(made), line
 
 
 class Numbers:
