@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from fastapi import FastAPI
@@ -86,12 +88,13 @@ def make_app(console: Console, pages: Pages | None = None) -> FastAPI:
 
 def _add_document(app: FastAPI) -> None:
     routes = Routes("console")
-    document = openapi_document(app, DECLARED)
+    # It takes a while, and few ask for it.
+    document = cache(lambda: openapi_document(app, DECLARED))
 
     @routes.add("GET", "/openapi.json", role=Role.VIEW, answer=dict[str, Any])
     async def get_document(ask: Ask) -> Any:
         """This document."""
-        return reply(document)
+        return reply(await asyncio.to_thread(document))
 
     app.include_router(routes.router)
 

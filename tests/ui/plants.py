@@ -57,7 +57,8 @@ orders = BaseChannel("orders").add(
 notes = BaseChannel(
     "notes", message_store_factory=MemoryMessageStoreFactory()
 ).add(Upper(name="shout"))
-CHANNELS = [boiler, orders, notes]
+scratch = BaseChannel("scratch").add(Check(name="check"))
+CHANNELS = [boiler, orders, notes, scratch]
 """
 
 ROLES = ("view", "data", "operate", "admin")

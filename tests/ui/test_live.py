@@ -21,8 +21,8 @@ def events(lines: Iterator[str]) -> Iterator[Any]:
 
 def pause(plant: Plant) -> None:
     """Let something happen."""
-    plant.post("/channels/orders/pause")
-    plant.post("/channels/orders/resume")
+    plant.post("/channels/scratch/pause")
+    plant.post("/channels/scratch/resume")
 
 
 def test_events_are_sent_by_the_server(plant: Plant) -> None:
@@ -34,7 +34,7 @@ def test_events_are_sent_by_the_server(plant: Plant) -> None:
         one = next(e for e in events(lines) if e["event"] == "channel.state")
         acting.join()
     assert answer.headers["content-type"].startswith("text/event-stream")
-    assert (one["instance"], one["facts"]["channel"]) == ("plant", "orders")
+    assert (one["instance"], one["facts"]["channel"]) == ("plant", "scratch")
 
 
 def test_events_come_over_a_websocket(plant: Plant) -> None:
@@ -50,7 +50,7 @@ def test_viewers_are_told_of_errors_without_what_they_say(plant: Plant) -> None:
     with plant.client("view").stream("GET", "/instances/plant/events") as answer:
         lines = answer.iter_lines()
         next(lines)
-        acting = threading.Thread(target=plant.give, args=("poison pill",))
+        acting = threading.Thread(target=plant.give, args=("poison pill", "scratch"))
         acting.start()
         one = next(e for e in events(lines) if e["event"] == "message.failed")
         acting.join()
@@ -58,11 +58,11 @@ def test_viewers_are_told_of_errors_without_what_they_say(plant: Plant) -> None:
 
 
 def test_commands_reach_the_instance(plant: Plant) -> None:
-    stopped = plant.post("/channels/orders/stop", role="operate").json()
+    stopped = plant.post("/channels/scratch/stop", role="operate").json()
     assert stopped["state"] == "stopped"
-    refused = plant.post("/channels/orders/messages", {"payload": "x"})
+    refused = plant.post("/channels/scratch/messages", {"payload": "x"})
     assert refused.status_code == 400
-    assert plant.post("/channels/orders/start").json()["state"] == "waiting"
+    assert plant.post("/channels/scratch/start").json()["state"] == "waiting"
 
 
 def test_what_was_done_is_in_the_audit_log(plant: Plant) -> None:
@@ -77,6 +77,12 @@ def test_coverage_tells_of_tags(plant: Plant) -> None:
     found = plant.get("/coverage", channel="boiler", count=3)
     assert found["matching"] == 8
     assert len(found["tags"]) == 3
+
+
+def test_an_unknown_channel_is_not_found(plant: Plant) -> None:
+    answer = plant.client("view").get("/instances/plant/channels/order")
+    assert answer.status_code == 404
+    assert "did you mean 'orders'" in answer.json()["error"]["message"]
 
 
 def test_the_graph_has_all_nodes(plant: Plant) -> None:
