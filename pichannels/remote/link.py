@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pichannels import codecs
-from pichannels.errors import UsageError
+from pichannels.errors import NotConnected, UsageError
 from pichannels.remote.byte_stream import ByteStream
 from pichannels.remote.entity_stream import EntityStream
 from pichannels.remote.errors import CallFailed
@@ -128,7 +128,7 @@ class Link(KeptLink):
                 _mode_of(mode), (readahead, readahead_bytes), resume, resume_within
             )
             stream = await self._open(name, Kind.ENTITIES, EntityStream, options)
-            return await _begun(stream, start, follow)
+            return await self._begun(stream, start, follow)
 
         return Opening(open)
 
@@ -165,7 +165,7 @@ class Link(KeptLink):
             wanted = _mode_of(mode.replace("b", ""))
             options = _Options(wanted, (0, readahead), resume, resume_within)
             stream = await self._open(name, Kind.BYTES, ByteStream, options)
-            return await _begun(stream, start, follow)
+            return await self._begun(stream, start, follow)
 
         return Opening(open)
 
@@ -238,6 +238,19 @@ class Link(KeptLink):
             self._resumable[id] = Resumption(stream, options.resume_within)
         return stream
 
+    async def _begun(self, stream: S, start: Start, follow: bool) -> S:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await stream.begin(start, eos=not follow)
+        except TimeoutError as exc:
+            await stream.aclose()
+            reason = f"{stream.name!r} has not begun within {self._timeout:g} s"
+            raise NotConnected("the hub", reason) from exc
+        except BaseException:
+            await stream.aclose()
+            raise
+        return stream
+
 
 class _Options(NamedTuple):
     mode: Mode
@@ -251,12 +264,3 @@ def _mode_of(mode: str) -> Mode:
     if found is None:
         raise UsageError(f"a stream is opened as {', '.join(_MODES)}, not {mode!r}")
     return found
-
-
-async def _begun(stream: S, start: Start, follow: bool) -> S:
-    try:
-        await stream.begin(start, eos=not follow)
-    except BaseException:
-        await stream.aclose()
-        raise
-    return stream

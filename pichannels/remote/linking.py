@@ -23,6 +23,7 @@ from pichannels.remote.frames import (
     CallResult,
     Close,
     EndsAre,
+    Fail,
     Frame,
     Listed,
     Open,
@@ -163,6 +164,7 @@ class KeptLink:
         self._streams: dict[int, RemoteStream] = {}
         self._resumable: dict[int, Resumption] = {}
         self._openings: dict[int, Answer] = {}
+        self._failed_early: dict[int, Fail] = {}
         self._lists: dict[int, ListingAnswer] = {}
         self._calls: dict[int, Answer] = {}
 
@@ -309,10 +311,14 @@ class KeptLink:
         session.wire.send(frame)
         try:
             async with asyncio.timeout(self._timeout):
-                return await answer.future
+                found = await answer.future
         except TimeoutError as exc:
             reason = f"no answer within {self._timeout:g} s"
             raise NotConnected(session.wire.target, reason) from exc
+        if session.wire.lost is not None:
+            # What was opened is closed again there.
+            raise NotConnected(session.wire.target, session.wire.lost.reason)
+        return found
 
     # Streams
 
@@ -326,6 +332,9 @@ class KeptLink:
             raise
         finally:
             del self._openings[frame.stream]
+            failed = self._failed_early.pop(frame.stream, None)
+        if failed is not None:
+            raise error_from(failed.problem, name, RefusedError)
         return opened
 
     async def _resume(self, resumption: Resumption) -> None:
@@ -421,9 +430,24 @@ class KeptLink:
         else:
             answer.fail(error_from(frame.problem, answer.name, RemoteError))
 
+    def _note_early(self, frame: StreamFrame) -> None:
+        """A stream has failed before who opens it knows that it is open."""
+        if isinstance(frame, Fail) and frame.stream in self._openings:
+            self._failed_early[frame.stream] = frame
+
+    def _will_be_back(self, frame: StreamFrame) -> bool:
+        """Whether the hub shuts down, and the stream goes on with the next one.
+
+        The link ends then.
+        """
+        is_end = isinstance(frame, Fail) and bool(frame.problem.facts.get("shutdown"))
+        return is_end and frame.stream in self._resumable
+
     def _take_for_stream(self, frame: StreamFrame) -> None:
         stream = self._streams.get(frame.stream)
         if stream is None:
+            return self._note_early(frame)
+        if self._will_be_back(frame):
             return
         if isinstance(frame, EndsAre):
             stream.answer(frame.request, Ends(frame.first, frame.end))

@@ -183,6 +183,10 @@ class ServedStream:
             logger.exception("%s could not be opened", core.name)
             self._refuse(RefusedError(core.name, "its source could not be opened"))
             return None
+        if self.core.failure is not None:
+            await self._close(cursor)
+            self._refuse(self.core.failure)
+            return None
         ends = about.ends
         self._wire.send(
             Opened(

@@ -20,6 +20,7 @@ from pichannels.remote import (
     LimitReached,
     Link,
     Mode,
+    RefusedError,
     StreamFailed,
     StreamLost,
     StreamPositionError,
@@ -37,6 +38,7 @@ from pichannels.remote.errors import Problem, error_from
 from pichannels.remote.frames import (
     Bye,
     Data,
+    Fail,
     Frame,
     Hello,
     List,
@@ -84,6 +86,24 @@ async def test_a_failure_wakes_everyone_who_waits(world: World, tmp_path: Path) 
         await stream.wait_readable()
         await stream.receive()
     await stream.aclose()
+
+
+async def test_a_name_that_is_withdrawn_while_it_opens_is_refused(
+    world: World,
+) -> None:
+    world.hub.publish("s", numbers := Numbers())
+    numbers.may_open.clear()
+    opening = asyncio.create_task(_opened(world.link))
+    await soon(lambda: any(link.streams for link in world.hub._links))
+    world.hub.withdraw("s", "gone")
+    numbers.may_open.set()
+    with pytest.raises(RefusedError, match="gone"):
+        await opening
+    await soon(lambda: numbers.opened == numbers.closed == 1)
+
+
+async def _opened(link: Link) -> None:
+    await link.entities("s")
 
 
 async def test_without_time_to_wait_there_is_one_outcome(world: World) -> None:
@@ -304,6 +324,30 @@ async def test_a_publisher_that_sends_more_than_granted_fails_the_stream() -> No
             await stream.receive()
             await stream.receive()
         await publishing
+
+
+async def test_a_failure_right_behind_the_open_is_told() -> None:
+    here, there = memory_pair()
+    peer = Peer(there)
+
+    async def dial() -> Transport:
+        return here
+
+    async def publish() -> None:
+        await peer.send(Hello(1, 10**6))
+        opening = await peer.until(Open)
+        assert isinstance(opening, Open)
+        id = opening.stream
+        await peer.send(
+            Opened(id, Kind.ENTITIES, Mode.READ, "", "", 0, 9, 100, 10**6),
+            Fail(id, Problem("withdrawn", "gone")),
+        )
+
+    publishing = asyncio.create_task(publish())
+    async with connect(dial, retry=None) as link:
+        with pytest.raises((RefusedError, StreamWithdrawn), match="gone"):
+            await link.entities("s")
+    await publishing
 
 
 async def test_facts_of_any_name_are_taken() -> None:

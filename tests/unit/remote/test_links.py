@@ -174,6 +174,21 @@ async def test_another_sequence_under_the_name_is_not_gone_on_with(
         assert await stream.receive() == ("new", "newer")
 
 
+async def test_a_reader_goes_on_with_the_next_hub(here: World) -> None:
+    numbers = Numbers(10)
+    here.hub.publish("s", numbers)
+    link, line = await here.counted(retry=QUICK)
+    async with link.entities("s", follow=True, resume=True) as stream:
+        assert sum([await anext(stream) for _ in range(10)]) == 45
+        line.refusing = True
+        await here.hub.aclose()
+        line.hub = await here.other_hub()
+        line.hub.publish("s", numbers)
+        numbers.grow()
+        line.refusing = False
+        assert await anext(stream) == 10
+
+
 async def test_resuming_ends_after_a_while(world: World) -> None:
     world.hub.publish("s", Ring())
     link, line = await world.line(retry=QUICK)

@@ -58,20 +58,21 @@ class MemoryLine:
     """A line within the process.
 
     Attributes:
+        hub: where new connections go.
         sent: how many frames the clients have sent.
     """
 
     def __init__(self, hub: Hub) -> None:
         self.refusing = False
         self.connections = self.sent = 0
-        self._hub = hub
+        self.hub = hub
         self._transports: list[_Gated] = []
 
     async def dial(self) -> Transport:
         if self.refusing:
             raise NotConnected("the hub", "refused")
         self.connections += 1
-        gated = _Gated(await self._hub.dial(), self)
+        gated = _Gated(await self.hub.dial(), self)
         self._transports.append(gated)
         return gated
 
@@ -185,6 +186,8 @@ class Numbers:
         self.close_error: BaseException | None = None
         self.asked: list[tuple[int, int]] = []
         self.moved = asyncio.Event()
+        self.may_open = asyncio.Event()
+        self.may_open.set()
 
     async def about(self) -> About:
         return About(Ends(self.first, self.end), epoch="numbers")
@@ -192,6 +195,7 @@ class Numbers:
     async def open(self, mode: Mode) -> EntityCursor:
         if self.error is not None:
             raise self.error
+        await self.may_open.wait()
         self.opened += 1
         return _Cursor(self)
 
