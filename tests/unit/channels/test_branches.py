@@ -27,15 +27,7 @@ from pichannels.message import Message
 from pichannels.node import BaseNode, Pending
 from pichannels.states import State
 from pichannels.values import DigitalState, Sample, Tag
-
-
-class Call(BaseNode):
-    def __init__(self, function: Callable[[Message], Any], **options: Any) -> None:
-        super().__init__(**options)
-        self.function = function
-
-    def process(self, msg: Message) -> Any:
-        return self.function(msg)
+from tests.unit.channels.steps import Call, Gate
 
 
 class Seen(BaseNode):
@@ -46,20 +38,6 @@ class Seen(BaseNode):
     def process(self, msg: Message) -> Message:
         payload = msg.payload
         self.payloads.append(list(payload) if isinstance(payload, list) else payload)
-        return msg
-
-
-class Gate(BaseNode):
-    """Lets messages pass when it is open."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.entered = asyncio.Event()
-        self.open = asyncio.Event()
-
-    async def process(self, msg: Message) -> Message:
-        self.entered.set()
-        await self.open.wait()
         return msg
 
 

@@ -23,17 +23,7 @@ from pichannels.message import Message
 from pichannels.node import BaseNode, Pending, ThreadNode
 from pichannels.states import State
 from pichannels.values import Sample, Tag
-
-
-class Call(BaseNode):
-    """A step made of a function of the message."""
-
-    def __init__(self, function: Callable[[Message], Any], **options: Any) -> None:
-        super().__init__(**options)
-        self.function = function
-
-    def process(self, msg: Message) -> Any:
-        return self.function(msg)
+from tests.unit.channels.steps import Call
 
 
 class Seen(BaseNode):

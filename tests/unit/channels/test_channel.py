@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -34,15 +34,7 @@ from pichannels.persistence import MemoryPersistence
 from pichannels.retry import RetryPolicy
 from pichannels.states import State
 from pichannels.values import Sample, Tag
-
-
-class Call(BaseNode):
-    def __init__(self, function: Callable[[Message], Any], **options: Any) -> None:
-        super().__init__(**options)
-        self.function = function
-
-    def process(self, msg: Message) -> Any:
-        return self.function(msg)
+from tests.unit.channels.steps import Call, Gate
 
 
 class Life(BaseNode):
@@ -64,18 +56,6 @@ class Life(BaseNode):
             raise OSError(f"{self.name} does not stop")
 
     def process(self, msg: Message) -> Message:
-        return msg
-
-
-class Gate(BaseNode):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.entered = asyncio.Event()
-        self.open = asyncio.Event()
-
-    async def process(self, msg: Message) -> Message:
-        self.entered.set()
-        await self.open.wait()
         return msg
 
 

@@ -30,6 +30,7 @@ from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from tests.integration.certificates import make_certificate
+from tests.unit.channels.steps import Gate
 
 ID = "Pichannels-Message-Id"
 
@@ -41,20 +42,6 @@ class Call(BaseNode):
 
     def process(self, msg: Message) -> Message:
         self.function(msg)
-        return msg
-
-
-class Gate(BaseNode):
-    """Lets messages pass when it is open."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.entered = asyncio.Event()
-        self.open = asyncio.Event()
-
-    async def process(self, msg: Message) -> Message:
-        self.entered.set()
-        await self.open.wait()
         return msg
 
 

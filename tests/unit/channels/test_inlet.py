@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,17 +32,9 @@ from pichannels.node import BaseNode, Pending
 from pichannels.retry import RetryPolicy
 from pichannels.states import State
 from pichannels.store import MessageStore, MessageStoreFactory
+from tests.unit.channels.steps import Call, Gate
 
 AT_ONCE = RetryPolicy(attempts=0, initial=0)
-
-
-class Call(BaseNode):
-    def __init__(self, function: Callable[[Message], Any], **options: Any) -> None:
-        super().__init__(**options)
-        self.function = function
-
-    def process(self, msg: Message) -> Any:
-        return self.function(msg)
 
 
 class Seen(BaseNode):
@@ -63,20 +55,6 @@ class Seen(BaseNode):
             while len(self.payloads) < count:
                 self._came.clear()
                 await self._came.wait()
-
-
-class Gate(BaseNode):
-    """Lets messages pass when it is open."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.entered = asyncio.Event()
-        self.open = asyncio.Event()
-
-    async def process(self, msg: Message) -> Message:
-        self.entered.set()
-        await self.open.wait()
-        return msg
 
 
 class Acks(Seen):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,20 +11,8 @@ from pichannels import clock
 from pichannels.channels import BaseChannel
 from pichannels.journal import Journal
 from pichannels.message import Message
-from pichannels.node import BaseNode
 from pichannels.values import TICKS_PER_SECOND, datetime_from_ticks
-
-
-class Gate(BaseNode):
-    """Lets messages through when it is open."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open = asyncio.Event()
-
-    async def process(self, msg: Message) -> Message:
-        await self.open.wait()
-        return msg
+from tests.unit.channels.steps import Gate
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,7 @@ from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode, Pending
 from pichannels.states import State
-
-
-class Call(BaseNode):
-    def __init__(self, function: Callable[[Message], Any], **options: Any) -> None:
-        super().__init__(**options)
-        self.function = function
-
-    def process(self, msg: Message) -> Any:
-        return self.function(msg)
+from tests.unit.channels.steps import Call
 
 
 class Note(BaseNode):
