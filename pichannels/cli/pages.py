@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
 
 from pichannels.cli.output import say
-from pichannels.cli.ui import absolute, folder_of, place_of
+from pichannels.cli.ui import absolute, folder_of, place_of, where
 from pichannels.engine import Engine
 from pichannels.errors import SettingsError
 from pichannels.events import Event
@@ -67,7 +68,6 @@ async def with_pages(
 
 def _tell(started: dict[str, Any]) -> None:
     # The token is for the terminal, not for the log.
-    token = started.get("token")
-    url = started["url"]
-    say(f"  pages      {url}/login#token={token}" if token else f"  pages      {url}")
-    logger.info("pages and API: %s", url)
+    say(f"  pages      {where(started)}")
+    sys.stdout.flush()
+    logger.info("pages and API: %s", started["url"])

@@ -98,6 +98,8 @@ def start(
     """
     if reload and dry_run:
         raise UsageError("--reload and --dry-run do not go together")
+    if wants_pages and dry_run:
+        raise UsageError("--ui and --dry-run do not go together")
     if reload and not is_supervised():
         sys.exit(supervise(settings_folder()))
     project = load_project()

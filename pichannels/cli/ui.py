@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ from pichannels.ui.roles import Role
 from pichannels.ui.users import Users
 from pichannels.ui_config import UIConfig, missing_extra
 
-__all__ = ["ui"]
+__all__ = ["absolute", "folder_of", "place_of", "ui", "where"]
 
 TOKEN: Final = "PICHANNELS_TOKEN"
 PASSWORD: Final = "PICHANNELS_UI_PASSWORD"
@@ -90,7 +92,22 @@ def ui(
 
 
 def _tell(started: Any) -> None:
-    say(f"pages and API: {started.link}")
+    say(f"pages and API: {where(msgspec.to_builtins(started))}")
+    sys.stdout.flush()
+
+
+def where(started: Mapping[str, str]) -> str:
+    """Where the pages are, and how to log in where a token is needed.
+
+    A terminal gets a link that logs in; what is behind # stays in the browser. Other
+    outputs may be kept, so that they only get the place of the token.
+    """
+    url, token = started["url"], started.get("token")
+    if not token:
+        return url
+    if sys.stdout.isatty():
+        return f"{url}/login#token={token}"
+    return f"{url} (log in with the token in {started['file']})"
 
 
 def place_of(project: Project) -> Place:

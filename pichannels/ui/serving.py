@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -18,15 +20,17 @@ _GRACE: Final = 3
 
 
 class Started(msgspec.Struct, frozen=True):
-    """Where it is served, and the token that logs in where there are no users."""
+    """Where it is served, and the token that logs in while there is no administrator.
+
+    Attributes:
+        url: where.
+        token: "" where there is an administrator.
+        file: where the token is, too, which only the owner can read.
+    """
 
     url: str
     token: str = ""
-
-    @property
-    def link(self) -> str:
-        """An address that logs in by itself; what is behind # stays in the browser."""
-        return f"{self.url}/login#token={self.token}" if self.token else self.url
+    file: str = ""
 
 
 class _Server(uvicorn.Server):
@@ -61,9 +65,12 @@ async def serve(
     """
     config = plan.config
     console = await asyncio.to_thread(Console, plan)
+    file = Path(plan.folder) / "token"
+    await asyncio.to_thread(_leave, file, console.token)
 
     def listening(port: int) -> None:
-        told(Started(_url(config.host, port, bool(config.cert)), console.token))
+        url = _url(config.host, port, bool(config.cert))
+        told(Started(url, console.token, str(file) if console.token else ""))
 
     server = _Server(
         uvicorn.Config(
@@ -93,6 +100,7 @@ async def serve(
     finally:
         ending.cancel()
         await asyncio.wait([ending])
+        await asyncio.to_thread(_leave, file, "")
     return server.started
 
 
@@ -100,6 +108,16 @@ async def _end(server: uvicorn.Server, stop: asyncio.Event | None) -> None:
     if stop is not None:
         await stop.wait()
         server.should_exit = True
+
+
+def _leave(file: Path, token: str) -> None:
+    """Leave a token in a file of the owner's; "" takes the file away."""
+    file.unlink(missing_ok=True)
+    if token:
+        file.parent.mkdir(0o700, parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(file, flags, 0o600), "w") as opened:
+            opened.write(token)
 
 
 def _url(host: str, port: int, is_tls: bool) -> str:

@@ -77,15 +77,17 @@ def test_pages_are_served_by_tls_without_an_instance(folder: Folder) -> None:
     folder.write("settings.py", settings(more=more))
     trust = ssl.create_default_context(cafile=str(file))
     with serving(folder) as line:
-        found = re.search(r"(https://\S+)/login#token=(\S+)", line)
+        found = re.search(r"(https://\S+) .* token in (.+)\)", line)
         assert found, line
+        token = Path(found[2]).read_text()
         answer = httpx.get(
             f"{found[1]}/api/v1/instances",
-            headers={"Authorization": f"Bearer {found[2]}"},
+            headers={"Authorization": f"Bearer {token}"},
             verify=trust,
         )
     assert [row["connected"] for row in answer.json()] == [False]
     assert "strict-transport-security" in answer.headers
+    assert token not in line
 
 
 @pytest.mark.parametrize(
