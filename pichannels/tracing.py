@@ -134,8 +134,9 @@ def parsed(headers: Mapping[str, Any]) -> Identity | None:
     if version == "ff" or not is_whole or not int(trace, 16) or not int(span, 16):
         return None
     state = headers.get("tracestate")
-    is_usable = isinstance(state, str) and len(state) <= _LONGEST_STATE
-    return Identity(trace, span, bool(int(flags, 16) & 1), state if is_usable else "")
+    if not isinstance(state, str) or len(state) > _LONGEST_STATE:
+        state = ""
+    return Identity(trace, span, bool(int(flags, 16) & 1), state)
 
 
 def incoming(headers: Mapping[str, Any]) -> dict[str, str]:
