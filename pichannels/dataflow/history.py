@@ -111,8 +111,9 @@ class History:
             update = Update(self.last + 1, key, data)
             if self._part is not None:
                 await self._part.store(update.number, [key, data])
-                if update.number % _CLEAN_EVERY == 0:
-                    self._part.delete_range(0, update.number - self.keep)
+                gone = update.number - self.keep
+                if gone > 0 and gone % _CLEAN_EVERY == 0:
+                    self._part.delete_range(0, gone + 1)
             self._updates[update.number] = update
             self._updates.pop(update.number - self.keep, None)
             self.last = update.number

@@ -78,6 +78,15 @@ async def test_what_is_kept_on_disk_is_bounded(part: Cache) -> None:
     assert (again.last, again.first) == (history.last, history.first)
 
 
+@pytest.mark.parametrize("keep", [1, 100, 150, 1000])
+async def test_all_that_are_kept_come_back(part: Cache, keep: int) -> None:
+    history = await filled(History(keep, part), *map(str, range(310)))
+    again = History(keep, part)
+    assert (
+        (again.last, again.first) == (310, max(1, 311 - keep)) == (310, history.first)
+    )
+
+
 async def test_updates_at_the_same_time_are_numbered_in_order(part: Cache) -> None:
     history = History(100, part)
     await asyncio.gather(*(history.put("k", str(n)) for n in range(50)))
