@@ -8,22 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
-from benchmarks.measure import Aim, Benchmark, Case, Measured, Stopwatch
+from benchmarks.listening import CONNECTIONS, Server, journaled, kept_busy, started
+from benchmarks.measure import Aim, Benchmark, Case, Measured
 from benchmarks.options import Options
-from benchmarks.processes import run_module
 from msgstore.null import NullMessageStoreFactory
 from pichannels.channels.mllp import MLLPChannel
 from pichannels.endpoints.mllp import MLLPEndpoint
-from pichannels.journal import Journal
 
 __all__ = ["prepare"]
 
-_CONNECTIONS: Final = 16
 _FLOOR: Final = "a server of asyncio streams"
 _MESSAGE: Final = (
     "MSH|^~\\&|LAB|NORTH|PI|PLANT|20261121101500||ORU^R01^ORU_R01|1001|P|2.5\r"
@@ -32,8 +30,6 @@ _MESSAGE: Final = (
     "OBX|1|NM|GLU^Glucose||5.4|mmol/L|3.9-6.1||||F|||20261121101000\r"
     "OBX|2|NM|NA^Sodium||139|mmol/L|135-145||||F|||20261121101000\r"
 )
-
-Server = Callable[[], AbstractAsyncContextManager[int]]
 
 
 async def _answer_all(
@@ -64,54 +60,21 @@ async def _bare() -> AsyncIterator[int]:
     await server.wait_closed()
 
 
-@asynccontextmanager
-async def _channel() -> AsyncIterator[int]:
+def _channel(**options: Any) -> tuple[MLLPChannel, MLLPEndpoint]:
     endpoint = MLLPEndpoint(port=0)
-    channel = MLLPChannel(
-        "bench", endpoint=endpoint, message_store_factory=NullMessageStoreFactory()
-    )
-    await channel.start()
-    yield endpoint.bound_port
-    await channel.stop()
-
-
-def _accepting(folder: Path) -> Server:
-    @asynccontextmanager
-    async def accepting() -> AsyncIterator[int]:
-        endpoint = MLLPEndpoint(port=0)
-        channel = MLLPChannel("bench", endpoint=endpoint, accepted=True)
-        journal = Journal(folder / "mllp.sqlite")
-        await journal.open()
-        channel.attach(journal=journal)
-        await channel.start()
-        yield endpoint.bound_port
-        await channel.stop()
-        await journal.close()
-
-    return accepting
+    return MLLPChannel("bench", endpoint=endpoint, **options), endpoint
 
 
 def _run(server: Server) -> Callable[[int], Awaitable[Measured]]:
-    async def run(count: int) -> Measured:
-        async with server() as port:
-            job = {
-                "port": port,
-                "message": _MESSAGE,
-                "count": count,
-                "connections": _CONNECTIONS,
-            }
-            with Stopwatch() as watch:
-                load = await run_module("benchmarks.mllp_load", job)
-        assert load.count == count, f"{load.count} of {count} messages went well"
-        return Measured(count, load.wall, watch.cpu)
-
-    return run
+    return kept_busy(server, "benchmarks.mllp_load", message=_MESSAGE)
 
 
 @asynccontextmanager
 async def prepare(options: Options) -> AsyncIterator[Benchmark]:
     """The bare server, and channels."""
-    count = options.count(16_000) // _CONNECTIONS * _CONNECTIONS
+    file = options.directory / "mllp.sqlite"
+    null = partial(_channel, message_store_factory=NullMessageStoreFactory())
+    count = options.count(16_000) // CONNECTIONS * CONNECTIONS
     yield Benchmark(
         "mllp",
         f"HL7 messages of {len(_MESSAGE)} bytes, acknowledged",
@@ -119,13 +82,13 @@ async def prepare(options: Options) -> AsyncIterator[Benchmark]:
         ("cpu", "wall"),
         [
             Case(_FLOOR, _run(_bare), count),
-            Case("MLLPChannel, null store", _run(_channel), count, Aim(_FLOOR)),
+            Case("MLLPChannel, null store", _run(started(null)), count, Aim(_FLOOR)),
             Case(
                 "MLLPChannel, answered when durable",
-                _run(_accepting(options.directory)),
+                _run(journaled(partial(_channel, accepted=True), file)),
                 count,
                 Aim(_FLOOR),
             ),
         ],
-        [f"{_CONNECTIONS} connections from a process of their own."],
+        [f"{CONNECTIONS} connections from a process of their own."],
     )
