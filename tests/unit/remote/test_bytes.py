@@ -278,6 +278,17 @@ async def test_both_directions_are_two_streams(world: World, path: Path) -> None
             assert await reader.readexactly(len(line)) == line
 
 
+async def test_a_file_that_only_grows_is_appended_to(world: World, path: Path) -> None:
+    put(path, b"1")
+    world.hub.publish("s", file(path, "ab"))
+    for text in (b"2", b"3"):
+        async with world.link.bytes("s", "wb") as stream:
+            await stream.write(text)
+            with pytest.raises(UnsupportedOperation):
+                await stream.seek(0)
+    assert content(path) == b"123"
+
+
 # Downloads
 
 

@@ -313,6 +313,21 @@ async def test_a_ring_finds_times(world: World) -> None:
         assert await anext(stream) == 130_000_000
 
 
+async def test_the_start_is_moved_by_who_may(world: World) -> None:
+    may = Mode.READ | Mode.WRITE | Mode.SEEK | Mode.TRIM | Mode.START_UP
+    world.hub.publish("s", numbers := Numbers(10, may))
+    async with (
+        world.link.entities("s", mode="r+", readahead=2) as stream,
+        world.link.entities("s") as reader,
+    ):
+        assert await stream.receive(2) == (0, 1)
+        await stream.trim()
+        assert (numbers.first, stream.position) == (2, 2)
+        assert await anext(stream) == 2
+        with pytest.raises(UnsupportedOperation):
+            await reader.trim()
+
+
 # Following
 
 

@@ -246,6 +246,9 @@ class _Cursor(EntityCursor):
         if self._next == self._numbers.end:
             await self._numbers.moved.wait()
 
+    async def trim(self) -> None:
+        self._numbers.first = self._next
+
     async def aclose(self) -> None:
         self._numbers.closed += 1
         if self._numbers.close_error is not None:
