@@ -27,9 +27,8 @@ _PATIENCE: Final = 10.0
 
 
 def _main() -> int:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    # Who looks after this process takes the level from the line.
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     if hasattr(os, "nice"):
         # The instance comes first where there is not enough time for both.
         os.nice(_NICER)

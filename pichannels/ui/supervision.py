@@ -25,6 +25,7 @@ logger: Final = logging.getLogger("pichannels.ui")
 
 _FIRST, _LONGEST, _STEADY = 0.5, 30.0, 60.0
 _PATIENCE: Final = 5.0
+_LONGEST_LINE: Final = 2**20
 
 
 class Supervisor:
@@ -32,8 +33,8 @@ class Supervisor:
 
     Args:
         plan: a `ConsolePlan` as JSON.
-        told: called with what the process says of itself, each time it listens: the
-            `url`, and the `token` that logs in where there are no users.
+        told: called in a thread with what the process says of itself, each time it
+            listens; see `Started`.
 
     Attributes:
         pid: of the process, or None.
@@ -84,13 +85,19 @@ class Supervisor:
             *(sys.executable, "-m", "pichannels.ui"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
             **_apart(),
         )
         self._process = process
+        logging_ = asyncio.create_task(_log(process), name="log of the pages")
         try:
             return await self._follow(process)
         finally:
             await _end(process)
+            # What it has said last may tell why it ended.
+            await asyncio.wait([logging_], timeout=1.0)
+            logging_.cancel()
 
     async def _follow(self, process: Process) -> int | None:
         assert process.stdin is not None and process.stdout is not None
@@ -99,8 +106,29 @@ class Supervisor:
             await process.stdin.drain()
         async for line in process.stdout:
             with contextlib.suppress(msgspec.DecodeError):
-                self._told(msgspec.json.decode(line))
+                # A terminal may be stopped, and the instance is not to wait for it.
+                await asyncio.to_thread(self._told, msgspec.json.decode(line))
         return await process.wait()
+
+
+async def _log(process: Process) -> None:
+    """Let what the process logs be a part of the log of the instance."""
+    assert process.stderr is not None
+    known = logging.getLevelNamesMapping()
+    while True:
+        try:
+            line = await process.stderr.readline()
+        except ValueError:
+            # Too long a line: the rest of it is read as another one.
+            continue
+        if not line:
+            return
+        text = line.decode(errors="replace").rstrip()
+        level, _, said = text.partition(" ")
+        if level in known:
+            logger.log(known[level], "%s", said)
+        else:
+            logger.warning("%s", text)
 
 
 async def _end(process: Process) -> None:

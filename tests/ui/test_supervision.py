@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
+import queue
 import signal
+import socket
 from collections.abc import Iterator
+from logging.handlers import QueueHandler
+from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 
+from pichannels.ui.console import ConsolePlan
+from pichannels.ui.links import Place
+from pichannels.ui.supervision import Supervisor
+from pichannels.ui_config import UIConfig
 from tests.ui.plants import Plant, running
 
 
@@ -44,3 +55,34 @@ def test_pages_end_with_an_instance_that_is_killed(own: Plant) -> None:
     while own_pid(own) is not None:
         continue
     assert own.process.wait() == -signal.SIGKILL
+
+
+async def test_pages_whose_port_is_taken_begin_when_it_is_free(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+    said: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
+    handler = QueueHandler(said)
+    logger = logging.getLogger("pichannels.ui")
+    caplog.set_level(logging.INFO, logger.name)
+    logger.addHandler(handler)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        plan = ConsolePlan(
+            config=UIConfig(port=port),
+            places=[Place(name="plant", data_dir=str(tmp_path))],
+            folder=str(tmp_path / "ui"),
+        )
+        told = msgspec.json.encode(plan)
+        supervisor = Supervisor(told, lambda started: heard.put(started["url"]))
+        supervisor.start()
+        while "begin again" not in (await asyncio.to_thread(said.get)).getMessage():
+            continue
+    url = await asyncio.to_thread(heard.get)
+    await supervisor.close()
+    logger.removeHandler(handler)
+    assert url == f"http://127.0.0.1:{port}"
+    assert "address already in use" in caplog.text
+    assert supervisor.pid is None
