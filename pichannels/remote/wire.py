@@ -31,7 +31,7 @@ __all__ = ["HEARTBEAT", "Wire"]
 logger: Final = logging.getLogger("pichannels.remote")
 
 HEARTBEAT: Final = 10.0
-_IN_A_ROW: Final = 64
+_IN_A_ROW: Final = 16
 _GRACE: Final = 1.0
 
 
