@@ -43,6 +43,10 @@ class Cache(Iterated, Administered, ICache):
         sync: whether a write is done when it is on the disk, safe from power failures;
             by default it is safe from crashes of the process.
 
+    Attributes:
+        name: of a part of a cache, its column family; empty for the whole.
+        keeper: the history that keeps the updates of a source in it.
+
     Raises:
         CacheError: it cannot be opened.
         SettingsError: rocksdict is not installed, or the cache was made with another
@@ -68,6 +72,7 @@ class Cache(Iterated, Administered, ICache):
             sync,
         )
         self._path = str(path)
+        self.name = ""
 
     def _join(self, database: Any, options: Any, ttl: int | None, sync: bool) -> None:
         self.db = database
@@ -77,6 +82,7 @@ class Cache(Iterated, Administered, ICache):
         self._at_once = rocks.without_stalls(sync=sync)
         self._families: dict[str, Cache] = {}
         self._locks = Locks()
+        self.keeper: Any = None
         self._slow: asyncio.Lock | None = None
         self._slow_writes = 0
         if sync:
@@ -339,6 +345,7 @@ class Cache(Iterated, Administered, ICache):
         family = Cache.__new__(Cache)
         family._join(rocks.safe(raw), self._options, self._ttl, self._sync)
         family._path = self._path
+        family.name = name
         self._families[name] = family
         return family
 

@@ -269,7 +269,7 @@ def _outlet(
         for step in source.steps:
             if isinstance(step, OutletNode):
                 return step.outlet.reopened()
-        part = None if history is None else part_of(history, f"{_PART}.{source.name}")
+        part = None if history is None else part_of(history, _part_name(source))
         outlet = ChannelOutlet(History(keep, part))
         source.add(outlet.node)
         return outlet
@@ -277,6 +277,11 @@ def _outlet(
         f"{type(source).__name__} has no updates; an endpoint takes a cache, a proxy,"
         " a channel or a topic"
     )
+
+
+def _part_name(channel: BaseChannel) -> str:
+    # A column family may be called as a channel is.
+    return f"{_PART}-channel.{channel.name}"
 
 
 def _place(connection: HTTPConnection) -> str | None:

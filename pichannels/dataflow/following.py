@@ -145,8 +145,12 @@ class HistoryOutlet(Outlet):
         return _HistoryFollower(self.history, place, slow)
 
     def reopened(self) -> Self:
-        """The same, which may have been closed with an application."""
-        self.history.is_closed = False
+        """The same, which may have been closed with an application.
+
+        Raises:
+            UsageError: another endpoint keeps its updates where this one did.
+        """
+        self.history.reopen()
         return self
 
     def close(self) -> None:
@@ -238,7 +242,13 @@ class OutletNode(BaseNode):
 
 
 def part_of(cache: Cache, name: str) -> Cache:
-    """The part of a cache that keeps updates, made where it is not there."""
+    """The part of a cache that keeps updates, made where it is not there.
+
+    Args:
+        cache: a cache, or a part of one.
+        name: whose updates they are.
+    """
+    name = ".".join(filter(None, (name, cache.name)))
     try:
         return cache.get_column_family(name)
     except CacheError:

@@ -46,7 +46,7 @@ class History:
         part: a part of a cache that they are kept in as well, over restarts.
 
     Raises:
-        UsageError: `keep` is below 1.
+        UsageError: `keep` is below 1, or another history has this part.
         CacheError: the part cannot be read.
     """
 
@@ -64,6 +64,12 @@ class History:
         # The runs before this one, each with the last number that it gave.
         self._runs: dict[str, int] = {}
         if part is not None:
+            if part.keeper is not None and not part.keeper.is_closed:
+                raise UsageError(
+                    "this cache keeps the updates of another source already; give it a"
+                    " part of its own, history=cache.create_column_family(...)"
+                )
+            part.keeper = self
             self._restore(part)
 
     def _restore(self, part: Cache) -> None:
@@ -109,7 +115,7 @@ class History:
         """Add an update."""
         async with self._door:
             update = Update(self.last + 1, key, data)
-            if self._part is not None:
+            if self._part is not None and self._part.keeper is self:
                 await self._part.store(update.number, [key, data])
                 gone = update.number - self.keep
                 if gone > 0 and gone % _CLEAN_EVERY == 0:
@@ -137,8 +143,18 @@ class History:
                     await self._changed.wait()
         return self.last > place
 
+    def reopen(self) -> None:
+        """Let others wait again.
+
+        Raises:
+            UsageError: another history has the part now.
+        """
+        if self._part is not None and self._part.keeper is not self:
+            raise UsageError("another endpoint keeps its updates there now")
+        self.is_closed = False
+
     def close(self) -> None:
-        """Let those end who wait for updates."""
+        """Let those end who wait for updates; another history may have the part."""
         self.is_closed = True
         self._wake()
 

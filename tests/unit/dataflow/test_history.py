@@ -11,6 +11,7 @@ import pytest
 from pichannels.dataflow import Cache
 from pichannels.dataflow.following import part_of
 from pichannels.dataflow.history import History
+from pichannels.errors import UsageError
 
 
 @pytest.fixture
@@ -23,6 +24,12 @@ async def filled(history: History, *data: str) -> History:
     for each in data:
         await history.put("key", each)
     return history
+
+
+def anew(part: Cache, keep: int) -> History:
+    """As after a restart."""
+    part.keeper = None
+    return History(keep, part)
 
 
 def data_after(history: History, place: str) -> list[str]:
@@ -52,8 +59,8 @@ async def test_a_text_that_is_no_place_is_none(text: str) -> None:
 async def test_places_outlive_restarts(part: Cache) -> None:
     first = await filled(History(5, part), "a", "b")
     place = first.text(1)
-    second = await filled(History(5, part), "c")
-    third = await filled(History(5, part), "d")
+    second = await filled(anew(part, 5), "c")
+    third = await filled(anew(part, 5), "d")
     assert data_after(second, place) == ["b", "c"]
     assert data_after(third, place) == ["b", "c", "d"]
     assert data_after(third, second.text(3)) == ["d"]
@@ -66,7 +73,7 @@ async def test_a_run_that_lost_updates_by_a_power_failure_loses_none_again(
     place = first.text(3)
     # What had not reached the disk.
     part.delete_range(2, 4)
-    second = await filled(History(5, part), "new")
+    second = await filled(anew(part, 5), "new")
     assert data_after(second, place) == ["new"]
 
 
@@ -74,14 +81,14 @@ async def test_what_is_kept_on_disk_is_bounded(part: Cache) -> None:
     history = await filled(History(10, part), *map(str, range(250)))
     numbers = [key for key in part.keys() if isinstance(key, int)]
     assert len(numbers) <= 110
-    again = History(10, part)
+    again = anew(part, 10)
     assert (again.last, again.first) == (history.last, history.first)
 
 
 @pytest.mark.parametrize("keep", [1, 100, 150, 1000])
 async def test_all_that_are_kept_come_back(part: Cache, keep: int) -> None:
     history = await filled(History(keep, part), *map(str, range(310)))
-    again = History(keep, part)
+    again = anew(part, keep)
     assert (
         (again.last, again.first) == (310, max(1, 311 - keep)) == (310, history.first)
     )
@@ -104,3 +111,17 @@ async def test_who_waits_is_woken_by_an_update_and_by_the_end() -> None:
     history.close()
     assert not await ending
     assert not await history.changed(1, 0.01)
+
+
+async def test_each_source_has_a_history_of_its_own(tmp_path: Path) -> None:
+    cache = await asyncio.to_thread(Cache, str(tmp_path / "db"))
+    with cache:
+        family = cache.create_column_family("alarms")
+        first = History(5, part_of(cache, "updates"))
+        History(5, part_of(family, "updates"))
+        with pytest.raises(UsageError, match="part of its own"):
+            History(5, part_of(cache, "updates"))
+        first.close()
+        History(5, part_of(cache, "updates"))
+        with pytest.raises(UsageError, match="another endpoint"):
+            first.reopen()
