@@ -41,6 +41,11 @@ def put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
+def append(path: Path, data: bytes) -> None:
+    with path.open("ab") as opened:
+        opened.write(data)
+
+
 def content(path: Path) -> bytes:
     return path.read_bytes()
 
@@ -131,7 +136,7 @@ async def test_what_other_programs_append_arrives(world: World, path: Path) -> N
     world.hub.publish("s", file(path, poll=0.01))
     async with world.link.bytes("s", follow=True) as stream:
         assert await stream.read(1) == b"1"
-        put(path, b"12")
+        append(path, b"2")
         assert await stream.read(1) == b"2"
 
 
