@@ -27,9 +27,10 @@ async def test_what_holds_up_the_loop_is_told(
         await asyncio.sleep(0.02)
         hold_up_everything()
         await asyncio.sleep(0.05)
-    (record,) = caplog.records
-    assert "in hold_up_everything" in record.getMessage()
-    assert record.levelno == logging.WARNING
+    told = [(record.levelno, record.getMessage()) for record in caplog.records]
+    # A busy machine may hold up the loop as well.
+    (level,) = [level for level, text in told if "in hold_up_everything" in text]
+    assert level == logging.WARNING
 
 
 async def test_what_waits_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
