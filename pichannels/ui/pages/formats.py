@@ -1,0 +1,102 @@
+"""Numbers, spans of time, sizes and times as pages show them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+from pichannels.errors import PichannelsError
+from pichannels.values import datetime_from_ticks, parse_ticks
+
+__all__ = [
+    "bytes_text",
+    "count_text",
+    "number_text",
+    "rate_text",
+    "seconds_text",
+    "site_zone",
+    "span_text",
+    "time_text",
+]
+
+_MINUS: Final = "−"
+_THIN: Final = " "
+_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def site_zone() -> tzinfo:
+    """The time zone of the machine that serves the pages."""
+    return datetime.now(UTC).astimezone().tzinfo or UTC
+
+
+def count_text(value: float) -> str:
+    """A whole number, with a thin space between thousands."""
+    return f"{round(value):,}".replace(",", _THIN).replace("-", _MINUS)
+
+
+def number_text(value: float, digits: int = 3) -> str:
+    """A number with as many digits as matter; no exponent for what people know."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 10**digits:
+        return count_text(value)
+    text = f"{value:.{digits}g}"
+    return text.replace("-", _MINUS)
+
+
+def rate_text(value: float | None) -> str:
+    """A rate; "–" where none is known yet."""
+    if value is None:
+        return "–"
+    return count_text(value) if value >= 100 else f"{value:.1f}"
+
+
+def seconds_text(value: float) -> str:
+    """How long, in one unit: `12 ms`, `3.4 s`, `5.0 min`, `7.1 h`, `2.0 d`."""
+    for limit, factor, unit in (
+        (1.0, 1000.0, "ms"),
+        (120.0, 1.0, "s"),
+        (7200.0, 1 / 60, "min"),
+        (172_800.0, 1 / 3600, "h"),
+    ):
+        if abs(value) < limit:
+            shown = value * factor
+            digits = 0 if unit == "ms" or abs(shown) >= 100 else 1
+            return f"{shown:.{digits}f}{_THIN}{unit}"
+    return f"{value / 86_400:.1f}{_THIN}d"
+
+
+def span_text(value: float) -> str:
+    """How long, as people say it: `2 d 3 h`, `4 h 5 min`, `6 min 7 s`, `8 s`."""
+    left, parts = round(value), list[str]()
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count} {unit}")
+    return " ".join(parts[:2])
+
+
+def bytes_text(value: float) -> str:
+    """How many bytes, in one unit."""
+    unit = 0
+    while value >= 1024 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    digits = 0 if unit == 0 or value >= 100 else 1
+    return f"{value:.{digits}f}{_THIN}{_UNITS[unit]}"
+
+
+def time_text(time: int | str, zone: tzinfo = UTC, *, is_long: bool = True) -> str:
+    """A time in a zone, to the millisecond; what is no time stays as it is.
+
+    Args:
+        time: ticks, or ISO 8601.
+        zone: where.
+        is_long: with the date.
+    """
+    try:
+        ticks = parse_ticks(time) if isinstance(time, str) else time
+        local = datetime_from_ticks(ticks).astimezone(zone)
+    except (ValueError, OverflowError, PichannelsError):
+        return str(time)
+    day = f"{local:%Y-%m-%d} " if is_long else ""
+    return f"{day}{local:%H:%M:%S}.{local.microsecond // 1000:03d}"

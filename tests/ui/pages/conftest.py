@@ -1,0 +1,147 @@
+"""The reference project with its pages, and a browser: once for all tests here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from pichannels.ui.users import Users
+from tests.ui.plants import ROLES, Plant, running
+
+CHROMIUM: Final = Path("/usr/bin/chromium")
+PASSWORD: Final = "correct horse battery"
+ROOT: Final = Path(__file__).parents[3]
+PICTURES: Final = "PICHANNELS_PICTURES"
+"""Where pictures of the pages are written to, where this is set."""
+
+OpenPage = Callable[..., Page]
+
+
+def _reference(folder: Path) -> str:
+    """The settings of the reference project, for ports and a folder of their own."""
+    text = (ROOT / "settings.py").read_text()
+    for old, new in {
+        'here / "examples"': f"Path({str(ROOT)!r}) / 'examples'",
+        'int(os.environ.get("SIMULATOR_PORT", "8500"))': "PORT",
+        '"tags": 1000': '"tags": 100, "poll": 0.1',
+    }.items():
+        assert old in text
+        text = text.replace(old, new)
+    return f"{text}\nUI = {{'port': OWN, 'search_share': 1.0, 'searches': 4}}\n"
+
+
+@pytest.fixture(scope="session")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
+    """The reference project on the embedded simulator, with pages and API."""
+    folder = tmp_path_factory.mktemp("pages")
+    with running(folder, _reference(folder)) as plant:
+        users = Users(folder / ".pichannels" / "ui" / "users.json")
+        for role in ROLES:
+            users.change(f"{role}-user", password=PASSWORD)
+        yield plant
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    if not CHROMIUM.exists():
+        pytest.skip("chromium is not installed")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox"]
+        )
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="session")
+def sessions(console: Plant, browser: Browser) -> dict[str, Any]:
+    """The cookies of a user of each role, who has logged in by the page."""
+    kept: dict[str, Any] = {}
+    for role in ROLES:
+        with browser.new_context() as context:
+            page = context.new_page()
+            page.goto(f"{console.url}/login")
+            page.get_by_label("User").fill(f"{role}-user")
+            page.get_by_label("Password").fill(PASSWORD)
+            page.get_by_role("button", name="Log in").click()
+            page.wait_for_url(f"{console.url}/")
+            kept[role] = context.storage_state()
+    return kept
+
+
+@pytest.fixture
+def open_page(
+    console: Plant, browser: Browser, sessions: dict[str, Any]
+) -> Iterator[OpenPage]:
+    """Opens an address as a user of a role, and waits until the page is alive.
+
+    What the browser complains about fails the test.
+    """
+    contexts, complaints = [], []
+
+    def open_one(
+        path: str = "/",
+        role: str = "admin",
+        *,
+        theme: Any = "light",
+        width: int = 1440,
+        height: int = 900,
+    ) -> Page:
+        context = browser.new_context(
+            storage_state=sessions[role],
+            color_scheme=theme,
+            viewport={"width": width, "height": height},
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{console.url}{path}")
+        page.locator(".frame-header .lamp").first.wait_for()
+        # Clicks count from when the socket is open.
+        page.wait_for_function("window.did_handshake")
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+@pytest.fixture
+def serious() -> Callable[[Page], list[str]]:
+    """What axe finds on a page that keeps people out."""
+
+    def find(page: Page) -> list[str]:
+        found = Axe().run(page).response["violations"]
+        return [
+            f"{each['id']}: {each['nodes'][0]['html'][:120]}"
+            for each in found
+            if each["impact"] in ("serious", "critical")
+        ]
+
+    return find
+
+
+@pytest.fixture
+def picture(open_page: OpenPage) -> Callable[[str, str], None]:
+    """Writes pictures of a page for the tour: light and dark, wide and narrow."""
+
+    def write(name: str, path: str) -> None:
+        folder = os.environ.get(PICTURES)
+        if not folder:
+            return
+        for theme in ("light", "dark"):
+            for width, height in ((1440, 900), (1024, 768)):
+                page = open_page(path, theme=theme, width=width, height=height)
+                page.wait_for_timeout(6000)
+                page.screenshot(path=Path(folder) / f"{name}-{theme}-{width}.png")
+
+    return write

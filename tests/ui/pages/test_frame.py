@@ -1,0 +1,88 @@
+"""What stands around every page: logging in, the header, keys, theme, time zone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Browser, expect
+
+from tests.ui.pages.conftest import OpenPage
+from tests.ui.plants import Plant
+
+
+def test_a_page_sends_who_is_not_logged_in_to_the_login_and_back(
+    console: Plant, browser: Browser
+) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{console.url}/?instance=plant")
+        expect(page).to_have_url(f"{console.url}/login?next=%2F%3Finstance%3Dplant")
+        page.get_by_label("User").fill("admin-user")
+        page.get_by_label("Password").fill("wrong horse battery")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("alert")).to_contain_text("no such user")
+
+
+def test_the_header_tells_how_the_instance_is(open_page: OpenPage) -> None:
+    lamps = open_page().locator(".lamps")
+    expect(lamps).to_contain_text("running")
+    expect(lamps).to_contain_text("connected")
+    expect(lamps).to_contain_text("req/s")
+
+
+def test_the_frame_has_no_serious_violation(
+    open_page: OpenPage, serious: Callable[[Any], list[str]]
+) -> None:
+    page = open_page()
+    assert serious(page) == []
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_contain_text("go to Overview")
+    assert serious(page) == []
+
+
+def test_keys_go_to_pages_and_to_the_search(
+    open_page: OpenPage, console: Plant
+) -> None:
+    page = open_page("/?instance=plant")
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search a tag")).to_be_focused()
+    page.keyboard.press("Escape")
+    page.get_by_label("Search a tag").blur()
+    page.keyboard.press("g")
+    page.keyboard.press("o")
+    expect(page).to_have_url(f"{console.url}/")
+
+
+def test_what_is_typed_stays_when_the_header_is_written_anew(
+    open_page: OpenPage,
+) -> None:
+    page = open_page()
+    field = page.get_by_label("Search a tag")
+    field.fill("UNIT1")
+    before = page.locator(".lamps").inner_html()
+    page.wait_for_function(
+        "old => document.querySelector('.lamps').innerHTML !== old", arg=before
+    )
+    expect(field).to_have_value("UNIT1")
+
+
+def test_theme_and_zone_are_kept(open_page: OpenPage) -> None:
+    page = open_page()
+    page.get_by_role("button", name="Dark / light").click()
+    page.get_by_role("button", name="Time: UTC").click()
+    expect(page.get_by_role("button", name="Time: site")).to_be_visible()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_nothing_is_asked_of_other_servers(
+    console: Plant, browser: Browser, sessions: dict[str, Any]
+) -> None:
+    asked: list[str] = []
+    with browser.new_context(storage_state=sessions["view"]) as context:
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(console.url)
+        page.locator(".lamp").first.wait_for()
+    own = (console.url, "data:", "blob:")
+    assert [url for url in asked if not url.startswith(own)] == []
