@@ -48,7 +48,9 @@ def problems_of(call: str) -> Iterator[str]:
         command = command.commands[words.pop(0)]
     is_told = words and words[0] in PLACEHOLDERS
     if isinstance(command, click.Group) and words and not is_told:
-        yield f"{words[0]!r} is no command"
+        # Some groups do something themselves, and take options.
+        if not (command.invoke_without_command and words[0].startswith("-")):
+            yield f"{words[0]!r} is no command"
     if not is_synopsis(call) and not isinstance(command, click.Group):
         yield from refusal_of(command, words)
     known = {*options_of(cli), *options_of(command)} | {"-h", "--help"}
