@@ -240,9 +240,14 @@ def _commands() -> Iterator[str]:
     for name, command in sorted(cli.commands.items()):
         if command.callback and command.callback.__module__.startswith("pichannels."):
             yield from _command(name, command, "##")
-        if isinstance(command, click.Group):
-            for sub, subcommand in sorted(command.commands.items()):
-                yield from _command(f"{name} {sub}", subcommand, "###")
+        yield from _subcommands(name, command)
+
+
+def _subcommands(call: str, command: click.Command) -> Iterator[str]:
+    if isinstance(command, click.Group):
+        for name, subcommand in sorted(command.commands.items()):
+            yield from _command(f"{call} {name}", subcommand, "###")
+            yield from _subcommands(f"{call} {name}", subcommand)
 
 
 def _command(call: str, command: click.Command, level: str) -> Iterator[str]:
