@@ -16,7 +16,7 @@ from pichannels.ui.console import Console, ConsolePlan
 
 __all__ = ["Started", "serve"]
 
-_GRACE: Final = 3
+_GRACE: Final = 1
 
 
 class Started(msgspec.Struct, frozen=True):

@@ -86,3 +86,15 @@ async def test_pages_whose_port_is_taken_begin_when_it_is_free(
     assert url == f"http://127.0.0.1:{port}"
     assert "address already in use" in caplog.text
     assert supervisor.pid is None
+
+
+def test_an_instance_stops_while_somebody_follows_it(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with running(tmp_path_factory.mktemp("followed")) as plant:
+        assert plant.process is not None
+        with plant.client().stream("GET", "/instances/plant/events") as answer:
+            assert next(answer.iter_lines()) == ": following"
+            plant.process.terminate()
+            assert plant.process.wait(timeout=30) == 0
+        assert own_pid(plant) is None
