@@ -29,6 +29,7 @@ from pichannels.piwebasync.websocket import BACKOFF
 from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import reveal_in_thread
+from pichannels.values import Sample
 
 __all__ = ["URL_LENGTH", "CoverageOptions", "PIWebChannel"]
 
@@ -354,6 +355,21 @@ class PIWebChannel(BaseChannel):
         What fails is told as `pi.unresolved`, and nothing is changed then.
         """
         await self._source.refresh()
+
+    async def plot(
+        self, stream: Stream, start: str, end: str, intervals: int
+    ) -> list[Sample]:
+        """What the archive holds of one of `points`, as it is drawn.
+
+        Args:
+            stream: which one.
+            start, end: ISO 8601, or PI time such as `*-1h`.
+            intervals: into how many the range is cut; each has five values at most.
+
+        Raises:
+            PIWebAsyncException, DecodeError, NotConnected: it does not answer.
+        """
+        return await self._source.plot(stream, start, end, intervals)
 
     def tag_states(self) -> list[TagState]:
         """All streams that are received, and the tags that were not found."""

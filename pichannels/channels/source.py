@@ -24,7 +24,7 @@ from pichannels.channels.resolving import Found, Resolver
 from pichannels.channels.source_parts import Owner, SourceOptions, TagState
 from pichannels.channels.source_tags import SourceTags
 from pichannels.channels.subscription import Subscription
-from pichannels.channels.tags import WEB_ID_TYPE, TagSpec
+from pichannels.channels.tags import WEB_ID_TYPE, Stream, TagSpec, described
 from pichannels.errors import ChannelStopped, NotConnected, PichannelsError
 from pichannels.piwebasync.exceptions import HTTPClientError, WebsocketClientError
 from pichannels.piwebasync.frames import Connected, Lost, NotOpened
@@ -39,6 +39,7 @@ from pichannels.piwebasync.stream import (
     Stream as PIStream,
     StreamEvent,
 )
+from pichannels.values import Sample
 
 __all__ = ["PISource"]
 
@@ -125,8 +126,8 @@ class PISource:
         }
         absent = "connecting" if self.is_running else "stopped"
         found = [
-            TagState(tag=s.path, web_id=s.web_id, state=states.get(s.web_id, absent))
-            for s in self.found.streams
+            _state(stream, states.get(stream.web_id, absent))
+            for stream in self.found.streams
         ]
         return found + [
             TagState(tag=tag, state=self.found.why_absent(tag), reason=why)
@@ -439,6 +440,22 @@ class PISource:
         await self._tags.keep(tags, found)
         self._tags.tell_changed(before)
 
+    async def plot(
+        self, stream: Stream, start: str, end: str, intervals: int
+    ) -> list[Sample]:
+        """What the archive holds of a stream, at most five values an interval.
+
+        Raises:
+            PIWebAsyncException, DecodeError, NotConnected: it does not answer.
+        """
+        streams = self._server.controller().streams
+        request = streams.get_plot(stream.web_id, start, end, intervals=intervals)
+        async with self._server.client(self._limiter, "history") as client:
+            response = await client.get(request)
+        response.raise_for_status()
+        tag = stream.tag(self._options.server)
+        return response.samples({stream.web_id: tag}).samples
+
     async def _begin_anew(self, tags: Sequence[TagSpec]) -> None:
         """Nothing is received just now, so nothing can be missed."""
         was_running = self.is_running
@@ -446,3 +463,10 @@ class PISource:
         self._tags.tags = list(tags)
         if was_running:
             self.start()
+
+
+def _state(stream: Stream, state: str) -> TagState:
+    kind, units = described(stream)
+    return TagState(
+        tag=stream.path, web_id=stream.web_id, state=state, type=kind, units=units
+    )

@@ -74,6 +74,9 @@ class TagState(msgspec.Struct, frozen=True, kw_only=True):
         mark: what is to be told of it: `future`, `quiet`, `stale`, `flat`, `blind`.
         mark_since: the time of the last value before that, ISO 8601; of a flat one
             since when it is the same.
+        type, units: as PI describes it, or "".
+        newest: the time of the newest value that came, ISO 8601, or "".
+        expected: seconds that it is expected to be quiet at most; None if unknown.
     """
 
     tag: str
@@ -82,6 +85,10 @@ class TagState(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     mark: str = ""
     mark_since: str = ""
+    type: str = ""
+    units: str = ""
+    newest: str = ""
+    expected: float | None = None
 
 
 class Owner(Protocol):

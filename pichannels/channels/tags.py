@@ -33,6 +33,7 @@ __all__ = [
     "TagsFound",
     "Template",
     "checked_tags",
+    "described",
     "differing",
     "find_tags",
     "is_search",
@@ -50,6 +51,14 @@ _NAMES: Final = {"web_id", "name", "path", "id"}
 
 Stream: TypeAlias = Point | Attribute
 """What a tag of the settings can be: a PI point or an AF attribute."""
+
+
+def described(stream: Stream) -> tuple[str, str]:
+    """The type of the values of a stream, and their units; "" where PI does not say."""
+    if isinstance(stream, Point):
+        return stream.point_type or "", stream.engineering_units or ""
+    units = stream.default_units_name_abbreviation or stream.default_units_name
+    return stream.type or "", units or ""
 
 
 def differing(old: Stream, new: Stream) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf, isinf
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from pichannels.channels.covering import Covering
 from pichannels.channels.pi import PIWebChannel
 from pichannels.channels.source_parts import TagState
+from pichannels.coverage.expected import Expectations
 from pichannels.errors import UsageError
 from pichannels.project import Project
 from pichannels.values import NO_DATA, format_ticks
@@ -73,9 +75,21 @@ def _marked(covering: Covering | None, one: TagState) -> TagState:
     tag = covering.number(one.web_id) if covering is not None else None
     if covering is None or tag is None:
         return one
+    if covering.hearing is not None:
+        one = _heard(covering.hearing.expectations, tag, one)
     mark = covering.hearing.mark(tag) if covering.hearing is not None else None
     if mark is not None:
         since = "" if mark.since == NO_DATA else format_ticks(mark.since)
         return replace(one, mark=mark.verdict.value, mark_since=since)
     is_future = covering.ledger.tags.is_future(tag)
     return replace(one, mark="future") if is_future else one
+
+
+def _heard(expectations: Expectations, tag: int, one: TagState) -> TagState:
+    newest = expectations.newest(tag)
+    interval = expectations.interval(tag) if expectations.is_known(tag) else inf
+    return replace(
+        one,
+        newest="" if newest == NO_DATA else format_ticks(newest),
+        expected=None if isinf(interval) else round(interval, 3),
+    )
