@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,8 @@ _MESSAGES: Final = 200
 _LOOKED_AT: Final = 20
 """Pages of messages that are looked at for the latest values of a channel."""
 
+_Newest: TypeAlias = dict[str, tuple[Sample, Record]]
+
 
 class ValuesWanted(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
@@ -33,6 +35,7 @@ class ValuesWanted(
         tag: WebID, path or name of the tag.
         channel: full name; of any without.
         start, end: received at or after, and before (ISO 8601).
+        lane: only what was received in this one, such as `repair`.
         count: how many at most; the newest.
     """
 
@@ -40,15 +43,22 @@ class ValuesWanted(
     channel: str | None = None
     start: str | None = None
     end: str | None = None
+    lane: str | None = None
     count: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 1000
 
 
 class LatestWanted(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 ):
-    """The tags of which channel."""
+    """The tags of which channel.
+
+    Attributes:
+        channel: full name.
+        tags: only these, by WebID; then also those that were silent for long.
+    """
 
     channel: str
+    tags: list[str] = []
 
 
 class ValueRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +114,7 @@ def values_of(timed: Timed, wanted: ValuesWanted) -> Values:
         channel=wanted.channel,
         start=wanted.start,
         end=wanted.end,
+        lane=wanted.lane,
         count=_MESSAGES,
     )
     found: list[tuple[int, ValueRow]] = []
@@ -127,22 +138,36 @@ def values_of(timed: Timed, wanted: ValuesWanted) -> Values:
 def latest(timed: Timed, wanted: LatestWanted) -> Values:
     """The last value of each tag among the newest messages of a channel.
 
-    Tags that were silent for long are not among them.
+    Tags that were silent for long are not among them, unless they are asked for.
     """
     search = MessagesWanted(channel=wanted.channel, count=_MESSAGES)
-    found: dict[str, tuple[int, ValueRow]] = {}
-    for _ in range(_LOOKED_AT):
+    found: _Newest = {}
+    pages, left = (1 if wanted.tags else _LOOKED_AT), set(wanted.tags)
+    for _ in range(pages):
         page = search_journal(timed, search)
-        for record in page.records:
-            for sample in _samples(record):
-                key = sample.tag.web_id or sample.tag.path or sample.tag.name
-                if key not in found or found[key][0] < sample.ticks:
-                    found[key] = (sample.ticks, _row(sample, record))
+        _take(found, page.records, left)
         if page.next is None or timed.is_over:
             break
         search = msgspec.structs.replace(search, cursor=page.next)
-    rows = sorted((row for _, row in found.values()), key=lambda row: row.tag)
-    return Values(values=rows, complete=page.next is None)
+    for key in left - found.keys():
+        if not timed.is_over:
+            search = MessagesWanted(channel=wanted.channel, tag=key, count=1)
+            _take(found, search_journal(timed, search).records, {key})
+    rows = [_row(sample, record) for sample, record in found.values()]
+    rows.sort(key=lambda row: row.tag)
+    is_complete = not timed.is_over if left else page.next is None
+    return Values(values=rows, complete=is_complete)
+
+
+def _take(found: _Newest, records: list[Record], wanted: set[str]) -> None:
+    """Note the newest samples of tags, of all where none are named."""
+    for record in records:
+        for sample in _samples(record):
+            key = sample.tag.web_id or sample.tag.path or sample.tag.name
+            if wanted and key not in wanted:
+                continue
+            if key not in found or found[key][0].ticks < sample.ticks:
+                found[key] = (sample, record)
 
 
 def _samples(record: Record) -> Iterator[Sample]:
