@@ -19,8 +19,8 @@ __all__ = [
     "time_text",
 ]
 
-_MINUS: Final = "−"
-_THIN: Final = " "
+_MINUS: Final = "\u2212"
+_THIN: Final = "\u202f"
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 

@@ -229,11 +229,12 @@ def _holes(page: Page, status: Mapping[str, Any]) -> Markup:
 
 
 def _letters(page: Page) -> Markup:
-    count = page.watch.letters
-    if count is None:
+    found = page.watch.letters
+    if found is None:
         lamp = parts.badge("unknown", "off")
-    elif count:
-        lamp = parts.badge(count_text(count), "bad")
+    elif found.total:
+        more = " and more" if found.has_more else ""
+        lamp = parts.badge(f"{count_text(found.total)}{more}", "bad")
     else:
         lamp = parts.badge("none", "good")
     return _lamp("Dead letters", lamp, page.href("errors"))

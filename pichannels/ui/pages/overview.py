@@ -2,23 +2,237 @@
 
 from __future__ import annotations
 
-from pichannels.ui.pages import parts
-from pichannels.ui.pages.markup import Markup, join
+import asyncio
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from pichannels.ui.pages import channel_actions, parts
+from pichannels.ui.pages.formats import (
+    bytes_text,
+    count_text,
+    rate_text,
+    seconds_text,
+    span_text,
+)
+from pichannels.ui.pages.incidents import timeline
+from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.page import Page
+from pichannels.ui.pages.spreads import quantile_text
+from pichannels.values import parse_ticks
 
 __all__ = ["build"]
 
+_FEW: Final = 40
+_ALL: Final = 500
+_LATE: Final = 30.0
+_TICKS_PER_NS: Final = 100
+
+Report = Mapping[str, Any]
+
 
 async def build(page: Page) -> None:
-    """A card for each channel, live."""
+    """Cards of the channels, and the timeline."""
+    channel_actions.install(page)
+    await page.add(partial(_top, page), live=True)
+    await page.add(partial(_cards, page), live=True)
+    await page.add(partial(_incidents, page), live=True)
 
-    def cards() -> Markup:
-        status = page.watch.status
-        if status is None:
-            return parts.error(page.watch.error)
-        return join(
-            parts.card(each["name"], parts.state_badge(each["state"]), key=each["name"])
-            for each in status["channels"]
+
+async def _top(page: Page) -> Markup:
+    status = page.watch.status
+    if status is None:
+        return parts.error(page.watch.error)
+    told = [
+        ("Project", f"{status['project']} {status['version']}"),
+        ("Up for", span_text(status["uptime"])),
+        ("Processor", _processor(page)),
+        ("Event loop late", quantile_text(status["loop_lag"], 0.99)),
+        ("Settings", await _revision(page, status)),
+    ]
+    shown = [
+        tag("span", tag("span", name, classes="name"), value, classes="fact")
+        for name, value in told
+    ]
+    troubles = [
+        parts.note(f"{each['part']}: {each['reason']}", "bad")
+        for each in status["troubles"][:5]
+    ]
+    ends = tag("span", page.cli("status"), classes="actions")
+    return join([tag("div", *shown, ends, classes="summary"), *troubles])
+
+
+def _processor(page: Page) -> str:
+    rate = page.watch.rate("instance", "cpu")
+    return "–" if rate is None else f"{rate:.0%} of one"
+
+
+async def _revision(page: Page, status: Report) -> Markup:
+    """Whether the settings file was changed since it took effect."""
+    path = page.link.settings
+    if path is None:
+        return parts.link(page.href("settings"), "on another machine")
+    since = max(
+        parse_ticks(status["started"]),
+        *(one.ticks for one in page.watch.incidents if one.name == "instance.reloaded"),
+        0,
+    )
+    changed = await asyncio.to_thread(_changed, path)
+    if changed is None:
+        mark = parts.badge("file is gone", "bad")
+    elif changed > since:
+        mark = parts.badge("changed, not applied", "warn")
+    else:
+        mark = parts.badge("as running", "good")
+    return parts.link(page.href("settings"), mark)
+
+
+def _changed(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns // _TICKS_PER_NS
+    except OSError:
+        return None
+
+
+# Cards
+
+
+def _cards(page: Page) -> Markup:
+    status = page.watch.status
+    if status is None:
+        return Markup("")
+    coverage = {each["channel"]: each for each in status["coverage"]}
+    tops = [each for each in status["channels"] if _top_of(each["name"], status) == ""]
+    cards = [
+        _card(page, each, _below(each["name"], status), coverage.get(each["name"]))
+        for each in tops
+    ]
+    if not cards:
+        return parts.empty("the project has no channels")
+    title = parts.heading(f"Channels ({count_text(len(cards))})")
+    return join([title, tag("div", *cards, classes="cards")])
+
+
+def _top_of(name: str, status: Report) -> str:
+    """The channel that this one is a part of; "" where it is none."""
+    top = name.partition(".")[0]
+    known = {each["name"] for each in status["channels"]}
+    return top if top != name and top in known else ""
+
+
+def _below(name: str, status: Report) -> list[Report]:
+    return [each for each in status["channels"] if each["name"].startswith(f"{name}.")]
+
+
+def _card(
+    page: Page, channel: Report, below: list[Report], ledger: Report | None
+) -> Markup:
+    name = channel["name"]
+    title = join(
+        [
+            parts.link(page.href("graph", channel=name), channel["verbose_name"]),
+            parts.state_badge(channel["state"]),
+        ]
+    )
+    return parts.card(
+        title,
+        tag("div", _flow(page, name, "in"), _flow(page, name, "out"), classes="flows"),
+        parts.facts(_facts(page, channel, ledger)),
+        _parts_of(page, below),
+        channel_actions.buttons(page, channel),
+        classes="channel",
+        key=f"channel-{name}",
+    )
+
+
+def _flow(page: Page, name: str, way: str) -> Markup:
+    key = f"channel {name}"
+    rate = rate_text(page.watch.rate(key, way))
+    label = f"values {way} per second, last 5 minutes"
+    return tag(
+        "div",
+        tag("span", way, classes="name"),
+        parts.number(rate, "/s"),
+        parts.sparkline(page.watch.rates(key, way), label),
+        classes="flow",
+    )
+
+
+def _facts(
+    page: Page, channel: Report, ledger: Report | None
+) -> Iterable[tuple[str, Child]]:
+    name, lag = channel["name"], channel["lag"]
+    late = parts.number(seconds_text(lag), tone="warn" if lag > _LATE else "")
+    yield "Lag", late
+    times = f"{quantile_text(channel['settling'], 0.5)} half,"
+    times = f"{times} {quantile_text(channel['settling'], 0.99)} 99 %"
+    yield "Settled in", parts.number(times)
+    waiting = f"{count_text(channel['in_memory'])}, {count_text(channel['unsettled'])}"
+    yield (
+        "In flight, unsettled",
+        parts.link(page.href("messages", channel=name, state="pending"), waiting),
+    )
+    if ledger is not None:
+        yield "Holes", _holes(page, name, ledger)
+    failed = channel["failed"]
+    shown = parts.number(count_text(failed), tone="bad" if failed else "")
+    yield "Failed", parts.link(page.href("errors", channel=name), shown)
+    yield "Source", _source(channel)
+
+
+def _holes(page: Page, name: str, ledger: Report) -> Markup:
+    tags = ledger["tags_with_holes"]
+    text = "none"
+    if tags:
+        text = f"{count_text(tags)} tags, {span_text(ledger['hole_seconds'])}"
+    shown = parts.number(text, tone="warn" if tags else "")
+    return parts.link(page.href("coverage", channel=name), shown)
+
+
+def _source(channel: Report) -> str:
+    source = channel["source"]
+    if "pi_channels" in source:
+        told = f"{count_text(source['tags'])} tags"
+        told += f", {source['open']} of {source['pi_channels']} PI channels"
+        return f"{told}, {bytes_text(channel['bytes'])}"
+    if source:
+        return ", ".join(f"{k} {v}" for k, v in list(source.items())[:3])
+    return f"{count_text(channel['received'])} messages"
+
+
+def _parts_of(page: Page, below: list[Report]) -> Markup | None:
+    if not below:
+        return None
+    rows = [
+        tag(
+            "li",
+            parts.link(
+                page.href("graph", channel=each["name"]),
+                each["name"].partition(".")[2],
+            ),
+            parts.number(rate_text(_messages(page, each["name"])), "msg/s"),
+            parts.state_badge(each["state"]),
         )
+        for each in below
+    ]
+    count = tag("summary", f"{len(below)} sub-channels")
+    return tag("details", count, tag("ul", *rows), open=len(below) <= 8)
 
-    await page.add(cards, live=True)
+
+def _messages(page: Page, name: str) -> float | None:
+    return page.watch.rate(f"channel {name}", "received")
+
+
+# The timeline
+
+
+def _incidents(page: Page) -> Markup:
+    is_all = page.query.get("incidents") == "all"
+    other = parts.link(
+        page.here(incidents=None if is_all else "all"),
+        "The last ones" if is_all else "All that is kept",
+        classes="button quiet",
+    )
+    title = parts.heading("What has happened", other)
+    return join([title, timeline(page, _ALL if is_all else _FEW)])

@@ -13,6 +13,7 @@ from pichannels import clock
 from pichannels.errors import PichannelsError
 from pichannels.events import Event
 from pichannels.ui.links import Link, Links
+from pichannels.ui.pages.letters import Letters, count_letters
 
 __all__ = ["Incident", "Point", "Watch", "Watches"]
 
@@ -66,7 +67,7 @@ class Watch:
         link: the instance.
         status: what it told last (see `StatusReport`); None when it does not answer.
         error: why not.
-        letters: how many dead letters there are, or None.
+        letters: how many dead letters there are; None where nobody can tell.
         incidents: what happened, the newest last.
     """
 
@@ -74,7 +75,7 @@ class Watch:
         self.link = link
         self.status: dict[str, Any] | None = None
         self.error = "it was not asked yet"
-        self.letters: int | None = None
+        self.letters: Letters | None = None
         self.incidents: deque[Incident] = deque(maxlen=_INCIDENTS)
         self._points: dict[str, deque[Point]] = {}
         self._seen: list[Callable[[], None]] = []
@@ -176,12 +177,9 @@ class Watch:
             points.append(Point(now, counts))
 
     async def _count_letters(self) -> None:
-        if self.letters is not None and clock.monotonic() - self._letters_at < _LETTERS:
-            return
-        self._letters_at = clock.monotonic()
-        with contextlib.suppress(PichannelsError):
-            found = await self.link.command("dead-redrive", dry_run=True)
-            self.letters = int(found["selected"])
+        if clock.monotonic() - self._letters_at >= _LETTERS:
+            self._letters_at = clock.monotonic()
+            self.letters = await count_letters(self.link)
 
     def _note(self, event: Event) -> None:
         if _is_quiet(event):

@@ -1,0 +1,67 @@
+"""Starting, stopping and pausing a channel, from whatever page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pichannels.ui.pages import parts
+from pichannels.ui.pages.fragment import Act
+from pichannels.ui.pages.markup import Child, Markup, tag
+from pichannels.ui.pages.page import Page
+from pichannels.ui.roles import Role
+
+__all__ = ["buttons", "install"]
+
+_LABELS: Final = {
+    "pause": "Pause",
+    "resume": "Resume",
+    "start": "Start",
+    "stop": "Stop",
+    "restart": "Restart",
+}
+_FITS: Final[Mapping[str, tuple[str, ...]]] = {
+    "stopped": ("start",),
+    "paused": ("resume", "stop", "restart"),
+    "store waiting": ("stop", "restart"),
+}
+_RUNNING: Final = ("pause", "stop", "restart")
+_ASKS: Final = {
+    "stop": "What is in flight is finished first. Then nothing comes in.",
+    "restart": "What is in flight is finished first.",
+}
+
+
+def install(page: Page) -> None:
+    """Take the clicks of the buttons."""
+
+    async def command(act: Act) -> None:
+        what, name = act.data["what"], act.data["channel"]
+        if what not in _LABELS:
+            return
+        if what in _ASKS and not await page.dialog.confirm(
+            f"{_LABELS[what]} {name}?",
+            _ASKS[what],
+            verb=_LABELS[what],
+            danger=what == "stop",
+        ):
+            return
+        await page.run(f"{what}-channel", {"channel": name}, f"{name}: {what} is done")
+
+    page.on("channel", command, Role.OPERATE)
+
+
+def buttons(page: Page, channel: Mapping[str, Any]) -> Markup:
+    """What can be done with a channel in the state that it is in.
+
+    Args:
+        channel: see `ChannelReport`.
+    """
+    name = channel["name"]
+    fitting = _FITS.get(channel["state"], _RUNNING)
+    shown: list[Child] = [
+        page.action(_LABELS[what], "channel", {"what": what, "channel": name})
+        for what in fitting
+    ]
+    copied = parts.copy_button(page.command("channel", fitting[0], name))
+    return tag("div", *shown, copied, classes="actions")
