@@ -18,6 +18,8 @@ __all__ = [
     "Ordered",
     "Result",
     "Rules",
+    "at",
+    "event_of",
     "events_of",
     "packed_events",
 ]
@@ -27,7 +29,8 @@ FAR: Final = 2**62
 
 Event = tuple[int, Any, bool, float | None]
 """Ticks, value, whether it is good, and the number that it is."""
-_at: Final[Callable[[Event], int]] = itemgetter(0)
+at: Final[Callable[[Event], int]] = itemgetter(0)
+"""The time of an event."""
 
 
 class Result(NamedTuple):
@@ -156,15 +159,14 @@ class Ordered(KeyState):
     def add(self, ticks: int, value: Any, good: bool, out: list[Result]) -> bool:
         if ticks < self.mark:
             return False
-        good = good and is_good(value)
-        event = (ticks, value, good, number_of(value) if good else None)
+        event = event_of(ticks, value, good)
         lateness = self._rules.lateness
         if not lateness:
             self.mark = ticks
             self._feed(event, out)
             self._close(out, False)
             return True
-        insort(self._waiting, event, key=_at)
+        insort(self._waiting, event, key=at)
         self.mark = max(self.mark, ticks - lateness)
         if self._waiting[0][0] <= self.mark:
             self._release(out)
@@ -191,6 +193,39 @@ class Ordered(KeyState):
             count += 1
         del waiting[:count]
 
+    @property
+    def has_guessed(self) -> bool:
+        """Whether what was told would differ, had the next value been known."""
+        return False
+
+    def has_open(self, start: int) -> bool:
+        """Whether a window is open that begins there."""
+        return False
+
+    def take_all(
+        self,
+        events: Iterable[Event],
+        forced: int,
+        mark: int,
+        told: int,
+        out: list[Result],
+    ) -> None:
+        """Take values that are all known by now.
+
+        Args:
+            events: in the order of time.
+            forced: the time that was told to have passed.
+            mark: the watermark behind all of it.
+            told: how many windows have been told, which are to be told again.
+            out: gets the results, in the order of time.
+        """
+        self._waiting = list(events)
+        for until, is_forced in ((forced, True), (mark, False)):
+            if until > self.mark:
+                self.mark = until
+                self._release(out)
+                self._close(out, is_forced)
+
     def dump(self) -> list[Any]:
         return [*super().dump(), packed_events(self._waiting)]
 
@@ -198,6 +233,12 @@ class Ordered(KeyState):
         events, *rest = super().load(data)
         self._waiting = events_of(events)
         return rest
+
+
+def event_of(ticks: int, value: Any, good: bool) -> Event:
+    """A value as it is counted."""
+    good = good and is_good(value)
+    return ticks, value, good, number_of(value) if good else None
 
 
 def packed_events(events: Iterable[Event]) -> list[Any]:

@@ -108,6 +108,9 @@ class SessionState(Ordered):
             return True
         return self._longest is not None and ticks - bucket.start >= self._longest
 
+    def has_open(self, start: int) -> bool:
+        return self._bucket is not None and self._bucket.start == start
+
     def finish(self, out: list[Result]) -> None:
         super().finish(out)
         if self._bucket is not None:

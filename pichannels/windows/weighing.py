@@ -9,6 +9,7 @@ without a value of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from pichannels.windows.bucket import Bucket, packed, unpacked
@@ -33,6 +34,7 @@ class WeighedState(Ordered):
         "_covered",
         "_current",
         "_every",
+        "_most_empty",
         "_next_end",
         "_offset",
         "_open",
@@ -50,6 +52,7 @@ class WeighedState(Ordered):
         self._current: Bucket | None = None
         # Up to when time has been weighed.
         self._covered = BEFORE
+        self._most_empty = MOST_EMPTY
 
     @property
     def is_open(self) -> bool:
@@ -122,9 +125,9 @@ class WeighedState(Ordered):
 
     def _met(self, low: int, high: int) -> list[int]:
         starts = self._starts(low, high)
-        if len(starts) <= MOST_EMPTY:
+        if len(starts) <= self._most_empty:
             return list(starts)
-        newest = starts[-MOST_EMPTY:]
+        newest = starts[-self._most_empty :]
         have = (s for s in self._open if s in starts and s < newest[0])
         return [*sorted(have), *newest]
 
@@ -156,6 +159,28 @@ class WeighedState(Ordered):
         else:
             self._stretch(self._before, until, None, until)
         self._covered = until
+
+    @property
+    def has_guessed(self) -> bool:
+        before = self._before
+        if self.step or before is None or before[1] is None:
+            return False
+        return self._covered > before[0]
+
+    def has_open(self, start: int) -> bool:
+        return start in self._open
+
+    def take_all(
+        self,
+        events: Iterable[Event],
+        forced: int,
+        mark: int,
+        told: int,
+        out: list[Result],
+    ) -> None:
+        self._most_empty = MOST_EMPTY + told
+        super().take_all(events, forced, mark, told, out)
+        self._most_empty = MOST_EMPTY
 
     def finish(self, out: list[Result]) -> None:
         super().finish(out)

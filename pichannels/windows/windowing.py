@@ -8,8 +8,9 @@ from typing import Any, Final
 from pichannels.errors import UsageError, nearest
 from pichannels.windows.aggregates import Aggregates
 from pichannels.windows.fixed import FixedState
-from pichannels.windows.keyed import KeyState, Rules
+from pichannels.windows.keyed import KeyState, Ordered, Rules
 from pichannels.windows.moving import SessionState, SlidingState
+from pichannels.windows.revising import RevisingState
 from pichannels.windows.shapes import Hopping, Session, Shape, Sliding, ticks_of
 from pichannels.windows.sketch import DEFAULT_ERROR
 from pichannels.windows.weighing import WeighedState
@@ -55,9 +56,9 @@ class Windowing:
             hint = nearest(str(late), LATE)
             raise UsageError(f"late is one of {', '.join(LATE)}, not {late!r}{hint}")
         self.late = late
-        if late == "update":
-            self._check_updates(keep)
-        elif keep is not None:
+        if late == "update" and keep is None:
+            raise UsageError("late='update' takes keep, seconds")
+        if late != "update" and keep is not None:
             raise UsageError("keep goes with late='update'")
         self._rules = Rules(
             self.aggregates,
@@ -66,28 +67,34 @@ class Windowing:
             step,
         )
 
-    def _check_updates(self, keep: float | None) -> None:
-        if keep is None:
-            raise UsageError("late='update' takes keep, seconds")
-        if not isinstance(self.shape, Hopping) or self.aggregates.is_weighed:
-            raise UsageError(
-                "late='update' works with tumbling and hopping windows that are not"
-                " weighed by time; for others give lateness"
-            )
-
     def state(self) -> KeyState:
         """The windows of a new key."""
-        shape, rules = self.shape, self._rules
+        if self._is_plain:
+            assert isinstance(self.shape, Hopping)
+            return FixedState(self._rules, self.shape)
+        if self.late == "update":
+            return RevisingState(self._rules, self._ordered)
+        return self._ordered(self._rules)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the order of the values does not matter."""
+        return isinstance(self.shape, Hopping) and not self.aggregates.is_weighed
+
+    def _ordered(self, rules: Rules) -> Ordered:
+        shape = self.shape
         if isinstance(shape, Sliding):
             return SlidingState(rules, shape)
         if isinstance(shape, Session):
             return SessionState(rules, shape)
-        kind = WeighedState if self.aggregates.is_weighed else FixedState
-        return kind(rules, shape)
+        return WeighedState(rules, shape)
 
     @property
     def form(self) -> list[Any]:
         """Plain data that differs where a saved state cannot be gone on with."""
-        shape = self.shape
-        facts = [value for _, value in sorted(vars(shape).items())]
-        return [type(self.state()).__name__, *facts, *self.aggregates.needs]
+        facts = [value for _, value in sorted(vars(self.shape).items())]
+        state = self.state()
+        kinds = [type(state).__name__]
+        if isinstance(state, RevisingState):
+            kinds.append(type(self._ordered(self._rules)).__name__)
+        return [*kinds, *facts, *self.aggregates.needs]

@@ -180,6 +180,16 @@ async def test_late_values_change_what_was_told() -> None:
     assert [msg.payload[0].substituted for msg in messages] == [False, True]
 
 
+async def test_a_repaired_hole_changes_the_average_that_was_told() -> None:
+    node = window.Tumbling(60, ["time_average"], late="update", keep=600, **QUICK)
+    async with Plant(node) as plant:
+        await plant.channel.handle(message(s0=0, s60=60))
+        await plant.channel.handle(message(s20=60, s40=60))
+        messages = [await plant.arrived.get() for _ in range(2)]
+    assert [found(msg)[0][2] for msg in messages] == [30, 50]
+    assert [msg.payload[0].substituted for msg in messages] == [False, True]
+
+
 async def test_a_value_of_the_future_does_not_make_others_late() -> None:
     node = window.Tumbling(60, ["sum"], late="side", **QUICK)
     async with Plant(node) as plant:

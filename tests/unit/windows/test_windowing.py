@@ -290,7 +290,7 @@ def test_time_that_passes_closes_windows() -> None:
         (Tumbling(1), {"late": "dorp"}, "did you mean 'drop'"),
         (Tumbling(1), {"late": "update"}, "takes keep"),
         (Tumbling(1), {"keep": 3}, "goes with late"),
-        (Session(1), {"late": "update", "keep": 3}, "give lateness"),
+        (Session(1), {"late": "update"}, "takes keep"),
         (Tumbling(1), {"lateness": -1}, "0 or more"),
         (Tumbling(1), {"error": 1}, "below 1"),
     ],
