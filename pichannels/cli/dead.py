@@ -13,8 +13,8 @@ from pichannels.cli.completion import complete_channels, complete_nodes
 from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import complain, say, say_json, say_table
 from pichannels.control import deadletters
+from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.client import ControlClient
-from pichannels.control.deadletters import Chosen, Listed
 from pichannels.engine import Engine, opened_stores
 from pichannels.errors import UsageError
 from pichannels.project import Project
@@ -54,6 +54,7 @@ def _conditions(command: F) -> F:
             help="Only what failed at this node.",
         ),
         click.option("--error", metavar="TEXT", help="Only where the cause says this."),
+        click.option("--group", metavar="ID", help="Only of this one of `groups`."),
         click.option(
             "--start", metavar="TIME", help="Made at this time or later (ISO 8601)."
         ),
@@ -100,6 +101,37 @@ def list_(as_json: bool, **conditions: Any) -> None:
         row["samples"] = "" if row["samples"] is None else row["samples"]
         row["node"] = row["node"] or row["channel"]
         row["error"] = _line(row["error"])
+    say_table(columns, ([row[name] for name in columns] for row in found))
+
+
+@dead.command(short_help="Show which dead letters are alike.")
+@_conditions
+@json_option
+@common_options
+def groups(as_json: bool, **conditions: Any) -> None:
+    """Show dead letters that are alike together: node, exception, kind of tags.
+
+    The ID of a group is what --group of the other commands takes. The newest 10,000
+    dead letters are looked through.
+    """
+    wanted = Grouped(**conditions)
+
+    async def online(client: ControlClient) -> Any:
+        return await client.command("dead-groups", **msgspec.structs.asdict(wanted))
+
+    async def offline(project: Project) -> Any:
+        async with opened_stores(project) as journal:
+            found = await deadletters.group_letters(journal, wanted)
+            return msgspec.to_builtins(found)
+
+    found = ask(online, offline)
+    if as_json:
+        say_json(found)
+        return
+    columns = ("id", "count", "node", "error", "tags", "last", "message")
+    for row in found:
+        row["node"] = row["node"] or row["channel"]
+        row["message"] = _line(row["message"])
     say_table(columns, ([row[name] for name in columns] for row in found))
 
 

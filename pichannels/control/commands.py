@@ -18,12 +18,14 @@ from pichannels.control import (
     reconciles,
     sending,
 )
+from pichannels.control.archive import ArchiveWanted, archived
 from pichannels.control.backfills import BackfillWanted, JobsWanted
+from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.coverage import coverage_report
 from pichannels.control.coverage_reports import CoverageWanted
-from pichannels.control.deadletters import Chosen, Listed
 from pichannels.control.history import Search, Selection
 from pichannels.control.keeping import Export, Import, Prune
+from pichannels.control.parked import list_parked
 from pichannels.control.pictures import GraphWanted, graph_report
 from pichannels.control.reconciles import ReconcileWanted
 from pichannels.control.reports import ChannelReport, StatusReport
@@ -90,6 +92,12 @@ class _Reload(msgspec.Struct, forbid_unknown_fields=True):
     """`dry_run`: only tell what would change."""
 
     dry_run: bool = False
+
+
+class _Parked(msgspec.Struct, forbid_unknown_fields=True):
+    """`channel`: only of this one."""
+
+    channel: str | None = None
 
 
 class _Show(msgspec.Struct, forbid_unknown_fields=True):
@@ -246,6 +254,10 @@ async def _tags(instance: Instance, request: TagsChange) -> Any:
     return await change_tags(instance.project, request)
 
 
+async def _archive(instance: Instance, request: ArchiveWanted) -> Any:
+    return await archived(instance.project, request)
+
+
 async def _verify(instance: Instance, request: _Nothing) -> Any:
     return {"problems": await instance.journal.verify()}
 
@@ -256,6 +268,14 @@ async def _coverage(instance: Instance, request: CoverageWanted) -> Any:
 
 async def _dead_list(instance: Instance, request: Listed) -> Any:
     return await deadletters.list_letters(instance.journal, request)
+
+
+async def _dead_groups(instance: Instance, request: Grouped) -> Any:
+    return await deadletters.group_letters(instance.journal, request)
+
+
+async def _dead_parked(instance: Instance, request: _Parked) -> Any:
+    return list_parked(instance.project, request.channel)
 
 
 async def _dead_show(instance: Instance, request: _Letter) -> Any:
@@ -320,6 +340,7 @@ def _chosen(request: Chosen) -> Chosen:
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
+    "archive": Command(ArchiveWanted, _archive),
     "backfill-cancel": Command(_Job, _backfill_cancel),
     "backfill-create": Command(BackfillWanted, _backfill_create),
     "backfill-list": Command(JobsWanted, _backfill_list),
@@ -330,7 +351,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "coverage": Command(CoverageWanted, _coverage),
     "dead-discard": Command(_Discard, _dead_discard),
     "dead-edit": Command(_Edit, _dead_edit),
+    "dead-groups": Command(Grouped, _dead_groups),
     "dead-list": Command(Listed, _dead_list),
+    "dead-parked": Command(_Parked, _dead_parked),
     "dead-redrive": Command(_Redrive, _dead_redrive),
     "dead-show": Command(_Letter, _dead_show),
     "export": Command(Export, _export),

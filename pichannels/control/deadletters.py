@@ -18,6 +18,8 @@ from pichannels import clock, codecs
 from pichannels.channels import BaseChannel
 from pichannels.channels.parking import Parking, tags_of
 from pichannels.channels.recording import Observer, settle
+from pichannels.control.chosen import Chosen, Grouped, Listed
+from pichannels.control.failure_groups import FailureGroup, FailureGroups
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import (
     ChannelStopped,
@@ -34,10 +36,12 @@ from pichannels.values import format_ticks
 
 __all__ = [
     "Chosen",
+    "Grouped",
     "Listed",
     "RedriveReport",
     "discard",
     "edit",
+    "group_letters",
     "list_letters",
     "redrive",
     "show_letter",
@@ -46,44 +50,6 @@ __all__ = [
 _PAGE: Final = 100
 _PREVIEW: Final = 200
 _FAILURES_SHOWN: Final = 20
-
-
-class Chosen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which dead letters are meant.
-
-    Attributes:
-        channel: of this one; of all channels when empty.
-        ids: only these; nothing else goes with them.
-        node: only what failed there (full path, or the end of it).
-        error: only where the cause contains this.
-        start, end: of messages made at or after, and before (ISO 8601).
-    """
-
-    channel: str | None = None
-    ids: list[str] | None = None
-    node: str | None = None
-    error: str | None = None
-    start: str | None = None
-    end: str | None = None
-
-    @property
-    def is_all(self) -> bool:
-        """Whether nothing but a channel is asked for."""
-        return not (self.ids or self.node or self.error or self.start or self.end)
-
-    def fits(self, facts: Mapping[str, Any]) -> bool:
-        """Whether the facts of a dead letter are those that are meant."""
-        at = str(facts.get("node", ""))
-        if self.node and at != self.node and not at.endswith(f".{self.node}"):
-            return False
-        return not self.error or self.error in str(facts.get("err_msg", ""))
-
-
-class Listed(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A page of dead letters, the newest first."""
-
-    skip: int = 0
-    count: int = 20
 
 
 class RedriveReport(msgspec.Struct, kw_only=True):
@@ -129,6 +95,21 @@ async def list_letters(journal: Journal, wanted: Listed) -> list[dict[str, Any]]
             if len(found) == wanted.count:
                 return found
     return found
+
+
+async def group_letters(journal: Journal, wanted: Grouped) -> list[FailureGroup]:
+    """Dead letters that are alike, the largest groups first.
+
+    Raises:
+        MessageNotFound: one of the ids is no dead letter.
+        UsageError: a condition is not of its kind.
+    """
+    groups = FailureGroups()
+    async for page in _pages(journal, wanted, newest_first=True):
+        groups.take(page[: wanted.count - groups.scanned])
+        if groups.scanned >= wanted.count:
+            break
+    return groups.groups()
 
 
 async def show_letter(journal: Journal, id: str) -> dict[str, Any]:
@@ -184,9 +165,7 @@ async def _pages(
 ) -> AsyncIterator[list[Record]]:
     """The dead letters that are meant, page after page; those there are now."""
     if wanted.ids:
-        if wanted != Chosen(channel=wanted.channel, ids=wanted.ids) and (
-            wanted.node or wanted.error or wanted.start or wanted.end
-        ):
+        if wanted.conditions:
             raise UsageError("with ids no other condition is possible")
         yield [await _letter(journal, id) for id in wanted.ids]
         return
@@ -204,7 +183,7 @@ async def _pages(
         if not page:
             return
         after = page[-1].position
-        yield [one for one in page if one.seq <= newest and wanted.fits(one.meta)]
+        yield [one for one in page if one.seq <= newest and wanted.fits(one)]
 
 
 # On their way again

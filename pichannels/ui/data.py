@@ -6,14 +6,16 @@ The pages call this in their own process, the API by its routes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from pichannels import clock
+from pichannels.control.archive import Archived, ArchiveWanted
+from pichannels.control.chosen import Grouped, Listed
 from pichannels.control.coverage_reports import CoverageReport, CoverageWanted
-from pichannels.control.deadletters import Listed
+from pichannels.control.failure_groups import FailureGroup
 from pichannels.control.history import Search
 from pichannels.errors import (
     JournalError,
@@ -27,11 +29,11 @@ from pichannels.ui.budget import Budget
 from pichannels.ui.content import (
     MessageRow,
     MessageView,
-    facts_of,
     masked_message,
     row_of,
     view_of,
 )
+from pichannels.ui.failures import GroupsFound, groups_in, hidden_group, letters_in
 from pichannels.ui.links import Link, Links
 from pichannels.ui.masking import Mask
 from pichannels.ui.reading import Timed
@@ -51,7 +53,8 @@ T = TypeVar("T")
 
 _OPEN: Final = Mask()
 _SKIPPED: Final = "skip"
-_LETTERS: Final = 1000
+_READ_HERE: Final = {"channel", "node", "error", "start", "end", "skip", "count"}
+"""Conditions on dead letters that are looked at here; the instance knows all."""
 _NAMES: Final = 300.0
 """Seconds for which names of tags are known; there may be very many."""
 
@@ -218,7 +221,10 @@ class ReadModel:
         self, link: Link, wanted: MessagesWanted, mask: Mask | None
     ) -> MessagePage:
         """A page of a store that only the instance can read."""
-        unusable = ("lane", "node", "error", "tag", "json_path")
+        unusable = (
+            *("lane", "node", "error", "tag", "json_path"),
+            *("meta", "attempts", "error_class"),
+        )
         given = [name for name in unusable if getattr(wanted, name) is not None]
         if given:
             raise UsageError(f"this store cannot be searched by {', '.join(given)}")
@@ -279,12 +285,43 @@ class ReadModel:
         who.need(Role.DATA if wanted.error else Role.VIEW)
         link, mask = self._links.get(instance), self.mask_for(who)
         with self._budget.search() as seconds:
-            if link.journal is not None and not wanted.ids:
+            given = {k for k, v in msgspec.structs.asdict(wanted).items() if v}
+            if link.journal is not None and given <= _READ_HERE:
                 return await link.journal.run(
-                    lambda timed: _letters(timed, wanted, mask), seconds
+                    lambda timed: letters_in(timed, wanted, mask), seconds
                 )
             found = await link.command("dead-list", **msgspec.structs.asdict(wanted))
         return [_hidden(row, ("error", "payload"), mask) for row in found]
+
+    async def dead_groups(
+        self, who: Principal, instance: str, wanted: Grouped
+    ) -> GroupsFound:
+        """Dead letters that are alike, the largest groups first."""
+        who.need(Role.DATA if wanted.error else Role.VIEW)
+        link, mask = self._links.get(instance), self.mask_for(who)
+        with self._budget.search() as seconds:
+            if link.journal is not None and not wanted.ids:
+                return await link.journal.run(
+                    lambda timed: groups_in(timed, wanted, mask), seconds
+                )
+            rows = await link.command("dead-groups", **msgspec.structs.asdict(wanted))
+        found = [
+            hidden_group(each, mask)
+            for each in msgspec.convert(rows, list[FailureGroup])
+        ]
+        scanned = sum(each.count for each in found)
+        is_complete = scanned < wanted.count
+        return GroupsFound(groups=found, scanned=scanned, complete=is_complete)
+
+    async def parked(
+        self, who: Principal, instance: str, channel: str | None = None
+    ) -> list[dict[str, Any]]:
+        """The tags that wait behind dead letters; see `Parked`."""
+        who.need(Role.VIEW)
+        found: list[dict[str, Any]] = await self._fresh(
+            instance, 2.0, "dead-parked", channel=channel
+        )
+        return found
 
     async def dead_letter(
         self, who: Principal, instance: str, id: str
@@ -321,9 +358,11 @@ class ReadModel:
             return tag
         return known.get(tag.upper()) or tag
 
-    async def latest(self, who: Principal, instance: str, channel: str) -> Values:
-        """The last values of the tags of a channel, as far as they are stored."""
-        wanted = LatestWanted(channel=channel)
+    async def latest(
+        self, who: Principal, instance: str, channel: str, tags: Sequence[str] = ()
+    ) -> Values:
+        """The last values of the tags of a channel, or of some by WebID."""
+        wanted = LatestWanted(channel=channel, tags=list(tags))
         return await self._values(who, instance, lambda timed: latest(timed, wanted))
 
     async def values(
@@ -338,6 +377,16 @@ class ReadModel:
         key = await self._tag_key(self._links.get(instance), wanted.tag)
         asked = msgspec.structs.replace(wanted, tag=key)
         return await self._values(who, instance, lambda timed: values_of(timed, asked))
+
+    async def archive(
+        self, who: Principal, instance: str, wanted: ArchiveWanted
+    ) -> Archived:
+        """What PI itself holds of a tag, as it is drawn."""
+        who.need(Role.DATA)
+        given = msgspec.structs.asdict(wanted)
+        found = await self._fresh(instance, 30.0, "archive", **given)
+        shown = (self.mask_for(who) or _OPEN).applied(found)
+        return msgspec.convert(shown, Archived)
 
     async def _values(
         self, who: Principal, instance: str, read: Callable[[Timed], Values]
@@ -361,9 +410,8 @@ class ReadModel:
     ) -> CoverageReport:
         """What the ledgers say."""
         who.need(Role.VIEW)
-        found = await self._links.get(instance).command(
-            "coverage", **msgspec.structs.asdict(wanted)
-        )
+        given = msgspec.structs.asdict(wanted)
+        found = await self._fresh(instance, 2.0, "coverage", **given)
         return msgspec.convert(found, CoverageReport)
 
     async def jobs(
@@ -423,40 +471,6 @@ async def _row(link: Link) -> InstanceRow:
         is_ready=status["is_ready"],
         has_journal=has_journal,
     )
-
-
-def _letters(timed: Timed, wanted: Listed, mask: Mask | None) -> list[dict[str, Any]]:
-    """A page of dead letters, read here."""
-    if wanted.skip < 0 or not 0 < wanted.count <= _LETTERS:
-        raise UsageError(f"skip is 0 or more, count 1 to {_LETTERS}")
-    search = MessagesWanted(
-        channel=wanted.channel,
-        start=wanted.start,
-        end=wanted.end,
-        state="error",
-        node=wanted.node or None,
-        error=wanted.error or None,
-        count=wanted.skip + wanted.count,
-    )
-    records = search_journal(timed, search, mask).records[wanted.skip :]
-    return [_letter(record, mask) for record in records]
-
-
-def _letter(record: Record, mask: Mask | None) -> dict[str, Any]:
-    row, facts = row_of(record, mask), facts_of(record)
-    is_part = "part_of" in facts
-    return {
-        "id": row.id,
-        "channel": row.channel,
-        "timestamp": row.timestamp,
-        "uuid": row.uuid,
-        "lane": row.lane,
-        "node": row.node,
-        "error": None if mask is None else row.error,
-        "attempts": row.attempts,
-        "samples": facts.get("sample_error_count", 0) if is_part else None,
-        "payload": row.payload,
-    }
 
 
 def _skipped(cursor: str | None) -> int:

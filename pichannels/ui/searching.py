@@ -7,7 +7,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -48,6 +48,9 @@ class MessagesWanted(
         lane: `live late repair correction delete replay`, or another one.
         node: where it failed: its full name, or the last part of that.
         error: what the error contains.
+        error_class: the name of the exception, such as `ValueError`.
+        attempts: tried so often at least.
+        meta: a fact of the message, as `NAME`, or `NAME=VALUE` with its text.
         tag: the WebID, path or name of a tag.
         text, regex: what the payload as text contains, and what is found in it.
         json_path, json_value: there is a value in the payload at this path, and it is
@@ -64,6 +67,9 @@ class MessagesWanted(
     lane: str | None = None
     node: str | None = None
     error: str | None = None
+    error_class: str | None = None
+    attempts: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    meta: str | None = None
     tag: str | None = None
     text: str | None = None
     regex: str | None = None
@@ -76,7 +82,7 @@ class MessagesWanted(
     @property
     def looks_inside(self) -> bool:
         """Whether the answer tells what payloads hold."""
-        inside = (self.text, self.regex, self.json_path, self.error)
+        inside = (self.text, self.regex, self.json_path, self.error, self.meta)
         return any(each is not None for each in inside)
 
 
@@ -103,6 +109,7 @@ class _Row(NamedTuple):
     seq: int
     state: int
     lane: str
+    attempts: int
 
 
 class _Search(NamedTuple):
@@ -113,7 +120,7 @@ class _Search(NamedTuple):
     after: tuple[int, int]
     state: int | None
     wanted: MessagesWanted
-    fits_payload: Callable[[Any], bool] | None
+    fits: Callable[[Message], bool] | None
     is_reversed: bool
 
 
@@ -155,7 +162,7 @@ def _checked(wanted: MessagesWanted, mask: Mask | None) -> _Search:
             raise UsageError(f"state is one of {known}, not {wanted.state!r}") from exc
     if wanted.json_value is not None and wanted.json_path is None:
         raise UsageError("json_value is for a json_path")
-    fits = _payload_test(wanted, mask)
+    fits = _message_test(wanted, mask)
     return _Search(first, end, after, state, wanted, fits, is_reversed)
 
 
@@ -170,9 +177,17 @@ def _position(cursor: str) -> tuple[int, int]:
     return found
 
 
+def _message_test(
+    wanted: MessagesWanted, mask: Mask | None
+) -> Callable[[Message], bool] | None:
+    tests = [_payload_test(wanted, mask), _meta_test(wanted, mask)]
+    given = [test for test in tests if test is not None]
+    return (lambda msg: all(test(msg) for test in given)) if given else None
+
+
 def _payload_test(
     wanted: MessagesWanted, mask: Mask | None
-) -> Callable[[Any], bool] | None:
+) -> Callable[[Message], bool] | None:
     if wanted.text is None and wanted.regex is None and wanted.json_path is None:
         return None
     try:
@@ -185,11 +200,27 @@ def _payload_test(
         hides = mask.applied if mask else None
         has_json = json_matcher(wanted.json_path, wanted.json_value, hides)
 
-    def fits(payload: Any) -> bool:
-        seen = mask.applied(payload_text(payload)) if mask else payload_text(payload)
+    def fits(msg: Message) -> bool:
+        seen = payload_text(msg.payload)
+        if mask:
+            seen = mask.applied(seen)
         if text not in seen or pattern.search(seen) is None:
             return False
-        return has_json is None or has_json(payload)
+        return has_json is None or has_json(msg.payload)
+
+    return fits
+
+
+def _meta_test(
+    wanted: MessagesWanted, mask: Mask | None
+) -> Callable[[Message], bool] | None:
+    if wanted.meta is None:
+        return None
+    name, has_value, value = wanted.meta.partition("=")
+
+    def fits(msg: Message) -> bool:
+        meta = mask.applied(msg.meta) if mask else msg.meta
+        return name in meta and (not has_value or str(meta[name]) == value)
 
     return fits
 
@@ -230,7 +261,7 @@ def _sql(search: _Search) -> str:
     if search.is_reversed:
         order, bounds = "DESC", "(ticks, seq) < (?, ?) AND ticks >= ?"
     return (
-        f"SELECT ticks, seq, state, lane FROM message INDEXED BY {index}"
+        f"SELECT ticks, seq, state, lane, attempts FROM message INDEXED BY {index}"
         f" WHERE channel = ? AND {bounds}{condition}"
         f" ORDER BY ticks {order}, seq {order} LIMIT ?"
     )
@@ -272,24 +303,24 @@ def _of_minute(
     first, last = run
     while not timed.is_over:
         rows = timed.conn.execute(
-            "SELECT seq, ticks, state, lane, channel FROM message"
+            "SELECT ticks, seq, state, lane, attempts, channel FROM message"
             f" WHERE seq BETWEEN ? AND ? ORDER BY seq LIMIT {_PAGE}",
             (first, last),
         ).fetchall()
-        for seq, ticks, state, lane, channel in rows:
-            if ticks // MINUTE == minute and channel in channels:
-                row = _Row(ticks, seq, state, lane)
+        for *values, channel in rows:
+            row = _Row(*values)
+            if row.ticks // MINUTE == minute and channel in channels:
                 if _is_behind(row, search):
                     yield row
         if len(rows) < _PAGE:
             return
-        first = rows[-1][0] + 1
+        first = rows[-1][1] + 1
 
 
 def _recent(timed: Timed, channels: set[int], search: _Search) -> dict[int, list[_Row]]:
     """What the index does not have yet: about the present minute."""
     rows = timed.conn.execute(
-        "SELECT ticks, seq, state, lane, channel FROM message WHERE seq >"
+        "SELECT ticks, seq, state, lane, attempts, channel FROM message WHERE seq >"
         " (SELECT coalesce(max(value), 0) FROM setting WHERE name = 'tags_through')"
         f" ORDER BY seq DESC LIMIT {_UNINDEXED}"
     ).fetchall()
@@ -335,8 +366,11 @@ def _page(timed: Timed, rows: Iterator[_Row], search: _Search) -> Page:
 
 def _batch(search: _Search, count: int) -> int:
     wanted = search.wanted
-    is_narrow = search.fits_payload or wanted.tag or wanted.node or wanted.error
-    return _PAGE if is_narrow or wanted.lane or search.state is not None else count + 1
+    narrow = (
+        *(search.fits, wanted.tag, wanted.node, wanted.error, wanted.error_class),
+        *(wanted.lane, wanted.attempts),
+    )
+    return _PAGE if any(narrow) or search.state is not None else count + 1
 
 
 def _fitting(timed: Timed, rows: list[_Row], search: _Search) -> list[_Row]:
@@ -346,11 +380,12 @@ def _fitting(timed: Timed, rows: list[_Row], search: _Search) -> list[_Row]:
         for row in rows
         if (state is None or row.state == state)
         and (wanted.lane is None or row.lane == wanted.lane)
+        and (wanted.attempts is None or row.attempts >= wanted.attempts)
     ]
-    if wanted.node is not None or wanted.error is not None:
+    if wanted.node or wanted.error or wanted.error_class:
         known = _outcomes(timed, rows)
         rows = [row for row in rows if _has_failed_so(known.get(row.seq), wanted)]
-    if wanted.tag is None and search.fits_payload is None:
+    if wanted.tag is None and search.fits is None:
         return rows
     good = set(_bodies(timed, rows, search))
     return [row for row in rows if row.seq in good]
@@ -378,6 +413,8 @@ def _has_failed_so(outcome: bytes | None, wanted: MessagesWanted) -> bool:
     at = str(facts.get("node", ""))
     if wanted.node and at != wanted.node and not at.endswith(f".{wanted.node}"):
         return False
+    if wanted.error_class and facts.get("error") != wanted.error_class:
+        return False
     return not wanted.error or wanted.error in str(facts.get("err_msg", ""))
 
 
@@ -390,7 +427,7 @@ def _bodies(timed: Timed, rows: list[_Row], search: _Search) -> Iterator[int]:
     for seq, data, manifest in found.fetchall():
         if search.wanted.tag is not None and not _names(manifest, search.wanted.tag):
             continue
-        if search.fits_payload is None or _fits(data, search.fits_payload):
+        if search.fits is None or _fits(data, search.fits):
             yield seq
 
 
@@ -402,9 +439,9 @@ def _names(manifest: bytes | None, tag: str) -> bool:
     return any(entry.key == tag for entry in entries)
 
 
-def _fits(data: bytes, fits: Callable[[Any], bool]) -> bool:
+def _fits(data: bytes, fits: Callable[[Message], bool]) -> bool:
     try:
-        return fits(Message.decode(data, "", 0).payload)
+        return fits(Message.decode(data, "", 0))
     except CodecError:
         # One that cannot be read costs itself, not the search.
         return False

@@ -48,6 +48,10 @@ def test_pages_go_on_where_the_last_one_ended(plant: Plant, orders: list[Any]) -
         ({"lane": "replay"}, 5),
         ({"node": "check"}, 2),
         ({"error": "poison two"}, 1),
+        ({"error_class": "ValueError"}, 2),
+        ({"attempts": "2"}, 0),
+        ({"meta": "lane=replay"}, 5),
+        ({"meta": "lane=live"}, 0),
         ({"text": "plain"}, 1),
         ({"regex": "^poison t.o$"}, 1),
         ({"json_path": "$.pump.speed"}, 2),
@@ -95,6 +99,30 @@ def test_a_message_is_shown_whole(plant: Plant, orders: list[Any]) -> None:
     found = plant.get(f"/messages/{orders[0]['id']}")
     assert found["message"]["payload"] == "poison two"
     assert found["outcome"]["node"] == "orders.check"
+
+
+def test_dead_letters_that_are_alike_are_one_group(
+    plant: Plant, orders: list[Any]
+) -> None:
+    (group,) = plant.get("/dead-letter-groups", channel="orders")["groups"]
+    letters = plant.get("/dead-letters", group=group["id"])
+    assert (group["error"], group["node"]) == ("ValueError", "orders.check")
+    assert len(letters) == group["count"] >= 2
+    assert plant.get("/dead-letters", group="of-none") == []
+    assert plant.post("/redrives/preview", {"group": group["id"]}).json() == {
+        "count": group["count"]
+    }
+
+
+def test_viewers_are_not_told_what_exceptions_say(
+    plant: Plant, orders: list[Any]
+) -> None:
+    (group,) = plant.get("/dead-letter-groups", "view", channel="orders")["groups"]
+    assert group["message"] is None
+
+
+def test_no_tag_waits_where_the_order_is_not_kept(plant: Plant) -> None:
+    assert plant.get("/parked-tags") == []
 
 
 def test_viewers_see_no_payloads(plant: Plant, orders: list[Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from pichannels.channels.job_reports import JobReport
-from pichannels.control.deadletters import Chosen
+from pichannels.control.chosen import Chosen
 from pichannels.control.history import Selection
 from pichannels.control.keeping import Prune
 from pichannels.control.reconciles import ReconcileWanted

@@ -8,8 +8,9 @@ import msgspec
 
 from pichannels.channels.job_reports import JobReport
 from pichannels.control.backfills import JobsWanted
+from pichannels.control.chosen import Grouped, Listed
 from pichannels.control.coverage_reports import CoverageReport, CoverageWanted
-from pichannels.control.deadletters import Listed
+from pichannels.control.parked import Parked
 from pichannels.control.pictures import GraphReport, GraphWanted
 from pichannels.control.reports import ChannelReport, SinkReport, StatusReport
 from pichannels.control.settings import SettingsReport
@@ -18,6 +19,7 @@ from pichannels.reload import ReloadReport
 from pichannels.ui.api.routing import Ask, Routes
 from pichannels.ui.content import MessageView
 from pichannels.ui.data import InstanceRow, MessagePage
+from pichannels.ui.failures import GroupsFound
 from pichannels.ui.roles import Role
 from pichannels.ui.searching import MessagesWanted
 from pichannels.ui.settings_files import Difference, Version
@@ -154,6 +156,30 @@ async def get_message(ask: Ask, instance: str, id: str, query: Any) -> Any:
 async def list_dead_letters(ask: Ask, instance: str, query: Any) -> Any:
     """A page of dead letters, the newest first."""
     return await ask.console.data.dead_letters(ask.who, instance, query)
+
+
+@routes.add(
+    "GET",
+    f"{_ONE}/dead-letter-groups",
+    role=Role.VIEW,
+    answer=GroupsFound,
+    query=Grouped,
+)
+async def list_dead_letter_groups(ask: Ask, instance: str, query: Any) -> Any:
+    """Dead letters that are alike: node, exception, kind of tags; the most first."""
+    return await ask.console.data.dead_groups(ask.who, instance, query)
+
+
+@routes.add(
+    "GET",
+    f"{_ONE}/parked-tags",
+    role=Role.VIEW,
+    answer=list[Parked],
+    query=MessagePlace,
+)
+async def list_parked_tags(ask: Ask, instance: str, query: Any) -> Any:
+    """The tags that wait behind a dead letter, in channels that keep the order."""
+    return await ask.console.data.parked(ask.who, instance, query.channel)
 
 
 @routes.add("GET", f"{_ONE}/dead-letters/{{id}}", role=Role.DATA, answer=DeadLetter)

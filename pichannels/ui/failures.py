@@ -1,0 +1,119 @@
+"""Dead letters of a journal, read for a bounded time: a page of them, and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from pichannels.control.chosen import Chosen, Grouped, Listed
+from pichannels.control.failure_groups import FailureGroup, FailureGroups, failure_of
+from pichannels.errors import UsageError
+from pichannels.journal.records import Record
+from pichannels.ui.content import facts_of, row_of
+from pichannels.ui.masking import Mask
+from pichannels.ui.reading import Timed
+from pichannels.ui.searching import MessagesWanted, search_journal
+
+__all__ = ["GroupsFound", "groups_in", "hidden_group", "letters_in"]
+
+_MOST: Final = 1000
+_PAGE: Final = 500
+
+
+class GroupsFound(msgspec.Struct, frozen=True, kw_only=True):
+    """Dead letters that are alike.
+
+    Attributes:
+        groups: the largest first.
+        scanned: how many dead letters were looked at, the newest first.
+        complete: False where there are more than were looked at.
+    """
+
+    groups: list[FailureGroup]
+    scanned: int
+    complete: bool = True
+
+
+def letters_in(timed: Timed, wanted: Listed, mask: Mask | None) -> list[dict[str, Any]]:
+    """A page of dead letters, the newest first.
+
+    Raises:
+        UsageError: a condition is not of its kind.
+    """
+    if wanted.skip < 0 or not 0 < wanted.count <= _MOST:
+        raise UsageError(f"skip is 0 or more, count 1 to {_MOST}")
+    end = wanted.skip + wanted.count
+    found: list[Record] = []
+    for page in _pages(timed, wanted, mask):
+        found += page
+        if len(found) >= end:
+            break
+    return [_letter(record, mask) for record in found[wanted.skip : end]]
+
+
+def groups_in(timed: Timed, wanted: Grouped, mask: Mask | None) -> GroupsFound:
+    """Groups of dead letters.
+
+    Raises:
+        UsageError: a condition is not of its kind.
+    """
+    groups = FailureGroups()
+    is_complete = True
+    for page in _pages(timed, wanted, mask):
+        room = wanted.count - groups.scanned
+        groups.take(page[:room])
+        if timed.is_over or len(page) > room:
+            is_complete = False
+            break
+    return GroupsFound(
+        groups=[hidden_group(group, mask) for group in groups.groups()],
+        scanned=groups.scanned,
+        complete=is_complete,
+    )
+
+
+def hidden_group(group: FailureGroup, mask: Mask | None) -> FailureGroup:
+    """A group without what is hidden: what an exception says may quote the payload."""
+    message = None if mask is None else mask.applied(group.message)
+    return msgspec.structs.replace(group, message=message)
+
+
+def _pages(timed: Timed, wanted: Chosen, mask: Mask | None) -> Iterator[list[Record]]:
+    search = MessagesWanted(
+        channel=wanted.channel,
+        start=wanted.start,
+        end=wanted.end,
+        state="error",
+        node=wanted.node or None,
+        error=wanted.error or None,
+        count=_PAGE,
+    )
+    while True:
+        page = search_journal(timed, search, mask)
+        yield [each for each in page.records if _is_of(each, wanted.group)]
+        if page.next is None or timed.is_over:
+            return
+        search = msgspec.structs.replace(search, cursor=page.next)
+
+
+def _is_of(record: Record, group: str | None) -> bool:
+    return not group or failure_of(record).id == group
+
+
+def _letter(record: Record, mask: Mask | None) -> dict[str, Any]:
+    row, facts = row_of(record, mask), facts_of(record)
+    is_part = "part_of" in facts
+    return {
+        "id": row.id,
+        "channel": row.channel,
+        "timestamp": row.timestamp,
+        "uuid": row.uuid,
+        "lane": row.lane,
+        "node": row.node,
+        "error": None if mask is None else row.error,
+        "attempts": row.attempts,
+        "samples": facts.get("sample_error_count", 0) if is_part else None,
+        "payload": row.payload,
+    }
