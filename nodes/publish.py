@@ -23,6 +23,7 @@ from nodes._pi_sink import PI
 from nodes._pi_targets import NoTarget
 from nodes._pi_writing import ValueRefused
 from nodes._postgres import PostgreSQL
+from nodes._remote import Outbox, Remote
 from nodes._sql import RowRefused
 from nodes._sqlite import SQLite
 from pichannels.errors import UsageError
@@ -41,9 +42,11 @@ __all__ = [
     "Kafka",
     "MailRefused",
     "NoTarget",
+    "Outbox",
     "PI",
     "PostgreSQL",
     "Refused",
+    "Remote",
     "RequestRefused",
     "RowRefused",
     "SQLite",

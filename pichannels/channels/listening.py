@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from pichannels.channels.base import BaseChannel
-from pichannels.endpoints.base import Endpoint, Place
+from pichannels.endpoints.base import Endpoint, Place, Sharing
 from pichannels.fingerprint import Fingerprinter
 
 __all__ = ["Handlers", "ListeningChannel", "share_endpoints", "taken_twice"]
@@ -116,7 +116,7 @@ class ListeningChannel(BaseChannel, ABC):
 def share_endpoints(
     channels: Iterable[BaseChannel], running: Iterable[BaseChannel] = ()
 ) -> None:
-    """Let channels whose endpoints are defined alike share one: a port has one owner.
+    """Let those whose endpoints are defined alike share one: a port has one owner.
 
     Those of the channels that run come first; one that is defined in another way takes
     the port over.
@@ -161,8 +161,11 @@ def taken_twice(channels: Sequence[BaseChannel]) -> Iterator[tuple[int, str]]:
                 yield number, f"channel {name!r} has {what} of {endpoint} already"
 
 
-def _listening(channels: Iterable[BaseChannel]) -> Iterator[ListeningChannel]:
+def _listening(channels: Iterable[BaseChannel]) -> Iterator[Sharing]:
     for channel in channels:
         if isinstance(channel, ListeningChannel):
             yield channel
+        for node in channel.own_nodes():
+            if isinstance(node, Sharing):
+                yield node
         yield from _listening(channel.subchannels())

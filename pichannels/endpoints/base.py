@@ -11,7 +11,7 @@ import ssl
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, runtime_checkable
 from weakref import WeakSet
 
 import msgspec
@@ -19,7 +19,7 @@ import msgspec
 from pichannels.errors import PichannelsError, SettingsError, UsageError
 from pichannels.fingerprint import Defined
 
-__all__ = ["IN_USE", "Endpoint", "Listen", "ListenError", "Place", "User"]
+__all__ = ["IN_USE", "Endpoint", "Listen", "ListenError", "Place", "Sharing", "User"]
 
 logger: Final = logging.getLogger("pichannels.endpoints")
 
@@ -67,6 +67,18 @@ class User(Protocol):
 
     def places(self) -> Sequence[Place]:
         """What it takes for itself; no other one of the endpoint can have that."""
+
+
+@runtime_checkable
+class Sharing(User, Protocol):
+    """A channel or a node that uses an endpoint, maybe together with others."""
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What listens."""
+
+    def use(self, endpoint: Endpoint) -> None:
+        """Take another endpoint; before the start."""
 
 
 class Endpoint(Defined, ABC):

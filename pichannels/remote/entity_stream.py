@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, Final, Self
 
 from pichannels.errors import CodecError
@@ -59,7 +59,26 @@ class EntityStream(RemoteStream):
             for entry, value in await self._received(most)
         )
 
+    async def receive_packed(self, most: int = _MOST) -> tuple[Item, ...]:
+        """As `receive_items`, with values as they travelled; `unpack` reads them.
+
+        For who passes them on, or wants to see what cannot be read.
+        """
+        epoch = self.epoch
+        found = await self._received_entries(most)
+        self._took(len(found))
+        return tuple(
+            Item(each.position, each.data, Bookmark(epoch, each.after, each.mark))
+            for each in found
+        )
+
     async def _received(self, most: int) -> list[tuple[Entry, Any]]:
+        await self._received_entries(most)
+        # Nothing waits between looking and taking, so that none can be lost.
+        return self._take(most)
+
+    async def _received_entries(self, most: int) -> Sequence[Entry]:
+        """What is here, without taking it; waits for the first."""
         with self._reading():
             self._begin_reading()
             while not self.core.waiting and not self.core.is_ended:
@@ -67,8 +86,7 @@ class EntityStream(RemoteStream):
                 self._demand(most)
                 await self._news()
                 self._refuse_closed()
-            # Nothing waits between looking and taking, so that none can be lost.
-            return self._take(most)
+            return self.core.peek(max(most, 1))
 
     async def items(self) -> AsyncIterator[Item]:
         """As `async for`, with the position and the bookmark of each."""
@@ -120,24 +138,26 @@ class EntityStream(RemoteStream):
             ItemTooLarge: one is larger than a frame may be.
             StreamFailed: the stream is of no more use.
         """
+        await self.write_packed(pack(value) for value in values)
+
+    async def write_packed(self, items: Iterable[bytes]) -> None:
+        """As `write`, with values that were packed."""
         with self._writing():
             await self._begin_writing()
             batch: list[bytes] = []
-            for value in values:
-                data = self._packed(value)
+            for data in items:
+                self._refuse_large(data)
                 if not self._goes_with(batch, data):
                     await self._send_batch(batch)
                     batch = []
                 batch.append(data)
             await self._send_batch(batch)
 
-    def _packed(self, value: Any) -> bytes:
-        data = pack(value)
+    def _refuse_large(self, data: bytes) -> None:
         most = self.limits.frame_bytes - OVERHEAD
         if len(data) > most:
             reason = f"this item has {len(data)} bytes, at most {most} can be sent"
             raise ItemTooLarge(self.name, reason, size=len(data), most=most)
-        return data
 
     def _goes_with(self, batch: list[bytes], data: bytes) -> bool:
         """Whether an item can go in the same frame as these."""

@@ -11,8 +11,8 @@ import inspect
 import io
 import pkgutil
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,11 +46,14 @@ from nodes import (
 from pichannels.adapters.sparkplug import payload_class
 from pichannels.channels.base import BaseChannel
 from pichannels.delivery import Outcome
-from pichannels.errors import MessageError, UsageError
+from pichannels.endpoints.remote import RemoteEndpoint
+from pichannels.errors import MessageError, PichannelsError, UsageError
 from pichannels.formats.avro import AvroCodec
 from pichannels.formats.protobuf import ProtobufCodec
 from pichannels.message import Message, isolate
 from pichannels.node import BaseNode
+from pichannels.remote import Hub, HubServer, connect
+from pichannels.remote.inboxes import WriteOnly
 from pichannels.retry import RetryPolicy
 from pichannels.simulator import Plant, Simulator
 from pichannels.values import DigitalState, Sample, Tag
@@ -85,6 +88,8 @@ class Place(NamedTuple):
     mqtt: str = "mqtt://host"
     kafka: str = "host:9092"
     nats: str = "nats://host"
+    remote: str = "http://host"
+    door: RemoteEndpoint = RemoteEndpoint()
 
 
 def raw() -> Message:
@@ -267,6 +272,12 @@ CASES = {
     "publish.NATS": Case(
         lambda place, **options: publish.NATS(place.nats, "conformance", **options)
     ),
+    "publish.Remote": Case(
+        lambda place, **options: publish.Remote(place.remote, "inbox", **options)
+    ),
+    "publish.Outbox": Case(
+        lambda place, **options: publish.Outbox(place.door, "outbox", **options)
+    ),
     "publish.SQLite": Case(
         lambda place, **options: publish.SQLite(place.folder / "v.db", **options)
     ),
@@ -383,6 +394,44 @@ async def mail(request: pytest.FixtureRequest) -> AsyncIterator[int]:
     await server.stop()
 
 
+async def accept(items: Sequence[bytes]) -> None:
+    """Be another instance that accepts everything."""
+
+
+async def take_away(door: RemoteEndpoint) -> None:
+    """Be another instance that reads an outbox."""
+    while True:
+        await asyncio.sleep(0.005)
+        if not door.is_open:
+            continue
+        with suppress(PichannelsError):
+            async with connect(door.url) as link:
+                acks = await link.entities("outbox", mode="w")
+                stream = await link.entities("outbox", follow=True)
+                while await stream.receive():
+                    await acks.seek(stream.position)
+                    await acks.trim()
+
+
+@pytest.fixture
+async def elsewhere(
+    request: pytest.FixtureRequest,
+) -> AsyncIterator[tuple[str, RemoteEndpoint]]:
+    """Another instance, for the nodes that hand over to one."""
+    name, door = request.node.callspec.params["name"], RemoteEndpoint(port=0)
+    async with AsyncExitStack() as stack:
+        url = "http://host"
+        if name == "publish.Remote":
+            hub = await stack.enter_async_context(Hub())
+            hub.publish("inbox", WriteOnly(accept))
+            url = (await stack.enter_async_context(HubServer(hub))).url
+        reader = asyncio.create_task(take_away(door)) if "Outbox" in name else None
+        yield url, door
+        if reader is not None:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+
 @pytest.fixture
 async def place(
     request: pytest.FixtureRequest,
@@ -394,13 +443,14 @@ async def place(
     mqtt: str,
     kafka_address: str,
     nats_url: str,
+    elsewhere: tuple[str, RemoteEndpoint],
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Place]:
     monkeypatch.chdir(tmp_path)
     if request.node.callspec.params["name"] not in ASKING:
         yield Place(
             *(tmp_path, "http://host/", database, pi, ftp_port, mail, mqtt),
-            *(kafka_address, nats_url),
+            *(kafka_address, nats_url, *elsewhere),
         )
         return
 
