@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
-from pichannels.ui.pages import overview
+from pichannels.ui.pages import graph, overview, tags
 from pichannels.ui.pages.page import Page
 from pichannels.ui.roles import Role
 
@@ -26,5 +26,9 @@ class Entry(NamedTuple):
     role: Role = Role.VIEW
 
 
-ENTRIES: Final = (Entry("overview", overview.build),)
+ENTRIES: Final = (
+    Entry("overview", overview.build),
+    Entry("graph", graph.build),
+    Entry("tags", tags.build),
+)
 """Those that exist; only these are in the navigation."""
