@@ -108,8 +108,6 @@ def test_only_what_is_required_is_imported() -> None:
     foreign["pichannels.adapters.avro_records"] -= {"fastavro"}
     foreign["pichannels.adapters.ftp"] -= {"aioftp"}
     foreign["pichannels.adapters.hl7_messages"] -= {"hl7"}
-    foreign["pichannels.adapters.kafka"] -= {"aiokafka"}
-    foreign["pichannels.adapters.nats"] -= {"nats"}
     foreign["pichannels.adapters.notify"] -= {"watchfiles"}
     foreign["pichannels.adapters.otel"] -= {"opentelemetry"}
     foreign["pichannels.adapters.pandas_tables"] -= {"pandas"}
@@ -119,6 +117,7 @@ def test_only_what_is_required_is_imported() -> None:
     foreign["pichannels.adapters.protobuf_messages"] -= {"google"}
     foreign["pichannels.adapters.rocks"] -= {"rocksdict"}
     foreign["pichannels.adapters.xml_documents"] -= {"defusedxml", "xmltodict"}
+    foreign["pichannels.streaming.filesystem"] -= {"fsspec"}
     # All of it is the adapter of what serves it; nothing else imports it.
     for name in [n for n in foreign if n.startswith("pichannels.ui.")]:
         foreign[name] -= {"fastapi", "nicegui", "starlette", "uvicorn"}

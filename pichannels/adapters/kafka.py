@@ -13,13 +13,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, NamedTuple
 
 from pichannels.adapters.kafka_errors import Refused, error_of
+from pichannels.adapters.later import Later
 from pichannels.errors import NotConnected, SettingsError
-
-try:
-    import aiokafka  # type: ignore[import-untyped,unused-ignore]
-    from aiokafka import admin, conn, errors, partitioner
-except ImportError:
-    aiokafka = None
 
 __all__ = [
     "Consumer",
@@ -35,6 +30,12 @@ __all__ = [
     "partition_of",
     "translated",
 ]
+
+aiokafka: Final = Later("aiokafka")
+admin: Final = Later("aiokafka.admin")
+conn: Final = Later("aiokafka.conn")
+errors: Final = Later("aiokafka.errors")
+partitioner: Final = Later("aiokafka.partitioner")
 
 _HASHES_KEPT: Final = 10_000
 _GOODBYE: Final = 5.0
@@ -63,7 +64,7 @@ def ensure_installed() -> None:
     Raises:
         SettingsError: it is not.
     """
-    if aiokafka is None:
+    if not aiokafka.is_there():
         raise SettingsError(
             "Kafka needs the extra `kafka`: pip install 'pichannels[kafka]'"
         )
@@ -478,7 +479,9 @@ class Consumer:
 def _listener(revoked: Listener, assigned: Listener) -> Any:
     """What the library calls when partitions come and go."""
 
-    class Listening(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]
+    kind: Any = aiokafka.ConsumerRebalanceListener
+
+    class Listening(kind):  # type: ignore[misc]
         async def on_partitions_revoked(self, revoked_now: Any) -> None:
             await revoked([Place(*each) for each in revoked_now])
 

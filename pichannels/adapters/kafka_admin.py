@@ -13,7 +13,7 @@ from pichannels.adapters.kafka import (
     new_topic,
     translated,
 )
-from pichannels.errors import RetryLater
+from pichannels.errors import NotConnected, RetryLater
 
 __all__ = ["Administration"]
 
@@ -100,7 +100,16 @@ class Administration:
         try:
             with translated(self._target):
                 await client.start()
-                return await ask(client)
+                return await self._answer(client, ask)
         finally:
             with suppress(Exception):
                 await client.close()
+
+    async def _answer(self, client: Any, ask: Callable[[Any], Awaitable[Any]]) -> Any:
+        try:
+            return await ask(client)
+        except AttributeError as exc:
+            # The library asks the controller without a look whether there is one.
+            if client._client.cluster.controller is None:
+                raise NotConnected(self._target, "there is no controller") from exc
+            raise

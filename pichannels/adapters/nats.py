@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from pichannels.adapters.later import Later
 from pichannels.certificates import tls_context
 from pichannels.errors import (
     MessageError,
@@ -23,19 +24,10 @@ from pichannels.errors import (
 )
 from pichannels.secrets import Secret, reveal_in_thread
 
-try:
-    import nats as library
-    from nats.aio.client import Client, RawCredentials
-    from nats.errors import (
-        AuthorizationError,
-        Error,
-        MaxPayloadError,
-        NoServersError,
-    )
-except ImportError:  # pragma: no cover - told by ensure_installed
-    library = None  # type: ignore[assignment,unused-ignore]
-
 __all__ = ["Connection", "Login", "Refused", "checked_servers", "ensure_installed"]
+
+client: Final = Later("nats.aio.client")
+errors: Final = Later("nats.errors")
 
 _ALLOWED: Final = "nats://host:port, tls://host:port, or several of them"
 _PARTS: Final = ("BEGIN NATS USER JWT", "BEGIN USER NKEY SEED")
@@ -57,7 +49,7 @@ def ensure_installed() -> None:
     Raises:
         SettingsError: it is not.
     """
-    if library is None:
+    if not client.is_there():
         raise SettingsError(
             "NATS needs the extra `nats`: pip install 'pichannels[nats]'"
         )
@@ -137,7 +129,7 @@ class Login(NamedTuple):
             "password": password,
             "token": token,
             "nkeys_seed_str": nkey,
-            "user_credentials": credentials and RawCredentials(credentials),
+            "user_credentials": credentials and client.RawCredentials(credentials),
             "tls": context or None,
             "allow_reconnect": False,
             "max_reconnect_attempts": 1,
@@ -191,7 +183,7 @@ class Connection:
     def __init__(self, target: str) -> None:
         self.target = target
         self.error: NotConnected | None = None
-        self._client: Any = Client()
+        self._client: Any = client.Client()
         self._last_error: BaseException | None = None
         self._inbox = ""
         self._numbers = itertools.count(1)
@@ -233,11 +225,11 @@ class Connection:
 
     def _refusal(self, exc: BaseException) -> TryAgain | SettingsError:
         """Why there is no connection, as ours."""
-        cause = self._last_error if isinstance(exc, NoServersError) else exc
+        cause = self._last_error if isinstance(exc, errors.NoServersError) else exc
         reason = str(cause or exc) or type(cause or exc).__name__
         # Other errors than these two come of keys and credentials that are none.
-        is_key = not isinstance(cause, Error | OSError)
-        is_login = isinstance(cause, AuthorizationError) or "uthent" in reason
+        is_key = not isinstance(cause, errors.Error | OSError)
+        is_login = isinstance(cause, errors.AuthorizationError) or "uthent" in reason
         if is_key or is_login or "uthori" in reason:
             return SettingsError(f"{self.target}: the login is refused: {reason}")
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -267,10 +259,10 @@ class Connection:
             await self._client.publish(
                 subject, value, f"{self._inbox}.{number}", dict(headers)
             )
-        except MaxPayloadError as exc:
+        except errors.MaxPayloadError as exc:
             del self._acks[number]
             raise Refused(f"{len(value)} bytes are too many for {self.target}") from exc
-        except (Error, OSError) as exc:
+        except (errors.Error, OSError) as exc:
             raise NotConnected(self.target, str(exc)) from exc
         return done
 
@@ -284,7 +276,7 @@ class Connection:
         stream = self._client.jetstream()
         try:
             return str(await stream.find_stream_name_by_subject(subject))
-        except (Error, OSError) as exc:
+        except (errors.Error, OSError) as exc:
             if self._client.is_closed:
                 raise NotConnected(self.target, str(exc)) from exc
             raise self._no_stream(subject) from exc
