@@ -1,9 +1,10 @@
-"""The libraries of brokers: imported where they are used; what they leave open is ours."""
+"""The libraries of brokers: imported when they are used, their slips made ours."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,12 +24,18 @@ def test_who_publishes_elsewhere_does_not_wait_for_the_libraries_of_brokers() ->
     assert done.stdout.strip() == "set()", done.stderr
 
 
-@pytest.mark.skipif(why_missing() != "", reason=why_missing() or "it is there")
-async def test_a_cluster_without_a_controller_makes_no_topics() -> None:
-    cluster = KafkaMock()
-    try:
-        asked = Administration({"bootstrap_servers": cluster.address}, "Kafka")
-        with pytest.raises(NotConnected, match="there is no controller"):
-            await asked.create("readings")
-    finally:
-        cluster.close()
+@pytest.fixture
+def cluster() -> Iterator[KafkaMock]:
+    if reason := why_missing():
+        pytest.skip(reason)
+    mock = KafkaMock()
+    yield mock
+    mock.close()
+
+
+async def test_a_cluster_without_a_controller_makes_no_topics(
+    cluster: KafkaMock,
+) -> None:
+    asked = Administration({"bootstrap_servers": cluster.address}, "Kafka")
+    with pytest.raises(NotConnected, match="there is no controller"):
+        await asked.create("readings")
