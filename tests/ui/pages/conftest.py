@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -47,9 +48,13 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         yield plant
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium.
+
+    It ends with the module, since its event loop would be in the way of tests with
+    one of their own.
+    """
     if not CHROMIUM.exists():
         pytest.skip("chromium is not installed")
     with sync_playwright() as playwright:
@@ -61,18 +66,18 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def sessions(console: Plant, browser: Browser) -> dict[str, Any]:
-    """The cookies of a user of each role, who has logged in by the page."""
+def sessions(console: Plant) -> dict[str, Any]:
+    """The cookies of a user of each role, who has logged in."""
     kept: dict[str, Any] = {}
     for role in ROLES:
-        with browser.new_context() as context:
-            page = context.new_page()
-            page.goto(f"{console.url}/login")
-            page.get_by_label("User").fill(f"{role}-user")
-            page.get_by_label("Password").fill(PASSWORD)
-            page.get_by_role("button", name="Log in").click()
-            page.wait_for_url(f"{console.url}/")
-            kept[role] = context.storage_state()
+        with httpx.Client(base_url=console.url) as client:
+            login = {"name": f"{role}-user", "password": PASSWORD}
+            client.post("/api/v1/session", json=login).raise_for_status()
+            cookies = [
+                {"name": each.name, "value": each.value, "url": console.url}
+                for each in client.cookies.jar
+            ]
+        kept[role] = cookies
     return kept
 
 
@@ -95,12 +100,12 @@ def open_page(
         height: int = 900,
     ) -> Page:
         context = browser.new_context(
-            storage_state=sessions[role],
             color_scheme=theme,
             viewport={"width": width, "height": height},
             permissions=["clipboard-read", "clipboard-write"],
         )
         contexts.append(context)
+        context.add_cookies(sessions[role])
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{console.url}{path}")

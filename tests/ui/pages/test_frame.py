@@ -79,7 +79,8 @@ def test_nothing_is_asked_of_other_servers(
     console: Plant, browser: Browser, sessions: dict[str, Any]
 ) -> None:
     asked: list[str] = []
-    with browser.new_context(storage_state=sessions["view"]) as context:
+    with browser.new_context() as context:
+        context.add_cookies(sessions["view"])
         page = context.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.goto(console.url)
