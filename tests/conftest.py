@@ -52,6 +52,10 @@ def loop_is_never_blocked() -> Iterator[BlockBuster]:
             function.can_block_in(
                 "multiprocessing/resource_tracker.py", {"_check_alive", "_send"}
             )
+            # What a library does while it is imported, once, by the first who uses it.
+            function.can_block_in(
+                "pichannels/adapters/later.py", {"is_there", "__getattr__"}
+            )
         yield blockbuster
 
 
