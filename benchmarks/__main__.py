@@ -17,6 +17,7 @@ from rich.console import Console
 from benchmarks import (
     cache,
     chain,
+    console,
     coverage,
     dataflow,
     decoding,
@@ -29,6 +30,7 @@ from benchmarks import (
     mllp,
     reading,
     receiving,
+    remote,
     repair,
     startup,
     stores,
@@ -58,6 +60,8 @@ ALL: Final = {
     "dataflow": dataflow.prepare,
     "cache": cache.prepare,
     "kafka": kafka.prepare,
+    "remote": remote.prepare,
+    "console": console.prepare,
 }
 
 

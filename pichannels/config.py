@@ -17,6 +17,7 @@ import msgspec
 
 from pichannels.errors import SettingsError, nearest
 from pichannels.limiter import Limits
+from pichannels.remote_config import RemoteConfig, remote_rules
 from pichannels.secrets import Secret
 from pichannels.settings_file import DATA_DIR
 from pichannels.telemetry_config import LEVELS, TracingConfig, logging_rules
@@ -40,7 +41,7 @@ __all__ = [
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 _WORTH_SHOWING: Final = 80
-_SECRET: Final = ("token", "url", "password")
+_SECRET: Final = ("token", "tokens", "url", "password")
 
 
 class SettingsProblems(SettingsError):
@@ -225,6 +226,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
         tracing: where the traces of messages go, or None.
         simulator: the embedded PI Web API server, or None.
         ui: the pages and the API, or None.
+        remote: what is published for others.
         own_settings: patterns of names that are the project's own business.
     """
 
@@ -242,6 +244,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
     tracing: TracingConfig | None = None
     simulator: SimulatorConfig | None = None
     ui: UIConfig | None = None
+    remote: RemoteConfig = RemoteConfig()
     own_settings: Annotated[
         tuple[str, ...], _says("a list of names, or patterns such as 'PLANT_*'")
     ] = ()
@@ -249,6 +252,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
 
 _SWITCHED: Final = {
     "CONTROL": "enabled",
+    "REMOTE": "enabled",
     "SIMULATOR": None,
     "TRACING": None,
     "UI": None,
@@ -344,6 +348,8 @@ class _Reader:
         return kind(**found)
 
     def _convert(self, name: str, kind: Any, value: Any) -> Any:
+        if get_origin(kind) is dict and (part := _part(kind)) is not None:
+            return self._read_each(part, value, name)
         part = _part(kind)
         if part is not None and isinstance(value, Mapping):
             return self.read(part, value, name)
@@ -355,6 +361,21 @@ class _Reader:
         if isinstance(value, os.PathLike):
             value = os.fspath(value)
         return msgspec.convert(value, kind)
+
+    def _read_each(self, kind: type[Struct], value: Any, name: str) -> Any:
+        """Parts by names that are the user's own."""
+        if not isinstance(value, Mapping):
+            raise msgspec.ValidationError(f"{name} is no dictionary")
+        found: dict[str, Struct] = {}
+        # What stands in the place of such a part may be the secret itself.
+        shown = next((key for key in keys_of(kind) if key in _SECRET), "")
+        for key, part in value.items():
+            inside = f"{name}[{key!r}]"
+            try:
+                found[str(key)] = self._convert(inside, kind, part)
+            except msgspec.ValidationError as exc:
+                self._tell_invalid(inside, shown, kind, part, exc)
+        return found
 
     def _tell_unknown(self, name: str, key: object, known: list[str]) -> None:
         hint = nearest(str(key), known)
@@ -402,7 +423,10 @@ def _allowed(kind: Any) -> str:
             if isinstance(meta, msgspec.Meta) and meta.description:
                 return meta.description
     part = _part(kind)
-    return f"a dictionary with {', '.join(keys_of(part))}" if part else str(kind)
+    if part is None:
+        return str(kind)
+    by_name = "by name, dictionaries" if get_origin(kind) is dict else "a dictionary"
+    return f"{by_name} with {', '.join(keys_of(part))}"
 
 
 def _shown(value: Any) -> Any:
@@ -415,6 +439,7 @@ def _shown(value: Any) -> Any:
 def _rules(config: Config, file: str) -> Iterator[SettingsError]:
     """What no single key tells."""
     yield from ui_rules(config.ui, file, is_loopback)
+    yield from remote_rules(config.remote, file, is_loopback)
     control = config.control
     if not is_loopback(control.host) and not control.token:
         yield SettingsError(
@@ -422,6 +447,12 @@ def _rules(config: Config, file: str) -> Iterator[SettingsError]:
             file=file,
             key="CONTROL['token']",
             allowed=f"a secret, or a loopback host instead of {control.host!r}",
+        )
+    if config.remote.port is not None and not control.enabled:
+        yield SettingsError(
+            "what is published needs the control server",
+            file=file,
+            key="CONTROL",
         )
     if config.lease is not None and not config.lease.url:
         yield SettingsError(

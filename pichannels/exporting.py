@@ -13,7 +13,7 @@ import contextlib
 import gzip
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Final, Protocol, cast, runtime_checkable
 
@@ -34,6 +34,7 @@ __all__ = [
     "prune",
     "read_entries",
     "write_lines",
+    "write_parts",
 ]
 
 _AT_ONCE: Final = 200
@@ -56,16 +57,34 @@ async def export(store: MessageStore, path: StrPath, **filters: Any) -> int:
         OSError: the file cannot be written.
         UsageError: a filter is not one of a search.
     """
-    count, lines = 0, list[str]()
+    return await write_parts(path, _parts(store, filters))
+
+
+async def _parts(
+    store: MessageStore, filters: Mapping[str, Any]
+) -> AsyncIterator[list[str]]:
+    lines = list[str]()
+    async for entry in entries(store, page=_AT_ONCE, **filters):
+        lines.append(line_of(entry))
+        if len(lines) >= _AT_ONCE:
+            yield lines
+            lines = []
+    yield lines
+
+
+async def write_parts(path: StrPath, parts: AsyncIterable[Iterable[str]]) -> int:
+    """Write lines as they come, some at once, into a file; how many.
+
+    The file is complete or not there; folders are made.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    count = 0
     draft = await asyncio.to_thread(_Draft, Path(path))
     try:
-        async for entry in entries(store, page=_AT_ONCE, **filters):
-            lines.append(line_of(entry))
-            count += 1
-            if len(lines) >= _AT_ONCE:
-                await asyncio.to_thread(draft.write, lines)
-                lines = []
-        await asyncio.to_thread(draft.write, lines)
+        async for lines in parts:
+            count += await asyncio.to_thread(draft.write, lines)
         await asyncio.to_thread(draft.finish)
     except BaseException:
         await asyncio.to_thread(draft.discard)

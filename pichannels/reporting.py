@@ -61,6 +61,11 @@ class Reporting:
         """Where the control server listens, or None."""
         return self._control.url
 
+    @property
+    def remote_url(self) -> str | None:
+        """Where what is published has a listener of its own, or None."""
+        return self._control.remote_url
+
     def status(self) -> StatusReport:
         """What the instance does at this moment."""
         project = self.project

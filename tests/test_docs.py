@@ -25,6 +25,7 @@ from pichannels.config import (
 from pichannels.control.commands import COMMANDS
 from pichannels.engine import Engine
 from pichannels.project import OBJECTS, Project
+from pichannels.remote_config import RemoteConfig
 from pichannels.telemetry_config import LoggingConfig, TracingConfig
 from pichannels.ui_config import UIConfig
 
@@ -38,6 +39,7 @@ PARTS: dict[str, type[msgspec.Struct]] = {
     "LOGGING": LoggingConfig,
     "TRACING": TracingConfig,
     "UI": UIConfig,
+    "REMOTE": RemoteConfig,
 }
 
 

@@ -24,6 +24,7 @@ from pichannels.errors import (
 )
 
 __all__ = [
+    "TOKEN_VARIABLE",
     "Commands",
     "ExitCode",
     "common_options",
@@ -31,6 +32,9 @@ __all__ = [
     "json_option",
     "say",
 ]
+
+TOKEN_VARIABLE: Final = "PICHANNELS_TOKEN"
+"""The environment variable with the token of another instance."""
 
 _SETTINGS_ERRORS: Final = ("SettingsError", "SettingsProblems")
 

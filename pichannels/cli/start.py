@@ -210,6 +210,8 @@ def _say_where_to_look(engine: Engine) -> None:
         say(f"  simulator  {status.simulator}")
     if status.control:
         say(f"  control    {status.control}")
+    if engine.remote_url:
+        say(f"  streams    {engine.remote_url}")
     say(f"  data       {status.data_dir}")
     say("  look with  pichannels status | store list | store search")
     say("Ctrl-C drains and stops; a second one stops at once")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,17 +13,23 @@ import msgspec
 
 from pichannels.cli.common import ask, common_options, json_option
 from pichannels.cli.completion import complete_channels
+from pichannels.cli.linking import Target, linked, run, target_options
 from pichannels.cli.output import say, say_json
 from pichannels.cli.store import store
 from pichannels.control import keeping
 from pichannels.control.client import ControlClient
 from pichannels.control.keeping import Export, Import, Prune
 from pichannels.engine import opened_stores
+from pichannels.errors import UsageError
+from pichannels.exporting import write_parts
 from pichannels.project import Project
+from pichannels.remote import EntityStream
+from pichannels.remote_config import STORES
 from pichannels.store import State
 
 __all__ = ["import_file", "store"]
 
+_LINES: Final = 500
 _FINAL: Final = [str(state) for state in State if state.is_final]
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _BYTES: Final = {
@@ -71,24 +79,54 @@ class _Quantity(click.ParamType[float]):
 @click.option("--regex", help="Only where this is found in the payload.")
 @click.option("--replace", is_flag=True, help="Also where FILE exists.")
 @json_option
+@target_options
 @common_options
-def export_(channel: str, file: Path, as_json: bool, **conditions: Any) -> None:
+def export_(
+    channel: str, file: Path, target: Target, as_json: bool, **conditions: Any
+) -> None:
     """Write the messages of CHANNEL, oldest first, to FILE.
 
     One line of JSON each (.jsonl), compressed where the name ends in .gz. Tests
-    replay such files, and `store import` takes them.
+    replay such files, and `store import` takes them. With --url it is a channel of
+    another instance, over the network; FILE is here.
     """
     wanted = Export(channel=channel, path=str(file.absolute()), **conditions)
+    if target.url is not None:
+        return _tell_export(file, run(_export_from(target, wanted)), as_json)
 
     async def offline(project: Project) -> Any:
         async with opened_stores(project):
             return await keeping.export_messages(project, wanted)
 
-    found = _ask("export", wanted, offline)
+    _tell_export(file, _ask("export", wanted, offline), as_json)
+
+
+def _tell_export(file: Path, found: Any, as_json: bool) -> None:
     if as_json:
         say_json(found)
     else:
         say(f"{file}: {found['exported']:,} messages")
+
+
+async def _export_from(target: Target, wanted: Export) -> dict[str, int]:
+    """The messages of a channel of another instance, which sends the lines."""
+    path = Path(wanted.path)
+    if not wanted.replace and await asyncio.to_thread(path.exists):
+        raise UsageError(f"{path} exists; name a new file, or replace it")
+    conditions = {
+        name: getattr(wanted, name) for name in ("start", "end", "state", "text")
+    }
+    conditions["regex"] = wanted.regex
+    async with linked(target) as link:
+        stores = link.service(STORES)
+        ref = await stores.export(wanted.channel, conditions)
+        async with link.entities(ref) as stream:
+            return {"exported": await write_parts(path, _received(stream))}
+
+
+async def _received(stream: EntityStream) -> AsyncIterator[Sequence[str]]:
+    while lines := await stream.receive(_LINES):
+        yield lines
 
 
 @store.command("import", short_help="Store the messages of a file.")

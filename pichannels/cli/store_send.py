@@ -6,13 +6,14 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 import msgspec
 
 from pichannels.cli.common import ask, common_options, data_dir_of, json_option
 from pichannels.cli.completion import complete_channels
+from pichannels.cli.options import TOKEN_VARIABLE
 from pichannels.cli.output import say, say_json
 from pichannels.cli.store_pypeman import store
 from pichannels.control.access import Address
@@ -25,8 +26,6 @@ from pichannels.project import Project
 from pichannels.store import State
 
 __all__ = ["store"]
-
-TOKEN_VARIABLE: Final = "PICHANNELS_TOKEN"
 
 
 @store.command(short_help="Give stored messages to another channel or instance.")

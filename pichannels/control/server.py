@@ -28,6 +28,7 @@ from pichannels.control.access import (
 from pichannels.control.commands import Instance, run_command
 from pichannels.control.coverage import CoverageSummaries
 from pichannels.control.families import metrics
+from pichannels.control.published import Published
 from pichannels.control.readiness import Readiness
 from pichannels.control.reports import StatusReport, Unready
 from pichannels.errors import (
@@ -41,6 +42,7 @@ from pichannels.errors import (
 )
 from pichannels.events import Event, Follower
 from pichannels.metrics import render
+from pichannels.remote.websocket import PATH
 from pichannels.secrets import Secret, reveal_in_thread
 from pichannels.values import format_ticks
 
@@ -81,6 +83,10 @@ class ControlServer:
         self._address: Address | None = None
         self._coverage = CoverageSummaries()
         self._readiness = Readiness()
+        remote = instance.project.config.remote
+        self._published: Published | None = None
+        if remote.enabled:
+            self._published = Published(instance.project, remote, instance.events)
         self._feeds: set[asyncio.Task[Any]] = set()
         self._work: set[asyncio.Task[bytes]] = set()
 
@@ -89,12 +95,18 @@ class ControlServer:
         """Where it listens, or None."""
         return self._address.url if self._address else None
 
+    @property
+    def remote_url(self) -> str | None:
+        """Where what is published has a listener of its own, or None."""
+        return self._published.url if self._published else None
+
     async def open(self, pid: int) -> None:
         """Listen, and leave the address in the data directory.
 
         Raises:
             OSError: the port is taken.
-            SettingsError: the token is a secret that is missing or too short.
+            SettingsError: a token is a secret that is missing, or too short, or a
+                certificate cannot be used.
         """
         self._token = await _token(self._config.token)
         app = web.Application(middlewares=[self._guard], client_max_size=_LARGEST_BODY)
@@ -109,6 +121,9 @@ class ControlServer:
                 web.post("/commands/{name}", self._command),
             ]
         )
+        if self._published is not None:
+            await self._published.open(self._token)
+            self._published.add_routes(app)
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -132,6 +147,8 @@ class ControlServer:
         await self._readiness.close()
         for feed in self._feeds:
             feed.cancel()
+        if self._published is not None:
+            await self._published.close()
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -142,7 +159,7 @@ class ControlServer:
         """Let in who may, and tell errors without what is inside."""
         if not is_known_host(request.headers.get("Host", ""), self._config.host):
             return _error(403, "Forbidden", "this is not a name of this server")
-        if request.path not in _OPEN and not has_token(request.headers, self._token):
+        if not _is_open(request.path) and not has_token(request.headers, self._token):
             refused = _error(401, "Unauthorized", "the token is missing or wrong")
             refused.headers["WWW-Authenticate"] = "Bearer"
             return refused
@@ -220,6 +237,11 @@ class ControlServer:
         finally:
             self._feeds.discard(task)
         return response
+
+
+def _is_open(path: str) -> bool:
+    """Whether this is for all to see, or asks for tokens of its own."""
+    return path in _OPEN or path == PATH or path.startswith(f"{PATH}/")
 
 
 async def _token(configured: str | Secret) -> str:

@@ -19,6 +19,7 @@ AT_THE_START: Final = (
     "CONTROL",
     "LEASE",
     "PI_LIMITS",
+    "REMOTE",
     "SIMULATOR",
     "UI",
 )

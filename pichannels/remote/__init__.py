@@ -8,6 +8,7 @@ reader has granted.
 from __future__ import annotations
 
 from pichannels.remote.access import Access, Action, Permission
+from pichannels.remote.blocking import BlockingBytes, BlockingEntities, BlockingLink
 from pichannels.remote.byte_stream import ByteStream
 from pichannels.remote.connecting import connect
 from pichannels.remote.entities import Batch, Gap, Item, pack, pack_some, unpack
@@ -57,6 +58,7 @@ from pichannels.remote.opened import StreamState
 from pichannels.remote.rings import Ring
 from pichannels.remote.server import HubServer, add_routes
 from pichannels.remote.services import method
+from pichannels.remote.shelves import Shelf, folder
 from pichannels.remote.sources import (
     ByteCursor,
     ByteSource,
@@ -78,6 +80,9 @@ __all__ = [
     "Action",
     "AlreadyOpened",
     "Batch",
+    "BlockingBytes",
+    "BlockingEntities",
+    "BlockingLink",
     "Bookmark",
     "ByteCursor",
     "ByteSource",
@@ -110,6 +115,7 @@ __all__ = [
     "RemoteError",
     "RemoteService",
     "Ring",
+    "Shelf",
     "SourceFailed",
     "StreamBusy",
     "StreamClosed",
@@ -129,6 +135,7 @@ __all__ = [
     "connect",
     "file",
     "fixed",
+    "folder",
     "from_iterable",
     "memory_pair",
     "method",

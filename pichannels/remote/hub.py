@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -26,6 +28,7 @@ from pichannels.remote.publications import Publication
 from pichannels.remote.served_link import Counts, ServedLink
 from pichannels.remote.services import Service
 from pichannels.remote.serving import ServedStream, StreamReport
+from pichannels.remote.shelves import Shelf
 from pichannels.remote.sources import Source
 from pichannels.remote.transports import Transport, memory_pair
 from pichannels.remote.wire import HEARTBEAT
@@ -113,6 +116,9 @@ class Hub:
         self.counts = Counts()
         self._authorize = authorize
         self._names: dict[str, Publication] = {}
+        self._shelves: dict[str, Shelf] = {}
+        # What was found on them, as long as somebody has it open.
+        self._found: WeakValueDictionary[str, Publication] = WeakValueDictionary()
         self._services: dict[str, Service] = {}
         self._links: dict[ServedLink, asyncio.Task[None]] = {}
         self._own: set[asyncio.Task[None]] = set()
@@ -152,6 +158,20 @@ class Hub:
         found = Publication(name, source, mode, writers, readers)
         self._names[name] = found
         return found.ref
+
+    def mount(self, prefix: str, shelf: Shelf) -> None:
+        """Offer what a shelf finds, such as the files of a `folder`.
+
+        Args:
+            prefix: the names become `prefix/name`; without a slash.
+            shelf: knows what there is; one reader and writer rule as for `publish`.
+
+        Raises:
+            UsageError: the prefix is taken, or cannot be one.
+        """
+        if not prefix or "/" in prefix or prefix in (*self._shelves, ONCE[:-1]):
+            raise UsageError(f"{prefix!r} cannot be had, or is taken")
+        self._shelves[prefix] = shelf
 
     def publish_once(
         self, source: Source, mode: Mode | None = None, *, within: float = 60.0
@@ -214,9 +234,19 @@ class Hub:
         """
         if self._is_closing:
             raise StreamWithdrawn(name, _CLOSING, shutdown=1)
-        found = self._names.get(name)
+        found = self._names.get(name) or self._found.get(name)
+        found = found or self._on_shelves(name)
         if found is None:
             raise StreamNotFound(name, "nothing is published under this name")
+        return found
+
+    def _on_shelves(self, name: str) -> Publication | None:
+        prefix, _, rest = name.partition("/")
+        shelf = self._shelves.get(prefix)
+        source = shelf.find(rest) if shelf is not None else None
+        if source is None:
+            return None
+        found = self._found[name] = Publication(name, source, None, 1, None)
         return found
 
     def service(self, name: str) -> Service:
@@ -234,8 +264,8 @@ class Hub:
         """What is published, as far as this client may know of it; no one-shots."""
         fits = matching([pattern])
         found = []
-        for name, each in sorted(self._names.items()):
-            if each.is_once or not fits(name) or not access.allows(Action.LIST, name):
+        for name, each in sorted((await self._publications(fits)).items()):
+            if each.is_once or not access.allows(Action.LIST, name):
                 continue
             try:
                 about = await each.source.about()
@@ -247,6 +277,18 @@ class Hub:
                 Listing(name, each.kind, each.mode, ends.first, ends.end, about.version)
             )
         return found
+
+    async def _publications(
+        self, fits: Callable[[str], object]
+    ) -> dict[str, Publication]:
+        known = {name: each for name, each in self._names.items() if fits(name)}
+        for prefix, shelf in self._shelves.items():
+            names = [f"{prefix}/{name}" for name in await shelf.names()]
+            for name in filter(fits, names):
+                found = known.get(name) or self._found.get(name)
+                if (found := found or self._on_shelves(name)) is not None:
+                    known[name] = found
+        return known
 
     # Links
 

@@ -85,6 +85,10 @@ class _Routes:
             raise web.HTTPForbidden(text="the token does not allow to read this")
         if not isinstance(found.source, FileSource) or not found.mode & Mode.READ:
             raise web.HTTPNotFound(text=f"{name!r} is no file that can be downloaded")
+        try:
+            await found.source.about()
+        except RemoteError as exc:
+            raise web.HTTPNotFound(text=str(exc)) from exc
         return _Download(found.source.path)
 
     async def shut(self, app: web.Application) -> None:

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from pichannels.streaming.inbox import Inbox, inbox
 from pichannels.streaming.replaying import StoreReplay, replay
-from pichannels.streaming.tailing import tail
+from pichannels.streaming.tailing import ChannelTail, tail
 
-__all__ = ["Inbox", "StoreReplay", "inbox", "replay", "tail"]
+__all__ = ["ChannelTail", "Inbox", "StoreReplay", "inbox", "replay", "tail"]

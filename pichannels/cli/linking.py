@@ -1,0 +1,115 @@
+"""What commands share that read or write what an instance publishes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from pichannels.certificates import tls_context
+from pichannels.cli.common import data_dir_of
+from pichannels.cli.options import TOKEN_VARIABLE
+from pichannels.control.access import read_address
+from pichannels.control.refusals import NoInstance
+from pichannels.remote import Link, connect
+
+__all__ = ["Target", "linked", "run", "target_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+class Target(NamedTuple):
+    """Where something is published, and how we get there.
+
+    Attributes:
+        url: of a hub; None for the instance of this project.
+        token: shows who we are.
+        ca: a file of certificates that are trusted.
+        insecure: whether any certificate is good.
+    """
+
+    url: str | None
+    token: str | None
+    ca: Path | None
+    insecure: bool
+
+
+def target_options(command: F) -> F:
+    """The options `--url`, `--token`, `--ca` and `--insecure`, as `target`."""
+
+    def gathered(
+        *args: Any,
+        url: str | None,
+        token: str | None,
+        ca: Path | None,
+        insecure: bool,
+        **kwargs: Any,
+    ) -> Any:
+        return command(*args, target=Target(url, token, ca, insecure), **kwargs)
+
+    options = (
+        click.option(
+            "--url",
+            metavar="URL",
+            help="Another instance, such as https://host:8443; without it the one that"
+            " runs on this project.",
+        ),
+        click.option(
+            "--token",
+            metavar="TOKEN",
+            envvar=TOKEN_VARIABLE,
+            help=f"What --url asks for; better in {TOKEN_VARIABLE}, where other users"
+            " of this machine do not see it.",
+        ),
+        click.option(
+            "--ca",
+            metavar="FILE",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            help="Certificates that are trusted, in PEM.",
+        ),
+        click.option(
+            "--insecure", is_flag=True, help="Do not check the other's certificate."
+        ),
+    )
+    found: Any = gathered
+    found.__name__, found.__doc__ = command.__name__, command.__doc__
+    # Options that were given to the command itself stay.
+    found.__click_params__ = getattr(command, "__click_params__", [])
+    for option in reversed(options):
+        found = option(found)
+    return found  # type: ignore[no-any-return]
+
+
+@asynccontextmanager
+async def linked(target: Target) -> AsyncIterator[Link]:
+    """A link to what is published there.
+
+    Raises:
+        AccessDenied: the token is missing or wrong.
+        NoInstance: no instance runs on this project.
+        NotConnected: nothing is published there.
+        SettingsError: the certificates cannot be used.
+    """
+    url, token = target.url, target.token
+    if url is None:
+        # What the options say belongs to this thread, and nothing else runs yet.
+        folder = data_dir_of()
+        address = read_address(folder)
+        if address is None:
+            raise NoInstance(folder)
+        url, token = address.url, address.token
+    context = None
+    if url.startswith(("https:", "wss:")):
+        context = await tls_context(verify=not target.insecure, ca=target.ca)
+    async with connect(url, token=token, ssl=context) as link:
+        yield link
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run the work of a command to its end."""
+    return asyncio.run(work)

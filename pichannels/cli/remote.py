@@ -1,0 +1,164 @@
+"""`pichannels remote`: list, read and write what instances publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from pichannels.cli.common import ExitCode, common_options, json_option
+from pichannels.cli.linking import Target, linked, run, target_options
+from pichannels.cli.output import complain, say, say_json, say_table
+from pichannels.cli.remote_files import Part, download, upload
+from pichannels.control.access import make_token
+from pichannels.control.remote_access import hash_token
+from pichannels.errors import UsageError
+from pichannels.remote import Listing, Mode
+from pichannels.remote.modes import described
+
+__all__ = ["remote"]
+
+
+@click.group(short_help="List, read and write what instances publish.")
+def remote() -> None:
+    """List, read and write what an instance publishes: channels, stores, files.
+
+    It is that of this project, or with --url any other one.
+    """
+
+
+@remote.command("list", short_help="Show what is published.")
+@click.argument("pattern", default="*")
+@json_option
+@target_options
+@common_options
+def list_(pattern: str, target: Target, as_json: bool) -> None:
+    """Show what is published, or only names that fit PATTERN (with * and ?)."""
+
+    async def work() -> list[Listing]:
+        async with linked(target) as link:
+            return await link.list(pattern)
+
+    found = run(work())
+    if as_json:
+        say_json([_fields(each) for each in found])
+        return
+    uses = Mode.READ | Mode.WRITE
+    rows = ((x.name, x.kind, *_ends(x), described(x.mode & uses)) for x in found)
+    say_table(("name", "kind", "first", "end", "for"), rows)
+
+
+def _ends(listing: Listing) -> tuple[object, object]:
+    first, end = listing.first, listing.end
+    return "" if first is None else first, "" if end is None else end
+
+
+def _fields(listing: Listing) -> dict[str, object]:
+    return {**msgspec.structs.asdict(listing), "mode": described(listing.mode)}
+
+
+@remote.command(short_help="Copy a file or stream from an instance.")
+@click.argument("name")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--range",
+    "part",
+    metavar="FIRST-LAST",
+    help="Only these bytes (or positions), such as 0-99, 100- or -100 for the last.",
+)
+@click.option("--replace", is_flag=True, help="Also where FILE exists.")
+@target_options
+@common_options
+def get(
+    name: str, file: Path | None, target: Target, part: str | None, replace: bool
+) -> None:
+    """Copy what is published as NAME to FILE, or, where FILE is -, to the output.
+
+    Without FILE it is the last part of NAME, in this folder. Messages become lines
+    of JSON. A copy of a file that was broken off goes on where it was, when the
+    command is given again; FILE is there only when it is complete.
+    """
+    place = file or Path(name.rpartition("/")[2])
+    wanted = _part(part)
+    if str(place) != "-" and place.exists() and not replace:
+        raise UsageError(f"{place} exists; name another file, or --replace it")
+
+    async def work() -> str:
+        async with linked(target) as link:
+            return await download(link, name, place, wanted)
+
+    told = run(work())
+    if str(place) != "-":
+        say(f"{place}: {told}")
+
+
+def _part(text: str | None) -> Part:
+    if text is None:
+        return Part()
+    first, dash, last = text.partition("-")
+    is_known = dash and (first or last)
+    if not is_known or not all(x == "" or x.isdecimal() for x in (first, last)):
+        raise UsageError(f"--range is FIRST-LAST, FIRST- or -COUNT, not {text!r}")
+    if not first:
+        return Part(tail=int(last))
+    end = int(last) + 1 if last else None
+    if end is not None and end <= int(first):
+        raise UsageError(f"--range goes from the first to the last, not {text!r}")
+    return Part(int(first), end)
+
+
+@remote.command(short_help="Copy a file to an instance.")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("name")
+@click.option("--replace", is_flag=True, help="Also where NAME exists.")
+@click.option("--resume", is_flag=True, help="Go on with a copy that was broken off.")
+@target_options
+@common_options
+@click.pass_context
+def put(
+    ctx: click.Context,
+    /,
+    file: Path,
+    name: str,
+    target: Target,
+    replace: bool,
+    resume: bool,
+) -> None:
+    """Copy FILE to what is published as NAME, which takes files.
+
+    It has ended when the other side has written all of it to its disk.
+    """
+
+    async def work() -> int:
+        async with linked(target) as link:
+            return await upload(link, file, name, replace=replace, resume=resume)
+
+    try:
+        size = run(work())
+    except KeyboardInterrupt:
+        complain("broken off; --resume goes on with it")
+        ctx.exit(ExitCode.FAILED)
+    say(f"{name}: {size:,} bytes")
+
+
+@remote.command(short_help="Make a token for the settings of an instance.")
+@json_option
+@common_options
+def token(as_json: bool) -> None:
+    """Make a new token, which is shown this once, and what the settings need of it.
+
+    Who gets the token may do what the settings then allow it.
+    """
+    made = make_token()
+    digest = hash_token(made)
+    if as_json:
+        say_json({"token": made, "sha256": digest})
+        return
+    say(f"token   {made}")
+    say(f"sha256  {digest}")
+    say()
+    say('REMOTE = {"tokens": {"who it is": {')
+    say(f'    "sha256": "{digest}",')
+    say('    "allow": {"channels/*": ["read"]},')
+    say("}}}")
