@@ -1,0 +1,67 @@
+// Writes what moves into the drawing of the graph, and makes it larger and smaller.
+
+(() => {
+  const SIGNS = { waiting: "✓", processing: "▶", paused: "‖", stopped: "■" };
+  let scale = 1;
+  let isFitted = false;
+
+  function put(place, text) {
+    if (place && place.textContent !== text) place.textContent = text;
+  }
+
+  function writeBox(place, found) {
+    const state = found.state || "";
+    put(place.querySelector(".state"), state ? `${SIGNS[state] || "…"} ${state}` : "");
+    put(place.querySelector(".line-of"), state ? "" : found.line || "");
+    put(place.querySelector(".wrong"), found.wrong ? `✕ ${found.wrong}` : "");
+    place.classList.toggle("is-wrong", Boolean(found.wrong));
+    place.dataset.state = state;
+  }
+
+  function writeArrow(place, found) {
+    put(place.querySelector(".rate"), found.rate || "");
+    place.querySelector(".line").style.strokeWidth = found.wide || 1.5;
+    const queue = place.querySelector(".queue");
+    const hasQueue = found.queued !== undefined && found.full > 0;
+    queue.setAttribute("visibility", hasQueue ? "visible" : "hidden");
+    if (!hasQueue) return;
+    const fill = queue.querySelector(".fill");
+    fill.setAttribute("width", Math.max(2, 38 * found.full));
+    fill.dataset.tone = found.full <= 0.6 ? "good" : found.full <= 0.85 ? "warn" : "bad";
+    put(queue.querySelector("text"), `${found.queued} wait`);
+  }
+
+  function write() {
+    const text = document.getElementById("graph-values")?.textContent;
+    const svg = document.querySelector("svg.graph");
+    if (!text || !svg) return;
+    const { boxes, arrows } = JSON.parse(text);
+    for (const place of svg.querySelectorAll("[data-box]")) writeBox(place, boxes[place.dataset.box] || {});
+    for (const place of svg.querySelectorAll("[data-arrow]")) writeArrow(place, arrows[place.dataset.arrow] || {});
+    if (!isFitted) fit(svg, 0.8);
+    else resize(svg);
+  }
+
+  function resize(svg) {
+    svg.style.width = `${svg.dataset.width * scale}px`;
+    svg.style.height = "auto";
+  }
+
+  function fit(svg, least) {
+    isFitted = true;
+    scale = Math.max(least, Math.min(1, (svg.parentElement.clientWidth - 4) / svg.dataset.width));
+    resize(svg);
+    svg.querySelector(".box.chosen")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }
+
+  document.addEventListener("click", (event) => {
+    const what = event.target.closest("[data-zoom]")?.dataset.zoom;
+    const svg = document.querySelector("svg.graph");
+    if (!what || !svg) return;
+    if (what === "fit") return fit(svg, 0.1);
+    scale = Math.max(0.1, Math.min(2, scale * (what === "in" ? 1.25 : 0.8)));
+    resize(svg);
+  });
+
+  window.pichannels.onRefresh(write);
+})();

@@ -1,0 +1,119 @@
+"""The channel graph: how messages go, how many, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from pichannels.ui.pages import channel_actions, parts
+from pichannels.ui.pages.graph_drawing import drawing
+from pichannels.ui.pages.graph_layout import fold, sub_channels
+from pichannels.ui.pages.graph_panel import Panel
+from pichannels.ui.pages.graph_values import Moving, values_of
+from pichannels.ui.pages.markup import Markup, tag
+from pichannels.ui.pages.page import Page
+
+__all__ = ["build"]
+
+_MANY: Final = 60
+"""Boxes from which on sub-channels are folded, unless the address says otherwise."""
+
+Report = Mapping[str, Any]
+
+
+async def build(page: Page) -> None:
+    """Choices, the drawing, what moves in it, and the panel of what was clicked."""
+    channel_actions.install(page)
+    view = _View(page)
+    await page.add(view.head, live=True)
+    await page.add(view.shown, live=True)
+    await page.add(view.values, live=True)
+    if page.query.get("node"):
+        panel = Panel(page, page.query["node"])
+        await panel.add()
+
+
+class _View:
+    """One browser's view of the graph.
+
+    Args:
+        page: where it is shown.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._moving = Moving()
+        self._graph: Report = {"boxes": [], "arrows": []}
+
+    # What to show
+
+    async def _read(self) -> Report:
+        page = self._page
+        top = page.query.get("channel", "").partition(".")[0] or None
+        who = await page.current()
+        return await page.console.data.graph(who, page.instance, top)
+
+    def _folded(self, graph: Report) -> list[str]:
+        """The sub-channels that are one box each."""
+        given = self._page.query.get("fold")
+        every = sub_channels(graph["boxes"])
+        if given is None:
+            return every if len(graph["boxes"]) > _MANY else []
+        return every if given == "all" else [n for n in given.split(",") if n in every]
+
+    # Parts
+
+    def head(self) -> Markup:
+        """Which channel, and what is folded."""
+        page = self._page
+        status = page.watch.status
+        tops = sorted(
+            {each["name"].partition(".")[0] for each in status["channels"]}
+            if status
+            else ()
+        )
+        chosen = page.query.get("channel", "")
+        ways = [parts.link(page.here(channel=None, node=None), "all channels")]
+        ways += [
+            parts.link(page.href("graph", channel=name), name) for name in tops[:12]
+        ]
+        marked = [
+            tag("span", way, classes="chosen" if is_now else "")
+            for way, is_now in zip(
+                ways,
+                [not chosen, *(chosen.partition(".")[0] == name for name in tops)],
+                strict=False,
+            )
+        ]
+        tools = [
+            parts.link(page.here(fold="all"), "Fold all", classes="button"),
+            parts.link(page.here(fold="none"), "Unfold all", classes="button"),
+            _zoom("out", "Smaller"),
+            _zoom("fit", "Fit"),
+            _zoom("in", "Larger"),
+            page.cli("graph"),
+        ]
+        which = tag("nav", *marked, classes="which", aria_label="channels")
+        return parts.heading("Channel graph", which, tag("span", *tools))
+
+    async def shown(self) -> Markup:
+        """The drawing; it only changes when the project does, or what is folded."""
+        whole = await self._read()
+        self._moving.note(whole)
+        folded = self._folded(whole)
+        self._graph = fold(whole, folded)
+        if not self._graph["boxes"]:
+            return parts.empty("the project has no channels")
+        return drawing(self._page, self._graph, whole, folded)
+
+    def values(self) -> Markup:
+        """What a script writes into the drawing."""
+        found = values_of(self._graph, self._moving, self._page.watch)
+        text = msgspec.json.encode(found).decode().replace("<", "\\u003c")
+        return tag("script", Markup(text), type="application/json", id="graph-values")
+
+
+def _zoom(what: str, label: str) -> Markup:
+    return tag("button", label, type="button", classes="button", data={"zoom": what})

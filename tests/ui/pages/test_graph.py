@@ -1,0 +1,71 @@
+"""The channel graph: what it draws, what moves in it, and the panel of a box."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.ui.pages.conftest import OpenPage
+
+
+def test_boxes_show_states_and_rates(open_page: OpenPage) -> None:
+    page = open_page("/graph")
+    channel = page.locator("[data-box='plant']")
+    expect(channel).to_contain_text(re.compile("waiting|processing"))
+    expect(page.locator("[data-box='plant.decode']")).to_contain_text("messages")
+    expect(page.locator("[data-arrow='plant>plant.decode'] .rate")).to_contain_text(
+        "/s"
+    )
+
+
+def test_a_sub_channel_is_folded_into_its_first_box(open_page: OpenPage) -> None:
+    page = open_page("/graph")
+    page.get_by_label("fold plant.numbers", exact=True).click()
+    page.wait_for_url("**fold=plant.numbers")
+    expect(page.locator("[data-box='plant.numbers:start']")).to_be_visible()
+    expect(page.locator("[data-box='plant.numbers.publish_numbers']")).to_have_count(0)
+
+
+def test_live_messages_are_tapped(open_page: OpenPage) -> None:
+    page = open_page("/graph?node=plant.decode", role="data")
+    page.get_by_role("button", name="Tap live messages").click()
+    expect(page.locator(".taps li").nth(1)).to_be_visible(timeout=20_000)
+    expect(page.locator(".taps li").first).to_contain_text("processed")
+
+
+def test_a_stored_message_runs_through_a_node(open_page: OpenPage) -> None:
+    page = open_page("/graph?node=plant.decode", role="operate")
+    page.get_by_role("button", name="Run the last message through here").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("at plant.decode", timeout=30_000)
+    expect(dialog.locator("pre").first).to_contain_text("payload")
+
+
+def test_who_may_not_see_data_taps_nothing(open_page: OpenPage) -> None:
+    page = open_page("/graph?node=plant.decode", role="view")
+    expect(page.locator(".panel")).to_contain_text("Messages")
+    expect(page.get_by_role("button", name="Tap live messages")).to_have_count(0)
+
+
+def test_boxes_are_reached_by_the_keyboard(open_page: OpenPage) -> None:
+    page = open_page("/graph")
+    page.locator("[data-box='plant.decode']").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".panel")).to_contain_text("node plant.decode")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_it_keeps_nobody_out(
+    open_page: OpenPage,
+    serious: Callable[[Any], list[str]],
+    picture: Callable[[str, str], None],
+    theme: str,
+) -> None:
+    page = open_page("/graph?node=plant.decode", theme=theme)
+    expect(page.locator(".panel")).to_be_visible()
+    assert serious(page) == []
+    picture("graph", "/graph?node=plant.decode")
