@@ -107,6 +107,8 @@ class Proxy:
                 self._keep(asyncio.create_task(self._pass_on(reader, other, "asked")))
                 await self._pass_on(answers, writer, "answered")
         finally:
+            # Also where nobody listens: who has connected is to know.
+            writer.close()
             self._writers -= {writer, other}
 
     def _keep(self, task: asyncio.Task[None]) -> None:

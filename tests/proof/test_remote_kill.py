@@ -1,0 +1,219 @@
+"""Two instances, and a link that cuts, delays and stalls: both end with the same."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import sqlite3
+import sys
+from asyncio.subprocess import Process
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pichannels.channels.remote import RemoteChannel
+from pichannels.journal import Journal
+from pichannels.message import Message
+from pichannels.node import BaseNode
+from pichannels.remote import Hub, HubServer, Ring
+from pichannels.retry import RetryPolicy
+from tests.servers.proxy import Proxy
+from tests.strength import either
+
+PROGRAM = Path(__file__).with_name("handing.py")
+ROOT = PROGRAM.parents[2]
+FAULTS = either(60, 6)
+ITEMS = either(100_000, 20_000)
+CUTS = 20
+LONGEST = either(240, 40)
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port
+
+
+class Instance:
+    """One of the two, which is started again after each kill."""
+
+    def __init__(self, folder: Path, role: str, mode: str, port: int) -> None:
+        self.folder = folder / role
+        self.folder.mkdir()
+        self._arguments = (str(self.folder), role, mode, str(port))
+        self._process: Process | None = None
+
+    async def start(self) -> None:
+        await asyncio.to_thread((self.folder / "started").unlink, missing_ok=True)
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(PROGRAM), *self._arguments),
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        await self.has("started")
+
+    async def has(self, name: str) -> None:
+        """Until there is a file of this name; the process is to run meanwhile."""
+        while not await asyncio.to_thread((self.folder / name).exists):
+            assert self._process is not None and self._process.returncode is None
+            await asyncio.sleep(0.02)
+
+    async def kill(self) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+
+    def values(self) -> list[Any]:
+        """All rows of the store."""
+        with sqlite3.connect(self.folder / "values.db") as found:
+            rows = found.execute("select * from samples order by event_id")
+            return rows.fetchall()
+
+
+class Plant:
+    """The two, and the link between them."""
+
+    def __init__(self, mode: str, folder: Path, proxy: Proxy, port: int) -> None:
+        ends = {"push": ("site", "headquarters"), "pull": ("headquarters", "site")}
+        asking, listening = ends[mode]
+        made = {
+            asking: Instance(folder, asking, mode, proxy.port),
+            listening: Instance(folder, listening, mode, port),
+        }
+        self.site, self.headquarters = made["site"], made["headquarters"]
+        self.proxy = proxy
+
+    async def kill_site(self) -> None:
+        await self.site.kill()
+        await self.site.start()
+
+    async def kill_headquarters(self) -> None:
+        await self.headquarters.kill()
+        await self.headquarters.start()
+
+    async def cut(self) -> None:
+        self.proxy.hang_up()
+
+    async def delay(self) -> None:
+        self.proxy.delay = {"asked": 0.02, "answered": 0.02}
+
+    async def stall(self) -> None:
+        self.proxy.swallow()
+        await asyncio.sleep(1.2)
+        self.proxy.heal()
+
+    async def swallow_answers(self) -> None:
+        self.proxy.swallow("answered")
+        await asyncio.sleep(0.2)
+        self.proxy.hang_up()
+        self.proxy.heal()
+
+    def faults(self, rng: random.Random) -> list[Callable[[], Any]]:
+        """In any order, each of them at least once."""
+        kinds = [
+            *(self.kill_site, self.kill_headquarters, self.cut, self.delay),
+            *(self.stall, self.swallow_answers),
+        ]
+        chosen = [*kinds, *rng.choices(kinds, k=max(FAULTS - len(kinds), 0))]
+        rng.shuffle(chosen)
+        return chosen
+
+
+@pytest.mark.timeout(LONGEST)
+@pytest.mark.parametrize("mode", ["push", "pull"])
+async def test_site_and_headquarters_end_with_the_same(
+    tmp_path: Path, mode: str
+) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)  # noqa: T201
+    rng = random.Random(seed)
+    port = free_port()
+    async with Proxy(port) as proxy:
+        plant = Plant(mode, tmp_path, proxy, port)
+        try:
+            await asyncio.gather(plant.site.start(), plant.headquarters.start())
+            for fault in plant.faults(rng):
+                await asyncio.sleep(rng.uniform(0, 0.3))
+                await fault()
+            proxy.heal()
+            (plant.site.folder / "enough").touch()
+            await plant.site.has("accepted")
+            accepted = int((plant.site.folder / "accepted").read_text())
+            await all_settled(plant.headquarters, 3 * accepted)
+        finally:
+            await plant.site.kill()
+            await plant.headquarters.kill()
+    here, there = plant.site.values(), plant.headquarters.values()
+    assert len(here) == 3 * accepted and here == there
+    delivered = (plant.headquarters.folder / "delivered").read_text().splitlines()
+    for tag in ("TI0", "TI1", "TI2"):
+        firsts = list(dict.fromkeys(x for x in delivered if x.startswith(tag)))
+        assert firsts == [f"{tag} {number}" for number in range(1, accepted + 1)]
+
+
+async def all_settled(instance: Instance, count: int) -> None:
+    """Until so many samples are in its store."""
+    while len(await asyncio.to_thread(instance.values)) < count:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+
+
+class Keep(BaseNode):
+    """Remembers what came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.got: list[int] = []
+        self.moved = asyncio.Event()
+
+    def process(self, msg: Message) -> Message:
+        self.got.append(msg.payload)
+        self.moved.set()
+        return msg
+
+    async def reaches(self, count: int) -> None:
+        while len(self.got) < count:
+            self.moved.clear()
+            await self.moved.wait()
+
+
+@pytest.mark.timeout(LONGEST)
+async def test_twenty_cuts_of_a_long_replay_give_the_exact_sequence(
+    tmp_path: Path,
+) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)  # noqa: T201
+    cuts: Sequence[int] = sorted(random.Random(seed).sample(range(ITEMS), CUTS))
+    async with AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(Hub())
+        ring = Ring(ITEMS, keep_bytes=2**30)
+        for number in range(ITEMS):
+            ring.put(Message(payload=number))
+        hub.publish("history", ring)
+        server = await stack.enter_async_context(HubServer(hub))
+        proxy = await stack.enter_async_context(Proxy(server.port))
+        journal = Journal(tmp_path / "journal.db")
+        await journal.open()
+        stack.push_async_callback(journal.close)
+        soon = RetryPolicy(attempts=0, initial=0.01, maximum=0.05)
+        url = f"http://127.0.0.1:{proxy.port}"
+        channel = RemoteChannel("hq", url=url, stream="history", reconnect=soon)
+        keep = Keep()
+        channel.add(keep)
+        channel.attach(journal=journal)
+        await channel.start()
+        stack.push_async_callback(channel.stop)
+        for cut in cuts:
+            await keep.reaches(cut)
+            proxy.hang_up()
+        await keep.reaches(ITEMS)
+        await channel.drain()
+    assert keep.got == list(range(ITEMS))
+    assert channel.losses >= 2 and channel.statistics()["duplicates"] == 0
