@@ -1,0 +1,200 @@
+"""Sinks and stores: where messages go, and where they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from pichannels.control.deadletters import Listed
+from pichannels.errors import PichannelsError
+from pichannels.ui.pages import channel_actions, parts
+from pichannels.ui.pages.formats import count_text, rate_text
+from pichannels.ui.pages.markup import Child, Markup, join, tag
+from pichannels.ui.pages.page import Page
+from pichannels.ui.pages.spreads import quantile_text
+from pichannels.ui.pages.stores import Stores
+from pichannels.ui.pages.tables import Column, table
+from pichannels.ui.roles import Role
+
+__all__ = ["build"]
+
+Report = Mapping[str, Any]
+
+_WRITTEN: Final = "written"
+
+
+async def build(page: Page) -> None:
+    """The sinks, the one that was chosen, and the stores."""
+    channel_actions.install(page)
+    stores = Stores(page)
+    stores.install()
+    await page.add(partial(_sinks, page), live=True)
+    if page.query.get("sink"):
+        await page.add(partial(_chosen, page), live=True)
+    await page.add(stores.journal, live=True)
+    await page.add(stores.table, live=True)
+
+
+def _sinks(page: Page) -> Markup:
+    status = page.watch.status
+    title = parts.heading("Sinks", page.cli("status"))
+    if status is None:
+        return join([title, parts.error(page.watch.error)])
+    shown = table(
+        page,
+        _columns(page, status),
+        status["sinks"],
+        key=lambda sink: sink["name"],
+        label="sinks",
+        chosen=page.query.get("sink", ""),
+        nothing="no node of this project is a sink",
+    )
+    return join([title, shown])
+
+
+def _columns(page: Page, status: Report) -> list[Column[Report]]:
+    def settling(sink: Report) -> str:
+        channel = _channel_of(sink, status)
+        return quantile_text(channel["settling"], 0.99) if channel else "–"
+
+    def retries(sink: Report) -> Child:
+        channel = _channel_of(sink, status)
+        return count_text(channel["retries"]) if channel else "–"
+
+    return [
+        Column(
+            "Sink", lambda sink: parts.link(page.here(sink=sink["name"]), sink["name"])
+        ),
+        Column("Kind", lambda sink: sink["kind"]),
+        Column("Connection", lambda sink: _connection(sink, status)),
+        Column("Values", lambda sink: _rate(page, sink), number=True),
+        Column("Written", lambda sink: _count(sink, _WRITTEN), number=True),
+        Column("In flight", lambda sink: _count(sink, "queued"), number=True),
+        Column("Acknowledged in, 99 %", settling, number=True),
+        Column("Retries", retries, number=True),
+        Column("Failed writes", lambda sink: _bad(sink, "errors"), number=True),
+        Column("Failed values", lambda sink: _bad(sink, "failed"), number=True),
+    ]
+
+
+def _channel_of(sink: Report, status: Report) -> Report | None:
+    """The outermost channel of a sink, whose messages are settled with it."""
+    top = sink["name"].partition(".")[0]
+    return next((each for each in status["channels"] if each["name"] == top), None)
+
+
+def _trouble(sink: Report, status: Report) -> str:
+    found = [e["reason"] for e in status["troubles"] if e["part"] == sink["name"]]
+    return "; ".join(found)
+
+
+def _connection(sink: Report, status: Report) -> Markup:
+    trouble = _trouble(sink, status)
+    if trouble:
+        return parts.state_badge("not connected", title=trouble)
+    connected = sink["statistics"].get("connected")
+    if connected is None:
+        return parts.state_badge("ready")
+    if connected:
+        return parts.state_badge("connected")
+    # Most connect when there is something to write.
+    return parts.badge("not yet", "off")
+
+
+def _rate(page: Page, sink: Report) -> Markup:
+    key = f"sink {sink['name']}"
+    name = _WRITTEN if _WRITTEN in sink["statistics"] else "processed"
+    return parts.number(rate_text(page.watch.rate(key, name)), "/s")
+
+
+def _count(sink: Report, name: str) -> str:
+    value = sink["statistics"].get(name)
+    return "–" if value is None else count_text(value)
+
+
+def _bad(sink: Report, name: str) -> Markup:
+    value = sink["statistics"].get(name)
+    text = "–" if value is None else count_text(value)
+    return parts.number(text, tone="bad" if value else "")
+
+
+# The one that was chosen
+
+
+async def _chosen(page: Page) -> Markup:
+    name, status = page.query["sink"], page.watch.status
+    if status is None:
+        return Markup("")
+    found = [each for each in status["sinks"] if each["name"] == name]
+    if not found:
+        return parts.error(f"there is no sink {name}")
+    sink, channel = found[0], _channel_of(found[0], status)
+    away = parts.link(
+        page.here(sink=None), parts.icon("close"), "Close", classes="button quiet"
+    )
+    key = f"sink {name}"
+    count = _WRITTEN if _WRITTEN in sink["statistics"] else "processed"
+    curve = parts.sparkline(
+        page.watch.rates(key, count), "values written per second", width=600, height=48
+    )
+    return parts.card(
+        join([tag("span", name), away]),
+        tag("div", _connection(sink, status), _rate(page, sink), classes="actions"),
+        curve,
+        parts.facts(_facts(page, sink, channel, status)),
+        await _last_error(page, sink),
+        _actions(page, channel),
+        classes="sink",
+    )
+
+
+def _facts(
+    page: Page, sink: Report, channel: Report | None, status: Report
+) -> Iterable[tuple[str, Child]]:
+    trouble = _trouble(sink, status)
+    if trouble:
+        yield "Trouble", parts.number(trouble, tone="bad")
+    yield "Messages taken", count_text(sink["processed"])
+    for name, value in sink["statistics"].items():
+        yield name.replace("_", " ").capitalize(), count_text(value)
+    if channel is not None:
+        times = [quantile_text(channel["settling"], part) for part in (0.5, 0.99)]
+        yield "Acknowledged in", f"{times[0]} half, {times[1]} 99 %"
+    where = parts.link(
+        page.href("graph", channel=sink["name"].partition(".")[0], node=sink["name"]),
+        "in the channel graph",
+    )
+    yield "Place", where
+
+
+async def _last_error(page: Page, sink: Report) -> Markup | None:
+    if not page.may(Role.DATA):
+        return None
+    top = sink["name"].partition(".")[0]
+    try:
+        who = await page.current()
+        wanted = Listed(channel=top, node=sink["name"], count=1)
+        found = await page.console.data.dead_letters(who, page.instance, wanted)
+    except PichannelsError as exc:
+        return parts.note(f"the last error is not known: {exc}")
+    if not found:
+        return None
+    way = parts.link(
+        page.href("errors", channel=top, node=sink["name"]), "All that failed here"
+    )
+    head = tag(
+        "div",
+        parts.badge("last error", "bad"),
+        page.time(found[0]["timestamp"]),
+        way,
+        classes="actions",
+    )
+    return tag("div", head, tag("pre", str(found[0]["error"])))
+
+
+def _actions(page: Page, channel: Report | None) -> Markup | None:
+    if channel is None:
+        return None
+    told = f"A sink is held up together with its channel, {channel['name']}:"
+    return join([parts.note(told), channel_actions.buttons(page, channel)])
