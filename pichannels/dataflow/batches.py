@@ -22,10 +22,15 @@ def _first(pair: Any) -> Any:
 class Batch:
     """Changes that `cache.write` makes together, all or none; see `cache.batch`."""
 
-    def __init__(self, seal: Seal | None, handle_of: Callable[[str], Any]) -> None:
+    def __init__(
+        self, seal: Seal | None, handle_of: Callable[[str], Any], own: str = ""
+    ) -> None:
         self._seal = seal
         self._handle_of = handle_of
         self.raw = new_batch()
+        if own:
+            # What names no family is the whole's otherwise, also when a part writes it.
+            self.raw.set_default_column_family(handle_of(own))
 
     def __len__(self) -> int:
         return int(self.raw.len())

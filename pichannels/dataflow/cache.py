@@ -6,7 +6,7 @@ Nothing is forgotten unless it is asked for: a time to live, or a size to keep b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 from pichannels import clock
@@ -45,7 +45,7 @@ class Cache(Iterated, Administered, ICache):
 
     Attributes:
         name: of a part of a cache, its column family; empty for the whole.
-        keeper: the history that keeps the updates of a source in it.
+        keeper: what keeps the updates of a source, or the windows of a pipe, in it.
 
     Raises:
         CacheError: it cannot be opened.
@@ -183,7 +183,7 @@ class Cache(Iterated, Administered, ICache):
         """
         sealed = value if self._ttl is None else self._seal(value)
         if self._sync or self._slow is not None:
-            await self._put_in_thread(key, sealed)
+            await self._in_thread(self.db.put, key, sealed)
             return
         try:
             self.db.put(key, sealed, self._at_once)
@@ -192,16 +192,44 @@ class Cache(Iterated, Administered, ICache):
         except Exception as exc:
             if not rocks.is_stalled(exc):
                 raise rocks.refusal(exc) from exc
-            await self._put_in_thread(key, sealed)
+            await self._in_thread(self.db.put, key, sealed)
 
-    async def _put_in_thread(self, key: Key, sealed: Any) -> None:
+    async def store_all(self, values: Mapping[Key, Any]) -> None:
+        """Keep several values, all or none, which are not published.
+
+        Where the disk cannot keep up a thread waits for it, not the event loop.
+
+        Raises:
+            CacheError: they cannot be kept.
+            CodecError: a value has a type without codec.
+        """
+        if self._sync or self._slow is not None:
+            await self._in_thread(self.db.write, self._batch_of(values).raw)
+            return
+        try:
+            self.db.write(self._batch_of(values).raw, self._at_once)
+        except PichannelsError:
+            raise
+        except Exception as exc:
+            if not rocks.is_stalled(exc):
+                raise rocks.refusal(exc) from exc
+            # The one that was refused is used up.
+            await self._in_thread(self.db.write, self._batch_of(values).raw)
+
+    def _batch_of(self, values: Mapping[Key, Any]) -> Batch:
+        batch = self.batch()
+        for key, value in values.items():
+            batch[key] = value
+        return batch
+
+    async def _in_thread(self, write: Callable[..., Any], *what: Any) -> None:
         # One after the other, and all that come behind, so that the last one stays.
         self._slow = lock = self._slow or asyncio.Lock()
         self._slow_writes += 1
         try:
             async with lock:
                 with rocks.translated():
-                    await asyncio.to_thread(self.db.put, key, sealed)
+                    await asyncio.to_thread(write, *what)
         finally:
             self._slow_writes -= 1
             if not self._slow_writes:
@@ -294,8 +322,9 @@ class Cache(Iterated, Administered, ICache):
         return Transaction(self._locks, keys, self)
 
     def batch(self) -> Batch:
-        """An empty batch of changes, for `write`."""
-        return Batch(self._seal if self._ttl is not None else None, self._handle)
+        """An empty batch of changes, for `write`; of a part, for that part."""
+        seal = self._seal if self._ttl is not None else None
+        return Batch(seal, self._handle, self.name)
 
     def write(self, batch: Batch) -> None:
         """Make all changes of a batch, or none; they are not published.

@@ -251,6 +251,24 @@ def test_a_batch_is_written_as_one(cache: Cache) -> None:
     assert (cache["a"], part["a"], cache["old"]) == ([1], [2], None)
 
 
+def test_a_batch_of_a_part_is_written_to_it(cache: Cache) -> None:
+    part = cache.create_column_family("of its own")
+    batch = part.batch()
+    batch["a"] = 1
+    batch.put_entity("b", ["x"], [2])
+    part.write(batch)
+    assert (part["a"], part.get_entity("b")) == (1, [("x", 2)])
+    assert list(cache.keys()) == []
+
+
+async def test_several_values_are_stored_as_one(cache: Cache) -> None:
+    part = cache.create_column_family("of its own")
+    with pytest.raises(CodecError):
+        await part.store_all({"a": 1, "b": object()})
+    await part.store_all({"c": 1, "d": [2]})
+    assert list(part.items()) == [("c", 1), ("d", [2])]
+
+
 def test_a_batch_of_the_library_is_refused_for_its_pickles(cache: Cache) -> None:
     with pytest.raises(UsageError, match=r"cache\.batch"):
         cache.write(rocksdict.WriteBatch())  # type: ignore[arg-type]
