@@ -13,7 +13,16 @@ from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.page import Page
 from pichannels.values import TICKS_PER_SECOND, ticks_from_datetime
 
-__all__ = ["Column", "Range", "filters", "pager", "range_fields", "range_of", "table"]
+__all__ = [
+    "Column",
+    "Range",
+    "filters",
+    "pager",
+    "range_fields",
+    "range_of",
+    "table",
+    "time_of",
+]
 
 T = TypeVar("T")
 
@@ -181,7 +190,7 @@ def range_of(page: Page, default: str = "all") -> Range:
     query, name = page.query, _range_name(page, default)
     if name == "own":
         start, end = query.get("start"), query.get("end")
-        return Range(_ticks(page, "from", start), _ticks(page, "to", end))
+        return Range(time_of(page, "from", start), time_of(page, "to", end))
     _, seconds = _PRESETS.get(name, ("", None))
     if seconds is None:
         return Range()
@@ -194,7 +203,12 @@ def _range_name(page: Page, default: str) -> str:
     return page.query.get("range") or default
 
 
-def _ticks(page: Page, name: str, text: str | None) -> int | None:
+def time_of(page: Page, name: str, text: str | None) -> int | None:
+    """A time that somebody has typed, in the zone of the page; None for no text.
+
+    Raises:
+        UsageError: it is none.
+    """
     if not text:
         return None
     try:

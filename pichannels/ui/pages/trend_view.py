@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import tzinfo
 from typing import Final
 
@@ -11,6 +11,7 @@ import msgspec
 from pichannels.ui.pages import parts
 from pichannels.ui.pages.formats import count_text, number_text, span_text, time_text
 from pichannels.ui.pages.markup import Child, Markup, join, tag
+from pichannels.ui.pages.timescale import times
 from pichannels.ui.pages.trend import Band, Dot, State, Trend, axis
 from pichannels.ui.tag_values import ValueRow
 from pichannels.values import TICKS_PER_SECOND
@@ -21,10 +22,6 @@ _WIDTH: Final = 1000.0
 _HEIGHT: Final = 260.0
 _TOLD: Final = 200
 _POINTED: Final = 800
-_STEPS: Final = (
-    *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600),
-    *(43_200, 86_400, 172_800, 604_800, 2_592_000),
-)
 _BANDS: Final = {
     "hole": "hole",
     "bad": "bad value",
@@ -42,9 +39,9 @@ def drawing(trend: Trend, zone: tzinfo, label: str) -> Markup:
     def place(ticks: int) -> float:
         return (ticks - trend.start) / length * 100
 
-    times = [
+    scale = [
         tag("span", text, style=f"left:{place(at):.2f}%", classes="at")
-        for at, text in _times(trend, zone)
+        for at, text in times(trend.start, trend.end, zone)
     ]
     steps = axis([*trend.lines, *trend.archive]) if not trend.states else []
     inner = _ribbon(trend, place) if trend.states else _curves(trend, place, steps)
@@ -62,22 +59,9 @@ def drawing(trend: Trend, zone: tzinfo, label: str) -> Markup:
             classes="ground",
             data={"points": _pointed(trend, place, zone)},
         ),
-        tag("div", *times, classes="times", aria_hidden="true"),
+        tag("div", *scale, classes="times", aria_hidden="true"),
         classes="trend",
     )
-
-
-def _times(trend: Trend, zone: tzinfo) -> Iterable[tuple[int, str]]:
-    """Round times of the zone, eight at most."""
-    seconds = (trend.end - trend.start) / TICKS_PER_SECOND
-    step = next((s for s in _STEPS if seconds / s <= 8), _STEPS[-1])
-    ticks = step * TICKS_PER_SECOND
-    at = trend.start - trend.start % ticks + ticks
-    is_long = seconds > 86_400
-    while at < trend.end:
-        text = time_text(at, zone, is_long=is_long)
-        yield at, text[5:16] if is_long else text[: 5 if step >= 60 else 8]
-        at += ticks
 
 
 def _height(value: float, steps: Sequence[float]) -> Markup:
