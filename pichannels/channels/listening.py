@@ -11,7 +11,13 @@ from pichannels.channels.base import BaseChannel
 from pichannels.endpoints.base import Endpoint, Place, Sharing
 from pichannels.fingerprint import Fingerprinter
 
-__all__ = ["Handlers", "ListeningChannel", "share_endpoints", "taken_twice"]
+__all__ = [
+    "Handlers",
+    "ListeningChannel",
+    "share_endpoints",
+    "sharing",
+    "taken_twice",
+]
 
 
 class Handlers:
@@ -122,10 +128,10 @@ def share_endpoints(
     the port over.
     """
     prints = Fingerprinter("")
-    older = [user.endpoint for user in _listening(running)]
+    older = [user.endpoint for user in sharing(running)]
     known = {prints.text(endpoint): endpoint for endpoint in older}
     ports = {(each.host, each.port): each for each in older if each.port}
-    for user in _listening(channels):
+    for user in sharing(channels):
         text = prints.text(user.endpoint)
         place = (user.endpoint.host, user.endpoint.port)
         if text not in known and place in ports:
@@ -139,33 +145,34 @@ def share_endpoints(
 def taken_twice(channels: Sequence[BaseChannel]) -> Iterator[tuple[int, str]]:
     """Which of the channels want what an earlier one has, and what it is in words."""
     prints = Fingerprinter("")
-    takers: dict[tuple[object, Place], str] = {}
+    takers: dict[tuple[object, Place], Sharing] = {}
     ports: dict[tuple[str, int], tuple[str, str]] = {}
     numbered = (
-        (n, user) for n, each in enumerate(channels) for user in _listening([each])
+        (n, user) for n, each in enumerate(channels) for user in sharing([each])
     )
     for number, user in numbered:
         endpoint = user.endpoint
         address = (endpoint.host, endpoint.port)
         where: object = address if endpoint.port else id(endpoint)
         text = prints.text(endpoint)
-        first, other = ports.setdefault(address, (text, user.name))
+        first, other = ports.setdefault(address, (text, user.fullpath()))
         if endpoint.port and first != text:
             told = f"channel {other!r} has another endpoint at {endpoint.address}"
             yield number, f"{told}; give both the same one"
             continue
         for place in user.places():
-            name = takers.setdefault((where, place), user.name)
-            if name != user.name:
-                what = " ".join(place)
-                yield number, f"channel {name!r} has {what} of {endpoint} already"
+            taker = takers.setdefault((where, place), user)
+            if taker is not user:
+                told = f"{taker.fullpath()!r} has {' '.join(place)} of {endpoint}"
+                yield number, f"channel {told} already"
 
 
-def _listening(channels: Iterable[BaseChannel]) -> Iterator[Sharing]:
+def sharing(channels: Iterable[BaseChannel]) -> Iterator[Sharing]:
+    """The channels and nodes that use endpoints, those of sub-channels too."""
     for channel in channels:
         if isinstance(channel, ListeningChannel):
             yield channel
         for node in channel.own_nodes():
             if isinstance(node, Sharing):
                 yield node
-        yield from _listening(channel.subchannels())
+        yield from sharing(channel.subchannels())

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from pichannels.channels.listening import ListeningChannel
+from pichannels.channels.listening import sharing
 from pichannels.control.access import read_address
 from pichannels.endpoints.base import IN_USE
 from pichannels.engine import make_simulator
@@ -90,8 +90,7 @@ def _ports(project: Project) -> Iterator[tuple[str, str, Probe]]:
     is_running = read_address(project.data_dir) is not None
     listening = {
         (each.endpoint.host, each.endpoint.port): type(each.endpoint).__name__
-        for each in project.all_channels()
-        if isinstance(each, ListeningChannel)
+        for each in sharing(project.channels)
     }
     control = project.config.control
     if control.enabled:

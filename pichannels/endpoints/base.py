@@ -80,6 +80,9 @@ class Sharing(User, Protocol):
     def use(self, endpoint: Endpoint) -> None:
         """Take another endpoint; before the start."""
 
+    def fullpath(self) -> str:
+        """Its dotted name."""
+
 
 class Endpoint(Defined, ABC):
     """A server that listens as long as a channel uses it.

@@ -148,3 +148,27 @@ def test_a_taken_port_and_a_folder_that_is_none_are_told(
     assert result.code == 1
     assert f"127.0.0.1:{unused} (HTTPEndpoint)\n  !!  port" in result.out
     assert "store of in (FileMessageStore)\n  !!  folder" in result.out
+
+
+HANDING = """
+from nodes import publish
+from pichannels.channels import BaseChannel
+from pichannels.channels.remote import RemoteChannel
+from pichannels.endpoints.remote import RemoteEndpoint
+
+url = "http://127.0.0.1:{port}"
+CHANNELS = [
+    RemoteChannel("pulled", url=url, stream="values"),
+    BaseChannel("pushed").add(publish.Remote(url, "inbox", name="push")),
+    BaseChannel("offered").add(publish.Outbox(RemoteEndpoint(port={other}), "values")),
+]
+"""
+
+
+def test_other_instances_are_looked_at(empty: Folder, unused: int) -> None:
+    empty.write("settings.py", HANDING.format(port=unused, other=unused_port()))
+    result = empty.run("check", "--connect")
+    assert result.code == 1
+    assert "pulled (RemoteChannel)\n  !!  instance" in result.out
+    assert "pushed.push (Remote)\n  !!  instance" in result.out
+    assert "(RemoteEndpoint)\n  ok  port          free" in result.out

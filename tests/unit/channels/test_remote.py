@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 
 from nodes import publish
 from pichannels import codecs
@@ -16,6 +18,7 @@ from pichannels.channels import BaseChannel
 from pichannels.channels.arrivals import PACKED
 from pichannels.channels.inbox import InboxChannel
 from pichannels.channels.remote import RemoteChannel
+from pichannels.config import SettingsProblems
 from pichannels.endpoints.remote import RemoteEndpoint
 from pichannels.errors import SettingsError
 from pichannels.events import EventBus
@@ -24,6 +27,7 @@ from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.project import Project
 from pichannels.remote import Hub, HubServer, Ring, connect
+from pichannels.remote.websocket import SUBPROTOCOL
 from pichannels.retry import RetryPolicy
 from pichannels.states import State
 from pichannels.values import Sample, Tag
@@ -345,6 +349,75 @@ async def test_without_journals_a_message_is_settled_when_it_is_there(two: Two) 
     assert keep.payloads == ["here"]
     await here.stop()
     await hq.stop()
+
+
+class Gateway:
+    """A proxy that passes websockets below a path, and nothing else."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        application = web.Application()
+        application.router.add_get("/plants/north/streams", self._pass_on)
+        self._server = TestServer(application)
+        self.refused = 0
+
+    async def __aenter__(self) -> str:
+        await self._server.start_server()
+        return str(self._server.make_url("/plants/north/streams"))
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._server.close()
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            self.refused += 1
+            raise web.HTTPBadGateway
+        asked = web.WebSocketResponse(protocols=[SUBPROTOCOL])
+        await asked.prepare(request)
+        shown = {"Authorization": request.headers["Authorization"]}
+        async with (
+            ClientSession(headers=shown) as session,
+            session.ws_connect(self._target, protocols=[SUBPROTOCOL]) as answering,
+        ):
+            answers = asyncio.create_task(_copy(answering, asked))
+            await _copy(asked, answering)
+            answers.cancel()
+            await asyncio.gather(answers, return_exceptions=True)
+        return asked
+
+
+async def _copy(source: Any, target: Any) -> None:
+    async for message in source:
+        await target.send_bytes(message.data)
+
+
+@pytest.mark.parametrize("mode", ["push", "pull"])
+async def test_a_proxy_that_passes_only_websockets_will_do(two: Two, mode: str) -> None:
+    token = "north" * 5
+    endpoint = RemoteEndpoint(port=0, tokens={"north": token})
+    if mode == "push":
+        hq, keep = headquarters(InboxChannel, endpoint=endpoint)
+        await two.run(hq, "hq")
+        url = await two.stack.enter_async_context(Gateway(endpoint.url))
+        here = site(pushing(url, token=token))
+        await two.run(here, "site")
+    else:
+        here = site(publish.Outbox(endpoint, "out"))
+        await two.run(here, "site")
+        url = await two.stack.enter_async_context(Gateway(endpoint.url))
+        hq, keep = pulling(url, token=token)
+        await two.run(hq, "hq")
+    await accept(here, range(200))
+    await here.drain()
+    await until(lambda: len(keep.got) == 200)
+    assert keep.payloads == list(range(200))
+
+
+def test_two_nodes_cannot_offer_the_same_stream() -> None:
+    endpoint = RemoteEndpoint()
+    channels = [BaseChannel(n).add(publish.Outbox(endpoint, "out")) for n in "ab"]
+    with pytest.raises(SettingsProblems, match=r"'a\.Outbox' has stream out"):
+        Project(channels)
 
 
 async def test_equal_endpoints_of_nodes_and_channels_are_one(tmp_path: Path) -> None:
