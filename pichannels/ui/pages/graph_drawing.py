@@ -64,7 +64,7 @@ def _arrow(arrow: Arrow) -> Markup:
         path = f"M{x1:.0f} {y1:.0f}H{x2 - 7:.0f}"
     else:
         # In the gap before the column of its end, where no boxes are.
-        bend = max(x1 + 12, x2 - 30)
+        bend = max(x1 + 12, x2 - 48)
         path = (
             f"M{x1:.0f} {y1:.0f}C{bend:.0f} {y1:.0f} {bend:.0f} {y1:.0f}"
             f" {bend:.0f} {(y1 + y2) / 2:.0f}S{bend:.0f} {y2:.0f} {x2 - 7:.0f} {y2:.0f}"
@@ -97,8 +97,8 @@ def _rate(arrow: Arrow, x1: float, y1: float, x2: float, y2: float) -> Markup:
     return tag(
         "text",
         "",
-        x=f"{x2 - 12:.0f}",
-        y=f"{y2 - 6:.0f}",
+        x=f"{x2 - 8:.0f}",
+        y=f"{y2 - 7:.0f}",
         classes="rate",
         text_anchor="end",
     )

@@ -99,11 +99,16 @@ def _box(box: Report, moving: Moving, states: Mapping[str, Report]) -> dict[str,
     counts = box["statistics"]
     wrong = sum(counts.get(name, 0) for name in _WRONG)
     line = f"{rate_text(moving.rate(box['id']))}/s"
-    total = f"{count_text(box['processed'])} messages"
+    total = f"{_short(box['processed'])} messages"
     return {
         "line": f"{line}, {total}",
         "wrong": f"{count_text(wrong)} errors" if wrong else "",
     }
+
+
+def _short(count: float) -> str:
+    """A count that fits into a box."""
+    return count_text(count) if count < 1e6 else f"{count / 1e6:.1f} M"
 
 
 def _arrow(start: Report, end: Report, moving: Moving, watch: Watch) -> dict[str, Any]:

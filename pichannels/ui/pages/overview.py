@@ -165,9 +165,8 @@ def _facts(
     name, lag = channel["name"], channel["lag"]
     late = parts.number(seconds_text(lag), tone="warn" if lag > _LATE else "")
     yield "Lag", late
-    times = f"{quantile_text(channel['settling'], 0.5)} half,"
-    times = f"{times} {quantile_text(channel['settling'], 0.99)} 99 %"
-    yield "Settled in", parts.number(times)
+    half, most = (quantile_text(channel["settling"], part) for part in (0.5, 0.99))
+    yield "Settled in", parts.number(f"half {half}, 99 % {most}")
     waiting = f"{count_text(channel['in_memory'])}, {count_text(channel['unsettled'])}"
     yield (
         "In flight, unsettled",
@@ -217,7 +216,7 @@ def _parts_of(page: Page, below: list[Report]) -> Markup | None:
         for each in below
     ]
     count = tag("summary", f"{len(below)} sub-channels")
-    return tag("details", count, tag("ul", *rows), open=len(below) <= 8)
+    return tag("details", count, tag("ul", *rows), open=len(below) <= 5)
 
 
 def _messages(page: Page, name: str) -> float | None:

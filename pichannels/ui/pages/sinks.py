@@ -160,7 +160,7 @@ def _facts(
         yield name.replace("_", " ").capitalize(), count_text(value)
     if channel is not None:
         times = [quantile_text(channel["settling"], part) for part in (0.5, 0.99)]
-        yield "Acknowledged in", f"{times[0]} half, {times[1]} 99 %"
+        yield "Acknowledged in", f"half {times[0]}, 99 % {times[1]}"
     where = parts.link(
         page.href("graph", channel=sink["name"].partition(".")[0], node=sink["name"]),
         "in the channel graph",

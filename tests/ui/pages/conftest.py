@@ -137,16 +137,16 @@ def serious() -> Callable[[Page], list[str]]:
 
 @pytest.fixture
 def picture(open_page: OpenPage) -> Callable[[str, str], None]:
-    """Writes pictures of a page for the tour: light and dark, wide and narrow."""
+    """Writes pictures of a page for the tour, light and dark, where that is wanted."""
 
     def write(name: str, path: str) -> None:
         folder = os.environ.get(PICTURES)
         if not folder:
             return
         for theme in ("light", "dark"):
-            for width, height in ((1440, 900), (1024, 768)):
-                page = open_page(path, theme=theme, width=width, height=height)
-                page.wait_for_timeout(6000)
-                page.screenshot(path=Path(folder) / f"{name}-{theme}-{width}.png")
+            page = open_page(path, theme=theme)
+            # Rates and curves need some polls.
+            page.wait_for_timeout(8000)
+            page.screenshot(path=Path(folder) / f"{name}-{theme}.png")
 
     return write

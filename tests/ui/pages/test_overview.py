@@ -80,7 +80,8 @@ def test_it_keeps_nobody_out(
     page = open_page(theme=theme)
     expect(page.locator(".flow polyline").first).to_be_attached()
     assert serious(page) == []
-    picture("overview", "/")
+    if theme == "light":
+        picture("overview", "/")
 
 
 def test_quantiles_are_bounds() -> None:
