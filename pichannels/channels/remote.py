@@ -233,6 +233,8 @@ class RemoteChannel(BaseChannel):
                 # Alone: who reads beside us would miss what we take away.
                 acks = await link.entities(self.stream, mode="w")
             stream = await self._opened(link, acks)
+            # What was accepted last may not have been acknowledged.
+            await self._acknowledge(acks, stream.position)
             self._is_linked = True
             logger.info("%s: linked to %s", self.name, self._login.url)
             self.events.fire("remote.connected", channel=self.name, url=self._login.url)
@@ -306,8 +308,12 @@ class RemoteChannel(BaseChannel):
         ]
         await self._arrivals.take(arrivals)
         self._kept = items[-1].bookmark
+        await self._acknowledge(acks, self._kept.position)
+
+    async def _acknowledge(self, acks: EntityStream | None, position: int) -> None:
+        """Let the other instance settle what is before."""
         if acks is not None:
-            await acks.seek(self._kept.position)
+            await acks.seek(position)
             await acks.trim()
 
     # What is told

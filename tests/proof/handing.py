@@ -26,7 +26,7 @@ from pichannels.node import BaseNode
 from pichannels.retry import RetryPolicy
 from pichannels.values import Sample, Tag
 
-HEARTBEAT = 0.4
+HEARTBEAT = 0.6
 SOON = RetryPolicy(attempts=0, initial=0.02, maximum=0.2)
 TAGS = 3
 AT_ONCE = 20

@@ -107,7 +107,7 @@ class Plant:
 
     async def stall(self) -> None:
         self.proxy.swallow()
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(1.5)
         self.proxy.heal()
 
     async def swallow_answers(self) -> None:

@@ -108,7 +108,9 @@ class Proxy:
                 await self._pass_on(answers, writer, "answered")
         finally:
             # Also where nobody listens: who has connected is to know.
-            writer.close()
+            for each in (writer, other):
+                if each is not None:
+                    each.close()
             self._writers -= {writer, other}
 
     def _keep(self, task: asyncio.Task[None]) -> None:

@@ -184,6 +184,26 @@ async def test_a_link_that_breaks_loses_and_doubles_nothing_that_is_pulled(
     assert hq.losses == 6
 
 
+async def test_what_was_accepted_last_is_acknowledged_on_the_next_link(
+    two: Two,
+) -> None:
+    endpoint = RemoteEndpoint(port=0)
+    here = site(publish.Outbox(endpoint, "out"))
+    kept = await two.run(here, "site")
+    proxy = await two.stack.enter_async_context(Proxy(endpoint.bound_port))
+    hq, keep = pulling(f"http://127.0.0.1:{proxy.port}")
+    await two.run(hq, "hq")
+    await until(lambda: hq.is_ready)
+    proxy.swallow("asked")
+    await accept(here, range(10))
+    await until(lambda: len(keep.got) == 10)
+    assert kept.count_unsettled("site") == 10
+    proxy.hang_up()
+    proxy.heal()
+    await here.drain()
+    assert keep.payloads == list(range(10))
+
+
 async def test_a_link_that_breaks_loses_and_doubles_nothing_that_is_pushed(
     two: Two,
 ) -> None:
