@@ -1,17 +1,20 @@
 """Windows and joins as pipes: `handle(..., pipe=[window(Tumbling(60), ["mean"])])`.
 
-What a pipe holds is lost with the process; the nodes of `nodes.window` keep it.
+What a pipe holds is lost with the process, unless it has a cache for its state.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from datetime import datetime
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pichannels import clock
 from pichannels.checks import at_least
+from pichannels.dataflow.cache import Cache
 from pichannels.dataflow.pumping import END, PAUSE, Pump
+from pichannels.dataflow.saving import Saved
 from pichannels.errors import UsageError, nearest
 from pichannels.message import Message
 from pichannels.values import TICKS_PER_SECOND, Sample, datetime_from_ticks
@@ -114,13 +117,23 @@ _State = TypeVar("_State", KeyState, JoinState)
 
 
 class _Known(Generic[_State]):
-    """The states of all keys of one stream, and when the last value of each came."""
+    """The states of all keys of one stream, and when the last value of each came.
+
+    Attributes:
+        touched: those that may have changed, until they are forgotten here.
+    """
 
     def __init__(self, make: Callable[[], _State], idle: float | None) -> None:
         self._make: Callable[[], _State] = make
         self._idle = idle
         self.states: dict[Any, _State] = {}
+        self.touched: dict[Any, _State] = {}
         self._arrived: dict[Any, float] = {}
+
+    def begin(self, states: dict[Any, _State]) -> None:
+        """Go on with states that were saved."""
+        self.states = states
+        self._arrived = dict.fromkeys(states, clock.monotonic())
 
     def of(self, key: Any) -> _State:
         """The state of a key that a value has come for."""
@@ -131,6 +144,7 @@ class _Known(Generic[_State]):
             state = self.states[key] = self._make()
         if self._idle is not None:
             self._arrived[key] = clock.monotonic()
+        self.touched[key] = state
         return state
 
     def _forget_closed(self) -> None:
@@ -152,49 +166,65 @@ class WindowPipe:
     """Windows over a stream; see `window`."""
 
     def __init__(
-        self, windowing: Windowing, reader: Reader, idle: float | None, rest: bool
+        self,
+        windowing: Windowing,
+        reader: Reader,
+        idle: float | None,
+        rest: bool,
+        saved: Saved[KeyState] | None,
     ) -> None:
         self._windowing = windowing
         self._reader = reader
         self._idle = idle
         self._rest = rest
+        self._saved = saved
 
     async def __call__(
         self, values: AsyncIterable[Any]
     ) -> AsyncIterator[Window | Late]:
         """The windows of the values, which begin anew with each stream."""
         known = _Known(self._windowing.state, self._idle)
+        if self._saved is not None:
+            known.begin(await asyncio.to_thread(self._saved.load))
         if self._idle is None:
             async for value in values:
                 for each in self._take(value, known):
                     yield each
+                await self._done(known, value)
         else:
             pump = Pump(values)
             try:
                 while (value := await pump.next(self._idle / _LOOKS)) is not END:
-                    is_pause = value is PAUSE
-                    for each in [] if is_pause else self._take(value, known):
-                        yield each
+                    if value is not PAUSE:
+                        for each in self._take(value, known):
+                            yield each
                     for each in self._closed(known):
                         yield each
+                    await self._done(known, value)
             finally:
                 await pump.close()
         for each in self._left(known) if self._rest else ():
             yield each
 
+    async def _done(self, known: _Known[KeyState], value: Any) -> None:
+        """All that comes of a value is through; it is settled when this is done."""
+        if self._saved is not None:
+            await self._saved.save(known.touched, value)
+        known.touched.clear()
+
     def _take(self, value: Any, known: _Known[KeyState]) -> list[Window | Late]:
         told: list[Window | Late] = []
-        changed: dict[Any, KeyState] = {}
+        if self._saved is not None and self._saved.has(value):
+            return told
         for item in _items(value):
             key, ticks, number, good = self._reader.read(item)
             state, found = known.of(key), list[Result]()
-            changed[key] = state
             if not state.add(ticks, number, good, found):
                 if self._windowing.late == "side":
                     told.append(Late(key, item))
             told += [Window(key, *result) for result in found]
         if self._windowing.late == "update":
-            for key, state in changed.items():
+            for key, state in known.touched.items():
                 found = []
                 state.revise(found)
                 told += [Window(key, *result) for result in found]
@@ -205,6 +235,7 @@ class WindowPipe:
         for key, state, mark in known.silent():
             found: list[Result] = []
             state.advance(mark, found)
+            known.touched[key] = state
             told += [Window(key, *result) for result in found]
         return told
 
@@ -230,7 +261,8 @@ def window(
     time: Get = None,
     value: Get = None,
     idle: float | None = None,
-    rest: bool = True,
+    rest: bool | None = None,
+    state: Cache | None = None,
 ) -> WindowPipe:
     """A pipe that gives a `Window` for each window of a stream.
 
@@ -254,10 +286,14 @@ def window(
         value: the value in it; by default all of it.
         idle: seconds after the end of a window at which it is closed by the clock, if
             its key is silent for so long. None waits for the next value.
-        rest: whether the windows that are open are told at the end of the stream.
+        rest: whether the windows that are open are told at the end of the stream; by
+            default they are, unless there is a state.
+        state: a cache, or a part of one, in which what is open outlives the process.
+            A value is settled when it is saved there, and counts once.
 
     Raises:
-        UsageError: an option is not usable, or not with this shape.
+        CacheError: the cache cannot be read.
+        UsageError: an option is not usable, or another pipe has its state there.
     """
     windowing = Windowing(
         shape,
@@ -268,7 +304,12 @@ def window(
         step=step,
         error=error,
     )
-    return WindowPipe(windowing, Reader(key, time, value), _idle(idle), rest)
+    saved = None
+    if state is not None:
+        saved = Saved(state, windowing.form, windowing.state)
+    if rest is None:
+        rest = state is None
+    return WindowPipe(windowing, Reader(key, time, value), _idle(idle), rest, saved)
 
 
 class JoinPipe:
@@ -331,6 +372,7 @@ class JoinPipe:
 
     def _matches(self) -> list[Match]:
         ready, self._ready[:] = list(self._ready), []
+        self._known.touched.clear()
         matches = [
             Match(
                 joined.value,

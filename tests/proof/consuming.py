@@ -1,7 +1,8 @@
 """Takes records of Kafka and appends them to a file: for `test_kafka_kill`.
 
 A channel with a journal does it, or a stream application, which also keeps the largest
-number of each key in a cache. With a number as last argument it kills itself there.
+number of each key in a cache, or one with windows of seventy numbers. With a number as
+last argument an application kills itself there.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from pathlib import Path
 from pichannels.channels.kafka import KafkaChannel
 from pichannels.dataflow import Cache, Failure, handle, stream
 from pichannels.dataflow.topic import Record, Topic
+from pichannels.dataflow.windows import Tumbling, Window, window
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.retry import RetryPolicy
+from pichannels.values import TICKS_PER_SECOND
 
 POISON = 50
 SLOW = 97
@@ -101,9 +104,48 @@ async def by_application(folder: Path, servers: str, topic: str, end: int = -1) 
     await stream()
 
 
+async def by_windows(folder: Path, servers: str, topic: str, end: int = -1) -> None:
+    told = os.open(folder / "delivered", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    settings = {
+        "bootstrap_servers": servers,
+        "group_id": topic,
+        "group_instance_id": "the only one",
+        "session_timeout_ms": 1000,
+        "heartbeat_interval_ms": 300,
+        "auto_offset_reset": "earliest",
+    }
+
+    async def killing(records: AsyncIterator[Record]) -> AsyncIterator[Record]:
+        async for record in records:
+            if int(record.value) == end:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield record
+
+    def number(record: Record) -> float:
+        return float(record.value)
+
+    seventies = window(
+        Tumbling(70),
+        ["sum"],
+        key="key",
+        time=number,
+        value=number,
+        state=await asyncio.to_thread(Cache, str(folder / "cache")),
+    )
+
+    @handle(Topic(topic, settings), pipe=[killing, seventies])
+    def tell(found: Window) -> None:
+        start, total = found.start // TICKS_PER_SECOND, int(found.values["sum"])
+        os.write(told, f"{found.key} {start} {total}\n".encode())
+
+    await stream()
+
+
 if __name__ == "__main__":
     _, kind, folder, servers, topic, *ends = sys.argv
     if kind == "channel":
         asyncio.run(by_channel(Path(folder), servers, topic))
+    elif kind == "windows":
+        asyncio.run(by_windows(Path(folder), servers, topic, *map(int, ends)))
     else:
         asyncio.run(by_application(Path(folder), servers, topic, *map(int, ends)))

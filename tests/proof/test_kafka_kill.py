@@ -238,6 +238,31 @@ async def test_what_is_settled_and_not_committed_comes_again(
     assert await state(tmp_path) == last_of_each_key(publisher.count)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+async def test_windows_that_are_open_outlive_a_kill(
+    kafka: Kafka, topic: str, publisher: Publisher, tmp_path: Path
+) -> None:
+    await until(lambda: publisher.count > 280)
+    publisher.is_over = True
+    killed = await start(tmp_path, "windows", kafka, topic, "105")
+    assert await killed.wait() == -signal.SIGKILL
+    expected = {
+        f"{key} {begin} {sum(n for n in range(begin, begin + 70) if n % KEYS == key)}"
+        for key in range(KEYS)
+        for begin in range(0, publisher.count, 70)
+        if any(n % KEYS == key for n in range(begin + 70, publisher.count))
+    }
+    last = await start(tmp_path, "windows", kafka, topic)
+    found: set[str] = set()
+    async with asyncio.timeout(30):
+        while not expected <= found:
+            await asyncio.sleep(0.05)
+            text = await asyncio.to_thread((tmp_path / "delivered").read_text)
+            found = set(text.splitlines())
+    last.terminate()
+    assert (await last.wait(), found) == (0, expected)
+
+
 async def test_a_handler_slower_than_the_session_loses_nothing(
     kafka: Kafka, topic: str, publisher: Publisher
 ) -> None:
@@ -270,7 +295,7 @@ async def test_a_handler_slower_than_the_session_loses_nothing(
 
 def delivered(folder: Path) -> list[int]:
     path = folder / "delivered"
-    return [int(line) for line in path.read_text().split()] if path.exists() else []
+    return [int(word) for word in path.read_text().split()] if path.exists() else []
 
 
 async def start(

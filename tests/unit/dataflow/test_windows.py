@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pichannels.channels import BaseChannel
-from pichannels.dataflow import Application, Proxy
+from pichannels.dataflow import Application, Cache, CacheError, Proxy, Record
 from pichannels.dataflow.windows import (
     Late,
     Match,
@@ -23,6 +25,7 @@ from pichannels.dataflow.windows import (
 from pichannels.errors import DecodeError, UsageError
 from pichannels.message import Message
 from pichannels.values import Sample, Tag
+from pichannels.windows import Shape
 
 SECOND = 10**7
 START = 1_700_000_040
@@ -50,6 +53,7 @@ def made(second: int, key: str, total: float, revision: int = 0) -> Window:
     return Window(key, start, start + 60 * SECOND, {"sum": total}, revision)
 
 
+MINUTES = Tumbling(60)
 GETTERS: dict[str, Any] = {"key": "site.name", "time": "at", "value": "v"}
 
 
@@ -196,3 +200,95 @@ def test_what_cannot_be_is_told() -> None:
         piped(1, pipe=window(Tumbling(60), ["sum"]))
     with pytest.raises(DecodeError, match="NoneType"):
         piped({}, pipe=window(Tumbling(60), ["sum"], time="at"))
+
+
+async def streamed(pipe: WindowPipe, *values: Any, fails: bool = False) -> list[Any]:
+    """What a pipe gives to a sink, which may fail."""
+    application, found = Application(), list[Any]()
+
+    async def source() -> AsyncIterator[Any]:
+        for value in values:
+            yield value
+
+    def take(told: Any) -> None:
+        if fails:
+            raise ValueError("the sink is away")
+        found.append(told)
+
+    application.handle(source, pipe=[pipe], sink=[take])(lambda value: value)
+    with suppress(ValueError):
+        await application.stream()
+    return found
+
+
+@pytest.fixture
+async def cache(tmp_path: Path) -> AsyncIterator[Cache]:
+    async with await asyncio.to_thread(Cache, str(tmp_path / "cache")) as cache:
+        yield cache
+
+
+def kept(cache: Cache, shape: Shape = MINUTES, **options: Any) -> WindowPipe:
+    """The pipe of a process that begins."""
+    with suppress(CacheError):
+        cache.get_column_family("windows").keeper = None
+    return window(shape, ["sum"], state=cache, **{**GETTERS, **options})
+
+
+async def test_open_windows_outlive_the_process(cache: Cache) -> None:
+    assert await streamed(kept(cache), reading(1, 1), reading(2, 5, "S")) == []
+    found = await streamed(kept(cache), reading(3, 2), reading(61, 9))
+    assert found == [made(0, "N", 3)]
+
+
+async def test_a_value_whose_window_was_not_taken_counts_when_it_comes_again(
+    cache: Cache,
+) -> None:
+    values = [reading(1, 1), reading(61, 2)]
+    assert await streamed(kept(cache), *values, fails=True) == []
+    found = await streamed(kept(cache), values[1], reading(121, 0))
+    assert found == [made(0, "N", 1), made(60, "N", 2)]
+
+
+async def test_a_message_that_comes_again_after_it_was_saved_counts_once(
+    cache: Cache,
+) -> None:
+    first, second = (Message(payload=reading(at, 10)) for at in (1, 2))
+    await streamed(kept(cache), first, second)
+    found = await streamed(kept(cache), second, first, reading(61, 0))
+    assert found == [made(0, "N", 20)]
+
+
+async def test_a_record_that_comes_again_after_it_was_saved_counts_once(
+    cache: Cache,
+) -> None:
+    getters: dict[str, Any] = {name: f"value.{path}" for name, path in GETTERS.items()}
+
+    def record(partition: int, offset: int, value: float) -> Record:
+        at = 1 if value else 61
+        return Record("t", partition, offset, 0, None, reading(at, value))
+
+    first = [record(0, 5, 1), record(0, 6, 10), record(1, 3, 100)]
+    await streamed(kept(cache, **getters), *first)
+    again = [*first[1:], record(1, 4, 1000), record(0, 7, 0)]
+    found = await streamed(kept(cache, **getters), *again)
+    assert found == [made(0, "N", 1111)]
+
+
+async def test_each_pipe_has_a_state_of_its_own(cache: Cache) -> None:
+    first = kept(cache)
+    with pytest.raises(UsageError, match="a part of its own"):
+        window(MINUTES, ["sum"], state=cache)
+    second = window(
+        MINUTES, ["sum"], state=cache.create_column_family("two"), **GETTERS
+    )
+    assert await streamed(first, reading(1, 1)) == []
+    assert await streamed(second, reading(61, 1)) == []
+
+
+async def test_other_windows_begin_anew(
+    cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    await streamed(kept(cache), reading(1, 1))
+    found = await streamed(kept(cache, Tumbling(30)), reading(2, 5), reading(61, 1))
+    assert [each.values["sum"] for each in found] == [5]
+    assert "begin anew" in caplog.text
