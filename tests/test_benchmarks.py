@@ -56,6 +56,7 @@ async def quick(name: str, folder: Path) -> dict[str, Any]:
         ("dataflow", 5),
         ("cache", 11),
         ("kafka", 11),
+        ("remote", 10),
     ],
 )
 async def test_each_benchmark_measures_all_its_cases(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pichannels.remote.entities import Gap
 
-__all__ = ["ByteBuffer", "Entry", "ItemBuffer"]
+__all__ = ["ByteBuffer", "Entry", "ItemBuffer", "Taken"]
 
 
 class Entry(NamedTuple):
@@ -24,32 +25,98 @@ class Entry(NamedTuple):
         return self.position + lost
 
 
+class _Run(NamedTuple):
+    """Items that came together, or one gap."""
+
+    places: Sequence[int]
+    data: Sequence[bytes | Gap]
+    marks: Sequence[str] | None
+
+    def entry(self, index: int) -> Entry:
+        """One of them."""
+        mark = self.marks[index] if self.marks else ""
+        return Entry(self.places[index], self.data[index], mark)
+
+
+class Taken(NamedTuple):
+    """What has left a buffer: how many items and bytes, and the last one."""
+
+    items: int
+    size: int
+    last: Entry
+
+
 class ItemBuffer:
-    """Entities, oldest first."""
+    """Entities, oldest first; kept as they came, many together."""
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque()
+        self._runs: deque[_Run] = deque()
+        self._start = 0
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return self._count
 
-    def put(self, entry: Entry) -> None:
-        """Add one at the end."""
-        self._entries.append(entry)
+    def put_gap(self, gap: Gap) -> None:
+        """Add the place of items that do not come."""
+        self._runs.append(_Run((gap.position,), (gap,), None))
+        self._count += 1
+
+    def put(
+        self,
+        places: Sequence[int],
+        items: Sequence[bytes],
+        marks: Sequence[str] | None,
+    ) -> None:
+        """Add items at the end, with as many places, and marks where they have any."""
+        if items:
+            self._runs.append(_Run(places, items, marks))
+            self._count += len(items)
 
     def peek(self, most: int) -> list[Entry]:
         """The oldest ones, which stay."""
-        if most >= len(self._entries):
-            return list(self._entries)
-        return [self._entries[i] for i in range(most)]
+        return [
+            run.entry(index)
+            for run, first, last in self._parts(most)
+            for index in range(first, last)
+        ]
 
-    def take(self) -> Entry:
-        """The oldest one, which leaves."""
-        return self._entries.popleft()
+    def data(self, most: int) -> list[bytes | Gap]:
+        """The oldest ones without their places; they stay."""
+        found: list[bytes | Gap] = []
+        for run, first, last in self._parts(most):
+            found += run.data[first:last]
+        return found
+
+    def _parts(self, most: int) -> Iterator[tuple[_Run, int, int]]:
+        first, left = self._start, most
+        for run in self._runs:
+            last = min(len(run.data), first + left)
+            yield run, first, last
+            left -= last - first
+            if left <= 0:
+                return
+            first = 0
+
+    def take(self, count: int) -> Taken:
+        """The oldest ones, which leave; at least one, and no more than there are."""
+        items = size = 0
+        parts = list(self._parts(count))
+        for run, first, last in parts:
+            if not isinstance(run.data[0], Gap):
+                items += last - first
+                size += sum(map(len, run.data[first:last]))  # type: ignore[arg-type]
+        run, _, last = parts[-1]
+        for _ in range(len(parts) - (last < len(run.data))):
+            self._runs.popleft()
+        self._start = last if last < len(run.data) else 0
+        self._count -= count
+        return Taken(items, size, run.entry(last - 1))
 
     def clear(self) -> None:
         """Forget all."""
-        self._entries.clear()
+        self._runs.clear()
+        self._start = self._count = 0
 
 
 class ByteBuffer:

@@ -221,18 +221,17 @@ class Consumer:
         """The next items; they are read only with `take_items`."""
         return self._entries.peek(most)
 
+    def peek_data(self, most: int) -> list[bytes | Gap]:
+        """As `peek`, without the places."""
+        return self._entries.data(most)
+
     def take_items(self, count: int) -> None:
         """The next items are read."""
-        items = size = 0
-        for _ in range(count):
-            entry = self._entries.take()
-            if not isinstance(entry.data, Gap):
-                items += 1
-                size += len(entry.data)
         if count:
-            self._window.use(items, size)
-            self.position = entry.after
-            self.mark = entry.mark
+            taken = self._entries.take(count)
+            self._window.use(taken.items, taken.size)
+            self.position = taken.last.after
+            self.mark = taken.last.mark
 
     def renew(self) -> Credit | None:
         """A higher credit, once enough was read; else None."""
@@ -333,7 +332,7 @@ class Consumer:
     def _take_data(self, frame: Data) -> Fail | None:
         if not self._may_come():
             return self._break("data came outside of a context that reads")
-        if not self._window.arrive([len(item) for item in frame.batch]):
+        if not self._window.arrive(list(map(len, frame.batch))):
             return self._break("more came than was granted")
         places = frame.positions
         if places is None and frame.batch and frame.position != self._came_to:
@@ -362,17 +361,16 @@ class Consumer:
     def _put_items(self, frame: Data) -> None:
         count = len(frame.batch)
         places = frame.positions or range(frame.position, frame.position + count)
-        marks = frame.marks or [""] * count
-        for place, data, mark in zip(places, frame.batch, marks, strict=True):
-            self._entries.put(Entry(place, data, mark))
-            self._came_to = place + 1
+        self._entries.put(places, frame.batch, frame.marks)
+        if count:
+            self._came_to = places[-1] + 1
 
     def _take_skipped(self, frame: Skipped) -> Fail | None:
         if not self._may_come() or self.kind is Kind.BYTES or frame.count < 1:
             return self._break("a gap came where none can be")
         if frame.position != self._came_to:
             return self._break(f"a gap at {frame.position}, not at {self._came_to}")
-        self._entries.put(Entry(frame.position, Gap(frame.position, frame.count), ""))
+        self._entries.put_gap(Gap(frame.position, frame.count))
         self._came_to = frame.position + frame.count
         self.gaps += frame.count
         return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, Final, Self
 
+from pichannels import codecs
 from pichannels.errors import CodecError
 from pichannels.remote.buffers import Entry
-from pichannels.remote.entities import Gap, Item, pack, unpack
+from pichannels.remote.entities import Gap, Item, pack
 from pichannels.remote.errors import ItemTooLarge
 from pichannels.remote.frames import OVERHEAD, PER_ITEM, TURN_BYTES
 from pichannels.remote.modes import Bookmark
@@ -38,18 +39,20 @@ class EntityStream(RemoteStream):
         """
         is_free = not self._readers and not self._is_closed
         if is_free and self.core.waiting:
-            return self._take(1)[0][1]
-        found = await self._received(1)
+            return self._values(1)[0]
+        await self._arrived(1)
+        found = self._values(1)
         if not found:
             raise StopAsyncIteration
-        return found[0][1]
+        return found[0]
 
     async def receive(self, most: int = _MOST) -> tuple[Any, ...]:
         """The values that are here, `most` at most; waits for the first.
 
         None of them only at the end. Raises as `__anext__` does.
         """
-        return tuple([value for _, value in await self._received(most)])
+        await self._arrived(most)
+        return tuple(self._values(most))
 
     async def receive_items(self, most: int = _MOST) -> tuple[Item, ...]:
         """As `receive`, with the position and the bookmark of each."""
@@ -65,7 +68,8 @@ class EntityStream(RemoteStream):
         For who passes them on, or wants to see what cannot be read.
         """
         epoch = self.epoch
-        found = await self._received_entries(most)
+        await self._arrived(most)
+        found = self.core.peek(max(most, 1))
         self._took(len(found))
         return tuple(
             Item(each.position, each.data, Bookmark(epoch, each.after, each.mark))
@@ -73,12 +77,13 @@ class EntityStream(RemoteStream):
         )
 
     async def _received(self, most: int) -> list[tuple[Entry, Any]]:
-        await self._received_entries(most)
+        await self._arrived(most)
         # Nothing waits between looking and taking, so that none can be lost.
-        return self._take(most)
+        entries = self.core.peek(max(most, 1))
+        return list(zip(entries, self._values(most), strict=False))
 
-    async def _received_entries(self, most: int) -> Sequence[Entry]:
-        """What is here, without taking it; waits for the first."""
+    async def _arrived(self, most: int) -> None:
+        """Until something is here, or the end is."""
         with self._reading():
             self._begin_reading()
             while not self.core.waiting and not self.core.is_ended:
@@ -86,20 +91,19 @@ class EntityStream(RemoteStream):
                 self._demand(most)
                 await self._news()
                 self._refuse_closed()
-            return self.core.peek(max(most, 1))
 
     async def items(self) -> AsyncIterator[Item]:
         """As `async for`, with the position and the bookmark of each."""
         while found := await self.receive_items(1):
             yield found[0]
 
-    def _take(self, most: int) -> list[tuple[Entry, Any]]:
-        found: list[tuple[Entry, Any]] = []
+    def _values(self, most: int) -> list[Any]:
+        """Read what is here."""
+        found: list[Any] = []
+        decode = codecs.decode
         try:
-            for entry in self.core.peek(max(most, 1)):
-                data = entry.data
-                value = data if isinstance(data, Gap) else unpack(data)
-                found.append((entry, value))
+            for data in self.core.peek_data(max(most, 1)):
+                found.append(data if isinstance(data, Gap) else decode(data))
         except CodecError:
             if not found:
                 self._took(1)

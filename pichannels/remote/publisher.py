@@ -8,7 +8,7 @@ read for an older one is void.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pichannels.remote.entities import Batch
@@ -385,8 +385,7 @@ class Publisher:
         self.is_at_end = False
 
     def _hold(self, batch: Batch, context: int) -> None:
-        most = min(self._allowance.turn, self._largest)
-        for first, last in _turns(batch, most):
+        for first, last in _turns(batch, self._allowance.turn, self._largest):
             items = list(batch.items[first:last])
             if len(items[0]) > self._largest:
                 return self._hold_fault(len(items[0]), context)
@@ -453,13 +452,23 @@ class Publisher:
         return self.fail(StreamProtocolError(self.name, reason))
 
 
-def _turns(batch: Batch, most: int) -> Iterator[tuple[int, int]]:
-    """Ranges of items that take `most` bytes together in a frame, or one alone."""
+def _turns(batch: Batch, turn: int, frame: int) -> Iterator[tuple[int, int]]:
+    """Ranges of items that fit a turn and a frame together, or one alone."""
+    if not batch.marks and _fits(batch.items, turn, frame):
+        yield 0, len(batch.items)
+        return
     first = size = 0
     for index, item in enumerate(batch.items):
-        size += len(item) + PER_ITEM + (len(batch.marks[index]) if batch.marks else 0)
-        if size > most and index > first:
+        more = len(item) + (len(batch.marks[index]) if batch.marks else 0)
+        size += more
+        is_full = size > turn or size + (index - first + 1) * PER_ITEM > frame
+        if is_full and index > first:
             yield first, index
-            first, size = index, len(item) + PER_ITEM
+            first, size = index, more
     if batch.items:
         yield first, len(batch.items)
+
+
+def _fits(items: Sequence[bytes], turn: int, frame: int) -> bool:
+    size = sum(map(len, items))
+    return 0 < size <= turn and size + len(items) * PER_ITEM <= frame

@@ -124,12 +124,14 @@ class Ring:
     def read(self, position: int, items: int, size: int) -> list[bytes]:
         """Packed values from a position on, which is there."""
         found: list[bytes] = []
+        places, keep = self._places, self._keep
         for place in range(position, min(position + items, self.end)):
-            data, _ = self._at(place)
-            size -= len(data)
+            kept = places[place % keep]
+            assert kept is not None
+            size -= len(kept[0])
             if size < 0 and found:
                 break
-            found.append(data)
+            found.append(kept[0])
         return found
 
     def since(self, ticks: int) -> int:

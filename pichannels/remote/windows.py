@@ -73,7 +73,12 @@ class Window:
         return self._raise_to(wanted)
 
     def demand(self, items: int) -> Grant | None:
-        """A credit with which at least so many items may be here, if one is needed."""
+        """A credit with which at least so many items may be here, if one is needed.
+
+        Of bytes half of the window is always granted, as `renew` sees to.
+        """
+        if self.used.items + items <= self.granted.items:
+            return None
         wanted = self._whole(*self.used)
         return self._raise_to(
             Grant(max(wanted.items, self.used.items + items), wanted.size)
