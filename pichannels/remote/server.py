@@ -52,7 +52,11 @@ class _Routes:
     async def link(self, request: web.Request) -> web.StreamResponse:
         access = await self._admitted(request)
         most = self._hub.limits.frame_bytes
-        socket = await ServerSocket.accept(request, most)
+        try:
+            socket = await ServerSocket.accept(request, most)
+        except OSError:
+            # Nobody is there any more to get it.
+            return web.Response(status=400)
         self._open.add(socket)
         try:
             await self._hub.serve(socket, access)
