@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, expect
 
-from tests.ui.pages.conftest import OpenPage
+from tests.ui.pages.conftest import PASSWORD, OpenPage
 from tests.ui.plants import Plant
 
 
@@ -87,3 +87,37 @@ def test_nothing_is_asked_of_other_servers(
         page.locator(".lamp").first.wait_for()
     own = (console.url, "data:", "blob:")
     assert [url for url in asked if not url.startswith(own)] == []
+
+
+def test_who_has_logged_out_does_nothing_any_more(
+    console: Plant, browser: Browser
+) -> None:
+    with browser.new_context() as context:
+        page, other = context.new_page(), context.new_page()
+        page.goto(f"{console.url}/login")
+        page.get_by_label("User").fill("operate-user")
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(f"{console.url}/")
+        page.wait_for_function("window.did_handshake")
+        other.goto(console.url)
+        other.get_by_role("button", name="Log out").click()
+        expect(other).to_have_url(f"{console.url}/login")
+        page.get_by_role("button", name="Pause").click()
+        expect(page).to_have_url(f"{console.url}/login?next=%2F")
+    assert console.get("/channels/plant")["state"] != "paused"
+
+
+def test_the_search_finds_channels_messages_and_tags(open_page: OpenPage) -> None:
+    page = open_page()
+    field = page.get_by_label("Search a tag")
+    for wanted, place in {
+        "plant.numbers": "**/graph?channel=plant.numbers",
+        "12": "**/messages?id=12",
+        "UNIT1.BOILER.TEMP": "**/tags?tag=UNIT1.BOILER.TEMP",
+    }.items():
+        field.fill(wanted)
+        field.press("Enter")
+        page.wait_for_url(place)
+        page.go_back()
+        page.wait_for_function("window.did_handshake")
