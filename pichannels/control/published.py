@@ -23,7 +23,7 @@ from pichannels.remote.services import method
 from pichannels.remote.shelves import Folder, folder
 from pichannels.remote.sources import Source, from_iterable
 from pichannels.remote_config import CHANNELS, INBOXES, STORES, RemoteConfig
-from pichannels.streaming import ChannelTail, inbox, replay
+from pichannels.streaming import ChannelTail, Inbox, StoreReplay, inbox, replay
 
 __all__ = ["Published"]
 
@@ -187,12 +187,17 @@ class _Stores:
     def __init__(self, project: Project, patterns: Sequence[str]) -> None:
         self._project = project
         self._fits = matching(patterns)
+        # Bookmarks are good for as long as a source is the same.
+        self._sources: dict[str, StoreReplay] = {}
 
     def find(self, name: str) -> Source | None:
         """The store of the channel of this name."""
         for channel, store in channels_with_store(self._project):
             if channel.name == name and self._fits(name):
-                return replay(store)
+                found = self._sources.get(name)
+                if found is None or found.store is not store:
+                    found = self._sources[name] = replay(store)
+                return found
         return None
 
     async def names(self) -> Sequence[str]:
@@ -207,12 +212,16 @@ class _Inboxes:
     def __init__(self, project: Project, patterns: Sequence[str]) -> None:
         self._project = project
         self._fits = matching(patterns)
+        self._sources: dict[str, Inbox] = {}
 
     def find(self, name: str) -> Source | None:
         """The channel of this name, to write to."""
         for channel in self._project.channels:
             if channel.name == name and self._fits(name):
-                return inbox(channel)
+                found = self._sources.get(name)
+                if found is None or found.channel is not channel:
+                    found = self._sources[name] = inbox(channel)
+                return found
         return None
 
     async def names(self) -> Sequence[str]:
