@@ -10,7 +10,7 @@ BIN = $(VENV)/bin
 # Hundreds of processes that tests start would compile everything anew each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: start test faults bench docs clean
+.PHONY: start test faults bench docs pictures clean
 
 start: $(VENV)/.installed
 	$(BIN)/pichannels start
@@ -38,6 +38,10 @@ bench: $(VENV)/.installed-test
 # Pages in .site/, which need no internet.
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# The pictures of the pages in docs/ui.md, made by their tests.
+pictures: $(VENV)/.installed-test
+	PICHANNELS_PICTURES=docs/images/ui $(BIN)/pytest tests/ui/pages -k keeps_nobody_out --timeout 120
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
