@@ -31,7 +31,11 @@ PRINTED = {
     ),
     "avro_codec": "{'msg': '🐟'}\n",
 }
-NEEDED = {"avro_codec": ["avro"], "endpoint": ["fastapi", "uvicorn"]}
+NEEDED = {
+    "avro_codec": ["avro"],
+    "conf": ["aiokafka"],
+    "endpoint": ["fastapi", "uvicorn"],
+}
 SCHEMA = (
     '{"type": "record", "name": "Emoji", "fields": [{"name": "msg", "type": "string"}]}'
 )

@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # ruff: noqa: T201
-from pichannels.dataflow import Conf  # was: slipstream; its topics need Kafka
+from pichannels.dataflow import Conf, Topic  # was: slipstream
 
 Conf(
     {
@@ -9,7 +9,7 @@ Conf(
     }
 )
 
-print({**Conf(), "bootstrap_servers": "localhost:29092"})  # was: topic1.conf
+topic1 = Topic("emoji", {"bootstrap_servers": "localhost:29092"})
 
 Conf(
     {
@@ -20,4 +20,7 @@ Conf(
     }
 )
 
-print({**Conf(), "group_id": "demo"})  # was: topic2.conf
+topic2 = Topic("conf", {"group_id": "demo"})
+
+print(topic1.conf)
+print(topic2.conf)
