@@ -8,7 +8,10 @@ interrupted.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,8 +27,18 @@ T = TypeVar("T")
 
 _STEPS: Final = 5_000
 """Instructions of SQLite between two looks at the clock."""
+_NICER: Final = 10
 _LONGEST_QUERY: Final = 2.0
 """Seconds after which a single query is interrupted."""
+
+
+def _be_nicer() -> None:
+    """Let searches wait for the instance, and for who waits for pages."""
+    if sys.platform == "linux":
+        # Only there a thread has a priority of its own.
+        thread = threading.get_native_id()
+        level = os.getpriority(os.PRIO_PROCESS, thread) + _NICER
+        os.setpriority(os.PRIO_PROCESS, thread, min(level, 19))
 
 
 class Timed:
@@ -69,7 +82,7 @@ class TimedReader:
 
     def __init__(self, path: Path, threads: int) -> None:
         self._path = path
-        self._pool = ThreadPoolExecutor(threads, "pichannels-ui-reader")
+        self._pool = ThreadPoolExecutor(threads, "pichannels-ui-reader", _be_nicer)
 
     async def run(self, work: Callable[[Timed], T], seconds: float) -> T:
         """The result of `work`, called in a thread.
