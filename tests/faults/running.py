@@ -21,6 +21,7 @@ from tests.faults.gathering import gather
 from tests.faults.instance import Instance, Refused, until
 from tests.faults.ledgers import Claim, claims_in, copied
 from tests.faults.oracle import FUTURE, SOON, Came, Evidence, Oracle, Span
+from tests.faults.outages import Outages
 from tests.faults.preload import Preload
 from tests.faults.simulated import Archived, Plant
 from tests.faults.sink import Delivered, Sink
@@ -40,6 +41,7 @@ QUICK: Final[dict[str, float]] = {
     "patience": 1.0,
 }
 """Margins that fit a server which sends ten times in a second."""
+_SOURCE: Final = {"heartbeat": 20, "poll_interval": 0.1}
 _TAGS_COMPARED: Final = 1000
 _TAGS_LOOKED_AT: Final = 25
 """After each crash."""
@@ -91,6 +93,18 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
         margins = DEFAULTS | (self.margins or QUICK)
         return {key: seconds * self.speed for key, seconds in margins.items()}
 
+    @property
+    def source(self) -> dict[str, Any]:
+        """The options of the PI channels."""
+        found: dict[str, Any] = _SOURCE | self.options.get("source", {})
+        return found
+
+    @property
+    def heartbeat(self) -> float:
+        """Real seconds between two heartbeats."""
+        found: float = self.source["heartbeat"] * self.source["poll_interval"]
+        return found
+
 
 class Left(NamedTuple):
     """What there was when an instance had ended.
@@ -141,9 +155,8 @@ class Run:
         self._came = Came()
         self._began = time.monotonic()
         self._seconds = seconds
-        self._outages: list[tuple[float, float]] = []
-        self._out_since: float | None = None
-        self._doubted: list[tuple[int, int]] = []
+        heartbeat = scenario.heartbeat
+        self._outages = Outages(scenario.coverage, scenario.speed, heartbeat, self.time)
         self._known_from: int | None = None
         self._saved = 0.0
         self._ends = 0
@@ -180,43 +193,15 @@ class Run:
 
     def out(self) -> None:
         """Something fails from now on."""
-        if self._out_since is None:
-            self._out_since = time.monotonic()
+        self._outages.begin()
 
     def back(self) -> None:
         """It is over."""
-        if self._out_since is not None:
-            self._outages.append((self._out_since, time.monotonic()))
-            self._out_since = None
-
-    @property
-    def outage(self) -> float:
-        """For how many seconds something failed so far, but for the first start."""
-        return sum(end - start for start, end in self._outages[1:])
+        self._outages.end()
 
     def doubt(self, start: int, end: int) -> None:
         """This time of the plant may be read again, ticks."""
-        self._doubted.append((start, end))
-
-    def _doubtful(self) -> list[tuple[int, int]]:
-        """That, and the outages with the margins of the ledger; apart from others."""
-        margins, speed = self.scenario.coverage, self.scenario.speed
-        before = margins["settle"] + margins["overlap"] + 4 * speed
-        after = margins["settle"] + margins["ahead"] + 4 * speed
-        found: list[tuple[int, int]] = []
-        around = [
-            (
-                self.time(since) - int(before * TICKS_PER_SECOND),
-                self.time(healed) + int(after * TICKS_PER_SECOND),
-            )
-            for since, healed in self._outages
-        ]
-        for start, end in sorted([*around, *self._doubted]):
-            if found and start <= found[-1][1]:
-                found[-1] = (found[-1][0], max(found[-1][1], end))
-            else:
-                found.append((start, end))
-        return found
+        self._outages.doubt(start, end)
 
     # Steps that several scenarios take
 
@@ -342,7 +327,7 @@ class Run:
         """Let everything come to its end, and look at what it shows."""
         await self._calm()
         self.back()
-        outage, end, healed = self.outage, self.time(), time.monotonic()
+        outage, end, healed = self._outages.seconds, self.time(), time.monotonic()
         if not self.instance.is_running:
             await self.begin()
         await self._whole(end)
@@ -384,7 +369,7 @@ class Run:
 
     async def _whole(self, end: int) -> None:
         """Until the ledger has no holes before `end`, or that took far too long."""
-        most = 2 * SOON + self.outage / 10
+        most = 2 * SOON + self._outages.seconds / 10
 
         async def is_whole() -> bool:
             report = await self.instance.command(
@@ -436,7 +421,7 @@ class Run:
                 Span(c.tag, [e for e in truth[c.tag] if c.has(e.ticks)]) for c in judged
             ],
             uncovered=uncovered,
-            outages=self._doubtful(),
+            outages=self._outages.doubtful(self.proxy.websockets),
             outage=0.0,
             whole_after=0.0,
             problems=found.problems,
@@ -481,7 +466,11 @@ async def opened(
             project,
             f"http://127.0.0.1:{proxy.port}/piwebapi",
             sink.url,
-            {**scenario.options, "coverage": scenario.coverage},
+            {
+                **scenario.options,
+                "source": scenario.source,
+                "coverage": scenario.coverage,
+            },
             environment,
         )
         run = Run(scenario, plant, sink, proxy, instance, preload, seconds)

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from types import TracebackType
-from typing import Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
-__all__ = ["Direction", "Proxy"]
+import msgspec
+
+__all__ = ["Direction", "Proxy", "Websocket"]
 
 Direction: TypeAlias = Literal["asked", "answered"]
 """What goes to the server, and what comes from it."""
+_UPGRADED: Final = b"HTTP/1.1 101 "
+
+
+class Websocket(msgspec.Struct):
+    """One that went through a proxy, at moments of the monotonic clock.
+
+    Attributes:
+        opened: when the server agreed.
+        heard: when something of the server was passed on last.
+        ended: when the client's side ended; None while it has not.
+    """
+
+    opened: float
+    heard: float
+    ended: float | None = None
 
 
 class Proxy:
@@ -24,6 +42,7 @@ class Proxy:
             connection, do not arrive.
         held: set when that has happened.
         connections: how many there were.
+        websockets: those of them that became one.
         refusing: new connections are reset at once.
         delay: seconds that each piece takes, by direction.
     """
@@ -37,6 +56,7 @@ class Proxy:
         self.hold_from: bytes | None = None
         self.held = asyncio.Event()
         self.connections = 0
+        self.websockets: list[Websocket] = []
         self.refusing = False
         self.delay = {"asked": 0.0, "answered": 0.0}
         self.heal()
@@ -104,8 +124,11 @@ class Proxy:
                     "127.0.0.1", self._target
                 )
                 self._writers.add(other)
-                self._keep(asyncio.create_task(self._pass_on(reader, other, "asked")))
-                await self._pass_on(answers, writer, "answered")
+                heard = _Heard(self.websockets)
+                self._keep(
+                    asyncio.create_task(self._pass_on(reader, other, "asked", heard))
+                )
+                await self._pass_on(answers, writer, "answered", heard)
         finally:
             # Also where nobody listens: who has connected is to know.
             for each in (writer, other):
@@ -122,6 +145,7 @@ class Proxy:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         direction: Direction,
+        heard: _Heard,
     ) -> None:
         is_held = False
         with suppress(OSError):
@@ -135,6 +159,30 @@ class Proxy:
                 if seconds := self.delay[direction]:
                     await asyncio.sleep(seconds)
                 await self._passing[direction].wait()
+                if direction == "answered":
+                    heard.piece(data)
                 writer.write(data)
                 await writer.drain()
+        if direction == "asked":
+            heard.end()
         writer.close()
+
+
+class _Heard:
+    """What a connection is, and when something of the server was passed on."""
+
+    def __init__(self, websockets: list[Websocket]) -> None:
+        self._all = websockets
+        self._this: Websocket | None = None
+
+    def piece(self, data: bytes) -> None:
+        now = time.monotonic()
+        if self._this is not None:
+            self._this.heard = now
+        elif data.startswith(_UPGRADED):
+            self._this = Websocket(now, now)
+            self._all.append(self._this)
+
+    def end(self) -> None:
+        if self._this is not None:
+            self._this.ended = time.monotonic()

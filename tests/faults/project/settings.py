@@ -107,8 +107,8 @@ plant = _Witnessed(
     reconnect=_again,
     message_store_factory=SQLiteMessageStoreFactory(),
     coverage=CoverageOptions(**_options.get("coverage", {})),
-    **{"tags": ["UNIT*"], "heartbeat": 20, "poll_interval": 0.1}
-    | _options.get("source", {}),
+    tags=["UNIT*"],
+    **_options.get("source", {}),
 )
 plant.add(decode.PI())
 if _options.get("poison"):
