@@ -13,7 +13,7 @@ from pichannels.errors import SettingsError
 
 __all__ = ["UIConfig", "missing_extra", "ui_rules"]
 
-_NEEDED: Final = ("fastapi", "uvicorn")
+_NEEDED: Final = ("fastapi", "nicegui", "uvicorn")
 
 
 def _says(text: str, **limits: Any) -> msgspec.Meta:

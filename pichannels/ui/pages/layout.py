@@ -19,7 +19,7 @@ from pichannels.ui.pages.names import PLACES, Name, place_of
 from pichannels.ui.pages.page import Page
 from pichannels.ui.roles import Role
 
-__all__ = ["header", "install", "navigation", "operations_strip"]
+__all__ = ["header", "install", "lamps", "navigation", "operations_strip"]
 
 _LATE: Final = 30.0
 _DOT: Final = " · "
@@ -53,18 +53,18 @@ def _way(page: Page, name: Name) -> Markup:
 
 
 def header(page: Page) -> Markup:
-    """The instance, its lamps, and what everybody sets as they like."""
-    return join(
-        [
-            tag("div", _instance(page), _search(page), _own(page), classes="top"),
-            tag(
-                "div",
-                *_lamps(page),
-                classes="lamps",
-                role="group",
-                aria_label="state of the instance",
-            ),
-        ]
+    """The instance, the search, and what everybody sets as they like."""
+    return tag("div", _instance(page), _search(page), _own(page), classes="top")
+
+
+def lamps(page: Page) -> Markup:
+    """How the instance is, in one line; each lamp leads to what explains it."""
+    return tag(
+        "div",
+        *_lamps(page),
+        classes="lamps",
+        role="group",
+        aria_label="state of the instance",
     )
 
 

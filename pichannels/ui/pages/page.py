@@ -63,6 +63,10 @@ class Region:
                 raise
             except PichannelsError as exc:
                 shown = parts.error(str(exc))
+            except Exception:
+                # The other parts go on.
+                logger.exception("a part of page %s", self._page.key)
+                shown = parts.error("this part failed; the log of the pages tells why")
             self._fragment.show(shown)
 
 

@@ -105,6 +105,7 @@ async def _build(page: Page, entry: Entry) -> None:
         with ui.element("header").classes("frame-header") as top:
             Fragment().show(parts.link("#main", "To the content", classes="skip"))
             await page.add(lambda: layout.header(page), live=True)
+            await page.add(lambda: layout.lamps(page), live=True)
         # They come before what is in the middle, also for the Tab key.
         nav.move(target_index=0)
         top.move(target_index=0)

@@ -136,6 +136,24 @@ def serious() -> Callable[[Page], list[str]]:
 
 
 @pytest.fixture
+def faint() -> Callable[[Page], list[str]]:
+    """Texts whose contrast is below 7:1, and states below 20 px."""
+
+    def find(page: Page) -> list[str]:
+        options = {"runOnly": ["color-contrast-enhanced"]}
+        found = Axe().run(page, options=options).response["violations"]
+        nodes = [node["html"][:120] for each in found for node in each["nodes"]]
+        small: list[str] = page.evaluate(
+            """[...document.querySelectorAll(".badge")]
+              .filter((each) => parseFloat(getComputedStyle(each).fontSize) < 20)
+              .map((each) => each.outerHTML.slice(0, 120))"""
+        )
+        return nodes + small
+
+    return find
+
+
+@pytest.fixture
 def picture(open_page: OpenPage) -> Callable[[str, str], None]:
     """Writes pictures of a page for the tour, light and dark, where that is wanted."""
 
