@@ -10,6 +10,7 @@ import msgspec
 from fastapi.responses import Response
 
 from pichannels.control.arguments import ticks_of
+from pichannels.ui.accounts import Accounts
 from pichannels.ui.api.routing import Ask, Asked, Routes, reply
 from pichannels.ui.audit import Found
 from pichannels.ui.guard import COOKIE
@@ -222,44 +223,32 @@ def _row(user: User) -> UserRow:
     )
 
 
-async def _noted(ask: Asked, action: str, name: str, **facts: Any) -> None:
-    await ask.console.commands.note(ask.who, action, {"name": name, **facts})
+def _accounts(ask: Asked) -> Accounts:
+    return Accounts(ask.console, ask.who)
 
 
 @routes.add("GET", "/users", role=Role.ADMIN, answer=list[UserRow])
 async def list_users(ask: Ask) -> Any:
     """The users."""
-    return [_row(user) for user in await asyncio.to_thread(ask.console.users.all)]
+    return [_row(user) for user in await _accounts(ask).all()]
 
 
 @routes.add("POST", "/users", role=Role.ADMIN, answer=UserRow, body=NewUser, status=201)
 async def add_user(ask: Ask, body: Any) -> Any:
     """Add a user."""
-    add = ask.console.users.add
-    user = await asyncio.to_thread(add, body.name, body.role, body.password)
-    await _noted(ask, "add-user", user.name, role=str(user.role))
-    return _row(user)
+    return _row(await _accounts(ask).add(body.name, body.role, body.password))
 
 
 @routes.add("PATCH", "/users/{name}", role=Role.ADMIN, answer=UserRow, body=ChangedUser)
 async def change_user(ask: Ask, name: str, body: Any) -> Any:
     """Give a user another role or password; sessions of that user end."""
-    change = ask.console.users.change
-    user = await asyncio.to_thread(
-        lambda: change(name, role=body.role, password=body.password)
-    )
-    ask.console.sessions.close_all_of(name)
-    facts = {"role": str(user.role), "password": body.password is not None}
-    await _noted(ask, "change-user", name, **facts)
-    return _row(user)
+    return _row(await _accounts(ask).change(name, body.role, body.password))
 
 
 @routes.add("DELETE", "/users/{name}", role=Role.ADMIN)
 async def remove_user(ask: Ask, name: str) -> None:
     """Remove a user, whose sessions and tokens end."""
-    await asyncio.to_thread(ask.console.users.remove, name)
-    ask.console.sessions.close_all_of(name)
-    await _noted(ask, "remove-user", name)
+    await _accounts(ask).remove(name)
 
 
 @routes.add(
@@ -272,15 +261,11 @@ async def remove_user(ask: Ask, name: str) -> None:
 )
 async def make_token(ask: Ask, name: str, body: Any) -> Any:
     """Make a token of a user, for a program."""
-    make = ask.console.users.make_token
     given = msgspec.structs.asdict(body)
-    shown = await asyncio.to_thread(lambda: make(name, **given))
-    await _noted(ask, "make-token", name, about=body.about)
-    return ShownToken(token=shown)
+    return ShownToken(token=await _accounts(ask).make_token(name, **given))
 
 
 @routes.add("DELETE", "/users/{name}/tokens/{id}", role=Role.ADMIN)
 async def remove_token(ask: Ask, name: str, id: str) -> None:
     """Take a token back."""
-    await asyncio.to_thread(ask.console.users.remove_token, name, id)
-    await _noted(ask, "remove-token", name, id=id)
+    await _accounts(ask).remove_token(name, id)

@@ -137,9 +137,6 @@ def _form(page: Page) -> Markup:
     query = page.query
     status = page.watch.status
     known = [one["channel"] for one in status["coverage"]] if status else []
-    kept = None
-    if query.get("group"):
-        kept = tag("input", type="hidden", name="group", value=query["group"])
     choices = [("", "all"), *((name, name) for name in known)]
     holes = [("", "all tags"), ("1", "tags with holes")]
     return tables.filters(
@@ -150,8 +147,8 @@ def _form(page: Page) -> Markup:
         ),
         parts.select("holes", "Show", holes, query.get("holes", "")),
         tables.range_fields(page, _USUAL),
-        kept,
         verb="Show",
+        stay=("group",),
     )
 
 

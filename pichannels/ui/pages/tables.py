@@ -143,24 +143,29 @@ def pager(
     )
 
 
-def filters(page: Page, *fields: Child, verb: str = "Search") -> Markup:
+def filters(
+    page: Page, *fields: Child, verb: str = "Search", stay: Sequence[str] = ()
+) -> Markup:
     """A form whose fields become the state in the address.
 
     Args:
         fields: made with `parts.text_field` and `parts.select`.
+        stay: what of the state is not in the fields, and stays.
     """
-    kept = None
-    if "instance" in page.query:
-        value = page.query["instance"]
-        kept = tag("input", type="hidden", name="instance", value=value)
+    known = {name: page.query[name] for name in stay if page.query.get(name)}
+    kept = [
+        tag("input", type="hidden", name=name, value=page.query[name])
+        for name in ("instance", *known)
+        if name in page.query
+    ]
     send = tag(
         "button", parts.icon("search"), verb, type="submit", classes="button main"
     )
-    clear = parts.link(page.href(page.key), "Clear", classes="button quiet")
+    clear = parts.link(page.href(page.key, **known), "Clear", classes="button quiet")
     return tag(
         "form",
         *fields,
-        kept,
+        *kept,
         tag("div", send, clear, classes="ends"),
         method="get",
         classes="filters",

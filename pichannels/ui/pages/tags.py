@@ -113,8 +113,6 @@ async def _form(page: Page) -> Markup:
     wanted = query.get("tag", "")
     is_shown = bool(wanted) and await _found(page) is not None
     text = query.get("q", "") or ("" if is_shown else wanted)
-    if is_shown:
-        fields.append(tag("input", type="hidden", name="tag", value=wanted))
     return tables.filters(
         page,
         *fields,
@@ -122,6 +120,7 @@ async def _form(page: Page) -> Markup:
         parts.select("mark", "Mark", marks, query.get("mark", "")),
         parts.select("state", "State", pairs, query.get("state", "")),
         verb="Show",
+        stay=("tag", "range", "start", "end", "pi") if is_shown else (),
     )
 
 
