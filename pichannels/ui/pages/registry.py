@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
-from pichannels.ui.pages import graph, overview, tags
+from pichannels.ui.pages import (
+    coverage,
+    graph,
+    operations,
+    overview,
+    settings,
+    sinks,
+    tags,
+)
 from pichannels.ui.pages.page import Page
 from pichannels.ui.roles import Role
 
@@ -30,5 +38,9 @@ ENTRIES: Final = (
     Entry("overview", overview.build),
     Entry("graph", graph.build),
     Entry("tags", tags.build),
+    Entry("coverage", coverage.build),
+    Entry("sinks", sinks.build),
+    Entry("settings", settings.build),
+    Entry("operations", operations.build),
 )
 """Those that exist; only these are in the navigation."""
