@@ -235,7 +235,8 @@ class KeptLink:
         """Connect again whenever the link is lost."""
         async with asyncio.TaskGroup() as resuming:
             while self._session is not None:
-                lost = await self._session.ended
+                # Who closes the link lets it end by itself.
+                lost = await asyncio.shield(self._session.ended)
                 self._linked.clear()
                 self._fail_all(lost.reason, for_good=self._retry is None)
                 self._session = await self._connect_again(lost)

@@ -140,8 +140,11 @@ class Wire:
             self.lose("closed")
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self._transport.aclose()
+            try:
+                await asyncio.gather(*tasks, return_exceptions=True)
+            finally:
+                # Also where this is cancelled once more meanwhile.
+                await self._transport.aclose()
         assert self.lost is not None
         return self.lost
 

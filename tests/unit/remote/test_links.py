@@ -36,6 +36,7 @@ from pichannels.remote import (
     method,
 )
 from pichannels.remote.rings import Ring
+from pichannels.remote.transports import Transport
 from pichannels.retry import RetryPolicy
 from tests.unit.remote.world import Line, Numbers, World, soon
 
@@ -490,3 +491,45 @@ def test_a_name_is_published_once_and_only_for_what_the_source_can() -> None:
 def test_modes_that_contradict_themselves_are_refused(mode: Mode) -> None:
     with pytest.raises(UsageError):
         mode.check()
+
+
+class Noting:
+    """A connection that notes whether it was closed."""
+
+    def __init__(self, inner: Transport) -> None:
+        self.target = inner.target
+        self.closed = False
+        self._inner = inner
+
+    async def send(self, data: bytes) -> None:
+        await self._inner.send(data)
+
+    async def receive(self) -> bytes:
+        return await self._inner.receive()
+
+    async def break_off(self) -> None:
+        """Be lost."""
+        await self._inner.aclose()
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.closed = True
+        await self._inner.aclose()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_connection_is_closed_whenever_it_breaks_beside_the_close(
+    turns: int,
+) -> None:
+    made: list[Noting] = []
+    async with Hub() as hub:
+
+        async def dial() -> Transport:
+            made.append(Noting(await hub.dial()))
+            return made[-1]
+
+        async with connect(dial, retry=None):
+            await made[0].break_off()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+    assert [each.closed for each in made] == [True]
