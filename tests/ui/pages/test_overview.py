@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -61,6 +63,24 @@ def test_pausing_shows_in_card_and_timeline(
     expect(page.locator(".timeline")).to_contain_text("paused")
     card.get_by_role("button", name="Resume").click()
     expect(card.locator("header")).to_contain_text("waiting")
+
+
+def test_a_lost_connection_shows_and_so_does_its_return(
+    open_page: OpenPage, console: Plant
+) -> None:
+    page = open_page()
+    lamp = page.locator(".lamp", has_text="req/s")
+    simulator = console.get("/status")["simulator"].removesuffix("/piwebapi")
+    faults = f"{simulator}/simulator/faults"
+    refuse = {"fault": "status", "code": 503, "path": "channel", "seconds": 60}
+    httpx.post(faults, json=refuse).raise_for_status()
+    httpx.post(faults, json={"fault": "drop"}).raise_for_status()
+    try:
+        expect(page.locator(".timeline")).to_contain_text("PI lost", timeout=15_000)
+        expect(lamp).to_contain_text(re.compile("not connected|partly"), timeout=15_000)
+    finally:
+        httpx.post(faults, json={"fault": "clear"}).raise_for_status()
+    expect(lamp).not_to_contain_text(re.compile("not|partly"), timeout=30_000)
 
 
 def test_a_view_is_copied_as_a_command(open_page: OpenPage) -> None:
