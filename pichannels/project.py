@@ -29,6 +29,7 @@ from pichannels.declarative import Declared, read_files
 from pichannels.errors import PichannelsError, SettingsError, UsageError, nearest
 from pichannels.extras import missing_extras
 from pichannels.persistence import Persistence
+from pichannels.remote_config import unknown_channels
 from pichannels.settings_file import SETTINGS_VARIABLE, find_settings
 from pichannels.store import MessageStoreFactory
 
@@ -178,6 +179,9 @@ def _build(values: Mapping[str, Any], file: Path) -> Project:
         raise SettingsProblems(problems)
     store = values.get("MESSAGE_STORE")
     project = Project(list(channels or ()), config, file, store, declared)
+    names = [channel.name for channel in project.all_channels()]
+    if problems := list(unknown_channels(config.remote, names, str(file))):
+        raise SettingsProblems(problems)
     project.persistence = values.get("PERSISTENCE")
     project.given = values
     return project

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from pichannels.errors import SettingsError
+from pichannels.errors import SettingsError, nearest
+from pichannels.patterns import matching
 from pichannels.secrets import Secret
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "RemoteFolderConfig",
     "RemoteTokenConfig",
     "remote_rules",
+    "unknown_channels",
 ]
 
 CHANNELS: Final = "channels"
@@ -142,6 +144,29 @@ def remote_rules(
         yield from _folder_rules(name, folder, file)
     for name, token in remote.tokens.items():
         yield from _token_rules(name, token, file)
+
+
+def unknown_channels(
+    remote: RemoteConfig, names: Collection[str], file: str
+) -> Iterator[SettingsError]:
+    """Names without `*` and `?` that are of no channel.
+
+    Args:
+        remote: the settings.
+        names: of all channels and sub-channels.
+        file: named in each problem.
+    """
+    for key in (CHANNELS, STORES, INBOXES):
+        wanted: tuple[str, ...] = getattr(remote, key)
+        for name in wanted:
+            is_pattern = "*" in name or "?" in name
+            if not is_pattern and not matching(names)(name):
+                yield SettingsError(
+                    f"there is no such channel{nearest(name, names)}",
+                    file=file,
+                    key=f"REMOTE[{key!r}]",
+                    found=name,
+                )
 
 
 def _folder_rules(

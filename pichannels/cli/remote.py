@@ -70,8 +70,15 @@ def _fields(listing: Listing) -> dict[str, object]:
 @click.option("--replace", is_flag=True, help="Also where FILE exists.")
 @target_options
 @common_options
+@click.pass_context
 def get(
-    name: str, file: Path | None, target: Target, part: str | None, replace: bool
+    ctx: click.Context,
+    /,
+    name: str,
+    file: Path | None,
+    target: Target,
+    part: str | None,
+    replace: bool,
 ) -> None:
     """Copy what is published as NAME to FILE, or, where FILE is -, to the output.
 
@@ -88,7 +95,11 @@ def get(
         async with linked(target) as link:
             return await download(link, name, place, wanted)
 
-    told = run(work())
+    try:
+        told = run(work())
+    except KeyboardInterrupt:
+        complain("broken off; the same command goes on with it")
+        ctx.exit(ExitCode.FAILED)
     if str(place) != "-":
         say(f"{place}: {told}")
 
