@@ -29,8 +29,8 @@ from pichannels.values import Sample, Tag
 HEARTBEAT = 0.6
 SOON = RetryPolicy(attempts=0, initial=0.02, maximum=0.2)
 TAGS = 3
-AT_ONCE = 20
-PACE = 0.01
+AT_ONCE = 10
+PACE = 0.03
 
 
 class Append(BaseNode):
