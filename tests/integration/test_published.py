@@ -16,7 +16,7 @@ from pichannels.control.remote_access import hash_token
 from pichannels.engine import Engine, StartError
 from pichannels.errors import NotConnected, SettingsError
 from pichannels.message import Message
-from pichannels.project import Project
+from pichannels.project import Project, load
 from pichannels.remote import (
     END,
     AccessDenied,
@@ -228,3 +228,42 @@ async def test_a_port_that_is_taken_is_told(engine: Engine, tmp_path: Path) -> N
     with pytest.raises((SettingsError, StartError), match="can be published"):
         async with Engine(Project([], config), data_dir=tmp_path / "other"):
             pass
+
+
+CHANGING = """\
+from pichannels.channels import BaseChannel
+from pichannels.node import BaseNode
+
+class Say(BaseNode):
+    def __init__(self, text):
+        super().__init__()
+        self.text = text
+
+    def process(self, msg):
+        return msg.derive(self.text)
+
+CONTROL = {{"token": {token!r}}}
+CHANNELS = [BaseChannel("boiler").add(Say({text!r}))]
+"""
+
+
+async def test_who_follows_a_channel_goes_on_after_a_reload(tmp_path: Path) -> None:
+    file = tmp_path / "settings.py"
+
+    def write(text: str) -> Project:
+        file.write_text(CHANGING.format(token=TOKEN, text=text))
+        return load(file)
+
+    project = await asyncio.to_thread(write, "before")
+    async with Engine(project) as engine:
+        assert engine.control_url is not None
+        async with connect(engine.control_url, token=TOKEN) as link:
+            async with link.entities("channels/boiler", follow=True) as stream:
+                await accept(engine, "x")
+                found = [(await anext(stream)).payload]
+                await asyncio.to_thread(write, "after")
+                report = await engine.reload()
+                await accept(engine, "x")
+                found.append((await anext(stream)).payload)
+    assert [change.kind for change in report.channels] == ["changed"]
+    assert found == ["before", "after"]
