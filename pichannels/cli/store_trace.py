@@ -1,4 +1,4 @@
-"""`pichannels store trace`: the way of a stored message through the nodes."""
+"""`pichannels store trace` and `test`: a stored message once more through the nodes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pichannels.engine import opened_stores
 from pichannels.errors import MessageNotFound
 from pichannels.message import Message
 from pichannels.project import Project
+from pichannels.testing.golden import TestFiles, save_as_test
 from pichannels.testing.running import ProjectUnderTest
 from pichannels.testing.tracing import Trace, trace as trace_message
 
@@ -38,6 +39,40 @@ def trace(channel: str, id: str, as_json: bool) -> None:
     That happens in this process: sinks are not asked and nothing is kept, but nodes
     that ask others do so.
     """
+    msg = _fetched(channel, id)
+    way = asyncio.run(_traced(load_project(), channel, msg))
+    if as_json:
+        say_json(msgspec.to_builtins(way))
+    else:
+        _show(way)
+
+
+@store.command(short_help="Write a test from a stored message.")
+@click.argument("channel", shell_complete=complete_channels)
+@click.argument("id", shell_complete=complete_ids)
+@click.option("--replace", is_flag=True, help="Write files anew that exist.")
+@json_option
+@common_options
+def test(channel: str, id: str, replace: bool, as_json: bool) -> None:
+    """Write a test that asks for what becomes of the message ID of CHANNEL now.
+
+    The message runs through the nodes in this process, as with `trace`. The test, the
+    message and what came out are in the folder `tests` beside the settings.
+    """
+    msg = _fetched(channel, id)
+    found = asyncio.run(_saved(load_project(), channel, msg, id, replace))
+    if as_json:
+        say_json(msgspec.to_builtins(found))
+    else:
+        say(f"{found.test} asks for: {found.state}")
+
+
+def _fetched(channel: str, id: str) -> Message:
+    """The stored message.
+
+    Raises:
+        MessageNotFound: there is none.
+    """
     wanted = Fetch(channel=channel, ids=[id])
 
     async def online(client: ControlClient) -> Any:
@@ -50,17 +85,20 @@ def trace(channel: str, id: str, as_json: bool) -> None:
     found = ask(online, offline)
     if not found:
         raise MessageNotFound(channel, id)
-    project = load_project()
-    way = asyncio.run(_traced(project, channel, Message.from_json(found[0]["message"])))
-    if as_json:
-        say_json(msgspec.to_builtins(way))
-    else:
-        _show(way)
+    return Message.from_json(found[0]["message"])
 
 
 async def _traced(project: Project, channel: str, msg: Message) -> Trace:
     async with ProjectUnderTest(project) as under_test:
         return await trace_message(under_test.get_channel(channel), msg, _PATIENCE)
+
+
+async def _saved(
+    project: Project, channel: str, msg: Message, id: str, replace: bool
+) -> TestFiles:
+    async with ProjectUnderTest(project) as under_test:
+        found = under_test.get_channel(channel)
+        return await save_as_test(found, msg, id, replace=replace, timeout=_PATIENCE)
 
 
 def _show(way: Trace) -> None:

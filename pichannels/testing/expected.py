@@ -16,7 +16,7 @@ from pichannels.exporting import write_lines
 from pichannels.message import Message
 from pichannels.values import Sample
 
-__all__ = ["UPDATE_VARIABLE", "assert_messages_match"]
+__all__ = ["UPDATE_VARIABLE", "assert_messages_match", "write_expected"]
 
 UPDATE_VARIABLE: Final = "PICHANNELS_UPDATE"
 """The environment variable that has expected files written anew."""
@@ -60,7 +60,7 @@ def assert_messages_match(
         CodecError: a message cannot be written, or the file cannot be read.
     """
     file = Path(path)
-    lines = [codecs.encode_json(_facts(msg.to_dict(), ignore)) for msg in messages]
+    lines = _lines(messages, ignore)
     if os.environ.get(UPDATE_VARIABLE):
         write_lines(file, lines)
         return
@@ -70,6 +70,20 @@ def assert_messages_match(
     found = list(_differences(expected, [codecs.decode_json(line) for line in lines]))
     if found:
         raise AssertionError(_told(what, file, found))
+
+
+def write_expected(messages: Sequence[Message], path: str | os.PathLike[str]) -> None:
+    """Write the file that `assert_messages_match` compares with.
+
+    Raises:
+        CodecError: a message cannot be written.
+        OSError: the file cannot be written.
+    """
+    write_lines(path, _lines(messages, ()))
+
+
+def _lines(messages: Sequence[Message], ignore: Collection[str]) -> list[str]:
+    return [codecs.encode_json(_facts(msg.to_dict(), ignore)) for msg in messages]
 
 
 def _facts(found: Mapping[str, Any], ignore: Collection[str]) -> dict[str, Any]:

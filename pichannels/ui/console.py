@@ -19,6 +19,7 @@ from pichannels.ui.data import ReadModel
 from pichannels.ui.links import Links, Place
 from pichannels.ui.masking import Mask
 from pichannels.ui.roles import NotLoggedIn, Principal, Role
+from pichannels.ui.saved_searches import SavedSearches
 from pichannels.ui.sessions import Session, Sessions, Throttle
 from pichannels.ui.settings_files import SettingsFiles
 from pichannels.ui.tracing import Tracer
@@ -59,6 +60,7 @@ class Console:
         links: the instances.
         users: who may log in.
         audit: what was done.
+        searches: searches that users keep.
         budget: what requests may take.
         token: logs in as an administrator while there is none among the users; "" where
             there was one at the start.
@@ -77,6 +79,7 @@ class Console:
             config.requests, config.searches, config.search_seconds, config.search_share
         )
         self.audit = Audit(folder / "audit.sqlite")
+        self.searches = SavedSearches(folder / "searches.json")
         self.links = Links(plan.places, config.searches)
         self.data = ReadModel(
             self.links, self.budget, Mask(config.mask, config.mask_text)

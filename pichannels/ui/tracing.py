@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from pichannels.errors import UsageError
+from pichannels.testing.golden import TestFiles
 from pichannels.testing.tracing import Trace
 from pichannels.ui.budget import OverBudget
 from pichannels.ui.commands import Commands
@@ -91,6 +92,40 @@ class Tracer:
             UsageError: the project is on another machine.
             PichannelsError: it cannot be run.
         """
+        found = await self._run(who, instance, "trace", channel, id)
+        mask = self._data.mask_for(who)
+        shown = mask.applied(found) if mask is not None else found
+        return await asyncio.to_thread(_report, msgspec.convert(shown, Trace))
+
+    async def save_as_test(
+        self,
+        who: Principal,
+        instance: str,
+        channel: str,
+        id: str,
+        *,
+        replace: bool = False,
+    ) -> TestFiles:
+        """Write a test of what becomes of a stored message, beside the settings.
+
+        Raises:
+            NotAllowed: the role is not enough.
+            UsageError: the project is on another machine.
+            PichannelsError: it cannot be run, or the test exists.
+        """
+        more = ("--replace",) if replace else ()
+        found = await self._run(who, instance, "test", channel, id, *more)
+        return msgspec.convert(found, TestFiles)
+
+    async def _run(
+        self,
+        who: Principal,
+        instance: str,
+        what: str,
+        channel: str,
+        id: str,
+        *more: str,
+    ) -> Any:
         who.need(Role.OPERATE)
         link = self._links.get(instance)
         if link.settings is None:
@@ -98,16 +133,13 @@ class Tracer:
         if self._working.locked():
             raise OverBudget("traces", 2)
         given = {"channel": channel, "id": id}
-        await self._commands.note(who, "trace", given, instance=instance)
+        await self._commands.note(who, what, given, instance=instance)
         async with self._working:
-            found = await run_program(
-                *("store", "trace", "--json", "--settings", str(link.settings)),
-                *("--", channel, id),
+            return await run_program(
+                *("store", what, "--json", "--settings", str(link.settings)),
+                *(*more, "--", channel, id),
                 seconds=_PATIENCE,
             )
-        mask = self._data.mask_for(who)
-        shown = mask.applied(found) if mask is not None else found
-        return await asyncio.to_thread(_report, msgspec.convert(shown, Trace))
 
 
 def _report(found: Trace) -> WayReport:

@@ -13,6 +13,7 @@ from pichannels.control.keeping import Prune
 from pichannels.control.reconciles import ReconcileWanted
 from pichannels.control.reports import ChannelReport
 from pichannels.control.tags import TagsReport
+from pichannels.testing.golden import TestFiles
 from pichannels.ui.api.routing import Ask, Asked, Routes
 from pichannels.ui.operations import Operation
 from pichannels.ui.roles import Role
@@ -305,6 +306,19 @@ async def trace_message(ask: Ask, instance: str, body: Any) -> Any:
     It runs once more through a copy of the channel; sinks are not asked.
     """
     return await ask.console.tracer.trace(ask.who, instance, body.channel, body.id)
+
+
+class Tested(Traced, kw_only=True, forbid_unknown_fields=True):
+    """`replace`: write the test anew where it exists."""
+
+    replace: bool = False
+
+
+@routes.add("POST", "/tests", role=_OPERATE, answer=TestFiles, body=Tested)
+async def save_message_as_test(ask: Ask, instance: str, body: Any) -> Any:
+    """Write a test of what becomes of a stored message, beside the settings."""
+    save = ask.console.tracer.save_as_test
+    return await save(ask.who, instance, body.channel, body.id, replace=body.replace)
 
 
 # Files of the instance's machine
