@@ -1,0 +1,82 @@
+"""Coverage and jobs in a browser: the chart, a job from its count to its end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from tests.ui.pages.conftest import OpenPage
+
+
+def test_groups_of_tags_open_to_single_tags(open_page: OpenPage) -> None:
+    page = open_page("/coverage?range=1h", "view")
+    rows = page.locator(".gantt [role=listitem]")
+    expect(rows.first).to_contain_text("UNIT1.*")
+    rows.first.get_by_role("link").click()
+    expect(page).to_have_url(re.compile(r"group=UNIT1\."))
+    row = page.locator(".gantt [role=listitem]", has_text="UNIT1.BOILER.TEMP")
+    expect(row.locator("[role=img]")).to_have_attribute(
+        "aria-label", re.compile(r"UNIT1\.BOILER\.TEMP: .*delivered|in flight|missing")
+    )
+
+
+def test_what_is_missing_is_told_of_each_channel(open_page: OpenPage) -> None:
+    page = open_page("/coverage", "view")
+    table = page.get_by_role("table", name="what is missing of each channel")
+    expect(table).to_contain_text("plant")
+    expect(table).to_contain_text("Missing, last 30 d")
+    expect(page.get_by_role("button", name="New backfill")).to_have_count(0)
+
+
+def begin_backfill(page: Page, tags: str, start: str, end: str) -> None:
+    page.get_by_role("button", name="New backfill").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Tags, with").fill(tags)
+    dialog.get_by_label("From").fill(start)
+    dialog.get_by_label("To").fill(end)
+    dialog.get_by_label("Reason").fill("proof")
+    dialog.get_by_role("button", name="Count the tags").click()
+
+
+def test_a_job_begins_with_its_typed_count_is_paused_and_cancelled(
+    open_page: OpenPage,
+) -> None:
+    page = open_page("/coverage", "operate")
+    begin_backfill(page, "UNIT1.PUMP*", "2025-01-01", "2025-12-31")
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("This concerns")
+    count = re.search(r"Backfill (\d+) tags", dialog.inner_text())
+    assert count is not None
+    dialog.get_by_label("Type").fill(count[1])
+    dialog.get_by_role("button", name="Begin").click()
+    row = page.get_by_role("table", name="backfill jobs").locator("tbody tr").first
+    expect(row).to_contain_text("UNIT1.PUMP*")
+    row.get_by_role("button", name="Pause").click()
+    expect(row).to_contain_text("paused")
+    row.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Cancel the job").click()
+    cancelled = page.get_by_role("row", name=re.compile("cancelled.*UNIT1.PUMP"))
+    expect(cancelled.first).to_be_visible()
+
+
+def test_comparing_with_the_archive_tells_what_it_found(open_page: OpenPage) -> None:
+    page = open_page("/coverage?tag=UNIT1.BOILER.TEMP", "operate")
+    page.get_by_role("button", name="Reconcile now").click()
+    page.get_by_role("dialog").get_by_role("button", name="Compare").click()
+    card = page.locator(".card", has_text="Hours that cannot be compared").first
+    expect(card).to_contain_text("done")
+
+
+def test_coverage_keeps_nobody_out(
+    open_page: OpenPage,
+    serious: Callable[[Any], list[str]],
+    picture: Callable[[str, str], None],
+) -> None:
+    page = open_page("/coverage?range=1h")
+    expect(page.locator(".gantt")).to_be_visible()
+    expect(page.get_by_role("heading", name="Backfill")).to_be_visible()
+    assert serious(page) == []
+    picture("coverage", "/coverage?range=15m&group=UNIT1.&channel=plant")
