@@ -151,9 +151,15 @@ def _pack(value: Any) -> Any:
     if kind is list:
         if value and type(value[0]) is Sample and all(type(v) is Sample for v in value):
             return _Typed("samples", _dump_samples(value))
-        return [_pack(item) for item in value]
+        return [v if type(v) in _ATOMS else _pack(v) for v in value]
     if kind is dict:
-        return {_pack(key): _pack(item) for key, item in value.items()}
+        # What is plain costs no call.
+        return {
+            key if type(key) in _ATOMS else _pack(key): (
+                item if type(item) in _ATOMS else _pack(item)
+            )
+            for key, item in value.items()
+        }
     if kind is Sample:
         return _Typed("sample", _dump_samples([value]))
     codec = _BY_TYPE.get(kind)
