@@ -7,7 +7,9 @@ from typing import Final, NamedTuple
 
 from pichannels.ui.pages import (
     coverage,
+    errors,
     graph,
+    messages,
     operations,
     overview,
     settings,
@@ -37,8 +39,10 @@ class Entry(NamedTuple):
 ENTRIES: Final = (
     Entry("overview", overview.build),
     Entry("graph", graph.build),
+    Entry("messages", messages.build),
     Entry("tags", tags.build),
     Entry("coverage", coverage.build),
+    Entry("errors", errors.build),
     Entry("sinks", sinks.build),
     Entry("settings", settings.build),
     Entry("operations", operations.build),
