@@ -11,7 +11,7 @@ from pichannels.ui.pages.markup import Child, Markup, tag
 from pichannels.ui.pages.page import Page
 from pichannels.ui.roles import Role
 
-__all__ = ["buttons", "install"]
+__all__ = ["buttons", "install", "state_of"]
 
 _LABELS: Final = {
     "pause": "Pause",
@@ -30,6 +30,17 @@ _ASKS: Final = {
     "stop": "What is in flight is finished first. Then nothing comes in.",
     "restart": "What is in flight is finished first.",
 }
+
+
+def state_of(channel: Mapping[str, Any]) -> str:
+    """The state of a channel in one word; one that waits in vain is not connected.
+
+    Args:
+        channel: see `ChannelReport`.
+    """
+    state = str(channel["state"])
+    is_deaf = not channel["is_ready"] and state in ("waiting", "processing")
+    return "not connected" if is_deaf else state
 
 
 def install(page: Page) -> None:

@@ -99,7 +99,7 @@ class Panel:
         if box["about"]:
             yield "Class", tag("code", box["about"])
         if channel is not None:
-            yield "State", parts.state_badge(channel["state"])
+            yield "State", parts.state_badge(channel_actions.state_of(channel))
             yield "Lag", seconds_text(channel["lag"])
             yield "Settled in, half", quantile_text(channel["settling"], 0.5)
             yield "Settled in, 99 %", quantile_text(channel["settling"], 0.99)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from pichannels import clock
+from pichannels.ui.pages.channel_actions import state_of
 from pichannels.ui.pages.formats import count_text, rate_text
 from pichannels.ui.pages.watch import Watch
 
@@ -91,7 +92,10 @@ def channel_of(box: Report) -> str:
 def _box(box: Report, moving: Moving, states: Mapping[str, Report]) -> dict[str, Any]:
     channel = states.get(channel_of(box))
     if channel is not None:
-        found = {"state": channel["state"], "line": f"{channel['in_memory']} in flight"}
+        found = {
+            "state": state_of(channel),
+            "line": f"{channel['in_memory']} in flight",
+        }
         failed = channel["failed"]
         return {**found, "wrong": f"{count_text(failed)} failed" if failed else ""}
     if box["processed"] is None:

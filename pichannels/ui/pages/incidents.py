@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -46,7 +47,9 @@ _KNOWN: Final[Mapping[str, tuple[str, str]]] = {
 }
 _OPERATIONS: Final = {"done": "good", "failed": "bad", "cancelled": "off"}
 _BAD: Final = ("fail", "lost", "unread", "unreach", "damaged", "disconnect")
-_LONGEST: Final = 160
+_LONGEST: Final = 200
+_QUERY: Final = re.compile(r"(?<=\w)\?[\w=&%.+/~-]{20,}")
+"""What follows in an address: of PI channels it is very long, and says little."""
 
 
 def timeline(page: Page, count: int, channel: str = "") -> Markup:
@@ -106,6 +109,7 @@ def _told(page: Page, one: Incident) -> str:
     }
     shown = mask.applied(facts) if mask is not None else facts
     text = ", ".join(f"{name} {value}" for name, value in shown.items())
+    text = _QUERY.sub("?…", text)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 

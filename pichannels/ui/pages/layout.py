@@ -213,7 +213,7 @@ def _lag(page: Page, status: Mapping[str, Any]) -> Markup:
     lag = worst["lag"] if worst else 0.0
     lamp = parts.badge(seconds_text(lag), "warn" if lag > _LATE else "good")
     channel = worst["name"] if worst and lag else None
-    return _lamp("Worst lag", lamp, page.href("graph", channel=channel), channel)
+    return _lamp("Lag", lamp, page.href("graph", channel=channel), channel)
 
 
 def _holes(page: Page, status: Mapping[str, Any]) -> Markup:
@@ -225,7 +225,7 @@ def _holes(page: Page, status: Mapping[str, Any]) -> Markup:
         else parts.badge("none", "good")
     )
     title = f"{span_text(seconds)} of tag-time" if tags else None
-    return _lamp("Open holes", lamp, page.href("coverage", holes="1"), title)
+    return _lamp("Holes", lamp, page.href("coverage", holes="1"), title)
 
 
 def _letters(page: Page) -> Markup:

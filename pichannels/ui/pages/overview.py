@@ -132,7 +132,7 @@ def _card(
     title = join(
         [
             parts.link(page.href("graph", channel=name), channel["verbose_name"]),
-            parts.state_badge(channel["state"]),
+            parts.state_badge(channel_actions.state_of(channel)),
         ]
     )
     return parts.card(
@@ -211,7 +211,7 @@ def _parts_of(page: Page, below: list[Report]) -> Markup | None:
                 each["name"].partition(".")[2],
             ),
             parts.number(rate_text(_messages(page, each["name"])), "msg/s"),
-            parts.state_badge(each["state"]),
+            parts.state_badge(channel_actions.state_of(each)),
         )
         for each in below
     ]

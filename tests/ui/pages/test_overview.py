@@ -78,6 +78,8 @@ def test_a_lost_connection_shows_and_so_does_its_return(
     try:
         expect(page.locator(".timeline")).to_contain_text("PI lost", timeout=15_000)
         expect(lamp).to_contain_text(re.compile("not connected|partly"), timeout=15_000)
+        card = page.locator("[data-key='channel-plant'] header")
+        expect(card).to_contain_text("not connected")
     finally:
         httpx.post(faults, json={"fault": "clear"}).raise_for_status()
     expect(lamp).not_to_contain_text(re.compile("not|partly"), timeout=30_000)

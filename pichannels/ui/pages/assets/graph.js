@@ -1,7 +1,7 @@
 // Writes what moves into the drawing of the graph, and makes it larger and smaller.
 
 (() => {
-  const SIGNS = { waiting: "✓", processing: "▶", paused: "‖", stopped: "■" };
+  const SIGNS = { waiting: "✓", processing: "▶", paused: "‖", stopped: "■", "not connected": "✕" };
   let scale = 1;
   let isFitted = false;
 
