@@ -21,7 +21,7 @@ try:
     from starlette.exceptions import HTTPException, WebSocketException
     from starlette.requests import HTTPConnection, Request
     from starlette.responses import PlainTextResponse, Response
-    from starlette.websockets import WebSocket
+    from starlette.websockets import WebSocket, WebSocketDisconnect
 except ImportError:
     uvicorn = None  # type: ignore[assignment]
     HTTPConnection = Request = WebSocket = Any  # type: ignore[assignment,misc]
@@ -121,8 +121,9 @@ async def send_texts(websocket: WebSocket, texts: Texts, patience: float) -> Non
                     await websocket.send_text(text)
 
     await websocket.accept()
-    await _until_gone(write(), _disconnected(websocket.receive))
-    with suppress(RuntimeError, OSError, TimeoutError):
+    with suppress(WebSocketDisconnect):
+        await _until_gone(write(), _disconnected(websocket.receive))
+    with suppress(WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
         async with asyncio.timeout(_GOODBYE):
             # "Try again later": the place where it was is still good.
             await websocket.close(1013)

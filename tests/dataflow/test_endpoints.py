@@ -232,6 +232,19 @@ async def test_websockets_carry_the_same(cache: Cache) -> None:
     assert second["data"]["value"] == 2
 
 
+async def test_a_websocket_that_its_client_closes_is_no_error(
+    cache: Cache, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint = Endpoint(cache)
+    async with served(endpoint) as url, ClientSession() as session:
+        async with session.ws_connect(f"{url}/ws") as one:
+            await one.receive_json(timeout=10)
+        async with asyncio.timeout(10):
+            while endpoint.clients:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+    assert [each for each in caplog.records if each.levelname == "ERROR"] == []
+
+
 async def test_what_comes_out_of_a_channel_is_followed(app: Application) -> None:
     channel = BaseChannel("values")
     async with served(Endpoint(channel)) as url, reading(f"{url}/sse") as client:
