@@ -10,6 +10,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from nicegui import app as nicegui_app, ui
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from pichannels.ui.console import Console
@@ -33,11 +34,20 @@ _KEYS: Final = (
 )
 
 
+class _Assets(StaticFiles):
+    """Files that browsers ask for again, so that new ones show after an upgrade."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().file_response(*args, **kwargs)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
+
+
 def add_pages(app: FastAPI, console: Console) -> None:
     """Serve all pages of `registry.ENTRIES`, and the page to log in."""
     watches = Watches(console.links)
     add_login(app)
-    app.mount(ASSETS, StaticFiles(directory=_FOLDER), name="assets")
+    app.mount(ASSETS, _Assets(directory=_FOLDER), name="assets")
     for entry in ENTRIES:
         _serve(entry, console, watches)
     nicegui_app.config.socket_io_js_transports = ["websocket"]
@@ -71,7 +81,7 @@ def _with_watches(app: FastAPI, watches: Watches) -> None:
 def _serve(entry: Entry, console: Console, watches: Watches) -> None:
     name = place_of(entry.key)
 
-    @ui.page(name.path, title=f"{name.title} · pichannels", response_timeout=_PATIENCE)
+    @ui.page(name.path, response_timeout=_PATIENCE)
     async def show(request: Request) -> None:
         ui.add_head_html(head() + _own_files(entry.key))
         page = Page(
@@ -82,6 +92,7 @@ def _serve(entry: Entry, console: Console, watches: Watches) -> None:
             request.query_params,
             is_utc=request.cookies.get("pichannels_zone") != "site",
         )
+        ui.page_title(f"{name.title} · {page.instance}")
         await page.watch.first()
         await _build(page, entry)
 
