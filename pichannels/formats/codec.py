@@ -103,7 +103,7 @@ class SchemaCodec(ICodec, Defined):
 
 
 class JsonCodec(ICodec):
-    """JSON. What it has no form for (dates, say) becomes text.
+    """JSON. What it has no form for (dates, say) becomes text, samples are records.
 
     JSON has no infinities and no NaN; they become null.
     """
@@ -114,7 +114,7 @@ class JsonCodec(ICodec):
         Raises:
             CodecError: JSON cannot hold it.
         """
-        return _encode(_JSON_ENCODER, obj, "JSON")
+        return _encode(_JSON_ENCODER, _plain(obj), "JSON")
 
     def decode(self, s: bytes) -> object:
         """What the JSON text says.
@@ -126,7 +126,7 @@ class JsonCodec(ICodec):
 
 
 class MessagePackCodec(ICodec):
-    """MessagePack. What it has no form for becomes text."""
+    """MessagePack. What it has no form for becomes text, samples are records."""
 
     def encode(self, obj: Any) -> bytes:
         """The bytes.
@@ -134,7 +134,7 @@ class MessagePackCodec(ICodec):
         Raises:
             CodecError: MessagePack cannot hold it.
         """
-        return _encode(_PACK_ENCODER, obj, "MessagePack")
+        return _encode(_PACK_ENCODER, _plain(obj), "MessagePack")
 
     def decode(self, s: bytes) -> object:
         """The value.
@@ -147,7 +147,9 @@ class MessagePackCodec(ICodec):
 
 def encoded(codec: ICodec | None, value: Any) -> Any:
     """The value by the codec; None stays None, as it deletes a key of a topic."""
-    return value if codec is None or value is None else codec.encode(value)
+    if codec is None or value is None:
+        return value
+    return codec.encode(value if isinstance(codec, SchemaCodec) else _plain(value))
 
 
 def decoded(codec: ICodec | None, data: Any) -> Any:
@@ -220,6 +222,15 @@ _JSON_ENCODER: Final = msgspec.json.Encoder(enc_hook=str)
 _JSON_DECODER: Final = msgspec.json.Decoder()
 _PACK_ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=str)
 _PACK_DECODER: Final = msgspec.msgpack.Decoder()
+
+
+def _plain(value: Any) -> Any:
+    """Records of samples; everything else as it is."""
+    if type(value) is Sample:
+        return record_of(value, "live")
+    if type(value) is list and value and type(value[0]) is Sample:
+        return [_plain(each) for each in value]
+    return value
 
 
 def _encode(encoder: Any, value: Any, what: str) -> bytes:

@@ -14,6 +14,8 @@ from pichannels.dataflow.codecs import (
     encoded,
 )
 from pichannels.errors import CodecError, DecodeError
+from pichannels.formats.records import record_of
+from pichannels.values import DigitalState, Sample, Tag
 
 CODECS = [JsonCodec(), MessagePackCodec()]
 
@@ -22,6 +24,29 @@ CODECS = [JsonCodec(), MessagePackCodec()]
 def test_plain_data_comes_back(codec: ICodec) -> None:
     value = {"msg": "🐟", "numbers": [1, 2.5, None, True]}
     assert codec.decode(codec.encode(value)) == value
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=["json", "msgpack"])
+def test_samples_are_the_records_that_nodes_publish(codec: ICodec) -> None:
+    sample = Sample(Tag("UNIT1.TEMP"), 0, DigitalState("Open", 1))
+    data = codec.encode([sample])
+    assert data == codec.encode([record_of(sample, "live")])
+    assert decoded(codec, encoded(codec, sample))["tag"] == "UNIT1.TEMP"
+
+
+class Shown(ICodec):
+    """A codec of somebody's own."""
+
+    def encode(self, obj: object) -> bytes:
+        return repr(obj).encode()
+
+    def decode(self, s: bytes) -> object:
+        return s
+
+
+def test_a_codec_of_ones_own_gets_samples_as_dicts() -> None:
+    sample = Sample(Tag("UNIT1.TEMP"), 0, 1.5)
+    assert encoded(Shown(), sample) == repr(record_of(sample, "live")).encode()
 
 
 def test_json_has_dates_as_text() -> None:
