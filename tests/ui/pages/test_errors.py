@@ -93,8 +93,13 @@ def test_a_viewer_sees_counts_and_no_causes(
     assert "odd" not in page.content()
 
 
-def test_pictures_of_errors_are_made(
-    group: dict[str, Any], picture: Callable[[str, str], None]
+def test_the_page_of_errors_keeps_nobody_out(
+    open_page: OpenPage,
+    group: dict[str, Any],
+    serious: Callable[[Page], list[str]],
+    picture: Callable[[str, str], None],
 ) -> None:
-    assert group["count"] >= 3
+    page = open_page(f"/errors?channel=plant&group={group['id']}", theme="dark")
+    expect(groups(page).first).to_be_visible()
+    assert serious(page) == []
     picture("errors", f"/errors?channel=plant&group={group['id']}")

@@ -153,7 +153,7 @@ def test_a_viewer_sees_no_payload_and_is_offered_no_action(
     assert "speed" not in page.content()
 
 
-def test_the_table_and_its_form_have_no_serious_violation(
+def test_the_page_of_messages_keeps_nobody_out(
     open_page: OpenPage,
     failed: list[str],
     serious: Callable[[Page], list[str]],
