@@ -108,7 +108,7 @@ async def test_the_endpoint_gives_updates_of_the_cache(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{port}/updates"
     try:
         async with aiohttp.ClientSession() as session:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(50):
                 while True:
                     try:
                         answer = await session.get(url)

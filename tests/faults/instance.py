@@ -196,7 +196,7 @@ class Instance:
         """Until it has ended by itself; its exit code."""
         assert self._process is not None
         try:
-            return await asyncio.wait_for(self._process.wait(), 40)
+            return await asyncio.wait_for(self._process.wait(), 90)
         except TimeoutError as exc:
             raise Refused("the instance does not end") from exc
 

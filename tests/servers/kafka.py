@@ -14,7 +14,7 @@ __all__ = ["PASSWORD", "USER", "Kafka", "why_missing"]
 
 USER: Final = "plant"
 PASSWORD: Final = "s3cret"
-_WAIT: Final = 40.0
+_WAIT: Final = 120.0
 _CLUSTER: Final = "MkU3OEVBNTcwNTJENDM2Qg"
 _ROOT: Final = Path(__file__).parent
 _OPTIONS: Final = (

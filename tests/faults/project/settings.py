@@ -118,4 +118,4 @@ plant.add(publish.HTTP(_SINK, retry=_again, timeout=5, **_options.get("sink", {}
 PROJECT_NAME = "faults"
 CHANNELS = [plant]
 JOURNAL = _options.get("journal", {})
-DRAIN_TIMEOUT = 10
+DRAIN_TIMEOUT = 60
