@@ -30,6 +30,7 @@ __all__ = ["BlockingBytes", "BlockingEntities", "BlockingLink"]
 T = TypeVar("T")
 
 _AT_ONCE: Final = 500
+_LAST_TURNS: Final = 5
 
 
 class _Worker:
@@ -46,8 +47,18 @@ class _Worker:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
+            self._loop.run_until_complete(self._end())
         finally:
             self._loop.close()
+
+    async def _end(self) -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        # Sockets are closed in the turns of the loop that follow.
+        for _ in range(_LAST_TURNS):
+            await asyncio.sleep(0)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of something that the loop does; Ctrl-C cancels it."""
@@ -65,7 +76,9 @@ class _Worker:
         """End the thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+            # What is forgotten may be collected in any thread, also in this one.
+            if threading.current_thread() is not self._thread:
+                self._thread.join()
 
 
 class BlockingLink:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import os
-import weakref
 from typing import Any, Final
 
 from pichannels.config import is_loopback
@@ -77,7 +76,6 @@ class RemoteFileSystem(AbstractFileSystem):  # type: ignore[misc,unused-ignore]
             ca=ca,
             verify=verify,
         )
-        weakref.finalize(self, self.link.close)
 
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
