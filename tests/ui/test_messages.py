@@ -125,6 +125,16 @@ def test_no_tag_waits_where_the_order_is_not_kept(plant: Plant) -> None:
     assert plant.get("/parked-tags") == []
 
 
+def test_searches_are_kept_for_who_saves_them(plant: Plant) -> None:
+    client = plant.client("view")
+    saved = {"name": "what fails", "query": "state=error"}
+    assert client.post("/searches", json=saved).json() == saved
+    assert client.get("/searches").json() == [saved]
+    assert plant.client("data").get("/searches").json() == []
+    client.delete("/searches/what fails").raise_for_status()
+    assert client.get("/searches").json() == []
+
+
 def test_viewers_see_no_payloads(plant: Plant, orders: list[Any]) -> None:
     row = plant.get("/messages", "view", channel="orders")["messages"][0]
     whole = plant.get(f"/messages/{orders[0]['id']}", "view")

@@ -41,6 +41,15 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     csrf: str = ""
 
 
+class SavedSearch(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """A search that a user keeps: what is behind the question mark of an address."""
+
+    name: str
+    query: str
+
+
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     """A user; `tokens` are told without what they are."""
 
@@ -197,6 +206,27 @@ async def get_load(ask: Ask) -> Any:
 
 
 # The audit log
+
+
+@routes.add("GET", "/searches", role=Role.VIEW, answer=list[SavedSearch])
+async def list_searches(ask: Ask) -> Any:
+    """The searches that the user keeps."""
+    found = await asyncio.to_thread(ask.console.searches.of, ask.who.name)
+    return [SavedSearch(name=name, query=query) for name, query in found.items()]
+
+
+@routes.add("POST", "/searches", role=Role.VIEW, answer=SavedSearch, body=SavedSearch)
+async def save_search(ask: Ask, body: Any) -> Any:
+    """Keep a search; one of the same name is replaced."""
+    save = ask.console.searches.save
+    await asyncio.to_thread(save, ask.who.name, body.name, body.query)
+    return body
+
+
+@routes.add("DELETE", "/searches/{name}", role=Role.VIEW)
+async def forget_search(ask: Ask, name: str) -> None:
+    """Forget a search."""
+    await asyncio.to_thread(ask.console.searches.delete, ask.who.name, name)
 
 
 @routes.add("GET", "/audit", role=Role.ADMIN, answer=Found, query=AuditWanted)

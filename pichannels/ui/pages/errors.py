@@ -77,7 +77,10 @@ async def _groups(page: Page) -> Markup:
     data, who = page.console.data, await page.current()
     found = await data.dead_groups(who, page.instance, wanted)
     total = sum(each.count for each in found.groups)
-    told = f"{count_text(total)} dead letters in {count_text(len(found.groups))} groups"
+    many = len(found.groups)
+    told = (
+        f"{count_text(total)} dead letters, {count_text(many)} kind{'s' * (many != 1)}"
+    )
     if not found.complete:
         told = f"the newest {count_text(found.scanned)} dead letters; there are more"
     head = parts.heading(
