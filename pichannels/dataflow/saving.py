@@ -26,6 +26,7 @@ _FORM: Final = "form"
 _STATE: Final = b"s"
 _PLACE: Final = b"p"
 _MESSAGE: Final = b"m"
+_READY: Final = "ready"
 _END: Final = b"z"
 _MESSAGES_KEPT: Final = 1000
 """Of a channel so many may be unsettled, and so come again."""
@@ -50,6 +51,9 @@ class Saved(Generic[_State]):
         form: what differs where a state cannot be gone on with.
         make: makes an empty state.
 
+    Attributes:
+        ready: what was to go out, as it was saved last.
+
     Raises:
         UsageError: another pipe has it.
         CacheError: it cannot be read.
@@ -70,6 +74,7 @@ class Saved(Generic[_State]):
         self._offsets: dict[bytes, int] = {}
         self._messages: dict[str, int] = {}
         self._number = 0
+        self.ready: list[Any] = []
 
     def load(self) -> dict[Any, _State]:
         """The states by key, none where they cannot be gone on with; blocks."""
@@ -78,6 +83,7 @@ class Saved(Generic[_State]):
             if part[_FORM] is not None:
                 logger.warning("a pipe has changed, and its windows begin anew")
             part.delete_range(b"", _END)
+            part.delete(_READY)
             part[_FORM] = self._form
         for name, data in part.items(prefix=_STATE):
             assert isinstance(name, bytes)
@@ -87,6 +93,7 @@ class Saved(Generic[_State]):
         came = [(number, uuid) for _, (number, uuid) in part.items(prefix=_MESSAGE)]
         self._messages = {uuid: number for number, uuid in sorted(came)}
         self._number = max(self._messages.values(), default=0)
+        self.ready = part[_READY] or []
         return found
 
     def has(self, value: Any) -> bool:
@@ -95,8 +102,10 @@ class Saved(Generic[_State]):
             return value.offset <= self._offsets.get(_place_of(value), -1)
         return type(value) is Message and value.uuid in self._messages
 
-    async def save(self, states: Mapping[Any, _State], value: Any = None) -> None:
-        """Save states, and that a value is in them.
+    async def save(
+        self, states: Mapping[Any, _State], value: Any, ready: list[Any] | None = None
+    ) -> None:
+        """Save states, that a value is in them, and what of them is to go out.
 
         Raises:
             CacheError: they cannot be written.
@@ -112,6 +121,8 @@ class Saved(Generic[_State]):
         elif type(value) is Message:
             slot = (self._number + 1) % _MESSAGES_KEPT
             found[_MESSAGE + slot.to_bytes(2)] = [self._number + 1, value.uuid]
+        if ready or self.ready:
+            found[_READY] = self.ready = ready or []
         if not found:
             return
         await self._part.store_all(found)

@@ -6,7 +6,7 @@ What a pipe holds is lost with the process, unless it has a cache for its state.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -316,7 +316,12 @@ class JoinPipe:
     """A stream joined with others; see `join`."""
 
     def __init__(
-        self, as_of: AsOf, reader: Reader, is_whole: bool, idle: float | None
+        self,
+        as_of: AsOf,
+        reader: Reader,
+        is_whole: bool,
+        idle: float | None,
+        saved: Saved[JoinState] | None,
     ) -> None:
         self._as_of = as_of
         self._reader = reader
@@ -325,8 +330,15 @@ class JoinPipe:
         self._known = _Known(as_of.state, idle)
         self._ready: list[Joined] = []
         self._pump: Pump | None = None
+        self._saved = saved
+        # The value that was taken last, and what is on its way to sinks.
+        self._taken: Any = None
+        self._giving: list[Joined] = []
+        if saved is not None:
+            self._known.begin(saved.load())
+            self._ready = [Joined.load(data) for data in saved.ready]
 
-    def reference(self, name: str) -> Callable[[Any], None]:
+    def reference(self, name: str) -> Callable[[Any], Awaitable[None]]:
         """A sink that takes the values of a reference.
 
         Raises:
@@ -336,10 +348,11 @@ class JoinPipe:
             hint = nearest(name, self._as_of.references)
             raise UsageError(f"the join has no reference {name!r}{hint}")
 
-        def put(value: Any) -> None:
+        async def put(value: Any) -> None:
             for item in _items(value):
                 key, ticks, found, good = self._reader.read(item)
                 self._known.of(key).put(name, ticks, found, good, self._ready)
+            await self._save()
             if self._ready and self._pump is not None:
                 self._pump.wake()
 
@@ -349,30 +362,48 @@ class JoinPipe:
         """The values, each with those of the references at its time."""
         pump = self._pump = Pump(values)
         timeout = None if self._idle is None else self._idle / _LOOKS
+        # What a sink has not taken before.
+        self._ready[:0], self._giving = self._giving, []
+        value: Any = PAUSE
         try:
-            while (value := await pump.next(timeout)) is not END:
+            while value is not END:
                 if value is not PAUSE:
                     self._take(value)
-                for _, state, mark in self._known.silent():
+                for key, state, mark in self._known.silent():
                     state.advance(mark, self._ready)
+                    self._known.touched[key] = state
                 for match in self._matches():
                     yield match
+                self._giving = []
+                await self._save()
+                value = await pump.next(timeout)
         finally:
             self._pump = None
             await pump.close()
-        for state in self._known.states.values():
-            state.finish(self._ready)
+        if self._saved is None:
+            for state in self._known.states.values():
+                state.finish(self._ready)
         for match in self._matches():
             yield match
+        self._giving = []
+        await self._save()
+
+    async def _save(self) -> None:
+        touched, self._known.touched = self._known.touched, {}
+        if self._saved is not None:
+            ready = [joined.dump() for joined in (*self._giving, *self._ready)]
+            await self._saved.save(touched, self._taken, ready)
 
     def _take(self, value: Any) -> None:
+        self._taken = value
+        if self._saved is not None and self._saved.has(value):
+            return
         for item in _items(value):
             key, ticks, _, _ = self._reader.read(item)
             self._known.of(key).add(ticks, item, self._ready)
 
     def _matches(self) -> list[Match]:
-        ready, self._ready[:] = list(self._ready), []
-        self._known.touched.clear()
+        self._giving, self._ready[:] = list(self._ready), []
         matches = [
             Match(
                 joined.value,
@@ -382,7 +413,7 @@ class JoinPipe:
                     for name, reference in joined.found.items()
                 },
             )
-            for joined in ready
+            for joined in self._giving
         ]
         if self._is_whole:
             return [match for match in matches if None not in match.found.values()]
@@ -399,6 +430,7 @@ def join(
     value: Get = None,
     missing: str = "keep",
     idle: float | None = None,
+    state: Cache | None = None,
 ) -> JoinPipe:
     """A pipe that gives each value with the last ones of references at its time.
 
@@ -418,15 +450,19 @@ def join(
             value.
         missing: `keep` or `drop` values for which not all references are there.
         idle: seconds after which values go out although nothing later has come.
+        state: a cache, or a part of one, as of `window`, for what waits and for the
+            references; it is read at once.
 
     Raises:
-        UsageError: an option is not usable.
+        CacheError: the cache cannot be read.
+        UsageError: an option is not usable, or another pipe has its state there.
     """
     if missing not in ("keep", "drop"):
         raise UsageError(f"missing is keep or drop, not {missing!r}")
     as_of = AsOf(references, tolerance=tolerance, lateness=lateness)
     reader = Reader(key if key is not None else _all_together, time, value)
-    return JoinPipe(as_of, reader, missing == "drop", _idle(idle))
+    saved = None if state is None else Saved(state, as_of.form, as_of.state)
+    return JoinPipe(as_of, reader, missing == "drop", _idle(idle), saved)
 
 
 def _all_together(value: Any) -> None:

@@ -36,6 +36,28 @@ class Joined(NamedTuple):
     value: Any
     found: dict[str, Reference | None]
 
+    def dump(self) -> list[Any]:
+        """Plain data; see `load`.
+
+        Raises:
+            CodecError: a value has a type without codec.
+        """
+        found = {
+            name: reference and [reference.ticks, packed(reference.value)]
+            for name, reference in self.found.items()
+        }
+        return [self.ticks, packed(self.value), found]
+
+    @classmethod
+    def load(cls, data: list[Any]) -> Joined:
+        """What `dump` described."""
+        ticks, value, found = data
+        references = {
+            name: each and Reference(each[0], unpacked(each[1]))
+            for name, each in found.items()
+        }
+        return cls(ticks, unpacked(value), references)
+
 
 _at = itemgetter(0)
 

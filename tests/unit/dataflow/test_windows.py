@@ -292,3 +292,40 @@ async def test_other_windows_begin_anew(
     found = await streamed(kept(cache, Tumbling(30)), reading(2, 5), reading(61, 1))
     assert [each.values["sum"] for each in found] == [5]
     assert "begin anew" in caplog.text
+
+
+async def joined(cache: Cache, *values: Any, fails: bool = False) -> list[Any]:
+    """What a join that begins gives of prices and of orders, one after the other."""
+    with suppress(CacheError):
+        cache.get_column_family("windows").keeper = None
+    pipe = join(["price"], time="at", value="v", state=cache)
+    application, found = Application(), list[Any]()
+    prices, orders = Proxy(), Proxy()
+
+    async def source() -> AsyncIterator[Any]:
+        for value in values:
+            yield value
+
+    def take(match: Match) -> None:
+        if fails:
+            raise ValueError("the sink is away")
+        found.append((match.value["v"], match.found["price"]))
+
+    @application.handle(source)
+    async def apart(value: Any) -> None:
+        await (prices if value["site"]["name"] == "price" else orders)(value)
+
+    application.handle(prices, sink=[pipe.reference("price")])(lambda value: value)
+    application.handle(orders, pipe=[pipe], sink=[take])(lambda value: value)
+    with suppress(ValueError):
+        await application.stream()
+    return found
+
+
+async def test_what_waits_in_a_join_outlives_the_process(cache: Cache) -> None:
+    prices = [reading(at, at, "price") for at in (1, 5, 9)]
+    assert await joined(cache, prices[0], reading(3, 30)) == []
+    assert await joined(cache, prices[1], reading(7, 70)) == [(30, 1)]
+    assert await joined(cache, prices[2], fails=True) == []
+    assert await joined(cache) == [(70, 5)]
+    assert await joined(cache) == []
