@@ -11,7 +11,7 @@ from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
-from pichannels import codecs
+from pichannels import clock, codecs
 from pichannels.control.arguments import ticks_of
 from pichannels.errors import CodecError, UsageError
 from pichannels.journal.reader import read_records
@@ -26,9 +26,12 @@ from pichannels.ui.jsonpath import json_matcher
 from pichannels.ui.masking import Mask
 from pichannels.ui.reading import Timed
 
-__all__ = ["MessagesWanted", "Page", "search_journal"]
+__all__ = ["MOST", "MessagesWanted", "Page", "search_journal"]
 
 _PAGE: Final = 500
+_FIRST_BATCH: Final = 16
+_QUICK, _SLOW = 0.05, 0.25
+"""Seconds for a batch of payloads: then the next one is larger, or smaller."""
 _FIRST, _LAST = -(2**62), 2**62
 _UNINDEXED: Final = 100_000
 """Messages that the index of tags may not have yet, at most."""
@@ -347,10 +350,14 @@ def _page(timed: Timed, rows: Iterator[_Row], search: _Search) -> Page:
     found: list[_Row] = []
     scanned = 0
     last: _Row | None = None
-    while batch := list(itertools.islice(rows, _batch(search, count))):
+    size = _batch(search, count)
+    while batch := list(itertools.islice(rows, size)):
+        begun = clock.monotonic()
         scanned += len(batch)
         found += _fitting(timed, batch, search)
         last = batch[-1]
+        if search.fits is not None:
+            size = _next_batch(size, clock.monotonic() - begun)
         if len(found) > count or timed.is_over:
             break
     is_over = timed.is_over and len(found) <= count
@@ -364,10 +371,19 @@ def _page(timed: Timed, rows: Iterator[_Row], search: _Search) -> Page:
     return Page(records, cursor, not is_over, scanned)
 
 
+def _next_batch(size: int, seconds: float) -> int:
+    """How many to look into next: payloads may be small, or of megabytes."""
+    if seconds > _SLOW:
+        return max(1, size // 4)
+    return min(_PAGE, size * 2) if seconds < _QUICK else size
+
+
 def _batch(search: _Search, count: int) -> int:
+    if search.fits is not None:
+        return _FIRST_BATCH
     wanted = search.wanted
     narrow = (
-        *(search.fits, wanted.tag, wanted.node, wanted.error, wanted.error_class),
+        *(wanted.tag, wanted.node, wanted.error, wanted.error_class),
         *(wanted.lane, wanted.attempts),
     )
     return _PAGE if any(narrow) or search.state is not None else count + 1

@@ -71,7 +71,7 @@ def _columns(page: Page, status: Report) -> list[Column[Report]]:
         Column("Values", lambda sink: _rate(page, sink), number=True),
         Column("Written", lambda sink: _count(sink, _WRITTEN), number=True),
         Column("In flight", lambda sink: _count(sink, "queued"), number=True),
-        Column("Acknowledged in, 99 %", settling, number=True),
+        Column("Ack, 99 %", settling, number=True),
         Column("Retries", retries, number=True),
         Column("Failed writes", lambda sink: _bad(sink, "errors"), number=True),
         Column("Failed values", lambda sink: _bad(sink, "failed"), number=True),
