@@ -30,7 +30,7 @@ __all__ = ["BlockingBytes", "BlockingEntities", "BlockingLink"]
 T = TypeVar("T")
 
 _AT_ONCE: Final = 500
-_LAST_TURNS: Final = 5
+_CLOSING: Final = 0.1
 
 
 class _Worker:
@@ -56,9 +56,8 @@ class _Worker:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        # Sockets are closed in the turns of the loop that follow.
-        for _ in range(_LAST_TURNS):
-            await asyncio.sleep(0)
+        # Sockets are closed in turns of the loop that follow; TLS takes some.
+        await asyncio.sleep(_CLOSING)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of something that the loop does; Ctrl-C cancels it."""
