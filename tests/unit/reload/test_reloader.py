@@ -15,6 +15,7 @@ from pichannels.errors import SettingsError, UsageError
 from pichannels.events import Event
 from pichannels.message import Message
 from pichannels.project import Project, load
+from pichannels.reload.plan import ReloadReport
 
 SETTINGS = """\
 import asyncio
@@ -89,6 +90,13 @@ def channel(engine: Engine, name: str) -> BaseChannel:
     return engine.project.channel(name)
 
 
+async def taken_over(engine: Engine) -> ReloadReport:
+    """Reload; tells why, where the changed settings are not taken over."""
+    report = await engine.reload()
+    assert report.applied, report.lines()
+    return report
+
+
 async def accept(engine: Engine, name: str, count: int) -> None:
     for number in range(count):
         await channel(engine, name).accept(Message(payload=str(number)))
@@ -132,7 +140,7 @@ async def test_unsettled_messages_go_over_to_the_new_channel(write: Write) -> No
     async with running(await write('channel("a", "stuck")')) as engine:
         await accept(engine, "a", 3)
         file = await write('channel("a", "new")')
-        await engine.reload()
+        await taken_over(engine)
         await channel(engine, "a").accept(Message(payload="3"))
         await channel(engine, "a").drain()
     assert await lines(file) == ["new 0", "new 1", "new 2", "new 3"]
@@ -142,7 +150,7 @@ async def test_channels_come_and_go(write: Write) -> None:
     async with running(await write()) as engine:
         b = channel(engine, "b")
         await write('channel("c"), channel("a")')
-        await engine.reload()
+        await taken_over(engine)
         names = [each.name for each in engine.project.channels]
         assert (names, b.is_stopped()) == (["c", "a"], True)
         assert not channel(engine, "c").is_stopped()
@@ -181,7 +189,7 @@ async def test_a_stopped_channel_stays_stopped(write: Write) -> None:
     async with running(await write()) as engine:
         await engine.stop_channel("a")
         await write('channel("a", "new"), channel("b")')
-        await engine.reload()
+        await taken_over(engine)
         assert channel(engine, "a").is_stopped()
         await engine.start_channel("a")
 
@@ -192,7 +200,7 @@ async def test_a_paused_channel_stays_paused(write: Write) -> None:
         await engine.pause_channel("a")
         await accept(engine, "a", 1)
         await write('channel("a", "new"), channel("b")')
-        await engine.reload()
+        await taken_over(engine)
         assert channel(engine, "a").status.label == "paused"
         await engine.resume_channel("a")
         await channel(engine, "a").drain()
@@ -214,7 +222,7 @@ async def test_counts_go_on(write: Write) -> None:
     async with running(await write()) as engine:
         await channel(engine, "a").handle(Message(payload="x"))
         await write('channel("a", "new"), channel("b")')
-        await engine.reload()
+        await taken_over(engine)
         await channel(engine, "a").handle(Message(payload="x"))
         assert channel(engine, "a").processed == 2
 
@@ -222,7 +230,7 @@ async def test_counts_go_on(write: Write) -> None:
 async def test_settings_beside_the_channels_take_effect(write: Write) -> None:
     async with running(await write()) as engine:
         await write(more="DRAIN_TIMEOUT = 5\nPROJECT_NAME = 'other'\n")
-        await engine.reload()
+        await taken_over(engine)
         config = engine.project.config
         assert (engine.status().project, config.drain_timeout) == ("other", 5)
 
