@@ -51,11 +51,13 @@ def bytes_of(payload: Any) -> bytes:
 
 def samples_of(payload: Any) -> list[Sample]:
     """The samples of a payload; none where it is something else."""
-    if not isinstance(payload, list) or not payload:
+    if not isinstance(payload, list | dict) or not payload:
         return []
     try:
         found = codecs.decode_json(msgspec.json.encode(payload))
     except (CodecError, msgspec.MsgspecError, ValueError):
+        return []
+    if not isinstance(found, list):
         return []
     return found if all(isinstance(each, Sample) for each in found) else []
 
