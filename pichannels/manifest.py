@@ -12,8 +12,9 @@ from typing import Final
 import msgspec
 
 from pichannels.errors import CodecError
+from pichannels.values import Sample
 
-__all__ = ["ManifestEntry", "decode_manifest", "encode_manifest"]
+__all__ = ["ManifestEntry", "decode_manifest", "encode_manifest", "sample_entries"]
 
 
 class ManifestEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -33,6 +34,25 @@ class ManifestEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(list[ManifestEntry])
+
+
+def sample_entries(samples: Iterable[object]) -> list[ManifestEntry]:
+    """One entry for each tag of samples, by its WebID, else its path or name.
+
+    What is no sample is left out.
+    """
+    found: dict[str, list[int]] = {}
+    for sample in samples:
+        if type(sample) is not Sample:
+            continue
+        tag, at = sample.tag, sample.ticks
+        key = tag.web_id or tag.path or tag.name
+        row = found.get(key)
+        if row is None:
+            found[key] = [at, at, 1]
+        else:
+            row[:] = min(row[0], at), max(row[1], at), row[2] + 1
+    return [ManifestEntry(key, *row) for key, row in found.items()]
 
 
 def encode_manifest(entries: Iterable[ManifestEntry]) -> bytes:

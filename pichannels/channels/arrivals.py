@@ -23,6 +23,7 @@ from pichannels.errors import (
     CodecError,
 )
 from pichannels.journal import Journal, Ticket
+from pichannels.manifest import encode_manifest, sample_entries
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.remote.entities import unpack
@@ -45,7 +46,10 @@ class Receiver(Protocol):
     """What is needed of the channel that messages come to."""
 
     name: str
-    journal: Journal | None
+
+    @property
+    def journal(self) -> Journal | None:
+        """Where messages are durable, if there is one."""
 
     @property
     def is_ending(self) -> bool:
@@ -65,11 +69,11 @@ class Arrival(NamedTuple):
     """One message on its way in.
 
     Attributes:
-        data: as it was packed by who sends it.
+        data: as it was packed by who sends it, or read already.
         bookmark: the place behind it, where it has one.
     """
 
-    data: bytes
+    data: bytes | Message
     bookmark: str = ""
 
 
@@ -158,6 +162,7 @@ class Arrivals:
     Args:
         channel: whose messages they are.
         most: how many events are known, to leave out what comes twice.
+        way: what the journal calls this way into the channel.
 
     Attributes:
         messages: how many were accepted.
@@ -166,19 +171,16 @@ class Arrivals:
             so.
     """
 
-    def __init__(self, channel: Receiver, most: int) -> None:
+    def __init__(self, channel: Receiver, most: int, way: str = "channel") -> None:
         self._channel = channel
         self._most = most
+        self._place = f"{way}:{channel.name}"
         self._seen = Seen(most)
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self.messages = 0
         self.duplicates = 0
         self.unreadable = 0
-
-    @property
-    def _place(self) -> str:
-        return f"channel:{self._channel.name}"
 
     async def open(self) -> str:
         """Begin: the bookmark behind what came last, if there is one."""
@@ -252,7 +254,9 @@ class Arrivals:
         if not events:
             return None
         lane = msg.meta["lane"] = _lane(msg)
-        ticket = await self._channel.way_in().hand_over(msg, lane=lane)
+        ticket = await self._channel.way_in().hand_over(
+            msg, lane=lane, manifest=_manifest(msg.payload)
+        )
         # Nothing may come between, so that all of it is in one commit.
         slot, kept = self._seen.add(events)
         journal.note(ticket, f"{self._place}:seen", str(slot), list(kept))
@@ -283,16 +287,20 @@ class Arrivals:
             self.messages += 1
             return
 
-    def _read(self, data: bytes) -> Message:
+    def _read(self, data: bytes | Message) -> Message:
+        found = data if isinstance(data, Message) else self._unpacked(data)
+        found.store_id = found.store_chan_name = None
+        return found
+
+    def _unpacked(self, data: bytes) -> Message:
         try:
             found = unpack(data)
         except CodecError as exc:
             return self._unread(data, exc)
-        if not isinstance(found, Message):
-            error = CodecError(f"a {type(found).__name__} is no message")
-            return self._unread(data, error)
-        found.store_id = found.store_chan_name = None
-        return found
+        if isinstance(found, Message):
+            return found
+        error = CodecError(f"a {type(found).__name__} is no message")
+        return self._unread(data, error)
 
     def _unread(self, data: bytes, error: CodecError) -> Message:
         self.unreadable += 1
@@ -305,8 +313,7 @@ class Arrivals:
     def _fresh(self, msg: Message) -> list[bytes]:
         """Leave out what has come before: the events that are new."""
         payload = msg.payload
-        is_batch = type(payload) is list and payload and type(payload[0]) is Sample
-        if not is_batch or _lane(msg) not in _ONCE:
+        if not _is_batch(payload) or _lane(msg) not in _ONCE:
             event = _digest([msg.uuid, msg.content_type, payload, _lane(msg)])
             if event in self._seen:
                 self.duplicates += 1
@@ -321,6 +328,17 @@ class Arrivals:
             msg.payload = [each for each, _ in left]
             return [event for _, event in left]
         return events
+
+
+def _is_batch(payload: Any) -> bool:
+    return type(payload) is list and bool(payload) and type(payload[0]) is Sample
+
+
+def _manifest(payload: Any) -> bytes | None:
+    """What samples are in it, so that they are found by their tags."""
+    if not _is_batch(payload):
+        return None
+    return encode_manifest(sample_entries(payload))
 
 
 def _digest(value: Any) -> bytes:

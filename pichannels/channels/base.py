@@ -138,9 +138,15 @@ class BaseChannel(Lifecycle):
             UsageError: the channel has no journal.
         """
         msg.meta["lane"] = lane
-        await self._way_in().accept(msg, lane=lane, manifest=manifest)
+        await self.way_in().accept(msg, lane=lane, manifest=manifest)
 
-    def _way_in(self) -> Inlet:
+    def way_in(self) -> Inlet:
+        """Where messages are accepted, for sources of our own.
+
+        Raises:
+            ChannelStopped: the channel takes no messages.
+            UsageError: the channel has no journal.
+        """
         if not self._is_open:
             raise ChannelStopped(self.name)
         if self._inlet is None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from pichannels.channels.arrivals import Arrival, Arrivals, UnpackStep
-from pichannels.channels.inlet import Inlet
 from pichannels.channels.listening import ListeningChannel
 from pichannels.checks import whole
 from pichannels.endpoints.base import Place
@@ -88,14 +87,6 @@ class InboxChannel(ListeningChannel):
     def is_ending(self) -> bool:
         """Whether it takes nothing any more."""
         return not self._is_listening
-
-    def way_in(self) -> Inlet:
-        """Where messages are accepted.
-
-        Raises:
-            ChannelStopped: the channel takes no messages.
-        """
-        return self._way_in()
 
     def statistics(self) -> dict[str, Any]:
         """Who sends, what came, and what was known or cannot be read."""

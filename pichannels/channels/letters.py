@@ -13,9 +13,8 @@ from typing import Any, Final
 from pichannels.coverage.ledger import Ledger
 from pichannels.errors import CodecError
 from pichannels.journal import Journal, Record
-from pichannels.manifest import ManifestEntry
+from pichannels.manifest import ManifestEntry, sample_entries
 from pichannels.states import State
-from pichannels.values import Sample
 
 __all__ = ["entries_of", "note_letters", "under_keys", "what_failed"]
 
@@ -93,11 +92,5 @@ def what_failed(record: Record) -> list[ManifestEntry]:
 
 
 def entries_of(samples: Any) -> list[ManifestEntry]:
-    """One entry for each tag of samples, by its WebID."""
-    found: dict[str, list[int]] = {}
-    for sample in samples if isinstance(samples, list) else ():
-        if type(sample) is Sample:
-            at = sample.ticks
-            row = found.setdefault(sample.tag.web_id, [at, at, 0])
-            row[:] = min(row[0], at), max(row[1], at), row[2] + 1
-    return [ManifestEntry(key, *row) for key, row in found.items()]
+    """One entry for each tag of samples."""
+    return sample_entries(samples if isinstance(samples, list) else ())

@@ -12,7 +12,6 @@ from typing import Any, Final, Literal
 
 from pichannels.channels.arrivals import Arrival, Arrivals, UnpackStep
 from pichannels.channels.base import BaseChannel
-from pichannels.channels.inlet import Inlet
 from pichannels.channels.ticking import seconds
 from pichannels.checks import whole
 from pichannels.errors import (
@@ -146,14 +145,6 @@ class RemoteChannel(BaseChannel):
     def is_ending(self) -> bool:
         """Whether its source stops."""
         return self._is_ending_source
-
-    def way_in(self) -> Inlet:
-        """Where messages are accepted.
-
-        Raises:
-            ChannelStopped: the channel takes no messages.
-        """
-        return self._way_in()
 
     def statistics(self) -> dict[str, Any]:
         """Whether it is linked, what came, and what did not.

@@ -18,7 +18,7 @@ from pichannels.channels.backfilling import Backfilling
 from pichannels.channels.covering import Covering
 from pichannels.coverage.repair import Failure, Read
 from pichannels.errors import ChannelStopped, DecodeError, JournalError, PichannelsError
-from pichannels.manifest import ManifestEntry, encode_manifest
+from pichannels.manifest import encode_manifest, sample_entries
 from pichannels.message import Message
 from pichannels.piwebasync.connection import ticks_of_date
 from pichannels.piwebasync.controllers import Controller
@@ -202,7 +202,7 @@ class Repairing:
         lane = self._backfilling.lane_of(read)
         for some in _parts(page):
             msg = Message(SAMPLES, some, {"server": self._name})
-            manifest = encode_manifest(_entries(some))
+            manifest = encode_manifest(sample_entries(some))
             async with self._handing_over:
                 self._covering.reading = read.id
                 try:
@@ -267,16 +267,3 @@ def _instant(timestamp: str, read: Read) -> tuple[int, int]:
 def _parts(page: Sequence[Sample]) -> Iterator[list[Sample]]:
     for start in range(0, len(page), _SAMPLES):
         yield list(page[start : start + _SAMPLES])
-
-
-def _entries(samples: Sequence[Sample]) -> Iterator[ManifestEntry]:
-    found: dict[str, list[int]] = {}
-    for sample in samples:
-        row = found.get(sample.tag.web_id)
-        if row is None:
-            found[sample.tag.web_id] = [sample.ticks, sample.ticks, 1]
-        else:
-            row[0] = min(row[0], sample.ticks)
-            row[1] = max(row[1], sample.ticks)
-            row[2] += 1
-    return (ManifestEntry(key, *row) for key, row in found.items())

@@ -425,7 +425,7 @@ class WatchingChannel(BaseChannel, ABC):
             return
         msg.meta["lane"] = "live"
         before = self.memory.entries.get(file.path)
-        ticket = await self._way_in().hand_over(msg)
+        ticket = await self.way_in().hand_over(msg)
         self.memory.note(file, msg.uuid, ticket)
         self._unconfirmed.append((ticket, file, before))
         if len(self._unconfirmed) >= _AT_ONCE:

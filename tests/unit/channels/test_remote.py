@@ -23,6 +23,7 @@ from pichannels.endpoints.remote import RemoteEndpoint
 from pichannels.errors import SettingsError
 from pichannels.events import EventBus
 from pichannels.journal import Journal
+from pichannels.manifest import ManifestEntry, encode_manifest
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.project import Project
@@ -243,6 +244,17 @@ async def test_what_came_before_a_restart_is_known_after_it(two: Two) -> None:
     await again.drain()
     assert [[s.value for s in msg.payload] for msg in keep.got] == [[1.5]]
     assert again.statistics()["duplicates"] == 4
+
+
+async def test_samples_that_come_are_found_by_their_tag(two: Two) -> None:
+    hq, _ = headquarters(InboxChannel, endpoint=RemoteEndpoint(port=0), store_only=True)
+    journal = await two.run(hq, "hq")
+    async with connect(hq.endpoint.url) as link:
+        async with link.entities("hq", mode="w") as stream:
+            await stream.write([Message(payload="no samples"), batch(1, 2)])
+    expected = encode_manifest([ManifestEntry("TI1", 10**16 + 1, 10**16 + 2, 2)])
+    found = [manifest for _, _, manifest in await journal.manifests("hq")]
+    assert found == [None, expected]
 
 
 async def test_replays_and_corrections_come_as_often_as_they_are_sent(two: Two) -> None:

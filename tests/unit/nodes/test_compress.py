@@ -303,7 +303,7 @@ async def test_thousands_of_messages_may_wait_for_each_other(
     rig = Rig(door(), journal)
     await rig.channel.start()
     for second in range(3000):
-        await rig.channel._way_in().hand_over(batch(sample(second, second % 3 * 50)))
+        await rig.channel.way_in().hand_over(batch(sample(second, second % 3 * 50)))
     await rig.give(sample(3000, "end"))
     await rig.until_unsettled(0)
     assert len(rig.sent) > 2000

@@ -236,6 +236,27 @@ async def test_what_is_written_to_an_inbox_is_durable_when_it_is_flushed(
     await journal.close()
 
 
+async def test_what_is_sent_to_an_inbox_again_is_left_out_also_after_a_restart(
+    hub: Hub, link: Link, tmp_path: Path
+) -> None:
+    msg = Message(payload="x")
+    found = []
+    for sent in ([msg, msg], [msg, Message(payload="y")]):
+        channel = BaseChannel("hq")
+        journal = Journal(tmp_path / "journal.sqlite")
+        await journal.open()
+        channel.attach(journal=journal)
+        await channel.start()
+        hub.publish("hq", source := inbox(channel))
+        async with link.entities("hq", mode="w") as stream:
+            await stream.write(sent)
+        hub.withdraw("hq")
+        await channel.stop()
+        await journal.close()
+        found.append((source.duplicates, channel.processed))
+    assert found == [(1, 1), (1, 1)]
+
+
 async def test_an_inbox_takes_messages_only(
     hub: Hub, link: Link, tmp_path: Path
 ) -> None:
