@@ -20,7 +20,7 @@ from pichannels.channels.remote import RemoteChannel
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.node import BaseNode
-from pichannels.remote import Hub, HubServer, Ring
+from pichannels.remote import Hub, HubServer, Ring, connect
 from pichannels.retry import RetryPolicy
 from tests.servers.proxy import Proxy
 from tests.strength import either
@@ -172,6 +172,45 @@ async def all_settled(instance: Instance, count: int) -> None:
     """Until so many samples are in its store."""
     while len(await asyncio.to_thread(values, instance.folder)) < count:  # noqa: ASYNC110
         await asyncio.sleep(0.05)
+
+
+SERVE = """
+import asyncio, sys
+from pichannels.remote import Hub, HubServer, file
+
+async def main():
+    hub = Hub()
+    hub.publish("spool", file(sys.argv[1], "w+b"))
+    async with hub, HubServer(hub) as server:
+        print(server.url, flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_bytes_that_were_flushed_outlive_a_kill(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 12_000
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", SERVE, str(tmp_path / "spool")),
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip()
+        async with connect(url, retry=None) as link:
+            stream = await link.bytes("spool", "wb")
+            await stream.write(data)
+            stored = await stream.flush(durable=True)
+            process.kill()
+            await stream.wait_closed()
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    found = await asyncio.to_thread((tmp_path / "spool").read_bytes)
+    assert (stored, found) == (len(data), data)
 
 
 class Keep(BaseNode):
