@@ -88,10 +88,21 @@ def _refused(url: URL, exc: BaseException) -> NotConnected | AccessDenied:
     status = getattr(exc, "status", None)
     if status in _REFUSED:
         return AccessDenied(str(url), "the token is missing, wrong or of no use here")
-    reason = str(exc) or type(exc).__name__
+    reason = _reason(exc)
     if status is not None:
         reason = f"no hub answers there (HTTP {status})"
     return NotConnected(str(url), reason)
+
+
+def _reason(exc: BaseException) -> str:
+    """What went wrong, in the words of the system."""
+    if isinstance(exc, aiohttp.ClientConnectorCertificateError):
+        cause = exc.certificate_error
+        found = getattr(cause, "verify_message", cause)
+        return f"its certificate is not trusted: {found}"
+    if isinstance(exc, aiohttp.ClientConnectorError):
+        return exc.os_error.strerror or str(exc.os_error)
+    return str(exc) or type(exc).__name__
 
 
 class _SocketTransport:

@@ -192,7 +192,7 @@ async def test_tls_asks_for_a_certificate_that_is_trusted(tmp_path: Path) -> Non
     config = Config(control=ControlConfig(token=TOKEN), remote=remote)
     async with Engine(Project([], config), data_dir=tmp_path / "data") as engine:
         assert engine.remote_url is not None and engine.remote_url.startswith("https:")
-        with pytest.raises(NotConnected):
+        with pytest.raises(NotConnected, match="certificate is not trusted: self"):
             await asyncio.to_thread(BlockingLink, engine.remote_url, token=TOKEN)
         made = await asyncio.to_thread(
             BlockingLink, engine.remote_url, token=TOKEN, ca=file
