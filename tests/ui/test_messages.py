@@ -95,6 +95,15 @@ def test_the_latest_values_have_each_tag_once(plant: Plant) -> None:
     assert len({row["web_id"] for row in found}) == len(found)
 
 
+def test_the_archive_of_pi_is_asked_for_a_tag(plant: Plant) -> None:
+    tag = plant.get("/channels/boiler/tags")["streams"][0]
+    newest = plant.get("/values", tag=tag["web_id"])["values"][-1]["time"]
+    wanted = {"tag": tag["tag"], "start": f"{newest[:13]}:00:00Z", "end": newest}
+    found = plant.get("/archive", channel="boiler", **wanted)
+    assert found["tag"] == tag["tag"]
+    assert found["values"]
+
+
 def test_a_message_is_shown_whole(plant: Plant, orders: list[Any]) -> None:
     found = plant.get(f"/messages/{orders[0]['id']}")
     assert found["message"]["payload"] == "poison two"

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from pichannels.channels.job_reports import JobReport
+from pichannels.control.archive import Archived, ArchiveWanted
 from pichannels.control.backfills import JobsWanted
 from pichannels.control.chosen import Grouped, Listed
 from pichannels.control.coverage_reports import CoverageReport, CoverageWanted
@@ -207,6 +208,14 @@ async def list_latest(ask: Ask, instance: str, name: str) -> Any:
 async def list_values(ask: Ask, instance: str, query: Any) -> Any:
     """The values of a tag as they were received, in the order of their time."""
     return await ask.console.data.values(ask.who, instance, query)
+
+
+@routes.add(
+    "GET", f"{_ONE}/archive", role=Role.DATA, answer=Archived, query=ArchiveWanted
+)
+async def get_archive(ask: Ask, instance: str, query: Any) -> Any:
+    """What PI itself holds of a tag, as it is drawn; PI is asked behind live values."""
+    return await ask.console.data.archive(ask.who, instance, query)
 
 
 # Coverage

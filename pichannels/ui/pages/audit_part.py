@@ -16,6 +16,7 @@ from pichannels.ui.roles import Role
 __all__ = ["build"]
 
 _PAGE: Final = 100
+_LONGEST: Final = 200
 _TONES: Final = {"done": "good", "asked": "busy", "refused": "warn", "failed": "bad"}
 
 
@@ -67,8 +68,8 @@ async def _entries(page: Page) -> Markup:
             Column("Action", lambda one: one.action, classes="mono"),
             Column("Result", _result),
             Column("Instance", lambda one: one.instance or "–"),
-            Column("With", lambda one: _cut(one.arguments), classes="wide mono"),
-            Column("Told", lambda one: _cut(one.detail), classes="wide mono"),
+            Column("With", lambda one: _cut(one.arguments), classes="cut mono"),
+            Column("Told", lambda one: _cut(one.detail), classes="cut mono"),
             Column("From", lambda one: one.address),
         ],
         found.entries,
@@ -92,4 +93,4 @@ def _result(one: Entry) -> Markup:
 def _cut(text: str) -> Child:
     if text in ("", "{}", "null"):
         return "–"
-    return tag("span", text if len(text) < 90 else f"{text[:90]}…", title=text)
+    return tag("span", text[:_LONGEST], title=text)

@@ -44,7 +44,7 @@ def chart(
     ]
     keys = [
         tag("span", tag("i", classes=f"bar-{kind}"), name, classes="key")
-        for kind, name in _NAMES.items()
+        for kind, name in (*_NAMES.items(), ("none", "before it began"))
     ]
     head = tag(
         "div",

@@ -28,7 +28,7 @@ Row = Mapping[str, Any]
 
 
 async def build(page: Page) -> None:
-    """What differs, what can be done about it, what holds, what held before."""
+    """What differs, what can be done about it, what ran before, what holds."""
     await SettingsPage(page).build()
 
 
@@ -56,9 +56,9 @@ class SettingsPage:
         page.on("apply", self._on_apply, Role.ADMIN)
         page.on("roll-back", self._on_roll_back, Role.ADMIN)
         self._found = await page.add(self._file)
+        self._versions = await page.add(self._history)
         await page.add(partial(_form, page))
         await page.add(partial(_rows, page))
-        self._versions = await page.add(self._history)
         if page.may(Role.OPERATE) and page.link.settings is not None:
             page.begin(self._compare(), "comparing settings")
 
@@ -72,7 +72,6 @@ class SettingsPage:
     def _file(self) -> Markup:
         page = self._page
         path = page.link.settings
-        where = str(path) if path else "on another machine"
         head = parts.heading(
             "The file against what runs",
             page.action("Compare again", "compare"),
@@ -81,7 +80,8 @@ class SettingsPage:
             page.action("Apply …", "apply", kind="main"),
             page.cli("reload", "--plan"),
         )
-        told = tag("p", where, classes="mono")
+        where = path.name if path else "on another machine"
+        told = tag("p", where, classes="mono", title=str(path) if path else None)
         return join([head, told, self._difference(), self._told])
 
     def _difference(self) -> Markup:

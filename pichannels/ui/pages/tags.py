@@ -162,7 +162,7 @@ def _summary(page: Page, channel: str, chosen: Chosen) -> Markup:
             parts.badge(
                 f"{count_text(count)} {name}",
                 _MARK_TONES.get(name, "bad"),
-                "warn" if name != "quiet" else "paused",
+                "paused" if name in ("quiet", "future") else "warn",
             ),
         )
         for name, count in sorted(chosen.marks.items())

@@ -33,7 +33,9 @@ def times(
     shift = round(away.total_seconds()) * TICKS_PER_SECOND if away else 0
     ticks = step * TICKS_PER_SECOND
     at = start - (start + shift) % ticks + ticks
-    while at < end:
+    # The text of a time at the very end would be cut off.
+    last = end - (end - start) // 33
+    while at < last:
         text = time_text(at, zone)
         if step >= 86_400:
             yield at, text[5:10]

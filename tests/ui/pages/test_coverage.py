@@ -70,13 +70,15 @@ def test_comparing_with_the_archive_tells_what_it_found(open_page: OpenPage) -> 
     expect(card).to_contain_text("done")
 
 
-def test_coverage_keeps_nobody_out(
+def test_it_keeps_nobody_out(
     open_page: OpenPage,
     serious: Callable[[Any], list[str]],
+    faint: Callable[[Any], list[str]],
     picture: Callable[[str, str], None],
 ) -> None:
     page = open_page("/coverage?range=1h")
     expect(page.locator(".gantt")).to_be_visible()
     expect(page.get_by_role("heading", name="Backfill")).to_be_visible()
     assert serious(page) == []
-    picture("coverage", "/coverage?range=15m&group=UNIT1.&channel=plant")
+    assert faint(page) == []
+    picture("coverage", "/coverage?range=15m&tag=UNIT1.PUMP1.*&channel=plant")

@@ -17,7 +17,7 @@ def test_health_tells_of_the_limiter_and_the_journal(open_page: OpenPage) -> Non
     page = open_page("/operations", "view")
     servers = page.get_by_role("table", name="PI servers")
     expect(servers).to_contain_text("127.0.0.1")
-    expect(servers).to_contain_text("200")
+    expect(servers).to_contain_text(re.compile("open|pauses"))
     expect(page.locator(".card", has_text="Worst commit")).to_be_visible()
 
 
@@ -75,14 +75,15 @@ def test_the_audit_log_is_searched(open_page: OpenPage, console: Plant) -> None:
     expect(rows.filter(has_text="resume-channel")).to_have_count(0)
 
 
-def test_operations_keep_nobody_out(
+def test_it_keeps_nobody_out(
     open_page: OpenPage,
     serious: Callable[[Any], list[str]],
+    faint: Callable[[Any], list[str]],
     picture: Callable[[str, str], None],
 ) -> None:
-    for part in ("health", "flight", "log", "users", "audit"):
+    for part in ("health", "users"):
         page = open_page(f"/operations?part={part}", theme="dark")
         expect(page.locator(".page-operations h2").first).to_be_attached()
         assert serious(page) == [], part
+        assert faint(page) == [], part
     picture("operations", "/operations")
-    picture("audit", "/operations?part=audit")

@@ -61,12 +61,14 @@ def test_a_file_with_a_fault_is_told_and_not_applied(
     expect(found).to_contain_text("did you mean 'DRAIN_TIMEOUT'", timeout=30_000)
 
 
-def test_settings_keep_nobody_out(
+def test_it_keeps_nobody_out(
     open_page: OpenPage,
     serious: Callable[[Any], list[str]],
+    faint: Callable[[Any], list[str]],
     picture: Callable[[str, str], None],
 ) -> None:
     page = open_page("/settings")
     expect(page.get_by_text("the file says what runs")).to_be_visible(timeout=30_000)
     assert serious(page) == []
-    picture("settings", "/settings")
+    assert faint(page) == []
+    picture("settings", "/settings?q=journal")

@@ -83,13 +83,14 @@ def test_the_search_in_the_header_finds_a_trend(open_page: OpenPage) -> None:
 
 
 @pytest.mark.usefixtures("received")
-def test_tags_keep_nobody_out(
+def test_it_keeps_nobody_out(
     open_page: OpenPage,
     serious: Callable[[Any], list[str]],
+    faint: Callable[[Any], list[str]],
     picture: Callable[[str, str], None],
 ) -> None:
     page = trend_of(open_page, NUMBER, "&pi=1")
     expect(page.locator("figure.trend polyline.pi").first).to_be_attached()
     assert serious(page) == []
-    picture("tags", "/tags")
+    assert faint(page) == []
     picture("trend", f"/tags?tag={quote(NUMBER)}&range=15m&pi=1")
