@@ -90,14 +90,20 @@ def rate(plant: Plant) -> float:
 
 @contextmanager
 def searched(plant: Plant, answers: Counter[int]) -> Iterator[None]:
-    """Several clients that search without a pause meanwhile, until they are refused."""
+    """Several clients that search without a pause meanwhile, until they are refused.
+
+    Returns when all have had an answer, however long a busy machine takes for it.
+    """
     ended = threading.Event()
+    begun = threading.Barrier(ASKING + 1)
     query = {"channel": "old", "text": "nowhere"}
 
     def ask() -> None:
         with httpx.Client(headers=plant.client().headers, timeout=60) as client:
+            url = f"{plant.url}/api/v1/instances/plant/messages"
+            answers[client.get(url, params=query).status_code] += 1
+            begun.wait(60)
             while not ended.is_set():
-                url = f"{plant.url}/api/v1/instances/plant/messages"
                 answer = client.get(url, params=query)
                 answers[answer.status_code] += 1
                 if answer.status_code == 429:
@@ -106,6 +112,7 @@ def searched(plant: Plant, answers: Counter[int]) -> Iterator[None]:
     asking = [threading.Thread(target=ask) for _ in range(ASKING)]
     for each in asking:
         each.start()
+    begun.wait(60)
     yield
     ended.set()
     for each in asking:
