@@ -37,7 +37,10 @@ bench: $(VENV)/.installed-test
 
 # Pages in .site/, which need no internet.
 docs: $(VENV)/.installed-docs
+	rm -f .site/.sources
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@# A test that needs the site takes this one, for as long as nothing has changed.
+	$(BIN)/python -m tests.docs.sources .site
 
 # The pictures of the pages in docs/ui.md, made by their tests.
 pictures: $(VENV)/.installed-test

@@ -13,6 +13,7 @@ import yaml
 
 from tests.docs.pages import DOCS, ROOT
 from tests.docs.processes import in_process
+from tests.docs.sources import STAMP, digest, is_current
 
 CONFIG: dict[str, Any] = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
 NEEDED = ("mkdocs", "material", "mkdocstrings", "mkdocstrings_handlers")
@@ -35,12 +36,28 @@ def in_nav(entry: Any) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site."""
+    """The site: what `make docs` has built of the same sources, or built now."""
+    built = ROOT / str(CONFIG["site_dir"])
+    if is_current(built):
+        return built
     folder = tmp_path_factory.mktemp("site")
     options = ("build", "--strict", "--quiet", "--site-dir", str(folder))
     done = in_process(ROOT, "-m", "mkdocs", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
+
+
+def test_a_site_of_other_sources_is_not_taken(tmp_path: Path) -> None:
+    root, site = tmp_path / "root", tmp_path / "site"
+    for folder in (root / "docs", site):
+        folder.mkdir(parents=True)
+    for name in ("mkdocs.yml", "setup.cfg", "docs/index.md"):
+        (root / name).write_text(name)
+    assert not is_current(site, root)
+    (site / STAMP).write_text(digest(root))
+    assert is_current(site, root)
+    (root / "docs" / "index.md").write_text("changed")
+    assert not is_current(site, root)
 
 
 def pages(site: Path) -> list[Path]:
