@@ -14,6 +14,7 @@ from pichannels.remote import (
     END,
     About,
     ByteCursor,
+    ByteStream,
     ContextError,
     Ends,
     HubServer,
@@ -23,11 +24,12 @@ from pichannels.remote import (
     SourceFailed,
     StreamBusy,
     StreamState,
+    StreamWithdrawn,
     UnsupportedOperation,
     file,
     fixed,
 )
-from tests.unit.remote.world import World
+from tests.unit.remote.world import World, soon
 
 DATA = random.Random(7).randbytes(5_000_000)
 
@@ -138,6 +140,24 @@ async def test_what_other_programs_append_arrives(world: World, path: Path) -> N
         assert await stream.read(1) == b"1"
         append(path, b"2")
         assert await stream.read(1) == b"2"
+        put(path, b"")
+        with pytest.raises(PositionLost):
+            await stream.read(1)
+
+
+async def test_a_file_that_has_changed_has_another_version(
+    world: World, path: Path
+) -> None:
+    put(path, b"1")
+    world.hub.publish("s", file(path))
+    versions = []
+    for data in (b"1", b"another"):
+        put(path, data)
+        (listing,) = await world.link.list("s")
+        async with world.link.bytes("s") as stream:
+            assert stream.version == listing.version
+        versions.append(stream.version)
+    assert len(set(versions)) == 2 and all(versions)
 
 
 async def test_without_the_mode_nothing_is_cut_or_written(
@@ -255,6 +275,26 @@ async def test_what_cannot_be_written_reaches_the_writer(world: World) -> None:
     assert "secret" not in str(caught.value)
     await stream.aclose()
     assert stream.state is StreamState.CLOSED
+
+
+async def test_a_failure_wakes_who_waits_to_write_and_for_a_flush(world: World) -> None:
+    hub = await world.other_hub(limits={"window_bytes": 1000})
+    link = await world.connect()
+    waiting = []
+    for name, size in (("full", 2000), ("slow", 10)):
+        hub.publish(name, source := Reluctant())
+        stream = await link.bytes(name, "wb")
+        waiting.append(asyncio.create_task(written(stream, size)))
+        await soon(lambda source=source: source.asked)  # type: ignore[misc]
+        hub.withdraw(name, "it moves")
+    for task in waiting:
+        with pytest.raises(StreamWithdrawn, match="it moves"):
+            await task
+
+
+async def written(stream: ByteStream, size: int) -> None:
+    await stream.write(b"x" * size)
+    await stream.flush()
 
 
 async def test_going_from_writing_to_reading_tells_what_was_not_written(

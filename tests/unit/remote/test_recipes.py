@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,13 @@ import pytest
 from pichannels.remote import (
     AlreadyOpened,
     EntitySource,
-    Hub,
     StreamRef,
     StreamState,
-    connect,
     file,
     fixed,
     method,
 )
+from tests.unit.remote.world import World
 
 NAMES = [f"John Doe #{i}" for i in range(1, 6)]
 
@@ -35,29 +35,28 @@ class NameSorter:
         return fixed(sorted(names))
 
 
-async def test_names_come_sorted_as_a_stream_and_once() -> None:
-    hub = Hub()
-    hub.expose("sorter", NameSorter())
-    async with hub, connect(hub) as link:
-        sorter = link.service("sorter")
-        for i in (5, 3, 4, 1, 2):
-            await sorter.add(f"John Doe #{i}")
-        ref = await sorter.reset()
-        assert isinstance(ref, StreamRef)
-        async with link.entities(ref) as stream:
-            assert [name async for name in stream] == NAMES
-        assert stream.state is StreamState.CLOSED
-        with pytest.raises(AlreadyOpened):
-            await link.entities(ref)
+async def test_names_come_sorted_as_a_stream_and_once(world: World) -> None:
+    world.hub.expose("sorter", NameSorter())
+    sorter = world.link.service("sorter")
+    for i in (5, 3, 4, 1, 2):
+        await sorter.add(f"John Doe #{i}")
+    ref = await sorter.reset()
+    assert isinstance(ref, StreamRef)
+    async with world.link.entities(ref) as stream:
+        assert [name async for name in stream] == NAMES
+    assert stream.state is StreamState.CLOSED
+    with pytest.raises(AlreadyOpened):
+        await world.link.entities(ref)
 
 
-async def test_a_file_is_written_and_read_back(tmp_path: Path) -> None:
+async def test_a_file_is_written_and_read_back(world: World, tmp_path: Path) -> None:
     path = tmp_path / "spool"
-    hub = Hub()
-    hub.publish("spool", file(path, "w+b"))
-    async with hub, connect(hub) as link, link.bytes("spool", "r+b") as stream:
+    world.hub.publish("spool", file(path, "w+b"))
+    async with world.link.bytes("spool", "r+b") as stream:
         await stream.write(b"This is an important message")
         await stream.flush()
         await stream.seek(0)
         assert await stream.read() == b"This is an important message"
         assert await stream.read() == b""
+    found = await asyncio.to_thread(path.read_bytes)
+    assert found == b"This is an important message"
