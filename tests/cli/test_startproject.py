@@ -26,7 +26,7 @@ def tool(folder: Folder, *args: str) -> subprocess.CompletedProcess[str]:
         cwd=folder.path,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
     )
 
 
@@ -41,11 +41,13 @@ def test_its_settings_are_well(made: Folder) -> None:
     assert made.run("check").code == 0
 
 
+@pytest.mark.timeout(180)
 def test_its_tests_pass(made: Folder) -> None:
     done = tool(made, "pytest", "-q")
     assert (done.returncode, "2 passed" in done.stdout) == (0, True), done.stdout
 
 
+@pytest.mark.timeout(180)
 def test_its_types_are_right(made: Folder) -> None:
     done = tool(made, "mypy")
     assert done.returncode == 0, done.stdout

@@ -66,6 +66,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process at once")
+@pytest.mark.timeout(180)
 def test_the_tests_of_the_tutorial_pass(plant: Path) -> None:
     update = in_process(plant, "-m", "pytest", "--pichannels-update")
     again = in_process(plant, "-m", "pytest")

@@ -474,7 +474,16 @@ async def test_equal_endpoints_of_nodes_and_channels_are_one(tmp_path: Path) -> 
         (lambda: RemoteEndpoint("0.0.0.0"), "tokens"),
         (lambda: publish.Remote("x", "a"), "url"),
     ],
-    ids=str,
+    ids=[
+        "no url of the web",
+        "a password in the url",
+        "a pattern",
+        "an unknown start",
+        "no endpoint",
+        "a client without a token",
+        "all addresses without tokens",
+        "no url",
+    ],
 )
 def test_what_is_not_usable_is_told_at_once(
     make: Callable[[], object], key: str
