@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -130,7 +131,8 @@ async def _table(page: Page) -> Markup:
     query = dict(page.query)
     if query.get("tag") and "q" not in query and exact(streams, query["tag"]) is None:
         query["q"] = query["tag"]
-    chosen = choose(streams, query, _PAGE)
+    # There may be very many.
+    chosen = await asyncio.to_thread(choose, streams, query, _PAGE)
     rows = await _valued(page, channel, chosen.rows)
     now = clock.now()
     shown = tables.table(
@@ -334,7 +336,7 @@ async def _values(
 
     A state holds until the next one: then also the one before.
     """
-    who = await page.current()
+    who, asked_at = await page.current(), clock.now() - TICKS_PER_SECOND
     first, last = format_ticks(start), format_ticks(end)
     key = facts["web_id"] or facts["tag"]
     wanted = ValuesWanted(
@@ -342,10 +344,12 @@ async def _values(
     )
     data = page.console.data
     live = await data.values(who, page.instance, wanted)
-    later = ValuesWanted(
-        tag=key, channel=channel, start=last, lane="repair", count=_POINTS
-    )
-    read = await data.values(who, page.instance, later)
+    read = Values(values=[], complete=True)
+    if end < asked_at:
+        later = ValuesWanted(
+            tag=key, channel=channel, start=last, lane="repair", count=_POINTS
+        )
+        read = await data.values(who, page.instance, later)
     known: dict[tuple[str, str], ValueRow] = {}
     for row in [*live.values, *read.values]:
         if start <= parse_ticks(row.time) < end:
@@ -417,7 +421,8 @@ def _shown(
     if not values and not bands and not trend.archive:
         return parts.empty("nothing was received of this tag in this range")
     label = f"trend of {name_of(facts['tag'])}: {count_text(len(values))} values"
-    part = None if found.complete else parts.note("only a part was read in time")
+    some = "only a part was read in time"
+    part = None if found.complete else parts.note(some, "warn")
     return tag(
         "div",
         legend(trend, facts["units"]),
