@@ -65,7 +65,8 @@ def test_a_search_whose_time_is_over_goes_on_where_it_was(file: Path) -> None:
 
 def test_a_search_without_time_says_that_it_is_not_complete(file: Path) -> None:
     page = search(file, 0.0, text="nowhere")
-    assert (page.is_complete, page.records, page.scanned) == (False, [], 500)
+    assert (page.is_complete, page.records) == (False, [])
+    assert page.scanned > 0
 
 
 @pytest.mark.parametrize("oldest_first", [True, False])

@@ -294,7 +294,9 @@ def test_time_that_passes_closes_windows() -> None:
         (Tumbling(1), {"lateness": -1}, "0 or more"),
         (Tumbling(1), {"error": 1}, "below 1"),
     ],
-    ids=str,
+    ids=lambda value: (
+        str(value) if isinstance(value, str | dict) else type(value).__name__
+    ),
 )
 def test_what_cannot_be_is_told(
     shape: Shape, options: dict[str, Any], told_as: str
