@@ -88,13 +88,13 @@ def _refused(url: URL, exc: BaseException) -> NotConnected | AccessDenied:
     status = getattr(exc, "status", None)
     if status in _REFUSED:
         return AccessDenied(str(url), "the token is missing, wrong or of no use here")
-    reason = _reason(exc)
+    reason = _reason(url, exc)
     if status is not None:
         reason = f"no hub answers there (HTTP {status})"
     return NotConnected(str(url), reason)
 
 
-def _reason(exc: BaseException) -> str:
+def _reason(url: URL, exc: BaseException) -> str:
     """What went wrong, in the words of the system."""
     if isinstance(exc, aiohttp.ClientConnectorCertificateError):
         cause = exc.certificate_error
@@ -102,6 +102,9 @@ def _reason(exc: BaseException) -> str:
         return f"its certificate is not trusted: {found}"
     if isinstance(exc, aiohttp.ClientConnectorError):
         return exc.os_error.strerror or str(exc.os_error)
+    is_plain = url.scheme in ("http", "ws")
+    if is_plain and isinstance(exc, aiohttp.ServerDisconnectedError):
+        return "it closed the connection without an answer; it may speak TLS (https)"
     return str(exc) or type(exc).__name__
 
 

@@ -46,7 +46,8 @@ class RemoteFileSystem(AbstractFileSystem):  # type: ignore[misc,unused-ignore]
         host: where the hub is.
         port: its number; 8170 by default.
         token: shows who we are; `PICHANNELS_TOKEN` of the environment by default.
-        tls: whether it speaks TLS; by default all but this machine do.
+        tls: whether it speaks TLS; by default all but this machine do, and with `ca`
+            this one, too.
         ca: a file with the certificates that are trusted, in PEM.
         verify: False for no check of the certificate.
         options: as all file systems of fsspec have them.
@@ -68,7 +69,7 @@ class RemoteFileSystem(AbstractFileSystem):  # type: ignore[misc,unused-ignore]
         super().__init__(**options)
         if not host:
             raise UsageError("the URL has no host: pichannels://host:8443/files/x.csv")
-        is_safe = not is_loopback(host) if tls is None else tls
+        is_safe = ca is not None or not is_loopback(host) if tls is None else tls
         name = f"[{host}]" if ":" in host else host
         self.link = BlockingLink(
             f"{'https' if is_safe else 'http'}://{name}:{port}",

@@ -194,8 +194,17 @@ async def test_tls_asks_for_a_certificate_that_is_trusted(tmp_path: Path) -> Non
         assert engine.remote_url is not None and engine.remote_url.startswith("https:")
         with pytest.raises(NotConnected, match="certificate is not trusted: self"):
             await asyncio.to_thread(BlockingLink, engine.remote_url, token=TOKEN)
+        with pytest.raises(NotConnected, match="it may speak TLS"):
+            plain = engine.remote_url.replace("https", "http")
+            await asyncio.to_thread(BlockingLink, plain, token=TOKEN)
         made = await asyncio.to_thread(
             BlockingLink, engine.remote_url, token=TOKEN, ca=file
         )
         assert await asyncio.to_thread(made.list) == []
+        port = int(engine.remote_url.rpartition(":")[2].partition("/")[0])
+        files = await asyncio.to_thread(
+            RemoteFileSystem, "127.0.0.1", port, TOKEN, ca=file
+        )
+        assert await asyncio.to_thread(files.ls, "") == []
+        await asyncio.to_thread(files.link.close)
         await asyncio.to_thread(made.close)
