@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 from playwright.sync_api import Page, expect
 
 from tests.ui.pages.conftest import OpenPage
+from tests.ui.plants import Plant
 
 
 def test_groups_of_tags_open_to_single_tags(open_page: OpenPage) -> None:
@@ -68,6 +70,29 @@ def test_comparing_with_the_archive_tells_what_it_found(open_page: OpenPage) -> 
     page.get_by_role("dialog").get_by_role("button", name="Compare").click()
     card = page.locator(".card", has_text="Hours that cannot be compared").first
     expect(card).to_contain_text("done")
+
+
+def test_a_hole_is_shown_with_its_reason_while_pi_is_away(
+    open_page: OpenPage, console: Plant
+) -> None:
+    simulator = console.get("/status")["simulator"].removesuffix("/piwebapi")
+    faults = f"{simulator}/simulator/faults"
+    refuse = {"fault": "status", "code": 503, "path": "stream", "seconds": 60}
+    httpx.post(faults, json=refuse).raise_for_status()
+    httpx.post(faults, json={"fault": "drop"}).raise_for_status()
+    try:
+        while not console.get("/holes")["matching"]:
+            continue
+        page = open_page("/coverage?range=15m&holes=1&tag=UNIT1.BOILER.*", "view")
+        expect(page.locator(".gantt .bar-hole").nth(1)).to_be_attached()
+        page.get_by_text(re.compile(r"\d+ holes? as a table")).click()
+        row = page.get_by_role("table", name="holes").locator("tbody tr").first
+        expect(row).to_contain_text("UNIT1.BOILER.")
+        reason = row.get_by_role("cell").nth(4).inner_text()
+        hole = page.locator(f".gantt .bar-hole[title$='{reason}']")
+        assert reason and hole.count() > 0
+    finally:
+        httpx.post(faults, json={"fault": "clear"}).raise_for_status()
 
 
 def test_it_keeps_nobody_out(
