@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientSession, web
-from aiohttp.test_utils import TestServer
 
 from nodes import publish
 from pichannels import codecs
@@ -28,10 +26,10 @@ from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.project import Project
 from pichannels.remote import Hub, HubServer, Ring, connect
-from pichannels.remote.websocket import SUBPROTOCOL
 from pichannels.retry import RetryPolicy
 from pichannels.states import State
 from pichannels.values import Sample, Tag
+from tests.servers.gateway import Gateway
 from tests.servers.proxy import Proxy
 
 SOON = RetryPolicy(attempts=0, initial=0.01, maximum=0.05)
@@ -381,46 +379,6 @@ async def test_without_journals_a_message_is_settled_when_it_is_there(two: Two) 
     assert keep.payloads == ["here"]
     await here.stop()
     await hq.stop()
-
-
-class Gateway:
-    """A proxy that passes websockets below a path, and nothing else."""
-
-    def __init__(self, target: str) -> None:
-        self._target = target
-        application = web.Application()
-        application.router.add_get("/plants/north/streams", self._pass_on)
-        self._server = TestServer(application)
-        self.refused = 0
-
-    async def __aenter__(self) -> str:
-        await self._server.start_server()
-        return str(self._server.make_url("/plants/north/streams"))
-
-    async def __aexit__(self, *failure: object) -> None:
-        await self._server.close()
-
-    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
-        if request.headers.get("Upgrade", "").lower() != "websocket":
-            self.refused += 1
-            raise web.HTTPBadGateway
-        asked = web.WebSocketResponse(protocols=[SUBPROTOCOL])
-        await asked.prepare(request)
-        shown = {"Authorization": request.headers["Authorization"]}
-        async with (
-            ClientSession(headers=shown) as session,
-            session.ws_connect(self._target, protocols=[SUBPROTOCOL]) as answering,
-        ):
-            answers = asyncio.create_task(_copy(answering, asked))
-            await _copy(asked, answering)
-            answers.cancel()
-            await asyncio.gather(answers, return_exceptions=True)
-        return asked
-
-
-async def _copy(source: Any, target: Any) -> None:
-    async for message in source:
-        await target.send_bytes(message.data)
 
 
 @pytest.mark.parametrize("mode", ["push", "pull"])
