@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -29,6 +30,7 @@ from pichannels.remote import Hub, HubServer, Ring, connect
 from pichannels.retry import RetryPolicy
 from pichannels.states import State
 from pichannels.values import Sample, Tag
+from tests.integration.certificates import make_certificate
 from tests.servers.gateway import Gateway
 from tests.servers.proxy import Proxy
 
@@ -401,6 +403,41 @@ async def test_a_proxy_that_passes_only_websockets_will_do(two: Two, mode: str) 
     await here.drain()
     await until(lambda: len(keep.got) == 200)
     assert keep.payloads == list(range(200))
+
+
+async def test_both_sides_show_certificates_of_their_own_authorities(two: Two) -> None:
+    ours = await asyncio.to_thread(make_certificate, two.folder, "ours")
+    theirs = await asyncio.to_thread(make_certificate, two.folder, "theirs")
+    asking = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    await asyncio.to_thread(asking.load_cert_chain, ours)
+    await asyncio.to_thread(asking.load_verify_locations, theirs)
+    asking.verify_mode = ssl.CERT_REQUIRED
+    endpoint = RemoteEndpoint(port=0, ssl_context=asking)
+    here = site(publish.Outbox(endpoint, "out"))
+    await two.run(here, "site")
+    stranger, _ = pulling(endpoint.url, ca=ours)
+    doubter, _ = pulling(endpoint.url, certificate=theirs)
+    hq, keep = pulling(endpoint.url, ca=ours, certificate=theirs)
+    refused = [(await each.probe())[0] for each in (stranger, doubter)]
+    await two.run(hq, "hq")
+    await accept(here, range(20))
+    await here.drain()
+    await until(lambda: len(keep.got) == 20)
+    assert endpoint.url.startswith("https:") and not any(x.ok for x in refused)
+    assert "certificate is not trusted" in refused[1].text
+
+
+async def test_a_site_sends_over_tls(two: Two) -> None:
+    own = await asyncio.to_thread(make_certificate, two.folder, "own")
+    endpoint = RemoteEndpoint(port=0, certificate=own)
+    hq, keep = headquarters(InboxChannel, endpoint=endpoint)
+    await two.run(hq, "hq")
+    here = site(pushing(endpoint.url, ca=own))
+    await two.run(here, "site")
+    await accept(here, range(20))
+    await here.drain()
+    await until(lambda: len(keep.got) == 20)
+    assert endpoint.url.startswith("https:") and keep.payloads == list(range(20))
 
 
 def test_two_nodes_cannot_offer_the_same_stream() -> None:
