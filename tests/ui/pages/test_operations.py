@@ -56,7 +56,7 @@ def test_a_user_gets_a_token_that_works_until_the_user_is_removed(
     asked = f"{console.url}/api/v1/session"
     headers = {"Authorization": f"Bearer {token}"}
     assert httpx.get(asked, headers=headers).json()["name"] == "kim"
-    page.get_by_role("button", name="Close").last.click()
+    page.get_by_role("dialog").get_by_role("button", name="Close").click()
     row.get_by_role("button", name="Remove").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     expect(row).to_have_count(0)
