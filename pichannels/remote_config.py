@@ -15,6 +15,7 @@ from pichannels.secrets import Secret
 __all__ = [
     "CHANNELS",
     "INBOXES",
+    "SHORTEST_TOKEN",
     "STORES",
     "RemoteConfig",
     "RemoteFolderConfig",
@@ -32,7 +33,8 @@ INBOXES: Final = "inboxes"
 
 _TAKEN: Final = (CHANNELS, STORES, INBOXES, "once")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_SHORTEST_TOKEN: Final = 16
+SHORTEST_TOKEN: Final = 16
+"""How many characters a token has at least."""
 
 _Action = Literal["list", "read", "write", "call"]
 
@@ -194,12 +196,12 @@ def _token_rules(
             file=file,
             key=f"{key}['token']",
         )
-    if isinstance(token.token, str) and 0 < len(token.token) < _SHORTEST_TOKEN:
+    if isinstance(token.token, str) and 0 < len(token.token) < SHORTEST_TOKEN:
         yield SettingsError(
             "this token is too short",
             file=file,
             key=f"{key}['token']",
-            allowed=f"{_SHORTEST_TOKEN} characters and more",
+            allowed=f"{SHORTEST_TOKEN} characters and more",
         )
     if not token.allow:
         yield SettingsError(

@@ -6,8 +6,9 @@ import hashlib
 import hmac
 from typing import Final, NamedTuple
 
+from pichannels.errors import SettingsError
 from pichannels.remote.access import Access, Action, Permission
-from pichannels.remote_config import RemoteConfig
+from pichannels.remote_config import SHORTEST_TOKEN, RemoteConfig
 from pichannels.secrets import reveal_in_thread
 
 __all__ = ["Tokens", "hash_token", "read_tokens"]
@@ -49,7 +50,7 @@ async def read_tokens(config: RemoteConfig, control: str) -> Tokens:
     """The tokens of the settings, and that of the control server, which may all.
 
     Raises:
-        SettingsError: a secret is missing.
+        SettingsError: a secret is missing, or too short for a token.
     """
     known = {hash_token(control): _CONTROL}
     for client, given in config.tokens.items():
@@ -58,6 +59,12 @@ async def read_tokens(config: RemoteConfig, control: str) -> Tokens:
             for pattern, actions in given.allow.items()
         ]
         token = str(await reveal_in_thread(given.token))
+        if not given.sha256 and len(token) < SHORTEST_TOKEN:
+            raise SettingsError(
+                "this token is too short",
+                key=f"REMOTE['tokens'][{client!r}]['token']",
+                allowed=f"{SHORTEST_TOKEN} characters and more",
+            )
         digest = given.sha256.lower() or hash_token(token)
         known.setdefault(digest, Access(client, permissions))
     return Tokens(known)

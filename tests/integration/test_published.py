@@ -12,7 +12,7 @@ import pytest
 from msgstore.memory import MemoryMessageStoreFactory
 from pichannels.channels import BaseChannel
 from pichannels.config import Config, ControlConfig
-from pichannels.control.remote_access import hash_token
+from pichannels.control.remote_access import hash_token, read_tokens
 from pichannels.engine import Engine, StartError
 from pichannels.errors import NotConnected, SettingsError
 from pichannels.message import Message
@@ -31,6 +31,7 @@ from pichannels.remote_config import (
     RemoteFolderConfig,
     RemoteTokenConfig,
 )
+from pichannels.secrets import Secret
 
 TOKEN = "the token of the control server"
 READER = "the token of who follows channels"
@@ -189,6 +190,15 @@ async def test_nobody_is_let_in_without_a_token(
     with pytest.raises(AccessDenied):
         async with connect(engine.control_url, token=token):
             pass
+
+
+async def test_a_secret_that_is_too_short_for_a_token_is_told(tmp_path: Path) -> None:
+    await asyncio.to_thread((tmp_path / "token").write_text, "short")
+    secret = Secret.file(str(tmp_path / "token"))
+    token = RemoteTokenConfig(token=secret, allow={"*": ("read",)})
+    with pytest.raises(SettingsError, match="too short") as caught:
+        await read_tokens(RemoteConfig(tokens={"hq": token}), TOKEN)
+    assert caught.value.key == "REMOTE['tokens']['hq']['token']"
 
 
 async def test_it_listens_by_itself_where_it_is_told(engine: Engine) -> None:
