@@ -20,7 +20,7 @@ from pichannels.ui.pages.formats import count_text, span_text
 from pichannels.ui.pages.gantt import Row, group_rows, tag_row
 from pichannels.ui.pages.gantt_view import chart, holes_table
 from pichannels.ui.pages.markup import Child, Markup, join, tag
-from pichannels.ui.pages.page import Page
+from pichannels.ui.pages.page import Page, Region
 from pichannels.ui.pages.tables import Column
 from pichannels.values import TICKS_PER_SECOND, format_ticks
 
@@ -28,6 +28,7 @@ __all__ = ["build"]
 
 _GOOD: Final = 8.0
 _TOTALS_GOOD: Final = 20.0
+_JOBS_GOOD: Final = 2.0
 _TOGETHER: Final = 1000
 _LINES: Final = 50
 _USUAL: Final = "24h"
@@ -37,15 +38,21 @@ _DAY: Final = 86_400 * TICKS_PER_SECOND
 
 async def build(page: Page) -> None:
     """Totals, the chart, jobs, and what comparing has found."""
-    totals, gantt = (
-        Calm(partial(_totals, page), _TOTALS_GOOD),
-        Calm(partial(_gantt, page), _GOOD),
-    )
-    jobs.install(page, gantt.forget)
-    await page.add(totals, live=True)
+    gantt = Calm(partial(_gantt, page), _GOOD)
+    listed = Calm(partial(jobs.jobs_part, page), _JOBS_GOOD)
+    regions: list[Region] = []
+
+    async def changed() -> None:
+        gantt.forget()
+        listed.forget()
+        for region in regions:
+            await region.refresh()
+
+    jobs.install(page, changed)
+    await page.add(Calm(partial(_totals, page), _TOTALS_GOOD), live=True)
     await page.add(partial(_form, page))
     await page.add(gantt, live=True)
-    await page.add(Calm(partial(jobs.jobs_part, page), 2.0), live=True)
+    regions.append(await page.add(listed, live=True))
     await page.add(partial(jobs.reconciles_part, page), live=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from pichannels import clock
@@ -32,12 +32,12 @@ _DOES: Final = {
 Job = Mapping[str, Any]
 
 
-def install(page: Page, changed: Callable[[], None]) -> None:
+def install(page: Page, changed: Callable[[], Awaitable[None]]) -> None:
     """The acts of jobs.
 
     Args:
         page: where they are.
-        changed: called when something was done.
+        changed: called when something was done; writes what shows it anew.
     """
 
     async def change(act: Act) -> None:
@@ -50,15 +50,15 @@ def install(page: Page, changed: Callable[[], None]) -> None:
         ):
             return
         await page.run(f"backfill-{what}", {"id": id_}, f"job {id_}: {what}")
-        changed()
+        await changed()
 
     async def create(act: Act) -> None:
         await _create(page)
-        changed()
+        await changed()
 
     async def reconcile(act: Act) -> None:
         await _reconcile(page)
-        changed()
+        await changed()
 
     page.on("job", change, Role.OPERATE)
     page.on("backfill", create, Role.OPERATE)
