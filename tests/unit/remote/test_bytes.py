@@ -246,11 +246,11 @@ class _ReluctantCursor(ByteCursor):
 
 
 async def test_a_writer_waits_for_room_and_knows_what_has_gone_out(
-    here: World,
+    world: World,
 ) -> None:
-    await here.other_hub(limits={"window_bytes": 100_000})
-    here.hub.publish("s", source := Reluctant())
-    link = await here.connect()
+    await world.other_hub(limits={"window_bytes": 100_000})
+    world.hub.publish("s", source := Reluctant())
+    link = await world.connect()
     async with link.bytes("s", "wb") as stream:
         assert stream.write_nowait(b"x") == 0
         with pytest.raises(TimeoutError):
@@ -298,10 +298,10 @@ async def written(stream: ByteStream, size: int) -> None:
 
 
 async def test_going_from_writing_to_reading_tells_what_was_not_written(
-    here: World, path: Path
+    world: World, path: Path
 ) -> None:
-    here.hub.publish("s", file(path, "w+b"), Mode.READ | Mode.WRITE | Mode.SEEK)
-    async with here.link.bytes("s", "r+b") as stream:
+    world.hub.publish("s", file(path, "w+b"), Mode.READ | Mode.WRITE | Mode.SEEK)
+    async with world.link.bytes("s", "r+b") as stream:
         await stream.write(b"beyond the end, which may not move")
         with pytest.raises(ContextError):
             await stream.read()

@@ -73,12 +73,12 @@ async def test_an_unknown_name_is_told(world: World) -> None:
         await world.link.entities("none")
 
 
-async def test_a_stream_is_opened_only_as_what_it_is(here: World) -> None:
-    here.hub.publish("s", fixed([1]))
+async def test_a_stream_is_opened_only_as_what_it_is(world: World) -> None:
+    world.hub.publish("s", fixed([1]))
     with pytest.raises(ModeRefused, match="entities"):
-        await here.link.bytes("s")
+        await world.link.bytes("s")
     with pytest.raises(ModeRefused, match="write") as caught:
-        await here.link.entities("s", mode="r+")
+        await world.link.entities("s", mode="r+")
     assert caught.value.facts["missing"] == "write"
 
 
@@ -95,10 +95,10 @@ async def test_a_source_that_does_not_open_is_told_and_leaves_nothing(
     await soon(lambda: len(asyncio.all_tasks()) <= tasks)
 
 
-async def test_the_smaller_window_counts(here: World) -> None:
-    await here.other_hub(limits={"window_items": 100})
-    here.hub.publish("s", numbers := Numbers())
-    link = await here.connect()
+async def test_the_smaller_window_counts(world: World) -> None:
+    await world.other_hub(limits={"window_items": 100})
+    world.hub.publish("s", numbers := Numbers())
+    link = await world.connect()
     async with link.entities("s", readahead=1000) as stream:
         await stream.wait_readable()
         assert stream.limits.items == 100
@@ -116,20 +116,20 @@ async def test_no_more_is_read_than_the_window_allows(world: World) -> None:
         assert all(items <= 100 for items, _ in numbers.asked)
 
 
-async def test_bytes_limit_the_window_too(here: World) -> None:
-    here.hub.publish("s", numbers := Numbers(padding=10**6))
-    async with here.link.entities("s", readahead_bytes=4 * 2**20) as stream:
+async def test_bytes_limit_the_window_too(world: World) -> None:
+    world.hub.publish("s", numbers := Numbers(padding=10**6))
+    async with world.link.entities("s", readahead_bytes=4 * 2**20) as stream:
         await stream.wait_readable()
         for _ in range(20):
-            await here.link.list()
+            await world.link.list()
         # One more may be ready to go.
         assert numbers.given <= 5
         assert stream.core.waiting <= 4
 
 
-async def test_an_item_larger_than_the_window_gets_through(here: World) -> None:
-    here.hub.publish("s", Numbers(20, padding=5000))
-    async with here.link.entities("s", readahead_bytes=100) as stream:
+async def test_an_item_larger_than_the_window_gets_through(world: World) -> None:
+    world.hub.publish("s", Numbers(20, padding=5000))
+    async with world.link.entities("s", readahead_bytes=100) as stream:
         assert [value[0] async for value in stream] == list(range(20))
 
 
@@ -177,9 +177,9 @@ def test_any_message_comes_as_it_was(payload: object) -> None:
     assert type(found.payload) is type(payload)
 
 
-async def test_a_batch_is_what_is_there(here: World) -> None:
-    here.hub.publish("s", Numbers(5))
-    async with here.link.entities("s") as stream:
+async def test_a_batch_is_what_is_there(world: World) -> None:
+    world.hub.publish("s", Numbers(5))
+    async with world.link.entities("s") as stream:
         found = list(await stream.receive(1000))
         while more := await stream.receive(1000):
             found += more
@@ -279,13 +279,13 @@ async def test_what_goes_only_forward_does_not_go_back(world: World) -> None:
         assert [await stream.seek(9000), await anext(stream)] == [9000, 9000]
 
 
-async def test_where_a_stream_begins_can_be_said(here: World) -> None:
-    here.hub.publish("s", Numbers(100))
-    async with here.link.entities("s", start=98) as stream:
+async def test_where_a_stream_begins_can_be_said(world: World) -> None:
+    world.hub.publish("s", Numbers(100))
+    async with world.link.entities("s", start=98) as stream:
         first = await stream.receive_items(1)
         bookmark = first[0].bookmark
         assert (first[0].position, str(bookmark)) == (98, '["numbers",99,""]')
-    async with here.link.entities("s", start=bookmark) as stream:
+    async with world.link.entities("s", start=bookmark) as stream:
         assert [value async for value in stream] == [99]
 
 
@@ -394,12 +394,12 @@ async def test_who_is_overtaken_may_get_a_gap(world: World) -> None:
         assert stream.position == 41
 
 
-async def test_what_was_pruned_is_lost(here: World) -> None:
+async def test_what_was_pruned_is_lost(world: World) -> None:
     ring = Ring(keep=400)
     for number in range(900):
         ring.put(number)
-    here.hub.publish("s", ring)
-    async with here.link.entities("s") as stream:
+    world.hub.publish("s", ring)
+    async with world.link.entities("s") as stream:
         assert await anext(stream) == 500
         with pytest.raises(PositionLost) as caught:
             await stream.seek(100)
@@ -428,11 +428,11 @@ async def test_a_second_reader_of_a_stream_is_refused(world: World) -> None:
         assert await first == ("for the first",)
 
 
-async def test_many_readers_each_see_all(here: World) -> None:
-    here.hub.publish("s", numbers := Numbers(2000))
+async def test_many_readers_each_see_all(world: World) -> None:
+    world.hub.publish("s", numbers := Numbers(2000))
 
     async def read(window: int) -> int:
-        async with here.link.entities("s", readahead=window) as stream:
+        async with world.link.entities("s", readahead=window) as stream:
             return sum([value async for value in stream])
 
     sums = await asyncio.gather(*(read(window) for window in range(1, 200, 10)))
@@ -440,13 +440,13 @@ async def test_many_readers_each_see_all(here: World) -> None:
     assert numbers.opened == numbers.closed == 20
 
 
-async def test_fifty_streams_on_one_link_are_read_by_a_task_each(here: World) -> None:
+async def test_fifty_streams_on_one_link_are_read_by_a_task_each(world: World) -> None:
     rings = [Ring() for _ in range(50)]
     for number, ring in enumerate(rings):
-        here.hub.publish(f"s{number}", ring)
+        world.hub.publish(f"s{number}", ring)
 
     names = [f"s{number}" for number in range(50)]
-    streams = [await here.link.entities(name, follow=True) for name in names]
+    streams = [await world.link.entities(name, follow=True) for name in names]
 
     async def first(stream: EntityStream) -> object:
         await stream.wait_readable()

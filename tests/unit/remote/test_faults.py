@@ -166,13 +166,13 @@ async def test_a_source_is_closed_once_whatever_happens(world: World, way: Way) 
 
 
 async def test_a_long_upload_takes_a_window_of_memory(
-    here: World, tmp_path: Path
+    world: World, tmp_path: Path
 ) -> None:
-    await here.other_hub(limits={"window_bytes": 50_000})
-    here.hub.publish("f", file(tmp_path / "f", "w+b"))
-    link = await here.connect()
+    await world.other_hub(limits={"window_bytes": 50_000})
+    world.hub.publish("f", file(tmp_path / "f", "w+b"))
+    link = await world.connect()
     async with link.bytes("f", "wb") as stream:
-        (served,) = next(iter(here.hub._links)).streams.values()
+        (served,) = next(iter(world.hub._links)).streams.values()
         writing = asyncio.create_task(stream.write(b"x" * 3_000_000))
         most = 0
         while not writing.done():
@@ -356,12 +356,12 @@ async def test_facts_of_any_name_are_taken() -> None:
     assert (type(error), error.name, error.facts) == (StreamFailed, "s", facts)
 
 
-async def test_writers_on_a_link_are_bounded(here: World, tmp_path: Path) -> None:
+async def test_writers_on_a_link_are_bounded(world: World, tmp_path: Path) -> None:
     limits = {"window_bytes": 1000, "written_bytes_per_link": 2500}
-    await here.other_hub(limits=limits)
+    await world.other_hub(limits=limits)
     for number in range(3):
-        here.hub.publish(f"f{number}", file(tmp_path / f"f{number}", "wb"))
-    link = await here.connect()
+        world.hub.publish(f"f{number}", file(tmp_path / f"f{number}", "wb"))
+    link = await world.connect()
     streams = [await link.bytes(f"f{number}", "wb") for number in range(2)]
     with pytest.raises(LimitReached, match="for writing"):
         await link.bytes("f2", "wb")

@@ -264,22 +264,22 @@ async def test_opening_and_closing_leaves_nothing(world: World) -> None:
     await soon(lambda: len(asyncio.all_tasks()) <= tasks)
 
 
-async def test_who_leaves_while_the_source_is_slow_does_not_wait(here: World) -> None:
-    here.hub.publish("s", ring := Ring())
-    async with here.link.entities("s", follow=True) as stream:
+async def test_who_leaves_while_the_source_is_slow_does_not_wait(world: World) -> None:
+    world.hub.publish("s", ring := Ring())
+    async with world.link.entities("s", follow=True) as stream:
         reading = asyncio.create_task(stream.receive())
         await asyncio.sleep(0)
         reading.cancel()
-    assert (await here.hub.report()).streams == []
+    assert (await world.hub.report()).streams == []
     assert not ring.is_recording or len(ring) == 0
 
 
 async def test_a_source_that_fails_to_close_is_closed_for_the_client(
-    here: World,
+    world: World,
 ) -> None:
-    here.hub.publish("s", numbers := Numbers())
+    world.hub.publish("s", numbers := Numbers())
     numbers.close_error = ValueError("nobody hears it")
-    async with here.link.entities("s") as stream:
+    async with world.link.entities("s") as stream:
         await anext(stream)
     await stream.wait_closed()
     assert stream.core.is_closed
@@ -428,10 +428,10 @@ async def test_who_waits_no_longer_cancels_the_call(world: World) -> None:
     await service.cancelled.wait()
 
 
-async def test_too_many_calls_are_refused(here: World) -> None:
-    await here.other_hub(limits={"calls_per_link": 2})
-    here.hub.expose("s", Service())
-    link = await here.connect()
+async def test_too_many_calls_are_refused(world: World) -> None:
+    await world.other_hub(limits={"calls_per_link": 2})
+    world.hub.expose("s", Service())
+    link = await world.connect()
     calls = [asyncio.create_task(link.call("s", "wait")) for _ in range(3)]
     done, waiting = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
     assert isinstance(done.pop().exception(), LimitReached)
