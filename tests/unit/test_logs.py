@@ -150,14 +150,11 @@ def test_an_error_is_told_with_its_stack(log: Log) -> None:
     assert "test_an_error_is_told_with_its_stack" in found["error"]["stack"]
 
 
-def test_whatever_is_said_is_one_line_of_json(
-    log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # What is captured goes from process to process of the tests as text.
-    monkeypatch.setattr(logger, "propagate", False)
-    logger.warning(
-        "two\nlines \udcff %s", {"a": b"\xff"}, extra={"count": 3, "at": log}
-    )
+def test_whatever_is_said_is_one_line_of_json(log: Log) -> None:
+    # What others capture goes from process to process of the tests as text.
+    apart = logging.Logger("apart")
+    apart.addHandler(log.handler)
+    apart.warning("two\nlines \udcff %s", {"a": b"\xff"}, extra={"count": 3, "at": log})
     (found,) = log.told()
     assert (found["count"], found["message"][:9]) == (3, "two\nlines")
 
