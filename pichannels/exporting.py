@@ -85,6 +85,8 @@ async def write_parts(path: StrPath, parts: AsyncIterable[Iterable[str]]) -> int
     try:
         async for lines in parts:
             count += await asyncio.to_thread(draft.write, lines)
+            # Not kept while the next ones are made.
+            del lines
         await asyncio.to_thread(draft.finish)
     except BaseException:
         await asyncio.to_thread(draft.discard)
