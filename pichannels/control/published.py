@@ -18,8 +18,17 @@ from pichannels.events import Event, EventBus
 from pichannels.exporting import entries, line_of
 from pichannels.patterns import matching
 from pichannels.project import Project
-from pichannels.remote import EntitySource, Hub, HubLimits, HubServer, add_routes
-from pichannels.remote.services import method
+from pichannels.remote import (
+    AccessDenied,
+    Action,
+    EntitySource,
+    Hub,
+    HubLimits,
+    HubServer,
+    add_routes,
+    caller,
+    method,
+)
 from pichannels.remote.shelves import Folder, folder
 from pichannels.remote.sources import Source, from_iterable
 from pichannels.remote_config import CHANNELS, INBOXES, STORES, RemoteConfig
@@ -246,9 +255,13 @@ class _Exports:
             conditions: as `Selection` has them, without ids.
 
         Raises:
+            AccessDenied: who calls may not read the store.
             UsageError: there is no such channel, it has no store that is published,
                 or a condition is not known.
         """
+        if not caller().allows(Action.READ, name := f"{STORES}/{channel}"):
+            reason = f"the token does not allow to read {name}"
+            raise AccessDenied(STORES, reason, action=str(Action.READ))
         try:
             wanted = msgspec.convert({**conditions, "channel": channel}, Selection)
         except msgspec.ValidationError as exc:

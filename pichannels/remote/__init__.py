@@ -57,7 +57,7 @@ from pichannels.remote.modes import (
 from pichannels.remote.opened import StreamState
 from pichannels.remote.rings import Ring
 from pichannels.remote.server import HubServer, add_routes
-from pichannels.remote.services import method
+from pichannels.remote.services import caller, method
 from pichannels.remote.shelves import Shelf, folder
 from pichannels.remote.sources import (
     ByteCursor,
@@ -132,6 +132,7 @@ __all__ = [
     "UnsupportedOperation",
     "Whence",
     "add_routes",
+    "caller",
     "connect",
     "file",
     "fixed",

@@ -252,7 +252,9 @@ class ServedLink:
                 reason = "the token does not allow to call it"
                 raise AccessDenied(frame.service, reason, action=str(Action.CALL))
             service = self._hub.service(frame.service)
-            value = await service.call(self._hub, frame.method, frame.arguments)
+            value = await service.call(
+                self._hub, self.access, frame.method, frame.arguments
+            )
             if len(value) > self._wire.largest - OVERHEAD:
                 reason = f"{frame.method} returned {len(value)} bytes; return a stream"
                 raise CallFailed(frame.service, reason)

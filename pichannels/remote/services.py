@@ -10,25 +10,34 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, TypeVar, get_type_hints
 
 import msgspec
 
 from pichannels import codecs
 from pichannels.errors import CodecError, PichannelsError, UsageError, nearest
+from pichannels.remote.access import EVERYTHING, Access
 from pichannels.remote.errors import CallFailed, RemoteError, StreamNotFound
 from pichannels.remote.sources import ByteSource, EntitySource
 
 if TYPE_CHECKING:
     from pichannels.remote.hub import Hub
 
-__all__ = ["Service", "method"]
+__all__ = ["Service", "caller", "method"]
 
 logger: Final = logging.getLogger("pichannels.remote")
 
 _MARK: Final = "_pichannels_remote"
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_CALLER: Final[ContextVar[Access]] = ContextVar("caller", default=EVERYTHING)
+
+
+def caller() -> Access:
+    """What the client may do whose call runs now; everything in one from within."""
+    return _CALLER.get()
 
 
 def method(function: F) -> F:
@@ -97,8 +106,10 @@ class Service:
             kind = type(target).__name__
             raise UsageError(f"{kind} marks no method with @method, so none is exposed")
 
-    async def call(self, hub: Hub, name: str, arguments: bytes) -> bytes:
-        """Call a method: what it returns, encoded.
+    async def call(
+        self, hub: Hub, access: Access, name: str, arguments: bytes
+    ) -> bytes:
+        """Call a method for a client, in a task of its own: what it returns, encoded.
 
         Raises:
             CallFailed: it has raised, or the arguments are not what it takes.
@@ -109,6 +120,7 @@ class Service:
             hint = nearest(name, self._methods)
             raise StreamNotFound(self.name, f"it has no method {name!r}{hint}")
         bound = self._bound(found, name, arguments)
+        _CALLER.set(access)
         try:
             result = found.function(*bound.args, **bound.kwargs)
             if inspect.isawaitable(result):

@@ -35,6 +35,7 @@ from pichannels.secrets import Secret
 
 TOKEN = "the token of the control server"
 READER = "the token of who follows channels"
+CALLER = "the token of who exports other stores"
 
 
 @pytest.fixture
@@ -55,7 +56,11 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
         tokens={
             "reader": RemoteTokenConfig(
                 sha256=hash_token(READER), allow={"channels/*": ("read",)}
-            )
+            ),
+            "caller": RemoteTokenConfig(
+                sha256=hash_token(CALLER),
+                allow={"stores": ("call",), "stores/other": ("read",)},
+            ),
         },
         port=0,
     )
@@ -173,6 +178,13 @@ async def test_a_token_sees_and_opens_only_what_it_is_for(engine: Engine) -> Non
         with pytest.raises(AccessDenied):
             await link.service("stores").export("boiler", {})
     assert names == ["channels/boiler"]
+
+
+async def test_no_store_is_exported_that_may_not_be_read(engine: Engine) -> None:
+    assert engine.control_url is not None
+    async with connect(engine.control_url, token=CALLER) as link:
+        with pytest.raises(AccessDenied, match="stores/boiler"):
+            await link.service("stores").export("boiler", {})
 
 
 async def test_the_token_of_a_reader_commands_nothing(engine: Engine) -> None:
