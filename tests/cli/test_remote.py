@@ -107,6 +107,13 @@ def test_a_tail_shows_samples_that_fit(plant: Plant) -> None:
     ]
 
 
+def test_a_store_is_read_from_a_time_on(plant: Plant) -> None:
+    kept = plant.run("store", "search", "--channel", "flow", "--json").json
+    times = sorted(each["timestamp"] for each in kept)
+    found = plant.run("tail", "stores/flow", "--from", times[3], "--no-follow")
+    assert [line.split()[2] for line in found.out.splitlines()] == ["3.0", "4.0"]
+
+
 def test_a_store_is_read_to_its_end(plant: Plant) -> None:
     found = plant.run("tail", "stores/flow", "--from", "start", "--no-follow", "--json")
     assert found.out.count('"replay_of"') == 5
