@@ -10,7 +10,7 @@ from typing import Any, Final
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pichannels.ui.users import Users
 from tests.ui.plants import ROLES, Plant, running
@@ -22,6 +22,9 @@ PICTURES: Final = "PICHANNELS_PICTURES"
 """Where pictures of the pages are written to, where this is set."""
 
 OpenPage = Callable[..., Page]
+
+# Other tests run beside these.
+expect.set_options(timeout=20_000)
 
 
 def _reference(folder: Path) -> str:

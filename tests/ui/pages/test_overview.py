@@ -32,7 +32,8 @@ def test_values_move_by_themselves(open_page: OpenPage) -> None:
 
 def test_who_may_not_operate_is_offered_nothing(open_page: OpenPage) -> None:
     page = open_page(role="view")
-    expect(page.get_by_role("link", name="plant", exact=True)).to_be_visible()
+    card = page.locator("[data-key='channel-plant']")
+    expect(card.get_by_role("link", name="plant", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Pause")).to_have_count(0)
 
 

@@ -71,7 +71,9 @@ def test_a_number_is_a_line_beside_that_of_the_archive(open_page: OpenPage) -> N
 @pytest.mark.usefixtures("received")
 def test_states_are_a_ribbon_with_their_names(open_page: OpenPage) -> None:
     page = trend_of(open_page, STATES)
-    expect(page.locator(".ribbon .state").last).to_have_text(re.compile("RUN|STOP"))
+    expect(page.locator(".ribbon .state").last).to_have_text(
+        re.compile("RUN|STOP|TRIP")
+    )
 
 
 def test_the_search_in_the_header_finds_a_trend(open_page: OpenPage) -> None:
