@@ -42,8 +42,9 @@ def test_events_come_over_a_websocket(plant: Plant) -> None:
     token = {"Authorization": f"Bearer {plant.tokens['view']}"}
     with connect(url, additional_headers=token) as socket:
         pause(plant)
-        while json.loads(socket.recv())["event"] != "channel.state":
+        while (one := json.loads(socket.recv()))["event"] != "channel.state":
             continue
+    assert (one["instance"], one["facts"]["channel"]) == ("plant", "scratch")
 
 
 def test_viewers_are_told_of_errors_without_what_they_say(plant: Plant) -> None:

@@ -426,6 +426,7 @@ async def test_who_waits_no_longer_cancels_the_call(world: World) -> None:
     await service.begun.wait()
     call.cancel()
     await service.cancelled.wait()
+    assert call.cancelled()
 
 
 async def test_too_many_calls_are_refused(world: World) -> None:
