@@ -10,7 +10,7 @@ BIN = $(VENV)/bin
 # Hundreds of processes that tests start would compile everything anew each.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: start test faults bench docs pictures clean
+.PHONY: start test retest faults bench docs pictures clean
 
 start: $(VENV)/.installed
 	$(BIN)/pichannels start
@@ -22,6 +22,11 @@ test: $(VENV)/.installed-test
 	@# Collecting beside it compiles the tests once, and not once in each process.
 	$(BIN)/mypy & types=$$!; $(BIN)/pytest --collect-only -qq >/dev/null; wait $$types
 	FAULTS_SECONDS= $(BIN)/pytest -n auto --dist loadfile
+
+# What failed, once more and alone: what passes then held only on an idle machine, and
+# what fails then is broken. Its names are in the output, since such a test needs mending.
+retest: $(VENV)/.installed-test
+	FAULTS_SECONDS= $(BIN)/pytest -v --last-failed --last-failed-no-failures none --maxfail 1
 
 # Everything that can go wrong, for so many seconds; a seed repeats its choices.
 FAULTS_SECONDS ?= 600
