@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final
 from uuid import uuid4
 
@@ -18,6 +19,8 @@ from pichannels.values import datetime_from_ticks
 __all__ = ["StoreReplay", "replay"]
 
 _PAGE: Final = 200
+# Other channels may share a journal and its numbers.
+_NEAR: Final = 16
 _NOT_HERE: Final = ("start", "count", "order_by", "start_id", "group_by")
 
 
@@ -174,6 +177,13 @@ class _ReplayCursor(EntityCursor):
         return await self._number_before(position)
 
     async def _number_before(self, position: int) -> str:
+        store = self._source.store
+        for number in range(position - 1, max(position - 1 - _NEAR, 0), -1):
+            with suppress(MessageNotFound):
+                return (await store.get(str(number)))["id"]
+        return await self._number_far_before(position)
+
+    async def _number_far_before(self, position: int) -> str:
         low = 0
         high = await self._source.store.total()
         # The numbers rise with the time of the messages; in between some may miss.

@@ -190,6 +190,17 @@ async def test_pruned_messages_are_lost_not_left_out(hub: Hub, link: Link) -> No
         assert caught.value.first_available == 500
 
 
+async def test_a_position_among_deleted_ones_is_that_of_what_follows(
+    hub: Hub, link: Link
+) -> None:
+    store = await filled(MemoryMessageStoreFactory().get_store("s"))
+    hub.publish("replay", replay(store))
+    for number in range(100, 200):
+        await store.delete(str(number))
+    async with link.entities("replay", start=150) as stream:
+        assert (await anext(stream)).payload == 199
+
+
 async def test_a_replay_finds_times_and_follows(hub: Hub, link: Link) -> None:
     store = MemoryMessageStoreFactory().get_store("s")
     start = datetime(2026, 1, 1, tzinfo=UTC)
