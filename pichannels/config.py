@@ -160,12 +160,14 @@ class ServerLimitsConfig(
     """What one PI Web API server may be asked for, where that differs.
 
     Attributes:
-        rate, concurrency, history_share, batch_weight: as in `PILimitsConfig`.
+        rate, concurrency, history_share, history_rate, batch_weight: as in
+            `PILimitsConfig`.
     """
 
     rate: _Rate | None = None
     concurrency: _Concurrency | None = None
     history_share: _Share | None = None
+    history_rate: _Rate | None = None
     batch_weight: _Weight | None = None
 
 
@@ -176,6 +178,8 @@ class PILimitsConfig(msgspec.Struct, frozen=True, kw_only=True):
         rate: requests in a second, at most; handshakes of PI channels count, too.
         concurrency: requests under way at once, at most.
         history_share: the part of the requests that history gets while live ones wait.
+        history_rate: requests in a second that history gets at most; all of what live
+            ones leave without.
         batch_weight: how much each request inside a PI batch counts.
         servers: what differs for some servers, by host or `host:port`.
     """
@@ -183,11 +187,13 @@ class PILimitsConfig(msgspec.Struct, frozen=True, kw_only=True):
     rate: _Rate = 200.0
     concurrency: _Concurrency = 8
     history_share: _Share = 0.1
+    history_rate: _Rate | None = None
     batch_weight: _Weight = 1.0
     servers: Annotated[
         dict[str, ServerLimitsConfig],
         _says(
-            "by host, dictionaries with rate, concurrency, history_share, batch_weight"
+            "by host, dictionaries with rate, concurrency, history_share, history_rate,"
+            " batch_weight"
         ),
     ] = {}
 
@@ -199,8 +205,13 @@ class PILimitsConfig(msgspec.Struct, frozen=True, kw_only=True):
             rate=own.rate or self.rate,
             concurrency=own.concurrency or self.concurrency,
             history_share=own.history_share or self.history_share,
+            history_rate=self._history_rate(own),
             batch_weight=self.batch_weight if weight is None else weight,
         )
+
+    def _history_rate(self, own: ServerLimitsConfig) -> float | None:
+        asked = own.history_rate or self.history_rate
+        return asked and min(asked, own.rate or self.rate)
 
     @property
     def special(self) -> dict[str, Limits]:

@@ -10,7 +10,7 @@ given, never asked for.
 from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
-from math import inf, isfinite
+from math import exp, inf, isfinite
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -38,6 +38,10 @@ _ENOUGH_ANSWERS: Final = 10
 _MOMENT: Final = 0.25
 _SMALL_BATCH: Final = 10
 _LARGE_BATCH: Final = 100_000
+# History with a budget of its own never takes more than this part from live requests.
+_MOST_OF_LIVE: Final = 0.5
+# Seconds over which it is measured how much history asks.
+_WINDOW: Final = 10.0
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +52,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         concurrency: requests under way at once, at most.
         history_share: the part of the requests that history gets while live
             requests wait, too.
+        history_rate: requests in a second that history gets at most, in the mean; None
+            for all that live ones leave. As much is kept for it while live requests
+            wait, but never more than half of `rate`.
         fall: what remains of the pace after an answer that asks for less.
         rise: the part of the full pace that comes back in a second of good answers;
             up to half of the pace from which it fell it doubles, where that is more.
@@ -64,6 +71,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 200.0
     concurrency: int = 8
     history_share: float = 0.1
+    history_rate: float | None = None
     fall: float = 0.5
     rise: float = 0.05
     slowest: float = 0.02
@@ -80,6 +88,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"rate, concurrency and rise are above 0, not {self!r}")
         if not 0 <= self.batch_weight <= 1:
             raise UsageError(f"batch_weight is 0 to 1, not {self.batch_weight!r}")
+        if self.history_rate is not None and not 0 < self.history_rate <= self.rate:
+            raise UsageError(
+                f"history_rate is above 0 and at most the rate, {self.rate:g},"
+                f" not {self.history_rate!r}"
+            )
 
     def weight(self, parts: int) -> float:
         """How many requests a PI batch of so many parts counts as; 1 for none."""
@@ -108,6 +121,24 @@ class _Latency:
         return factor > 0 and self._recent > max(_QUICK, factor * self._usual)
 
 
+class _Used:
+    """How many requests went out in a second of late."""
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._at = -inf
+
+    def note(self, now: float, weight: float) -> None:
+        self._sum = self._left(now) + weight
+        self._at = now
+
+    def rate(self, now: float) -> float:
+        return self._left(now) / _WINDOW
+
+    def _left(self, now: float) -> float:
+        return self._sum * exp((self._at - now) / _WINDOW)
+
+
 class Throttle:
     """The state of one server: its pace, and what is under way."""
 
@@ -118,7 +149,9 @@ class Throttle:
         self.history_paused = False
         self.running: dict[Priority, int] = {"live": 0, "history": 0}
         self.counts = {"live": 0, "history": 0, "slowed": 0, "too_many": 0}
+        self._used = _Used()
         self._next = -inf
+        self._next_history = -inf
         self._paused_until = -inf
         self._changed = -inf
         self._fallen = -inf
@@ -147,20 +180,43 @@ class Throttle:
             return None
         if sum(self.running.values()) >= self.concurrency:
             return None
-        history = history if self._history_has_room else 0
-        if history and (not live or self._owed >= 1.0):
+        history = history if self._history_has_room(now) else 0
+        if history and (not live or self._owed >= 1.0 or self._is_budget_small):
             return "history"
         return "live" if live else None
 
     @property
-    def _history_has_room(self) -> bool:
+    def _is_budget_small(self) -> bool:
+        """Whether history may go whenever its budget lets it."""
+        own = self.limits.history_rate
+        return own is not None and own <= self.limits.rate * _MOST_OF_LIVE
+
+    def _history_has_room(self, now: float) -> bool:
         """Whether history may go; the last place under way is for live requests."""
-        places = max(1, self.concurrency - 1)
-        return not self.history_paused and self.running["history"] < places
+        if self.history_paused or now < self._next_history:
+            return False
+        return self.running["history"] < max(1, self.concurrency - 1)
+
+    def give_history(self, rate: float | None) -> None:
+        """Let history have so many requests in a second; None: what is left.
+
+        Raises:
+            UsageError: it is not above 0, or above the rate of the server.
+        """
+        self.limits = msgspec.structs.replace(self.limits, history_rate=rate)
+        self._next_history = -inf
+
+    def history_used(self, now: float) -> float:
+        """Requests in a second that history had of late."""
+        return self._used.rate(now)
 
     def wait(self, now: float) -> float:
         """Seconds until time alone lets somebody go."""
         return max(self._next - now, self._paused_until - now, 0.0)
+
+    def history_wait(self, now: float) -> float:
+        """Seconds until time alone lets history go."""
+        return max(self._next_history - now, self.wait(now))
 
     @property
     def largest_batch(self) -> int:
@@ -181,12 +237,27 @@ class Throttle:
         self._next = max(self._next, now - _SLACK) + spacing
         self.running[priority] += 1
         self.counts[priority] += 1
-        share = self.limits.history_share
         if priority == "history":
+            self._note_history(now, weight)
             self._owed = max(1.0 - weight, self._owed - weight)
         elif history_waits and not self.history_paused:
             # After so many live ones that one of all is the share of history.
+            share = self._history_share
             self._owed = min(1.0, self._owed + share / (1 - share) * weight + 1e-9)
+
+    @property
+    def _history_share(self) -> float:
+        limits = self.limits
+        return limits.history_share if limits.history_rate is None else _MOST_OF_LIVE
+
+    def _note_history(self, now: float, weight: float) -> None:
+        self._used.note(now, weight)
+        rate = self.limits.history_rate
+        if rate is not None:
+            # It waits for a turn of the server, too, and is not late for that.
+            late = max(_SLACK, _WIDER / self.limits.rate)
+            spacing = _WIDER / rate * weight
+            self._next_history = max(self._next_history, now - late) + spacing
 
     def given_back(self, priority: Priority) -> None:
         """A request is over of which nothing can be learned."""

@@ -25,9 +25,9 @@ from pichannels.channels.job_reports import (
     jobs_namespace,
     kept_jobs,
 )
-from pichannels.channels.jobs import Job, JobState, Left
+from pichannels.channels.jobs import Job, JobPriority, JobState, Left
 from pichannels.coverage.intervals import IntervalSet
-from pichannels.coverage.repair import Read
+from pichannels.coverage.repair import Ranked, Read
 from pichannels.errors import CodecError, JournalError, UsageError
 from pichannels.journal import Journal
 from pichannels.patterns import matching
@@ -123,6 +123,7 @@ class Backfilling:
             if job.state is JobState.PAUSED:
                 jobs.hold(ledger, job, jobs.PAUSED, now)
             self._index(job)
+        self._rank()
         name = f"{self._covering.channel}: backfill jobs"
         self._task = asyncio.create_task(self._follow(), name=name)
 
@@ -203,6 +204,7 @@ class Backfilling:
             again=wanted.again,
             who=wanted.who,
             reason=wanted.reason,
+            priority=wanted.priority,
             created=now,
             parts=parts,
             total=total,
@@ -234,6 +236,18 @@ class Backfilling:
         jobs.release(self._covering.ledger, job)
         job.state = JobState.RUNNING
         self._changed(job, "resumed")
+        return self.report(number)
+
+    def prioritise(self, number: int, priority: JobPriority) -> JobReport:
+        """Read a job before or after others; reads under way go on to their end.
+
+        Raises:
+            UsageError: no such job, or it is over.
+            JournalError: it cannot be kept.
+        """
+        job = self._in_state(number, JobState.RUNNING, JobState.PAUSED, JobState.FAILED)
+        job.priority = priority
+        self._changed(job, "prioritised")
         return self.report(number)
 
     def cancel(self, number: int) -> JobReport:
@@ -320,6 +334,15 @@ class Backfilling:
             for part in job.parts
         ]
 
+    def _rank(self) -> None:
+        """Tell what is read before or after all else; holes are looked for anew."""
+        self._covering.planner.rank(
+            Ranked(self._jobs[number].priority.rank, tags, spans)
+            for number, parts in self._tags.items()
+            if self._jobs[number].priority is not JobPriority.NORMAL
+            for tags, spans in parts
+        )
+
     # How far they are
 
     async def _follow(self) -> None:
@@ -383,7 +406,7 @@ class Backfilling:
         logger.info("backfill %s: %s", name, job.state.value)
         self._tell(job, what)
         self._index(job)
-        self._covering.planner.look_again()
+        self._rank()
         self._keep(job)
         self._covering.save()
         self._forget_the_oldest()

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from pichannels.channels.jobs import Job, JobState
+from pichannels.channels.jobs import Job, JobPriority, JobState
 from pichannels.errors import CodecError
 from pichannels.journal import Journal
 from pichannels.values import TICKS_PER_SECOND, format_ticks
@@ -29,6 +29,7 @@ class JobWanted(msgspec.Struct, frozen=True, kw_only=True):
         start, end: ticks; without an end all up to now.
         again: deliver what counts as delivered once more.
         who, reason: by whom and why; kept with the job.
+        priority: what it goes before or after.
     """
 
     tags: list[str]
@@ -37,6 +38,7 @@ class JobWanted(msgspec.Struct, frozen=True, kw_only=True):
     again: bool = False
     who: str = ""
     reason: str = ""
+    priority: JobPriority = JobPriority.NORMAL
 
 
 class JobReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +59,7 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True):
         rate: values in a second; None while that is unknown.
         eta: until it is done at the pace of the last minute; None if unknown.
         unreadable: tags with something left that cannot be read.
+        priority: what it goes before or after.
     """
 
     id: str
@@ -78,6 +81,7 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True):
     rate: float | None
     eta: float | None
     unreadable: int
+    priority: JobPriority = JobPriority.NORMAL
 
 
 async def kept_jobs(journal: Journal, channel: str) -> list[Job]:
@@ -131,6 +135,7 @@ def job_report(
         rate=rate,
         eta=job.left / speed if speed > 0 else None,
         unreadable=job.unreadable,
+        priority=job.priority,
     )
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "NOT_ASKED",
     "PAUSED",
     "Job",
+    "JobPriority",
     "JobState",
     "Left",
     "Part",
@@ -58,6 +59,19 @@ class JobState(enum.StrEnum):
         return self in (JobState.DONE, JobState.CANCELLED)
 
 
+class JobPriority(enum.StrEnum):
+    """What is read first: `HIGH` before all other holes, `LOW` after them."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+    @property
+    def rank(self) -> int:
+        """Above 0 where it comes before others."""
+        return {JobPriority.HIGH: 1, JobPriority.LOW: -1}.get(self, 0)
+
+
 class Part(msgspec.Struct, frozen=True):
     """Tags of which a job delivers the same.
 
@@ -87,6 +101,7 @@ class Job(msgspec.Struct, kw_only=True):
         left: tag-time that is still to be delivered.
         values: how many were read.
         unreadable: of how many tags something is left that cannot be read.
+        priority: what it goes before or after.
     """
 
     number: int
@@ -105,6 +120,7 @@ class Job(msgspec.Struct, kw_only=True):
     ended: int | None = None
     values: int = 0
     unreadable: int = 0
+    priority: JobPriority = JobPriority.NORMAL
 
     def over(self, state: JobState, at: int) -> None:
         """Nothing more comes of it."""

@@ -8,8 +8,9 @@ from typing import Any, Final
 import click
 import msgspec
 
-from pichannels.channels.jobs import JobState
+from pichannels.channels.jobs import JobPriority, JobState
 from pichannels.cli.backfill_bars import follow
+from pichannels.cli.budget import budget
 from pichannels.cli.common import (
     ExitCode,
     ask,
@@ -28,6 +29,7 @@ from pichannels.project import Project
 __all__ = ["backfill"]
 
 _COLUMNS: Final = ("job", "state", "done", "left", "values", "rate", "ready in", "tags")
+_PRIORITIES: Final = [each.value for each in JobPriority]
 _WRONG: Final = (JobState.FAILED, JobState.CANCELLED)
 
 
@@ -36,8 +38,11 @@ def backfill() -> None:
     """Deliver what the archive has of a range: before the first start, or again.
 
     A job is read by the running instance, behind live values, and goes on after a
-    restart. It can be paused and cancelled.
+    restart. It can be paused, cancelled, and go before or after others.
     """
+
+
+backfill.add_command(budget)
 
 
 @backfill.command(short_help="Begin a job.")
@@ -56,6 +61,12 @@ def backfill() -> None:
     "--again", is_flag=True, help="Deliver what counts as delivered once more."
 )
 @click.option("--reason", default="", metavar="TEXT", help="Kept with the job.")
+@click.option(
+    "--priority",
+    type=click.Choice(_PRIORITIES),
+    default=JobPriority.NORMAL.value,
+    help="Before (high) or after (low) all other holes.",
+)
 @click.option("--wait", is_flag=True, help="Show how far it is until it is over.")
 @json_option
 @common_options
@@ -69,6 +80,7 @@ def create(
     end: str | None,
     again: bool,
     reason: str,
+    priority: str,
     wait: bool,
     as_json: bool,
 ) -> None:
@@ -88,6 +100,7 @@ def create(
             again=again,
             who=_who(),
             reason=reason,
+            priority=priority,
         )
 
     _tell(ctx, ask_instance(online), wait, as_json)
@@ -197,6 +210,20 @@ def resume(ctx: click.Context, /, id: str, wait: bool, as_json: bool) -> None:
     _tell(ctx, _changed("resume", id), wait, as_json)
 
 
+@backfill.command(short_help="Let a job go before or after others.")
+@click.argument("id")
+@click.argument("priority", type=click.Choice(_PRIORITIES))
+@json_option
+@common_options
+@click.pass_context
+def priority(ctx: click.Context, /, id: str, priority: str, as_json: bool) -> None:
+    """Let the job with this ID go before (high) or after (low) all other holes.
+
+    Among those of the same PRIORITY the newest hole comes first.
+    """
+    _tell(ctx, _changed("priority", id, priority=priority), False, as_json)
+
+
 @backfill.command(short_help="Give a job up.")
 @click.argument("id")
 @json_option
@@ -211,9 +238,9 @@ def cancel(ctx: click.Context, /, id: str, as_json: bool) -> None:
         _show(found)
 
 
-def _changed(how: str, id: str) -> dict[str, Any]:
+def _changed(how: str, id: str, **more: str) -> dict[str, Any]:
     async def online(client: ControlClient) -> Any:
-        return await client.command(f"backfill-{how}", id=id)
+        return await client.command(f"backfill-{how}", id=id, **more)
 
     found: dict[str, Any] = ask_instance(online)
     return found
@@ -236,7 +263,9 @@ def _tell(ctx: click.Context, job: dict[str, Any], wait: bool, as_json: bool) ->
 def _show(job: dict[str, Any]) -> None:
     again = ", again" if job["again"] else ""
     asked = " ".join(filter(None, (job["created"], job["who"], job["reason"])))
-    say(f"job {job['id']}: {job['state']}")
+    usual = JobPriority.NORMAL.value
+    first = "" if job["priority"] == usual else f", priority {job['priority']}"
+    say(f"job {job['id']}: {job['state']}{first}")
     say(f"  tags      {', '.join(job['tags'])} ({job['tag_count']:,}){again}")
     say(f"  range     {job['start']} to {job['end']}")
     say(f"  asked     {asked}")

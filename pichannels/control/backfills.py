@@ -14,7 +14,7 @@ from pichannels.channels.job_reports import (
     job_report,
     kept_jobs,
 )
-from pichannels.channels.jobs import JobState
+from pichannels.channels.jobs import JobPriority, JobState
 from pichannels.control.arguments import ticks_of
 from pichannels.errors import UsageError
 from pichannels.journal import Journal
@@ -41,6 +41,7 @@ class BackfillWanted(
         start, end: ISO 8601; without an end all up to now.
         again: deliver what counts as delivered once more.
         who, reason: by whom and why; kept with the job.
+        priority: what it goes before or after.
     """
 
     channel: str
@@ -50,6 +51,7 @@ class BackfillWanted(
     again: bool = False
     who: str = ""
     reason: str = ""
+    priority: JobPriority = JobPriority.NORMAL
 
 
 class JobsWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -79,6 +81,7 @@ def create_job(project: Project, wanted: BackfillWanted) -> JobReport:
             again=wanted.again,
             who=wanted.who,
             reason=wanted.reason,
+            priority=wanted.priority,
         )
     )
 

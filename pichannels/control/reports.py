@@ -91,7 +91,8 @@ class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: host and port.
-        rate: requests in a second that are allowed just now.
+        full_rate: requests in a second, at most.
+        rate: those that are allowed just now.
         concurrency: requests under way at once that are allowed just now.
         pause: seconds until the next one may go.
         running, waiting: requests by priority (`live`, `history`), just now.
@@ -99,9 +100,13 @@ class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
         slowed: how often the pace was taken back.
         too_many: how often the server has answered 429.
         history_paused: whether requests for history are held back.
+        history_rate: requests in a second that history gets at most; None for all that
+            live ones leave.
+        history_used: those that it had of late.
     """
 
     name: str
+    full_rate: float
     rate: float
     concurrency: int
     pause: float
@@ -111,6 +116,8 @@ class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
     slowed: int
     too_many: int
     history_paused: bool
+    history_rate: float | None
+    history_used: float
 
 
 class LeaseReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,6 +249,7 @@ def server_reports(limiters: Mapping[str, Mapping[str, Any]]) -> list[ServerRepo
     return [
         ServerReport(
             name=name,
+            full_rate=facts["full_rate"],
             rate=facts["rate"],
             concurrency=facts["concurrency"],
             pause=facts["pause"],
@@ -251,6 +259,8 @@ def server_reports(limiters: Mapping[str, Mapping[str, Any]]) -> list[ServerRepo
             slowed=facts["slowed"],
             too_many=facts["too_many"],
             history_paused=facts["history_paused"],
+            history_rate=facts["history_rate"],
+            history_used=facts["history_used"],
         )
         for name, facts in limiters.items()
     ]

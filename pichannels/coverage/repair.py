@@ -1,14 +1,15 @@
 """What to read from the archive next, so that holes close.
 
-The newest hole comes first; inside a hole time goes forward, so that what is read of a
-tag comes in order. Tags with the same hole are read together. A range joins what is
-delivered when the archive has given all of it and every message of it is settled.
+The newest hole comes first, unless ranks say otherwise; inside a hole time goes
+forward, so that what is read of a tag comes in order. Tags with the same hole are read
+together. A range joins what is delivered when the archive has given all of it and every
+message of it is settled.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -22,7 +23,7 @@ from pichannels.errors import TryAgain
 from pichannels.retry import RetryPolicy
 from pichannels.values import OPEN_END, TICKS_PER_SECOND
 
-__all__ = ["LOST_AT_SOURCE", "Failure", "Plan", "Planner", "Read"]
+__all__ = ["LOST_AT_SOURCE", "Failure", "Plan", "Planner", "Ranked", "Read"]
 
 LOST_AT_SOURCE: Final = "lost at source"
 
@@ -67,6 +68,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy(attempts=0, initial=5.0, maximum=600.0)
 
 
+class Ranked(NamedTuple):
+    """What is to be read before or after all else.
+
+    Attributes:
+        rank: above 0 before, below 0 after.
+        tags: of which tags, by number.
+        spans: which ranges, ticks.
+    """
+
+    rank: int
+    tags: frozenset[int]
+    spans: IntervalSet
+
+
 class Read(msgspec.Struct, frozen=True):
     """One range of the archive that is to be read now.
 
@@ -99,8 +114,10 @@ class _Open(msgspec.Struct):
 
 
 class _Work(NamedTuple):
-    """A hole that tags have in common; the newest one sorts first."""
+    """A hole that tags have in common; the newest one of a rank sorts first."""
 
+    after: int
+    """The rank, negative."""
     before: int
     """The end, negative."""
     parts: int
@@ -136,6 +153,7 @@ class Planner:
         self._not_before: dict[int, int] = {}
         self._spans: dict[int, int] = {}
         self._work: list[_Work] = []
+        self._ranked: Sequence[Ranked] = ()
         self._numbers = 0
         self._scanned: int | None = None
         self._idle: int | None = None
@@ -169,6 +187,11 @@ class Planner:
                 return read
         return None
 
+    def rank(self, ranked: Iterable[Ranked]) -> None:
+        """Read these before or after all else from now on, and no others."""
+        self._ranked = sorted(ranked, key=lambda one: one.rank, reverse=True)
+        self.look_again()
+
     def look_again(self) -> None:
         """What is to be read has changed; forget what was planned before."""
         self._scanned = None
@@ -193,31 +216,37 @@ class Planner:
 
     def _found(self, among: Iterable[int] | None, now: int) -> list[_Work]:
         """The newest hole of each tag, those that are the same together."""
-        found: dict[tuple[int, int, int], list[int]] = {}
+        found: dict[tuple[int, Interval, int], list[int]] = {}
         for tags in groups(self._ledger, among):
             missing = self._missing(tags[0], now)
-            newest: dict[tuple[int, ...], Interval | None] = {}
+            known: dict[object, tuple[int, Interval] | None] = {}
             for tag in tags if missing else ():
                 if tag in self._busy or tag in self._not_before:
                     continue
                 reads = self._reads_of.get(tag, ())
-                if reads not in newest:
-                    newest[reads] = self._newest(missing, reads)
-                hole = newest[reads]
-                if hole is not None:
-                    key = (*hole, self._parts.get(tag, 0))
-                    found.setdefault(key, []).append(tag)
+                ranked = [one for one in self._ranked if tag in one.tags]
+                key = (reads, tuple(map(id, ranked)))
+                if key not in known:
+                    known[key] = self._first(missing, reads, ranked)
+                if (first := known[key]) is not None:
+                    same = (*first, self._parts.get(tag, 0))
+                    found.setdefault(same, []).append(tag)
         return [
-            _Work(-end, parts, start, self._number(), tuple(tags))
-            for (start, end, parts), tags in found.items()
+            _Work(-rank, -end, parts, start, self._number(), tuple(tags))
+            for (rank, (start, end), parts), tags in found.items()
         ]
 
-    def _newest(self, missing: IntervalSet, reads: Iterable[int]) -> Interval | None:
-        """The last of what is missing and not read already."""
+    def _first(
+        self, missing: IntervalSet, reads: Iterable[int], ranked: Sequence[Ranked]
+    ) -> tuple[int, Interval] | None:
+        """The last of what is missing and not read already, of the highest rank."""
         for number in reads:
             read = self._open[number].read
             missing = missing.remove(read.start, read.end)
-        return list(missing)[-1] if missing else None
+        for rank, some in _by_rank(missing, ranked):
+            if some:
+                return rank, list(some)[-1]
+        return None
 
     def _missing(self, tag: int, now: int) -> IntervalSet:
         """What can be read of the holes of a tag."""
@@ -413,6 +442,22 @@ class Planner:
             del self._open[number]
             for message in found.messages:
                 self._read_of.pop(message, None)
+
+
+def _by_rank(
+    missing: IntervalSet, ranked: Sequence[Ranked]
+) -> Iterator[tuple[int, IntervalSet]]:
+    """What is missing of each rank, the highest first."""
+    others = missing
+    for one in ranked:
+        others = others.difference(one.spans)
+    for one in ranked:
+        if one.rank > 0:
+            yield one.rank, missing.intersection(one.spans)
+    yield 0, others
+    for one in ranked:
+        if one.rank <= 0:
+            yield one.rank, missing.intersection(one.spans)
 
 
 def _bridged(holes: Iterable[Interval], gap: int) -> IntervalSet:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pichannels import clock
-from pichannels.errors import Backpressure
+from pichannels.errors import Backpressure, UsageError, nearest
 from pichannels.limiter import Limits, Priority, Throttle, retry_after_seconds
 
 __all__ = ["Limiter", "Limiters", "Turn", "limiter_for"]
@@ -59,14 +59,26 @@ class Limiter:
         self._throttle.history_paused = False
         self._dispatch()
 
+    def give_history(self, rate: float | None) -> None:
+        """Let history have so many requests in a second; None: what live ones leave.
+
+        Raises:
+            UsageError: it is not above 0, or above the rate of the server.
+        """
+        self._throttle.give_history(rate)
+        self._dispatch()
+
     def statistics(self) -> dict[str, Any]:
         """What is allowed just now, under way, waiting, and counts since the start."""
-        throttle, waiting = self._throttle, self._waiting
+        throttle, waiting, now = self._throttle, self._waiting, clock.monotonic()
         return {
+            "full_rate": throttle.limits.rate,
             "rate": throttle.rate,
             "concurrency": throttle.concurrency,
-            "pause": throttle.wait(clock.monotonic()),
+            "pause": throttle.wait(now),
             "history_paused": throttle.history_paused,
+            "history_rate": throttle.limits.history_rate,
+            "history_used": throttle.history_used(now),
             "running_live": throttle.running["live"],
             "running_history": throttle.running["history"],
             "waiting_live": len(waiting["live"]),
@@ -141,8 +153,10 @@ class Limiter:
             admission, weight = waiting[chosen].popleft()
             admission.set_result(None)
             self._throttle.started(now, chosen, bool(waiting["history"]), weight)
-        wait = self._throttle.wait(now)
-        if wait > 0 and any(waiting.values()):
+        waits = [self._throttle.wait(now)] if any(waiting.values()) else []
+        waits += [self._throttle.history_wait(now)] if waiting["history"] else []
+        wait = min((each for each in waits if each > 0), default=0.0)
+        if wait > 0:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(wait, self._dispatch)
 
@@ -188,12 +202,31 @@ class Limiters:
         host = place.rpartition(":")[0] or place
         return self._special.get(place) or self._special.get(host) or self._limits
 
+    def known(self, name: str = "") -> Limiter:
+        """The limiter of a server that was asked already.
+
+        Args:
+            name: an address of it, host and port; "" for the only one there is.
+
+        Raises:
+            UsageError: there is none, or several and no name.
+        """
+        names = list(self.statistics())
+        if not name and len(names) == 1:
+            name = names[0]
+        if name.lower() not in self._limiters:
+            hint = nearest(name, self._limiters) if name else f"; one of {names}"
+            raise UsageError(f"no PI server {name!r} is asked{hint}")
+        return self._limiters[name.lower()]
+
+    def name_of(self, limiter: Limiter) -> str:
+        """The first address that the server of this limiter is known by."""
+        return next(place for place, one in self._limiters.items() if one is limiter)
+
     def statistics(self) -> dict[str, dict[str, Any]]:
         """What each limiter says, by the first address that its server is known by."""
-        found: dict[int, tuple[str, Limiter]] = {}
-        for place, limiter in self._limiters.items():
-            found.setdefault(id(limiter), (place, limiter))
-        return {place: limiter.statistics() for place, limiter in found.values()}
+        found = dict.fromkeys(self._limiters.values())
+        return {self.name_of(each): each.statistics() for each in found}
 
 
 def limiter_for(channel: Any, url: str, *others: str) -> Limiter:

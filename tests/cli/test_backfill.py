@@ -72,12 +72,30 @@ def test_a_job_is_paused_resumed_and_cancelled(project: Folder) -> None:
     twice = project.run("backfill", "pause", "live-1")
     assert (twice.code, "job live-1 is paused" in twice.err) == (2, True)
     assert "live-1: running" in project.run("backfill", "resume", "live-1").out
+    first = project.run("backfill", "priority", "live-1", "high").out
+    assert "live-1: running, priority high" in first
     cancelled = project.run("backfill", "cancel", "live-1", "--json").json
     assert (cancelled["state"], cancelled["ended"] is None) == ("cancelled", False)
     shown = project.run("backfill", "show", "live-1", "--wait").out
     assert "cancelled" in shown
     listed = project.run("backfill", "list", "live", "--state", "running", "--watch")
     assert listed.out == "no jobs\n"
+
+
+def test_the_budget_is_told_and_changed_within_what_pi_may_be_asked(
+    project: Folder,
+) -> None:
+    project.run("backfill", "create", "live", "--start", ago(24 * 365))
+    changed = project.run("backfill", "budget", "--rate", "5", "--pause").out
+    assert "for history   5 requests/s, paused" in changed
+    assert "job live-1: " in changed
+    again = project.run("backfill", "budget", "--no-limit", "--resume", "--json").json
+    assert (again["server"]["history_rate"], again["server"]["history_paused"]) == (
+        None,
+        False,
+    )
+    much = project.run("backfill", "budget", "--rate", "500")
+    assert (much.code, "at most the rate, 200" in much.err) == (2, True)
 
 
 def test_what_cannot_be_done_is_told(project: Folder) -> None:

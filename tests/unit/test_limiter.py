@@ -20,7 +20,8 @@ def admitted(
     while now < until:
         chosen = throttle.next(now, live, history)
         if chosen is None:
-            now += max(throttle.wait(now), 1e-6)
+            wait = throttle.wait(now) if live else throttle.history_wait(now)
+            now += max(wait, 1e-4)
             continue
         throttle.started(now, chosen, history > 0)
         throttle.given_back(chosen)
@@ -54,6 +55,23 @@ def test_history_gets_all_that_live_requests_leave() -> None:
     gone = admitted(Throttle(Limits(rate=50)), 2.0, 0, 1)
     assert {who for _, who in gone} == {"history"}
     assert len(gone) > 95
+
+
+@settings(deadline=None)
+@given(st.floats(0.5, 60.0), st.integers(0, 3))
+def test_a_budget_is_never_exceeded_and_is_used(rate: float, live: int) -> None:
+    throttle = Throttle(Limits(rate=60, history_rate=rate))
+    gone = admitted(throttle, 20.0, live, 1)
+    count = [who for _, who in gone].count("history")
+    assert count <= 20 * rate + 1
+    assert count >= min(rate, 30 if live else 60) * 20 * 0.9 - 1
+
+
+def test_a_budget_is_not_above_what_the_server_may_be_asked() -> None:
+    throttle = Throttle(Limits(rate=50))
+    with pytest.raises(UsageError, match="at most the rate, 50"):
+        throttle.give_history(51)
+    assert throttle.limits.history_rate is None
 
 
 def test_paused_history_gets_nothing() -> None:

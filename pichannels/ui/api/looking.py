@@ -9,6 +9,7 @@ import msgspec
 from pichannels.channels.job_reports import JobReport
 from pichannels.control.archive import Archived, ArchiveWanted
 from pichannels.control.backfills import JobsWanted
+from pichannels.control.budgets import BudgetReport
 from pichannels.control.chosen import Grouped, Listed
 from pichannels.control.coverage_reports import CoverageReport, CoverageWanted
 from pichannels.control.parked import Parked
@@ -255,6 +256,22 @@ async def list_jobs(ask: Ask, instance: str, query: Any) -> Any:
 async def get_job(ask: Ask, instance: str, id: str) -> Any:
     """One backfill job."""
     return await ask.console.data.job(ask.who, instance, id)
+
+
+class ServerWanted(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Of this PI server, host and port; needed where several are asked."""
+
+    server: str = ""
+
+
+@routes.add(
+    "GET", f"{_ONE}/pi-budget", role=Role.VIEW, answer=BudgetReport, query=ServerWanted
+)
+async def get_pi_budget(ask: Ask, instance: str, query: Any) -> Any:
+    """What repair and backfill get of a PI server, and when jobs will be ready."""
+    return await ask.console.data.budget(ask.who, instance, query.server)
 
 
 # Settings

@@ -15,6 +15,7 @@ from pichannels.control.coverage_reports import (
 )
 from pichannels.errors import PichannelsError
 from pichannels.ui.pages import jobs, parts, tables
+from pichannels.ui.pages.budget_part import BudgetPart
 from pichannels.ui.pages.calm import Calm
 from pichannels.ui.pages.formats import count_text, span_text
 from pichannels.ui.pages.gantt import Row, group_rows, tag_row
@@ -53,6 +54,7 @@ async def build(page: Page) -> None:
     await page.add(partial(_form, page))
     await page.add(gantt, live=True)
     regions.append(await page.add(listed, live=True))
+    await BudgetPart(page).add()
     await page.add(partial(jobs.reconciles_part, page), live=True)
 
 

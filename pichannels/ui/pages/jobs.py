@@ -24,10 +24,13 @@ _SHOWN: Final = 50
 _RECONCILES: Final = 5
 _DAY: Final = 86_400 * TICKS_PER_SECOND
 _DOES: Final = {
-    "pause": ("Pause", ("running", "failed")),
+    "pause": ("Pause", ("running",)),
     "resume": ("Resume", ("paused",)),
     "cancel": ("Cancel …", ("running", "paused", "failed")),
 }
+
+_OVER: Final = ("done", "cancelled")
+_PRIORITIES: Final = ("high", "normal", "low")
 
 Job = Mapping[str, Any]
 
@@ -60,7 +63,14 @@ def install(page: Page, changed: Callable[[], Awaitable[None]]) -> None:
         await _reconcile(page)
         await changed()
 
+    async def prioritise(act: Act) -> None:
+        id_, priority = act.data["job"], act.text("priority")
+        given = {"id": id_, "priority": priority}
+        await page.run("backfill-priority", given, f"job {id_}: priority {priority}")
+        await changed()
+
     page.on("job", change, Role.OPERATE)
+    page.on("job-priority", prioritise, Role.OPERATE)
     page.on("backfill", create, Role.OPERATE)
     page.on("reconcile", reconcile, Role.OPERATE)
 
@@ -82,6 +92,7 @@ async def jobs_part(page: Page) -> Markup:
             Column("Job", lambda job: tag("span", job["id"], title=_why(job))),
             Column("State", lambda job: parts.state_badge(job["state"])),
             Column("Do", lambda job: _buttons(page, job)),
+            Column("Priority", lambda job: _priority(page, job)),
             Column("Tags", _tags, classes="wide"),
             Column("Range", lambda job: _range(page, job)),
             Column("Delivered", _progress),
@@ -132,6 +143,25 @@ def _eta(job: Job) -> str:
     return span_text(job["eta"])
 
 
+def _priority(page: Page, job: Job) -> Markup | str:
+    """What a job goes before or after, with a choice for who may change it."""
+    now: str = job["priority"]
+    if not page.may(Role.OPERATE) or job["state"] in _OVER:
+        return now
+    options = [
+        tag("option", each, value=each, selected=each == now) for each in _PRIORITIES
+    ]
+    field = tag(
+        "select",
+        *options,
+        name="priority",
+        aria_label=f"priority of {job['id']}",
+        title="high: before all other holes; low: after them",
+        data={"act": "job-priority", "job": job["id"]},
+    )
+    return tag("span", field, data={"fields": "1"})
+
+
 def _buttons(page: Page, job: Job) -> Markup:
     shown = [
         page.action(
@@ -164,6 +194,7 @@ async def _create(page: Page) -> None:
             tag("input", type="checkbox", name="again"),
             " deliver again what was delivered",
         ),
+        parts.select("priority", "Priority", _PRIORITIES, "normal"),
         parts.text_field("reason", "Reason", size=40, hint="kept with the job"),
         verb="Count the tags …",
     )
@@ -189,6 +220,7 @@ async def _create(page: Page) -> None:
         "again": act.fields.get("again") == "on",
         "who": page.who.name,
         "reason": act.text("reason"),
+        "priority": act.text("priority") or "normal",
     }
     found = await page.run("backfill-create", given)
     page.toasts.tell(f"job {found['id']} has begun", "busy")

@@ -56,12 +56,32 @@ def test_a_job_begins_with_its_typed_count_is_paused_and_cancelled(
     dialog.get_by_role("button", name="Begin").click()
     row = page.get_by_role("table", name="backfill jobs").locator("tbody tr").first
     expect(row).to_contain_text("UNIT1.PUMP*")
+    row.get_by_label("priority of").select_option("low")
+    expect(page.get_by_text("priority low")).to_be_visible()
     row.get_by_role("button", name="Pause").click()
     expect(row).to_contain_text("paused")
     row.get_by_role("button", name="Cancel").click()
     page.get_by_role("button", name="Cancel the job").click()
     cancelled = page.get_by_role("row", name=re.compile("cancelled.*UNIT1.PUMP"))
     expect(cancelled.first).to_be_visible()
+
+
+def test_the_budget_of_repair_is_tried_out_and_changed_with_a_slider(
+    open_page: OpenPage, console: Plant
+) -> None:
+    page = open_page("/coverage", "operate")
+    card = page.locator(".card.budget")
+    card.get_by_role("slider").fill("20")
+    expect(card.locator(".meaning")).to_contain_text(
+        re.compile("With 20/s|No job|pace")
+    )
+    card.get_by_role("button", name="Give 20/s").click()
+    expect(card).to_contain_text("20 requests/s")
+    assert console.get("/pi-budget", "view")["server"]["history_rate"] == 20
+    refused = console.post("/pi-budget", {"rate": 1000}, "operate")
+    assert (refused.status_code, "at most" in refused.text) == (400, True)
+    console.post("/pi-budget", {"rate": None}, "operate")
+    expect(open_page("/coverage", "view").get_by_role("slider")).to_have_count(0)
 
 
 def test_comparing_with_the_archive_tells_what_it_found(open_page: OpenPage) -> None:

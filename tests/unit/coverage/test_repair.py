@@ -10,7 +10,7 @@ from hypothesis import given, settings, strategies as st
 
 from pichannels.coverage.intervals import IntervalSet
 from pichannels.coverage.ledger import Ledger, Margins
-from pichannels.coverage.repair import Failure, Plan, Planner, Read
+from pichannels.coverage.repair import Failure, Plan, Planner, Ranked, Read
 from pichannels.coverage.tags import TagState
 from pichannels.coverage.views import coverage, holes
 from pichannels.retry import RetryPolicy
@@ -68,6 +68,18 @@ def test_the_newest_hole_comes_first_and_inside_it_time_goes_forward() -> None:
     found = [(x.start, x.end) for x in read_all(planner_of(ledger), NOW)]
     assert found == [(5000, 6000), (6000, 7500), (1000, 1500)]
     assert ranges(ledger) == []
+
+
+def test_ranks_go_before_and_after_the_newest_hole() -> None:
+    ledger = ledger_of(2, (600, 3000), (3500, 5000), (5500, 9000))
+    planner = planner_of(ledger)
+    first, last = IntervalSet([(0, 600)]), IntervalSet([(5000, 20_000)])
+    planner.rank([Ranked(-1, frozenset([0]), last), Ranked(1, frozenset([0]), first)])
+    found = [(x.tags, x.start) for x in read_all(planner, NOW)]
+    mine = [start for tags, start in found if 0 in tags]
+    assert mine == [0, 3000, 9000, 5000]
+    assert [start for tags, start in found if tags == (1,)][:2] == [9000, 5000]
+    assert ranges(ledger) == ranges(ledger, 1) == [(NOW - MARGINS.settle, NOW)]
 
 
 def test_a_read_overlaps_what_is_missing() -> None:

@@ -1,0 +1,90 @@
+"""What only the instance can tell of coverage, jobs and budgets, as far as one may see.
+
+It is asked once for many who look.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from pichannels import clock
+from pichannels.control.coverage_reports import CoverageReport, CoverageWanted
+from pichannels.ui.links import Links
+from pichannels.ui.roles import Principal, Role
+
+__all__ = ["Reports"]
+
+
+class Reports:
+    """Asks instances, and keeps for a moment what they tell.
+
+    Methods raise as those of `ReadModel`.
+
+    Args:
+        links: the instances.
+    """
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self._kept: dict[tuple[str, ...], tuple[float, Any]] = {}
+
+    # Coverage and jobs
+
+    async def coverage(
+        self, who: Principal, instance: str, wanted: CoverageWanted
+    ) -> CoverageReport:
+        """What the ledgers say."""
+        who.need(Role.VIEW)
+        given = msgspec.structs.asdict(wanted)
+        found = await self._fresh(instance, 2.0, "coverage", **given)
+        return msgspec.convert(found, CoverageReport)
+
+    async def jobs(
+        self, who: Principal, instance: str, **wanted: Any
+    ) -> list[dict[str, Any]]:
+        """Backfill jobs; see `JobReport`.
+
+        Args:
+            wanted: `channel` and `state`, as in `JobsWanted`.
+        """
+        who.need(Role.VIEW)
+        link = self._links.get(instance)
+        found: list[dict[str, Any]] = await link.command("backfill-list", **wanted)
+        return found
+
+    async def job(self, who: Principal, instance: str, id: str) -> dict[str, Any]:
+        """One backfill job."""
+        who.need(Role.VIEW)
+        link = self._links.get(instance)
+        found: dict[str, Any] = await link.command("backfill-show", id=id)
+        return found
+
+    async def budget(
+        self, who: Principal, instance: str, server: str = ""
+    ) -> dict[str, Any]:
+        """What history gets of a PI server; see `BudgetReport`."""
+        who.need(Role.VIEW)
+        link = self._links.get(instance)
+        found: dict[str, Any] = await link.command("pi-budget", server=server)
+        return found
+
+    # What is kept for a moment, so that many who look ask once
+
+    async def _fresh(
+        self, instance: str, seconds: float, command: str, **arguments: Any
+    ) -> Any:
+        key = (instance, command, *map(str, arguments.values()))
+        found = self._kept.get(key)
+        if found is not None and clock.monotonic() - found[0] < seconds:
+            return found[1]
+        answer = await self._links.get(instance).command(command, **arguments)
+        if len(self._kept) > 200:
+            self._kept.clear()
+        self._kept[key] = (clock.monotonic(), answer)
+        return answer
+
+    def forget(self) -> None:
+        """Ask anew from now on, as something was changed."""
+        self._kept.clear()
