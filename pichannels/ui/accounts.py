@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from pichannels.ui.console import Console
@@ -36,9 +37,8 @@ class Accounts:
         """Add a user; without a password only tokens are taken."""
         self._who.need(Role.ADMIN)
         add = self._console.users.add
-        user = await asyncio.to_thread(add, name, role, password)
-        await self._note("add-user", name, role=str(role))
-        return user
+        async with self._noted("add-user", name, role=str(role)):
+            return await asyncio.to_thread(add, name, role, password)
 
     async def change(
         self, name: str, role: Role | None = None, password: str | None = None
@@ -46,20 +46,20 @@ class Accounts:
         """Give a user another role or password; sessions of that user end."""
         self._who.need(Role.ADMIN)
         change = self._console.users.change
-        user = await asyncio.to_thread(
-            lambda: change(name, role=role, password=password)
-        )
-        self._console.sessions.close_all_of(name)
-        facts = {"role": str(user.role), "password": password is not None}
-        await self._note("change-user", name, **facts)
+        facts = {"role": role and str(role), "password": password is not None}
+        async with self._noted("change-user", name, **facts):
+            user = await asyncio.to_thread(
+                lambda: change(name, role=role, password=password)
+            )
+            self._console.sessions.close_all_of(name)
         return user
 
     async def remove(self, name: str) -> None:
         """Remove a user, whose sessions and tokens end."""
         self._who.need(Role.ADMIN)
-        await asyncio.to_thread(self._console.users.remove, name)
-        self._console.sessions.close_all_of(name)
-        await self._note("remove-user", name)
+        async with self._noted("remove-user", name):
+            await asyncio.to_thread(self._console.users.remove, name)
+            self._console.sessions.close_all_of(name)
 
     async def make_token(
         self,
@@ -71,17 +71,19 @@ class Accounts:
         """Make a token of a user, for a program; it is shown this once."""
         self._who.need(Role.ADMIN)
         make = self._console.users.make_token
-        shown = await asyncio.to_thread(
-            lambda: make(name, about=about, days=days, role=role)
-        )
-        await self._note("make-token", name, about=about)
-        return shown
+        facts = {"about": about, "days": days, "role": role and str(role)}
+        async with self._noted("make-token", name, **facts):
+            return await asyncio.to_thread(
+                lambda: make(name, about=about, days=days, role=role)
+            )
 
     async def remove_token(self, name: str, id: str) -> None:
         """Take a token back."""
         self._who.need(Role.ADMIN)
-        await asyncio.to_thread(self._console.users.remove_token, name, id)
-        await self._note("remove-token", name, id=id)
+        async with self._noted("remove-token", name, id=id):
+            await asyncio.to_thread(self._console.users.remove_token, name, id)
 
-    async def _note(self, action: str, name: str, **facts: Any) -> None:
-        await self._console.commands.note(self._who, action, {"name": name, **facts})
+    def _noted(
+        self, action: str, name: str, **facts: Any
+    ) -> AbstractAsyncContextManager[None]:
+        return self._console.commands.noted(self._who, action, {"name": name, **facts})

@@ -19,6 +19,7 @@ from pichannels.ui.api.live import Feeds
 from pichannels.ui.api.routing import Ask, Declared, Routes, reply
 from pichannels.ui.console import Console
 from pichannels.ui.guard import Guard
+from pichannels.ui.proxy import BehindProxy
 from pichannels.ui.roles import Role
 
 __all__ = ["DECLARED", "Pages", "make_app"]
@@ -56,6 +57,7 @@ def make_app(console: Console, pages: Pages | None = None) -> FastAPI:
     open_paths = pages.open_paths if pages else ()
     login = pages.login if pages else "/login"
     guard: Any = Middleware(Guard, console=console, open_paths=open_paths, login=login)
+    before: Any = [Middleware(BehindProxy)] if console.config.behind_proxy else []
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -72,7 +74,7 @@ def make_app(console: Console, pages: Pages | None = None) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         lifespan=lifespan,
-        middleware=[guard],
+        middleware=[*before, guard],
     )
     app.state.console = console
     app.state.feeds = Feeds()

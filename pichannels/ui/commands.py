@@ -6,7 +6,8 @@ The pages call this in their own process, the API by its routes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -50,6 +51,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "backfill-pause": Action(Role.OPERATE),
     "backfill-resume": Action(Role.OPERATE),
     "backfill-cancel": Action(Role.OPERATE),
+    "backfill-priority": Action(Role.OPERATE),
+    "pi-budget": Action(Role.OPERATE),
     "reconcile": Action(Role.OPERATE, is_long=True),
     "replay": Action(Role.OPERATE, is_bulk=True, is_long=True),
     "send": Action(Role.OPERATE, is_bulk=True, is_long=True),
@@ -68,8 +71,10 @@ ACTIONS: Final[Mapping[str, Action]] = {
 
 _PREVIEWED: Final = {"send": "replay"}
 _PROGRESS: Final = {"replay": "replay.progress", "dead-redrive": "redrive.progress"}
-_UNKEPT: Final = ("payload", "changes", "messages", "meta", "text", "regex")
+_UNKEPT: Final = ("payload", "changes", "messages", "meta", "text", "regex", "error")
 """Arguments that hold data; the audit log says only that they were given."""
+_SEARCHED: Final = ("text", "regex", "error")
+"""Conditions on what may be masked."""
 
 
 class CountNeeded(PichannelsError):
@@ -93,11 +98,13 @@ class Commands:
     Args:
         links: the instances.
         audit: where it is written.
+        is_masked: whether only administrators see all of payloads.
     """
 
-    def __init__(self, links: Links, audit: Audit) -> None:
+    def __init__(self, links: Links, audit: Audit, *, is_masked: bool = False) -> None:
         self._links = links
         self._audit = audit
+        self._is_masked = is_masked
         self._who: dict[str, Principal] = {}
         self.operations = Operations(self._note_end)
 
@@ -116,6 +123,7 @@ class Commands:
         who.need(_action(action).role)
         if not _action(action).is_bulk:
             raise UsageError(f"{action} is about no number of things")
+        self._check_conditions(who, arguments)
         return await self._count(self._links.get(instance), action, arguments)
 
     async def _count(
@@ -234,7 +242,8 @@ class Commands:
         detail: str = "",
     ) -> None:
         """Write into the audit log what was done elsewhere."""
-        kept = {k: "(given)" if k in _UNKEPT else v for k, v in arguments.items()}
+        given = {k: v for k, v in arguments.items() if v is not None}
+        kept = {k: "(given)" if k in _UNKEPT else v for k, v in given.items()}
         await asyncio.to_thread(
             self._audit.note,
             who,
@@ -245,6 +254,24 @@ class Commands:
             detail=detail,
         )
 
+    @asynccontextmanager
+    async def noted(
+        self,
+        who: Principal,
+        action: str,
+        arguments: Mapping[str, Any],
+        instance: str = "",
+    ) -> AsyncIterator[None]:
+        """Write down what the block does before it does it, and what came of it."""
+        told = partial(self.note, who, action, arguments, instance=instance)
+        await told(result="asked")
+        try:
+            yield
+        except PichannelsError as exc:
+            await told(result="failed", detail=str(exc))
+            raise
+        await told()
+
     async def _checked(
         self, who: Principal, instance: str, action: str, given: Mapping[str, Any]
     ) -> Link:
@@ -253,7 +280,17 @@ class Commands:
         if not who.role.may(needed):
             await self.note(who, action, given, instance=instance, result="refused")
             raise NotAllowed(who.name, who.role, needed)
+        self._check_conditions(who, given)
         return link
+
+    def _check_conditions(self, who: Principal, given: Mapping[str, Any]) -> None:
+        """Let nobody find by counting what is masked."""
+        found = [name for name in _SEARCHED if given.get(name)]
+        if found and self._is_masked and not who.role.may(Role.ADMIN):
+            raise UsageError(
+                f"only administrators choose by {', '.join(found)}, as parts of"
+                " payloads are masked"
+            )
 
     async def _note_end(self, operation: Operation) -> None:
         who = self._who.pop(operation.id)
@@ -335,4 +372,7 @@ def _injected(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(found: Any) -> str:
+    """What a command told, without errors of messages, which may quote payloads."""
+    if isinstance(found, dict):
+        found = {name: value for name, value in found.items() if name != "failures"}
     return msgspec.json.encode(found, enc_hook=str).decode()

@@ -81,10 +81,9 @@ class Console:
         self.audit = Audit(folder / "audit.sqlite")
         self.searches = SavedSearches(folder / "searches.json")
         self.links = Links(plan.places, config.searches)
-        self.data = ReadModel(
-            self.links, self.budget, Mask(config.mask, config.mask_text)
-        )
-        self.commands = Commands(self.links, self.audit)
+        mask = Mask(config.mask, config.mask_text)
+        self.data = ReadModel(self.links, self.budget, mask)
+        self.commands = Commands(self.links, self.audit, is_masked=bool(mask))
         self.settings = SettingsFiles(self.links, self.commands, folder / "versions")
         self.tracer = Tracer(self.links, self.commands, self.data)
         self.token = ""
@@ -202,5 +201,14 @@ class Console:
         found = await asyncio.to_thread(self.users.of_token, token)
         if found is None:
             return None
-        user, role = found
-        return Principal(user.name, role, "token", "", address)
+        user, role, id = found
+        return Principal(user.name, role, "token", "", address, id)
+
+    async def again(self, who: Principal) -> Principal | None:
+        """Who this is by now; None where the session or the token has ended."""
+        if who.session:
+            return await self.of_session(who.session, who.address)
+        if who.way == _AT_THE_START:
+            return who if await self._takes_start() else None
+        role = await asyncio.to_thread(self.users.role_of_token, who.name, who.token)
+        return None if role is None else msgspec.structs.replace(who, role=role)

@@ -11,10 +11,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from pichannels import clock
 from pichannels.control.archive import Archived, ArchiveWanted
-from pichannels.control.chosen import Grouped, Listed
-from pichannels.control.coverage_reports import CoverageReport, CoverageWanted
+from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.failure_groups import FailureGroup
 from pichannels.control.history import Search
 from pichannels.errors import (
@@ -37,6 +35,7 @@ from pichannels.ui.failures import GroupsFound, groups_in, hidden_group, letters
 from pichannels.ui.links import Link, Links
 from pichannels.ui.masking import Mask
 from pichannels.ui.reading import Timed
+from pichannels.ui.reports import Reports
 from pichannels.ui.roles import Principal, Role
 from pichannels.ui.searching import MessagesWanted, search_journal
 from pichannels.ui.tag_values import (
@@ -101,7 +100,7 @@ class MessagePage(msgspec.Struct, frozen=True, kw_only=True):
     scanned: int | None = None
 
 
-class ReadModel:
+class ReadModel(Reports):
     """Reads journals for a bounded time, and asks the instances for all else.
 
     All methods raise `NotAllowed` where the role is not enough, `NoSuchInstance`,
@@ -115,10 +114,9 @@ class ReadModel:
     """
 
     def __init__(self, links: Links, budget: Budget, mask: Mask) -> None:
-        self._links = links
+        super().__init__(links)
         self._budget = budget
         self._mask = mask
-        self._kept: dict[tuple[str, ...], tuple[float, Any]] = {}
 
     def mask_for(self, who: Principal) -> Mask | None:
         """What is hidden from a user; None: all payloads."""
@@ -290,6 +288,7 @@ class ReadModel:
                 return await link.journal.run(
                     lambda timed: letters_in(timed, wanted, mask), seconds
                 )
+            _check_error(wanted, mask)
             found = await link.command("dead-list", **msgspec.structs.asdict(wanted))
         return [_hidden(row, ("error", "payload"), mask) for row in found]
 
@@ -304,6 +303,7 @@ class ReadModel:
                 return await link.journal.run(
                     lambda timed: groups_in(timed, wanted, mask), seconds
                 )
+            _check_error(wanted, mask)
             rows = await link.command("dead-groups", **msgspec.structs.asdict(wanted))
         found = [
             hidden_group(each, mask)
@@ -403,56 +403,6 @@ class ReadModel:
         rows = mask.applied(msgspec.to_builtins(found))
         return msgspec.convert(rows, Values)
 
-    # Coverage and jobs
-
-    async def coverage(
-        self, who: Principal, instance: str, wanted: CoverageWanted
-    ) -> CoverageReport:
-        """What the ledgers say."""
-        who.need(Role.VIEW)
-        given = msgspec.structs.asdict(wanted)
-        found = await self._fresh(instance, 2.0, "coverage", **given)
-        return msgspec.convert(found, CoverageReport)
-
-    async def jobs(
-        self, who: Principal, instance: str, **wanted: Any
-    ) -> list[dict[str, Any]]:
-        """Backfill jobs; see `JobReport`.
-
-        Args:
-            wanted: `channel` and `state`, as in `JobsWanted`.
-        """
-        who.need(Role.VIEW)
-        link = self._links.get(instance)
-        found: list[dict[str, Any]] = await link.command("backfill-list", **wanted)
-        return found
-
-    async def job(self, who: Principal, instance: str, id: str) -> dict[str, Any]:
-        """One backfill job."""
-        who.need(Role.VIEW)
-        link = self._links.get(instance)
-        found: dict[str, Any] = await link.command("backfill-show", id=id)
-        return found
-
-    # What is kept for a moment, so that many who look ask once
-
-    async def _fresh(
-        self, instance: str, seconds: float, command: str, **arguments: Any
-    ) -> Any:
-        key = (instance, command, *map(str, arguments.values()))
-        found = self._kept.get(key)
-        if found is not None and clock.monotonic() - found[0] < seconds:
-            return found[1]
-        answer = await self._links.get(instance).command(command, **arguments)
-        if len(self._kept) > 200:
-            self._kept.clear()
-        self._kept[key] = (clock.monotonic(), answer)
-        return answer
-
-    def forget(self) -> None:
-        """Ask anew from now on, as something was changed."""
-        self._kept.clear()
-
 
 async def _row(link: Link) -> InstanceRow:
     has_journal = link.journal is not None
@@ -471,6 +421,12 @@ async def _row(link: Link) -> InstanceRow:
         is_ready=status["is_ready"],
         has_journal=has_journal,
     )
+
+
+def _check_error(wanted: Chosen, mask: Mask | None) -> None:
+    """Refuse what the instance would look for in errors as they are, not masked."""
+    if mask and wanted.error:
+        raise UsageError("what is masked cannot be searched in this way")
 
 
 def _skipped(cursor: str | None) -> int:

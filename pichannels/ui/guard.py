@@ -35,6 +35,11 @@ _PAGE_POLICY: Final = (
     " font-src 'self' data:; connect-src 'self'; object-src 'none';"
     " base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
+_LOGIN_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+"""For what everybody may see: plain files, which run nothing that is in them."""
 _API_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -133,7 +138,9 @@ class Guard:
         if not is_same_origin(headers):
             return "this comes from another origin"
         needs_token = who is not None and scope["path"].startswith(f"{API}/")
-        if scope["type"] != "http" or not needs_token:
+        # To log in anew is no more than what somebody without a session may.
+        is_login = (method, scope["path"]) in _OPEN
+        if scope["type"] != "http" or is_login or not needs_token:
             return ""
         assert who is not None
         session = self._console.sessions.get(who.session)
@@ -158,6 +165,11 @@ class Guard:
         status = 401 if isinstance(exc, NotLoggedIn) else 500
         await _answer(scope, send, status, str(exc), kind=type(exc).__name__)
 
+    def _policy(self, scope: Scope) -> str:
+        if scope["path"].startswith(API):
+            return _API_POLICY
+        return _LOGIN_POLICY if self._is_open(scope) else _PAGE_POLICY
+
     def _stamped(self, scope: Scope, send: Send) -> Send:
         is_api = scope["path"].startswith(API)
 
@@ -165,8 +177,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 headers.update(_HEADERS)
-                policy = _API_POLICY if is_api else _PAGE_POLICY
-                headers["Content-Security-Policy"] = policy
+                headers["Content-Security-Policy"] = self._policy(scope)
                 if is_api:
                     headers["Cache-Control"] = "no-store"
                 if self._console.is_secure:

@@ -12,6 +12,7 @@ import msgspec
 from pichannels import clock
 from pichannels.errors import PichannelsError, UsageError
 from pichannels.ui.budget import OverBudget
+from pichannels.ui.masking import Mask
 from pichannels.values import format_ticks
 
 __all__ = ["NoSuchOperation", "Operation", "Operations", "Work"]
@@ -51,6 +52,21 @@ class Operation(msgspec.Struct, kw_only=True):
     report: Any = None
     error: str = ""
     can_cancel: bool = False
+
+    def seen(self, mask: Mask | None) -> Operation:
+        """The same without what is hidden.
+
+        Args:
+            mask: hides parts; None hides all errors, which may quote payloads.
+        """
+        if mask is not None:
+            report, error = mask.applied(self.report), mask.applied(self.error)
+        else:
+            report, error = self.report, "(not shown)" if self.error else ""
+            if isinstance(report, dict) and report.get("failures"):
+                hidden = [{**each, "error": None} for each in report["failures"]]
+                report = {**report, "failures": hidden}
+        return msgspec.structs.replace(self, report=report, error=error)
 
 
 class NoSuchOperation(PichannelsError):

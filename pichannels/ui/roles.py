@@ -52,6 +52,7 @@ class Principal(msgspec.Struct, frozen=True):
         way: how it was shown: `session`, `token`, or `start` for the token that is
             made at the start.
         session: the number of the session, or "".
+        token: the number of the token of a user that was shown, or "".
         address: where the request came from.
     """
 
@@ -60,6 +61,7 @@ class Principal(msgspec.Struct, frozen=True):
     way: str = "session"
     session: str = ""
     address: str = ""
+    token: str = ""
 
     def need(self, role: Role) -> None:
         """Refuse what takes more than the role of this user.

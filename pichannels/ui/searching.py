@@ -125,6 +125,7 @@ class _Search(NamedTuple):
     wanted: MessagesWanted
     fits: Callable[[Message], bool] | None
     is_reversed: bool
+    mask: Mask | None
 
 
 def search_journal(
@@ -166,7 +167,7 @@ def _checked(wanted: MessagesWanted, mask: Mask | None) -> _Search:
     if wanted.json_value is not None and wanted.json_path is None:
         raise UsageError("json_value is for a json_path")
     fits = _message_test(wanted, mask)
-    return _Search(first, end, after, state, wanted, fits, is_reversed)
+    return _Search(first, end, after, state, wanted, fits, is_reversed, mask)
 
 
 def _position(cursor: str) -> tuple[int, int]:
@@ -400,7 +401,7 @@ def _fitting(timed: Timed, rows: list[_Row], search: _Search) -> list[_Row]:
     ]
     if wanted.node or wanted.error or wanted.error_class:
         known = _outcomes(timed, rows)
-        rows = [row for row in rows if _has_failed_so(known.get(row.seq), wanted)]
+        rows = [row for row in rows if _has_failed_so(known.get(row.seq), search)]
     if wanted.tag is None and search.fits is None:
         return rows
     good = set(_bodies(timed, rows, search))
@@ -419,7 +420,8 @@ def _outcomes(timed: Timed, rows: list[_Row]) -> dict[int, bytes]:
     return dict(found.fetchall())
 
 
-def _has_failed_so(outcome: bytes | None, wanted: MessagesWanted) -> bool:
+def _has_failed_so(outcome: bytes | None, search: _Search) -> bool:
+    wanted = search.wanted
     if outcome is None:
         return False
     try:
@@ -431,7 +433,10 @@ def _has_failed_so(outcome: bytes | None, wanted: MessagesWanted) -> bool:
         return False
     if wanted.error_class and facts.get("error") != wanted.error_class:
         return False
-    return not wanted.error or wanted.error in str(facts.get("err_msg", ""))
+    said = str(facts.get("err_msg", ""))
+    return not wanted.error or wanted.error in (
+        search.mask.applied(said) if search.mask else said
+    )
 
 
 def _bodies(timed: Timed, rows: list[_Row], search: _Search) -> Iterator[int]:

@@ -133,8 +133,7 @@ class Tracer:
         if self._working.locked():
             raise OverBudget("traces", 2)
         given = {"channel": channel, "id": id}
-        await self._commands.note(who, what, given, instance=instance)
-        async with self._working:
+        async with self._commands.noted(who, what, given, instance), self._working:
             return await run_program(
                 *("store", what, "--json", "--settings", str(link.settings)),
                 *(*more, "--", channel, id),

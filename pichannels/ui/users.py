@@ -31,7 +31,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SHORTEST_PASSWORD: Final = 12
-_N, _R, _P = 2**15, 8, 1
+_N, _R, _P = 2**15, 8, 3
 _MEMORY: Final = 64 * 2**20
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _PREFIX: Final = "pch_"
@@ -164,15 +164,22 @@ class Users:
         fits = _is_password(password, kept)
         return user if fits and user and user.password else None
 
-    def of_token(self, shown: str) -> tuple[User, Role] | None:
-        """The user whose token this is, and what it may with it."""
+    def of_token(self, shown: str) -> tuple[User, Role, str] | None:
+        """The user whose token this is, what it may with it, and its number."""
         self._read()
         found = _hash(shown)
         for user in self._users.values():
             for token in user.tokens:
-                is_good = token.expires is None or token.expires > clock.now()
-                if hmac.compare_digest(token.hash, found) and is_good:
-                    return user, _lower(user.role, token.role)
+                if hmac.compare_digest(token.hash, found) and _is_good(token):
+                    return user, _lower(user.role, token.role), token.id
+        return None
+
+    def role_of_token(self, name: str, id: str) -> Role | None:
+        """What a user may with the token of this number; None where it has ended."""
+        user = self.get(name)
+        for token in user.tokens if user else ():
+            if token.id == id and _is_good(token):
+                return _lower(user.role, token.role) if user else None
         return None
 
     @_alone
@@ -300,6 +307,10 @@ class Users:
         os.replace(partial, self._path)
         # Others read without waiting: what is there is replaced as a whole.
         self._users, self._stamp = changed, None
+
+
+def _is_good(token: Token) -> bool:
+    return token.expires is None or token.expires > clock.now()
 
 
 def _lower(own: Role, bound: Role | None) -> Role:

@@ -47,7 +47,7 @@ class Sink(BaseNode):
 
 PROJECT_NAME = "plant"
 SIMULATOR = {"port": PORT, "tags": 8, "poll": 0.1}
-UI = {"port": OWN, "mask": ["secret"]}
+UI = {"port": OWN, "mask": ["secret"], "mask_text": ["hush-[0-9]+"]}
 MESSAGE_STORE = SQLiteMessageStoreFactory()
 boiler = PIWebChannel("boiler", url="http://127.0.0.1:PORT/piwebapi", tags=["*"])
 boiler.add(decode.PI(), Sink(name="taken"))

@@ -121,10 +121,8 @@ async def _next(follower: Follower) -> Event:
 
 
 async def _is_still(console: Console, who: Principal) -> bool:
-    """Whether a session that follows has not ended meanwhile."""
-    if not who.session:
-        return True
-    return await console.of_session(who.session, who.address) == who
+    """Whether the session or the token of who follows has not ended meanwhile."""
+    return await console.again(who) == who
 
 
 @routes.add("GET", "/events", role=Role.VIEW, answer=Happened)

@@ -15,7 +15,7 @@ from pichannels.ui.api.routing import Ask, Asked, Routes, reply
 from pichannels.ui.audit import Found
 from pichannels.ui.guard import COOKIE
 from pichannels.ui.operations import Operation
-from pichannels.ui.roles import Role
+from pichannels.ui.roles import Principal, Role
 from pichannels.ui.sessions import Session
 from pichannels.ui.users import User
 
@@ -133,6 +133,9 @@ async def log_in(ask: Ask, body: Any) -> Any:
         session = await console.log_in_with_token(body.token, address)
     else:
         session = await console.log_in(body.name, body.password, address)
+    before: Principal | None = ask.request.state.who
+    if before is not None:
+        console.sessions.close(before.session)
     answer = reply(await _me(ask, session, address))
     set_cookie(answer, session, is_secure=console.is_secure)
     return answer
@@ -178,19 +181,22 @@ async def log_out(ask: Ask) -> Any:
 @routes.add("GET", "/operations", role=Role.VIEW, answer=list[Operation])
 async def list_operations(ask: Ask) -> Any:
     """What goes on, and what has ended, the newest first."""
-    return ask.console.commands.operations.all()
+    mask = ask.console.data.mask_for(ask.who)
+    return [each.seen(mask) for each in ask.console.commands.operations.all()]
 
 
 @routes.add("GET", "/operations/{id}", role=Role.VIEW, answer=Operation)
 async def get_operation(ask: Ask, id: str) -> Any:
     """One operation, and how far it is."""
-    return ask.console.commands.operations.get(id)
+    found = ask.console.commands.operations.get(id)
+    return found.seen(ask.console.data.mask_for(ask.who))
 
 
 @routes.add("POST", "/operations/{id}/cancel", role=Role.OPERATE, answer=Operation)
 async def cancel_operation(ask: Ask, id: str) -> Any:
     """End a replay or a transfer before it is done."""
-    return await ask.console.commands.cancel(ask.who, id)
+    found = await ask.console.commands.cancel(ask.who, id)
+    return found.seen(ask.console.data.mask_for(ask.who))
 
 
 @routes.add("GET", "/load", role=Role.VIEW, answer=Load)

@@ -124,6 +124,8 @@ class Routes:
             about = inspect.getdoc(endpoint) or ""
             told = status if answer is not None else 204
             whole = self._prefix + path
+            name = endpoint.__name__.strip("_")
+            told_as = "" if method == "GET" else name.removeprefix("begin_")
             self.declared.append(
                 Declared(method, whole, role, answer, body, query, told, about)
             )
@@ -131,21 +133,27 @@ class Routes:
                 path,
                 _answering(endpoint, told, body, query),
                 methods=[method],
-                dependencies=[] if role is None else [Depends(_needs(role))],
+                dependencies=[] if role is None else [Depends(_needs(role, told_as))],
                 response_model=None,
                 status_code=told,
                 summary=about.partition("\n")[0],
                 description=about,
-                operation_id=endpoint.__name__.strip("_"),
+                operation_id=name,
             )
             return endpoint
 
         return declare
 
 
-def _needs(role: Role) -> Callable[..., None]:
-    def check(ask: Ask) -> None:
-        ask.who.need(role)
+def _needs(role: Role, told_as: str) -> Callable[..., Awaitable[None]]:
+    async def check(ask: Ask) -> None:
+        who, place = ask.who, dict(ask.request.path_params)
+        if told_as and not who.role.may(role):
+            instance = place.pop("instance", "")
+            action = told_as.replace("_", "-")
+            note = ask.console.commands.note
+            await note(who, action, place, instance=instance, result="refused")
+        who.need(role)
 
     return check
 

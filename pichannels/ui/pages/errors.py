@@ -311,7 +311,8 @@ def _install(page: Page, regions: list[Region]) -> None:
         )
         if begun is not None:
             ended = await page.console.commands.operations.wait(begun.id)
-            _tell(page, verb, ended.report, ended.error)
+            seen = ended.seen(page.console.data.mask_for(page.who))
+            _tell(page, verb, seen.report, seen.error)
             page.watch.ask_soon()
             await again()
 

@@ -130,17 +130,16 @@ class Page:
         return self.who.role.may(role)
 
     async def current(self) -> Principal:
-        """Who looks, if the session still holds, with the role that it has now.
+        """Who looks, if that still holds, with the role that it has now.
 
         Raises:
             NotLoggedIn: it has ended.
         """
-        if self.who.session:
-            found = await self.console.of_session(self.who.session, self.who.address)
-            if found is None:
-                raise NotLoggedIn
-            self.who = found
-        return self.who
+        found = await self.console.again(self.who)
+        if found is None:
+            raise NotLoggedIn
+        self.who = found
+        return found
 
     # Addresses: every state of a page is in its own
 

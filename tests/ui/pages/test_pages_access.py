@@ -57,6 +57,12 @@ def test_each_role_sees_what_it_may(
     assert shown == [Role(role).may(entry.role) for role in ROLES]
 
 
+def test_the_login_runs_nothing_but_its_own_files(console: Plant) -> None:
+    policy = httpx.get(f"{console.url}/login").headers["Content-Security-Policy"]
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+
+
 def test_pages_hold_to_a_policy_and_are_not_kept(
     console: Plant, sessions: dict[str, Any]
 ) -> None:
