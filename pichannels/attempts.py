@@ -12,6 +12,7 @@ from typing import Any, Final
 from pichannels.errors import Dropped, EndOfChain, Rejected, SampleErrors
 from pichannels.message import Message
 from pichannels.retry import RetryPolicy
+from pichannels.tallies import Tally
 
 __all__ = ["attempted", "failed_of"]
 
@@ -21,7 +22,11 @@ _INSTRUCTIONS: Final = (Dropped, Rejected, EndOfChain)
 
 
 async def attempted(
-    call: Callable[[Message], Any], msg: Message, policy: RetryPolicy, node: str
+    call: Callable[[Message], Any],
+    msg: Message,
+    policy: RetryPolicy,
+    node: str,
+    tally: Tally,
 ) -> Any:
     """What `call` gives for the message, tried as often as the policy says.
 
@@ -31,6 +36,7 @@ async def attempted(
 
     Args:
         node: who tries, for the log.
+        tally: what counts it.
 
     Raises whatever the last try raised, also through the iterator.
     """
@@ -61,6 +67,7 @@ async def attempted(
             delay = policy.delay(attempt, exc)
             if delay is None:
                 return _ended(done, msg, exc)
+        tally.again(error)
         logger.warning(
             "%s failed (try %d), again in %.2f s: %s", node, attempt, delay, error
         )

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from pichannels.errors import SampleErrors, Stopped, UsageError
 from pichannels.message import Message
 from pichannels.states import State
+from pichannels.tallies import Tally
 from pichannels.values import Sample
 
 __all__ = [
@@ -38,6 +39,12 @@ class Named(Protocol):
     """Who failed: a node or a branch."""
 
     def fullpath(self) -> str: ...
+
+
+class Asked(Named, Protocol):
+    """Who has given something away that is to be acknowledged."""
+
+    tally: Tally
 
 
 class Aside(NamedTuple):
@@ -332,7 +339,7 @@ class Delivery:
         else:
             self._listeners.append(listener)
 
-    def wait_for(self, ack: Awaitable[Any], node: Named) -> None:
+    def wait_for(self, ack: Awaitable[Any], node: Asked) -> None:
         """Stay unsettled until `ack` is done; its exception is a failure.
 
         `SampleErrors` with the samples that failed sets only these aside.
@@ -341,11 +348,18 @@ class Delivery:
         if future is not ack and isinstance(future, asyncio.Task):
             future.set_name(f"{node.fullpath()}: acknowledgement")
         hold = self.hold()
+        tally = node.tally
+        began = tally.asked()
 
         def acknowledged(done: asyncio.Future[Any]) -> None:
             if done.cancelled():
-                hold.fail(Stopped("the acknowledgement was cancelled"), node)
-            elif (error := done.exception()) is None:
+                stopped = Stopped("the acknowledgement was cancelled")
+                tally.answered(began, stopped)
+                hold.fail(stopped, node)
+                return
+            error = done.exception()
+            tally.answered(began, error)
+            if error is None:
                 hold.release()
             elif isinstance(error, SampleErrors) and error.failed is not None:
                 causes = described(error)

@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from pichannels import clock
 from pichannels.channels import BaseChannel
+from pichannels.channels.measuring import measure
 from pichannels.commanding import Commanding
 from pichannels.config import SimulatorConfig
 from pichannels.control.server import ControlServer
@@ -29,6 +30,8 @@ from pichannels.instance_parts import (
     tune_collector,
 )
 from pichannels.lease import Lease
+from pichannels.loglines import LogRing
+from pichannels.logs import ContextFilter
 from pichannels.persistence import Persistence
 from pichannels.piwebasync.limiting import Limiters
 from pichannels.project import Project
@@ -51,6 +54,8 @@ logger: Final = logging.getLogger("pichannels.engine")
 
 _TELL_EVERY: Final = 5.0
 _LAST_WRITE: Final = 1.0
+_MEASURE_EVERY: Final = 0.1
+"""Seconds: at each node the time of so many messages is taken, and no more."""
 
 
 class StartError(PichannelsError):
@@ -96,7 +101,10 @@ class Engine(Commanding):
         self.limiters = Limiters(limits.limits(), limits.special)
         self.journal = make_journal(self.data_dir, config.journal, wait=wait)
         self.tracer: Tracer | None = None
+        self.log = LogRing()
+        self.log.addFilter(ContextFilter())
         self._heartbeat = Heartbeat()
+        self._measuring = Heartbeat(self._measure, _MEASURE_EVERY)
         self.lease: Lease | None = None
         if config.lease is not None and sources:
             self.lease = Lease(config.lease, project.name, wait, self._lose_lease)
@@ -153,10 +161,13 @@ class Engine(Commanding):
         self.events.fire("instance.started", project=self.project.name)
 
     async def _start_parts(self) -> None:
+        self._parts.callback(self.log.detach)
+        self.log.attach()
         if self.project.path is not None:
             await asyncio.to_thread(self._reloader.remember)
-        self._parts.push_async_callback(self._heartbeat.stop)
-        self._heartbeat.start()
+        for beating in (self._heartbeat, self._measuring):
+            self._parts.push_async_callback(beating.stop)
+            beating.start()
         if self.project.config.tracing is not None:
             self.tracer = await open_tracing(self.project)
             self._parts.push_async_callback(self.tracer.close)
@@ -197,6 +208,12 @@ class Engine(Commanding):
         )
         if not self._has_sources:
             channel.has_source_enabled = False
+        self.log.channels = {each.name for each in self.project.all_channels()}
+
+    def _measure(self) -> None:
+        for channel in self.project.all_channels():
+            for chain in channel.chains():
+                measure(chain)
 
     async def _start_control(self) -> None:
         config = self.project.config.control

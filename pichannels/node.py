@@ -54,8 +54,9 @@ from pichannels.message import Message
 from pichannels.persistence import MISSING, MemoryPersistence, Persistence
 from pichannels.probes import Finding
 from pichannels.retry import NO_RETRY, RetryPolicy
+from pichannels.tallies import Tally
 
-__all__ = ["BaseNode", "Passes", "Pending", "Step", "Tally", "ThreadNode"]
+__all__ = ["BaseNode", "Pending", "Step", "Tally", "ThreadNode"]
 
 logger: Final = logging.getLogger("pichannels.nodes")
 
@@ -74,47 +75,6 @@ class Pending(NamedTuple):
 
     message: Message
     ack: Awaitable[Any]
-
-
-class Passes:
-    """How many messages went through a whole chain."""
-
-    __slots__ = ("count",)
-
-    def __init__(self) -> None:
-        self.count = 0
-
-
-class Tally:
-    """How many messages a step has processed.
-
-    Most go through the whole chain; they are counted once for all of its steps, and
-    others where they went.
-    """
-
-    __slots__ = ("_apart", "_passes")
-
-    def __init__(self) -> None:
-        self._apart = 0
-        self._passes = Passes()
-
-    @property
-    def processed(self) -> int:
-        """How many so far."""
-        return self._apart + self._passes.count
-
-    def add(self) -> None:
-        """Count one that did not go through the whole chain."""
-        self._apart += 1
-
-    def join(self, passes: Passes | None = None) -> None:
-        """Count the messages of another chain from now on."""
-        self._apart = self.processed
-        self._passes = passes or Passes()
-
-    def reset(self) -> None:
-        """Begin at zero."""
-        self._apart = -self._passes.count
 
 
 class ChannelOfNode(Protocol):
@@ -400,7 +360,7 @@ class BaseNode(Defined):
         try:
             if self.retry is NO_RETRY:
                 return await _value(call(msg))
-            return await attempted(call, msg, self.retry, self.fullpath())
+            return await attempted(call, msg, self.retry, self.fullpath(), self.tally)
         except _INSTRUCTIONS:
             raise
         except self.pause_on as exc:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pichannels.channels.chain import Replaced
 from pichannels.errors import MessageError, SampleErrors
 from pichannels.message import Message
-from pichannels.node import Step, Tally
+from pichannels.node import Step
+from pichannels.tallies import Tally
 
 if TYPE_CHECKING:
     from pichannels.channels.base import BaseChannel

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Final, NamedTuple, Protocol, cast
@@ -25,7 +25,8 @@ from pichannels.errors import (
     TryAgain,
 )
 from pichannels.message import Message
-from pichannels.node import Passes, Pending, Step, Tally
+from pichannels.node import Pending, Step
+from pichannels.tallies import Passes, Tally
 
 __all__ = ["Chain", "ChainStep", "Replaced", "Stopped"]
 
@@ -88,6 +89,30 @@ class Chain:
         self._steps = [
             (call_of(step) if call_of else step.step(), step) for step in steps
         ]
+        self._usual = tuple(self._steps)
+
+    # Looking at single messages
+
+    def once(self, position: int, wrap: Callable[[Step], Step]) -> None:
+        """Let the next message at a step be given to what `wrap` makes of its call.
+
+        Those after it take the usual way: looking at few costs the others nothing.
+        """
+        call, step = self._steps[position]
+        usual = self._usual[position]
+        once = _Once(self._steps, position, usual, wrap(call))
+        self._steps[position] = once.step, step
+
+    def unwatched(self) -> Iterator[tuple[int, ChainStep]]:
+        """Positions and steps of which nobody waits for the next message, by `once`."""
+        for position, usual in enumerate(self._usual):
+            if self._steps[position] is usual:
+                yield position, usual[1]
+
+    def position_of(self, step: ChainStep) -> int | None:
+        """Where the step stands; None where it does not."""
+        found = (at for at, (_, each) in enumerate(self._usual) if each is step)
+        return next(found, None)
 
     def advance(self, msg: Message, start: int = 0) -> Message | Stopped:
         """The message after all steps from `start` on, or where that stopped.
@@ -144,17 +169,20 @@ class Chain:
                     return await self._run_each(result, msg, delivery, step)
                 step.tally.add()
             except EndOfChain:
+                step.tally.add()
                 return msg
             except SampleErrors as exc:
                 rest = None
                 if exc is not delivery.noted:
                     rest = _without_failed(msg, exc, delivery, step)
                 if rest is None:
-                    delivery.failed_at = delivery.failed_at or step.fullpath()
+                    _note(step, exc, delivery)
                     raise
+                step.tally.add()
+                step.tally.note(exc)
                 result = rest
-            except BaseException:
-                delivery.failed_at = delivery.failed_at or step.fullpath()
+            except BaseException as exc:
+                _note(step, exc, delivery)
                 raise
             result.delivery = delivery
             found = self.advance(result, step.position + 1)
@@ -184,7 +212,30 @@ class Chain:
                 raise
             await parts.end_early(exc, msg)
         step.tally.add()
+        step.tally.more += parts.count - 1
         return parts.result()
+
+
+class _Once:
+    """A call that is made for one message, and gone before it is made."""
+
+    __slots__ = ("_call", "_position", "_steps", "_usual")
+
+    def __init__(
+        self,
+        steps: list[tuple[Step, ChainStep]],
+        position: int,
+        usual: tuple[Step, ChainStep],
+        call: Step,
+    ) -> None:
+        self._steps = steps
+        self._position = position
+        self._usual = usual
+        self._call = call
+
+    def step(self, msg: Message) -> Any:
+        self._steps[self._position] = self._usual
+        return self._call(msg)
 
 
 class _Parts:
@@ -243,6 +294,7 @@ class _Parts:
         """The step raised after it had yielded parts; they stay as they are."""
         if isinstance(exc, EndOfChain | Dropped):
             return
+        self._step.tally.note(exc)
         if not isinstance(exc, SampleErrors):
             self._fail(self._taken(exc))
             return
@@ -270,6 +322,13 @@ class _Failure(NamedTuple):
 
     error: Exception
     at: str
+
+
+def _note(step: ChainStep, exc: BaseException, delivery: Delivery) -> None:
+    """A message got no further than this step, or what comes behind or in it."""
+    if not delivery.failed_at:
+        delivery.failed_at = step.fullpath()
+        step.tally.raised(exc)
 
 
 def _gravity(error: Exception) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any, Final, TypeGuard
 
 from pichannels.channels.branches import Branch, Fork
 from pichannels.channels.building import ChainBuilder
@@ -102,6 +102,7 @@ class Processing(Finishing):
                     msg.delivery = found.delivery = None
                     return found
                 if _is_drop(found) and not self.raise_dropped:
+                    found.step.tally.dropped += 1
                     self.dropped += 1
                     msg.delivery = None
                     return msg
@@ -307,6 +308,11 @@ class Processing(Finishing):
             raise NodeResultError(self.name, result)
         return result
 
+    def chains(self) -> Iterator[Chain]:
+        """The steps as they run just now: the chain, and those of the end nodes."""
+        yield self._chain
+        yield from self._endings.chains()
+
     def chain_changed(self) -> None:
         """Called after each change of the steps."""
         if self._is_open:
@@ -372,5 +378,5 @@ def _has_fork(channel: ChainBuilder) -> bool:
     )
 
 
-def _is_drop(found: Message | Stopped) -> bool:
+def _is_drop(found: Message | Stopped) -> TypeGuard[Stopped]:
     return type(found) is Stopped and type(found.error) is Dropped

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from pichannels.channels.chain import Chain
 from pichannels.channels.traced import make_chain
 from pichannels.delivery import Delivery, Hold, Outcome
 from pichannels.errors import Dropped, Rejected
 from pichannels.message import Message
-from pichannels.node import BaseNode, Step, Tally
+from pichannels.node import BaseNode, Step
 from pichannels.states import State
+from pichannels.tallies import Tally
 from pichannels.tracing import Tracer
 
 __all__ = ["END_PHASES", "PHASES", "Endings", "Entry", "state_of"]
@@ -178,6 +180,10 @@ class Endings:
         if ended.error is not None and ended.error is not error:
             delivery.error, delivery.error_at = ended.error, ended.node
         hold.release()
+
+    def chains(self) -> Iterable[Chain]:
+        """Those of the end nodes."""
+        return self._chains.values()
 
     async def close(self) -> None:
         """End what runs; the messages stay unsettled."""

@@ -6,24 +6,15 @@ without one has none of this.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterator,
-    Sequence,
-)
-from contextlib import aclosing
-from types import AsyncGeneratorType
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pichannels.channels.chain import Chain, ChainStep
+from pichannels.channels.followed import Follower
 from pichannels.delivery import Delivery
 from pichannels.message import Message
-from pichannels.node import BaseNode, Pending, Step
-from pichannels.tracing import NAMES, Attempt, Span, Tracer
+from pichannels.node import BaseNode, Step
+from pichannels.tracing import NAMES, Attempt, Tracer
 
 __all__ = ["make_chain"]
 
@@ -104,91 +95,4 @@ class _TracedStep:
         self._facts = (node.fullpath(), type(node).__name__, node.is_sink)
 
     def __call__(self, msg: Message) -> Any:
-        span = self._tracer.node(*self._facts)
-        entered = span.enter()
-        try:
-            result = self._call(msg)
-        except BaseException as exc:
-            span.end(exc)
-            raise
-        finally:
-            span.leave(entered)
-        return _followed(result, span)
-
-
-def _followed(result: Any, span: Span) -> Any:
-    """A result that ends the span when all of it is there."""
-    if type(result) is Message:
-        span.end()
-        return result
-    if isinstance(result, Pending):
-        return Pending(result.message, _acknowledged(result.ack, span))
-    if isinstance(result, AsyncGeneratorType):
-        return _each_async(result, span)
-    if inspect.isawaitable(result):
-        return _awaited(result, span)
-    if hasattr(result, "__next__"):
-        return _each(result, span)
-    span.end()
-    return result
-
-
-async def _awaited(result: Awaitable[Any], span: Span) -> Any:
-    entered = span.enter()
-    try:
-        found = await result
-    except BaseException as exc:
-        span.end(exc)
-        raise
-    finally:
-        span.leave(entered)
-    return _followed(found, span)
-
-
-def _acknowledged(ack: Awaitable[Any], span: Span) -> Awaitable[Any]:
-    if not isinstance(ack, asyncio.Future):
-        return _awaited(ack, span)
-
-    def done(future: asyncio.Future[Any]) -> None:
-        span.end(None if future.cancelled() else future.exception())
-
-    ack.add_done_callback(done)
-    return ack
-
-
-def _each(results: Iterator[Any], span: Span) -> Iterator[Any]:
-    """What a generator gives; between two results others work, outside the span."""
-    try:
-        while True:
-            entered = span.enter()
-            try:
-                result = next(results)
-            except StopIteration:
-                break
-            finally:
-                span.leave(entered)
-            yield result
-    except BaseException as exc:
-        span.end(exc)
-        raise
-    span.end()
-
-
-async def _each_async(
-    results: AsyncGeneratorType[Any, Any], span: Span
-) -> AsyncIterator[Any]:
-    try:
-        async with aclosing(results):
-            while True:
-                entered = span.enter()
-                try:
-                    result = await anext(results)
-                except StopAsyncIteration:
-                    break
-                finally:
-                    span.leave(entered)
-                yield result
-    except BaseException as exc:
-        span.end(exc)
-        raise
-    span.end()
+        return Follower(self._tracer.node(*self._facts)).call(self._call, msg)

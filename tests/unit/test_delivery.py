@@ -12,11 +12,13 @@ from pichannels.delivery import SAMPLE_ERRORS_KEPT, Delivery, Hold, Outcome
 from pichannels.errors import Dropped, Rejected, Stopped, UsageError
 from pichannels.message import Message
 from pichannels.states import State
+from pichannels.tallies import Tally
 
 
 class Place:
     def __init__(self, path: str = "boiler.publish") -> None:
         self.path = path
+        self.tally = Tally()
 
     def fullpath(self) -> str:
         return self.path
