@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from pichannels.channels.branches import Case
 from pichannels.channels.building import ChainBuilder
@@ -11,15 +11,22 @@ from pichannels.channels.processing import Processing
 from pichannels.channels.recording import facts_of
 from pichannels.channels.special import END_PHASES
 from pichannels.delivery import Delivery, Outcome
-from pichannels.errors import ChannelStopped, UsageError, nearest
+from pichannels.errors import ChannelPaused, ChannelStopped, UsageError, nearest
 from pichannels.message import Message
 from pichannels.states import State
 from pichannels.store import MessageStore
 
-__all__ = ["INITIAL", "Injecting"]
+__all__ = ["INITIAL", "Injecting", "Way"]
 
 INITIAL: Final = "_initial"
 """What stands for the first node behind the init nodes."""
+
+
+class Way(Protocol):
+    """What runs a message through nodes of a channel."""
+
+    async def run(self, msg: Message, delivery: Delivery) -> Message:
+        """The result; raises whatever a node raises."""
 
 
 class Injecting(Following):
@@ -129,6 +136,44 @@ class Injecting(Following):
             return await self._settled(delivery, outcome)
         finally:
             self._leave()
+
+    async def run_by(self, way: Way, msg: Message, delivery: Delivery) -> Outcome:
+        """Run a message by another way than the chain, in turn; it is not stored.
+
+        Raises:
+            ChannelPaused: the channel processes nothing just now.
+            ChannelStopped: it takes no messages.
+        """
+        if not self._is_open:
+            raise ChannelStopped(self.name)
+        if self.gate.is_closed:
+            raise ChannelPaused(self.name, is_stored=False)
+        self._running += 1
+        try:
+            try:
+                result = await self.in_turn(way, msg, delivery)
+                outcome = Outcome(State.PROCESSED, result)
+            except Exception as exc:
+                outcome = self._outcome(msg, exc, delivery)
+            return await self._settled(delivery, outcome)
+        finally:
+            self._leave()
+
+    async def in_turn(self, way: Way, msg: Message, delivery: Delivery) -> Message:
+        """What a way makes of a message, when it is the turn of that here.
+
+        Raises whatever a node raises.
+        """
+        turn = self._turn
+        if self._key is not None:
+            turn = self._turns[self._lane_of(msg)]
+        if turn.busy:
+            await turn.wait()
+        turn.busy = True
+        try:
+            return await way.run(msg, delivery)
+        finally:
+            turn.done()
 
     def _position(self, name: str | None) -> tuple[str, int]:
         """A list of end nodes, or "" for the chain, and the place in it."""

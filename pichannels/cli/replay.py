@@ -13,12 +13,16 @@ from pichannels.cli.common import (
     common_options,
     json_option,
 )
-from pichannels.cli.completion import complete_channels, complete_ids
+from pichannels.cli.completion import (
+    complete_channels,
+    complete_ids,
+    complete_nodes,
+)
 from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import complain, say, say_json
-from pichannels.control import history
+from pichannels.control import replaying
 from pichannels.control.client import ControlClient
-from pichannels.control.history import Selection
+from pichannels.control.replaying import Replay
 from pichannels.engine import Engine, opened_stores
 from pichannels.project import Project
 from pichannels.store import State
@@ -44,6 +48,18 @@ __all__ = ["replay"]
 )
 @click.option("--text", help="Only where the payload contains this.")
 @click.option("--regex", help="Only where this is found in the payload.")
+@click.option(
+    "--from-node",
+    metavar="NAME",
+    shell_complete=complete_nodes,
+    help="Only into the sinks from this node on.",
+)
+@click.option(
+    "--to-sink",
+    metavar="NAME",
+    shell_complete=complete_nodes,
+    help="Only into this sink.",
+)
 @click.option("--dry-run", is_flag=True, help="Only count the messages.")
 @json_option
 @common_options
@@ -59,9 +75,10 @@ def replay(
     """Process stored messages again: those with these IDS, or all that fit.
 
     Each runs as a new message that is marked as a replay. The running instance
-    does it; where none runs, the channels run here, without their sources.
+    does it; where none runs, the channels run here, without their sources. With
+    --from-node or --to-sink the other sinks are not touched again.
     """
-    wanted = Selection(ids=list(ids) or None, **conditions)
+    wanted = Replay(ids=list(ids) or None, **conditions)
     report = _replay(wanted, dry_run)
     if as_json:
         say_json(report)
@@ -73,7 +90,7 @@ def replay(
         ctx.exit(ExitCode.FAILED)
 
 
-def _replay(wanted: Selection, dry_run: bool) -> dict[str, Any]:
+def _replay(wanted: Replay, dry_run: bool) -> dict[str, Any]:
     async def online(client: ControlClient) -> dict[str, Any]:
         arguments = msgspec.structs.asdict(wanted)
         report: dict[str, Any] = await client.command(
@@ -84,11 +101,11 @@ def _replay(wanted: Selection, dry_run: bool) -> dict[str, Any]:
     async def offline(project: Project) -> dict[str, Any]:
         if dry_run:
             async with opened_stores(project):
-                report = await history.replay(project, wanted, dry_run=True)
+                report = await replaying.replay(project, wanted, dry_run=True)
         else:
             configure_logging(project.config.logging)
             async with Engine(project, control=False, simulator=False, sources=False):
-                report = await history.replay(project, wanted)
+                report = await replaying.replay(project, wanted)
         return msgspec.structs.asdict(report)
 
     return ask(online, offline)
@@ -102,5 +119,7 @@ def _tell(report: dict[str, Any]) -> None:
         f" {report['processed']:,} processed, {report['dropped']:,} dropped,"
         f" {report['rejected']:,} rejected, {report['failed']:,} failed"
     )
+    if report["passed_by"]:
+        say(f"{report['passed_by']:,} of them came to none of these sinks")
     if report["stored"]:
         say(f"{report['stored']:,} are stored and run when their channel goes on")

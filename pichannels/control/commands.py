@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from pichannels.channels.backfilling import Backfilling
+from pichannels.channels.job_reports import JobReport
+from pichannels.channels.jobs import JobPriority
 from pichannels.control import (
     backfills,
     deadletters,
@@ -20,14 +22,16 @@ from pichannels.control import (
 )
 from pichannels.control.archive import ArchiveWanted, archived
 from pichannels.control.backfills import BackfillWanted, JobsWanted
+from pichannels.control.budgets import BudgetWanted, change_budget
 from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.coverage import coverage_report
 from pichannels.control.coverage_reports import CoverageWanted
-from pichannels.control.history import Search, Selection
+from pichannels.control.history import Search
 from pichannels.control.keeping import Export, Import, Prune
 from pichannels.control.parked import list_parked
 from pichannels.control.pictures import GraphWanted, graph_report
 from pichannels.control.reconciles import ReconcileWanted
+from pichannels.control.replaying import Replay, Ticket, replay
 from pichannels.control.reports import ChannelReport, StatusReport
 from pichannels.control.sending import Fetch, Give
 from pichannels.control.settings import settings_report
@@ -35,6 +39,8 @@ from pichannels.control.tags import TagsChange, change_tags
 from pichannels.errors import UsageError, nearest
 from pichannels.events import EventBus
 from pichannels.journal import Journal
+from pichannels.loglines import LogRing, LogWanted
+from pichannels.piwebasync.limiting import Limiters
 from pichannels.project import Project
 from pichannels.reload import ReloadReport
 
@@ -47,6 +53,8 @@ class Instance(Protocol):
     project: Project
     journal: Journal
     events: EventBus
+    limiters: Limiters
+    log: LogRing
 
     def status(self) -> StatusReport: ...
 
@@ -81,11 +89,15 @@ class _Stop(msgspec.Struct, forbid_unknown_fields=True):
     now: bool = False
 
 
-class _Replay(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`dry_run`: only count the selected messages; `ticket`: names it in events."""
+class _Replay(Replay, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`dry_run`: only count the selected messages; `ticket`: names it in events.
+
+    `resume`: go on where the one with this ticket was cut.
+    """
 
     dry_run: bool = False
     ticket: str = ""
+    resume: bool = False
 
 
 class _Reload(msgspec.Struct, forbid_unknown_fields=True):
@@ -137,6 +149,19 @@ class _Job(msgspec.Struct, forbid_unknown_fields=True):
     """One backfill job."""
 
     id: str
+
+
+class _Log(LogWanted, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`wait`: so many seconds at most, until there is a line behind `after`."""
+
+    wait: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.0
+
+
+class _Prioritised(msgspec.Struct, forbid_unknown_fields=True):
+    """One backfill job, and what it is to go before or after."""
+
+    id: str
+    priority: JobPriority
 
 
 class _Edit(msgspec.Struct, forbid_unknown_fields=True):
@@ -191,12 +216,15 @@ async def _show(instance: Instance, request: _Show) -> Any:
 
 
 async def _replay(instance: Instance, request: _Replay) -> Any:
-    values = {name: getattr(request, name) for name in Selection.__struct_fields__}
-    return await history.replay(
+    values = {name: getattr(request, name) for name in Replay.__struct_fields__}
+    ticket = Ticket(instance.journal, request.ticket) if request.ticket else None
+    return await replay(
         instance.project,
-        Selection(**values),
+        Replay(**values),
         dry_run=request.dry_run,
         progress=_telling(instance, "replay.progress", request.ticket),
+        ticket=ticket,
+        resume=request.resume,
     )
 
 
@@ -334,6 +362,23 @@ async def _backfill_cancel(instance: Instance, request: _Job) -> Any:
     return backfills.change_job(instance.project, request.id, Backfilling.cancel)
 
 
+async def _backfill_priority(instance: Instance, request: _Prioritised) -> Any:
+    def change(backfilling: Backfilling, number: int) -> JobReport:
+        return backfilling.prioritise(number, request.priority)
+
+    return backfills.change_job(instance.project, request.id, change)
+
+
+async def _log(instance: Instance, request: _Log) -> Any:
+    if request.wait:
+        await instance.log.wait(request.after, request.wait)
+    return instance.log.read(request)
+
+
+async def _pi_budget(instance: Instance, request: BudgetWanted) -> Any:
+    return change_budget(instance.project, instance.limiters, request)
+
+
 def _chosen(request: Chosen) -> Chosen:
     values = {name: getattr(request, name) for name in Chosen.__struct_fields__}
     return Chosen(**values)
@@ -345,6 +390,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "backfill-create": Command(BackfillWanted, _backfill_create),
     "backfill-list": Command(JobsWanted, _backfill_list),
     "backfill-pause": Command(_Job, _backfill_pause),
+    "backfill-priority": Command(_Prioritised, _backfill_priority),
     "backfill-resume": Command(_Job, _backfill_resume),
     "backfill-show": Command(_Job, _backfill_show),
     "backup": Command(_Backup, _backup),
@@ -361,7 +407,9 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "give": Command(Give, _give),
     "graph": Command(GraphWanted, _graph),
     "import": Command(Import, _import),
+    "log": Command(_Log, _log),
     "pause-channel": Command(_Channel, _pause_channel),
+    "pi-budget": Command(BudgetWanted, _pi_budget),
     "prune": Command(Prune, _prune),
     "reconcile": Command(ReconcileWanted, _reconcile),
     "reload": Command(_Reload, _reload),

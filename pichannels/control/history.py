@@ -1,32 +1,31 @@
-"""Reading the message stores of a project, and replaying from them."""
+"""Reading the message stores of a project."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from pichannels import clock, codecs
+from pichannels import codecs
 from pichannels.channels import BaseChannel
-from pichannels.delivery import Outcome
-from pichannels.errors import ChannelPaused, CodecError, MessageNotFound, UsageError
+from pichannels.errors import CodecError, MessageNotFound, UsageError
 from pichannels.journal import Journal, payload_text
 from pichannels.project import Project
-from pichannels.states import replayed
-from pichannels.store import Entry, MessageStore, State
+from pichannels.store import Entry, MessageStore
 from pichannels.values import format_ticks
 
 __all__ = [
-    "ReplayReport",
     "Search",
     "Selection",
+    "Place",
     "back_up",
+    "by_id",
+    "by_search",
     "channels_with_store",
-    "replay",
     "search",
     "show",
     "stores",
@@ -34,7 +33,6 @@ __all__ = [
 
 _PAGE: Final = 200
 _PREVIEW: Final = 200
-_FAILURES_SHOWN: Final = 20
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,41 +73,18 @@ class Search(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
     order_by: str = "-timestamp"
 
 
-class ReplayReport(msgspec.Struct, kw_only=True):
-    """What a replay did.
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """How far something is in the stored messages: the last one.
 
     Attributes:
-        selected: how many messages the selection holds.
-        replayed: how many ran again; then how many ended in each way.
-        stored: how many wait until their channel, which is paused, goes on.
-        failures: the first that failed or were not found, each with its cause.
+        channel: in whose store it is.
+        id: its number there.
+        time: when it was made (ISO 8601, exact).
     """
 
-    selected: int = 0
-    replayed: int = 0
-    processed: int = 0
-    dropped: int = 0
-    rejected: int = 0
-    failed: int = 0
-    stored: int = 0
-    failures: list[dict[str, str]] = msgspec.field(default_factory=list)
-
-    def count(self, channel: str, id: str, outcome: Outcome) -> None:
-        """One message ran again."""
-        self.replayed += 1
-        if outcome.state is State.PROCESSED:
-            self.processed += 1
-        elif outcome.state is State.DROPPED:
-            self.dropped += 1
-        else:
-            self.rejected += outcome.state is State.REJECTED
-            self.failed += outcome.state is State.ERROR
-            self.note(channel, id, str(outcome.error))
-
-    def note(self, channel: str, id: str, error: str) -> None:
-        """Remember why a message failed; the first ones are told."""
-        if len(self.failures) < _FAILURES_SHOWN:
-            self.failures.append({"channel": channel, "id": id, "error": error})
+    channel: str
+    id: str
+    time: str
 
 
 def channels_with_store(
@@ -153,7 +128,7 @@ async def search(project: Project, wanted: Search) -> list[dict[str, Any]]:
         UsageError: a condition is not of its kind, or there is no such channel.
     """
     if wanted.ids:
-        found = [item async for page in _by_id(project, wanted) for item in page]
+        found = [item async for page in by_id(project, wanted) for item in page]
         return [_in_short(*item) for item in found]
     pages: list[tuple[str, Entry]] = []
     for channel, store in channels_with_store(project, wanted.channel):
@@ -233,88 +208,83 @@ def _plain(value: Any) -> Any:
         return repr(value)
 
 
-# Replay
+# All that is meant
 
 
-async def replay(
-    project: Project,
-    wanted: Selection,
-    *,
-    dry_run: bool = False,
-    progress: Callable[[ReplayReport], None] | None = None,
-) -> ReplayReport:
-    """Process stored messages again, one after the other, oldest first.
-
-    Each runs as a new message that is marked as a replay of the original.
+async def by_search(
+    project: Project, wanted: Selection, after: Place | None = None
+) -> AsyncIterator[list[tuple[str, Entry]]]:
+    """Pages of the messages that fit, a channel after the other, oldest first.
 
     Args:
-        wanted: which ones; what is stored after the call is not among them.
-        dry_run: only count them.
-        progress: called now and then with how far it is.
+        after: only those behind this one.
 
     Raises:
-        ChannelStopped: a channel takes no messages.
-        MessageNotFound: one of the ids is in no store; nothing was replayed then.
-        UsageError: nothing is selected, or a condition is not of its kind.
+        UsageError: a condition is not of its kind, or there is no such channel.
     """
-    if wanted == Selection(channel=wanted.channel):
-        raise UsageError(
-            "say which messages: ids, a time range, or a state (and a channel)"
-        )
-    report = ReplayReport()
-    if wanted.ids:
-        pages = _by_id(project, wanted)
-    else:
-        # A replay is stored too: without an end it would find itself.
-        end = wanted.end or format_ticks(clock.now() + 1)
-        pages = _by_search(project, msgspec.structs.replace(wanted, end=end))
+    found = channels_with_store(project, wanted.channel)
+    if after is not None:
+        names = [channel.name for channel, _ in found]
+        if after.channel not in names:
+            raise UsageError(f"channel {after.channel!r} is no more; begin again")
+        found = found[names.index(after.channel) :]
+    for channel, store in found:
+        place = after if after is not None and channel.name == after.channel else None
+        pages = _of_store(channel, store, wanted, place.time if place else None)
+        if place is not None:
+            pages = _behind(pages, place)
+        async for page in pages:
+            yield page
+
+
+async def _of_store(
+    channel: BaseChannel, store: MessageStore, wanted: Selection, since: str | None
+) -> AsyncIterator[list[tuple[str, Entry]]]:
+    filters = wanted.filters()
+    filters["start_dt"] = since or filters["start_dt"]
+    skip = 0
+    while entries := await store.search(skip, _PAGE, "timestamp", **filters):
+        yield [(channel.name, entry) for entry in entries]
+        # Going on from the last instant stays right, and quick, where old messages
+        # are deleted meanwhile.
+        last = entries[-1]["message"].ticks
+        same = sum(entry["message"].ticks == last for entry in entries)
+        is_new = filters["start_dt"] != format_ticks(last)
+        skip = same if is_new else skip + same
+        filters["start_dt"] = format_ticks(last)
+
+
+async def _behind(
+    pages: AsyncIterator[list[tuple[str, Entry]]], place: Place
+) -> AsyncIterator[list[tuple[str, Entry]]]:
+    """Pages without what comes up to a place, also where that is no more."""
+    beside: list[tuple[str, Entry]] = []
+    is_behind = False
     async for page in pages:
-        report.selected += len(page)
-        if not dry_run:
-            await _run_again(project, page, report)
-        if progress is not None:
-            progress(report)
-    return report
+        kept: list[tuple[str, Entry]] = []
+        for item in page:
+            if not is_behind and format_ticks(item[1]["message"].ticks) == place.time:
+                is_behind = item[1]["id"] == place.id
+                beside = [] if is_behind else [*beside, item]
+                continue
+            # What is as old may be before it or behind: nobody can tell any more.
+            kept += [*beside, item]
+            beside, is_behind = [], True
+        if kept:
+            yield kept
+    if beside:
+        yield beside
 
 
-async def _run_again(
-    project: Project, page: Iterable[tuple[str, Entry]], report: ReplayReport
-) -> None:
-    for name, entry in page:
-        if "part_of" in entry["meta"]:
-            hint = "samples that were set aside; `pichannels dead redrive` runs them"
-            report.note(name, entry["id"], hint)
-            continue
-        try:
-            outcome = await project.channel(name).run(replayed(entry))
-        except ChannelPaused as exc:
-            if not exc.is_stored:
-                raise
-            report.stored += 1
-        else:
-            report.count(name, entry["id"], outcome)
-
-
-async def _by_search(
+async def by_id(
     project: Project, wanted: Selection
 ) -> AsyncIterator[list[tuple[str, Entry]]]:
-    for channel, store in channels_with_store(project, wanted.channel):
-        filters = wanted.filters()
-        skip = 0
-        while entries := await store.search(skip, _PAGE, "timestamp", **filters):
-            yield [(channel.name, entry) for entry in entries]
-            # Going on from the last instant stays right, and quick, where old
-            # messages are deleted meanwhile.
-            last = entries[-1]["message"].ticks
-            same = sum(entry["message"].ticks == last for entry in entries)
-            is_new = filters["start_dt"] != format_ticks(last)
-            skip = same if is_new else skip + same
-            filters["start_dt"] = format_ticks(last)
+    """The messages with the ids that are wanted, in that order, as one page.
 
-
-async def _by_id(
-    project: Project, wanted: Selection
-) -> AsyncIterator[list[tuple[str, Entry]]]:
+    Raises:
+        MessageNotFound: one of the ids is in no store.
+        UsageError: other conditions go with them, or there is no such channel.
+    """
     if wanted.start or wanted.end or wanted.text or wanted.regex:
         raise UsageError("with ids no other condition but a state is possible")
     found = [await _one(project, id, wanted.channel) for id in wanted.ids or ()]

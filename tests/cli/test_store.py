@@ -83,6 +83,8 @@ def test_the_journal_is_copied_and_verified(own: Folder) -> None:
         (("store", "search", "--start", "yesterday"), 2, "no ISO 8601 time"),
         (("replay",), 2, "say which messages"),
         (("replay", "1", "--start", "2024-01-01"), 2, "with ids no other condition"),
+        (("replay", "1", "--to-sink", "Sink"), 2, "'values.Sink' is no sink"),
+        (("replay", "1", "--from-node", "Snk"), 2, "did you mean 'Sink'"),
         (("store", "backup", "settings.py"), 2, "exists"),
     ],
 )

@@ -7,6 +7,9 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from pichannels.channels.job_reports import JobReport
+from pichannels.channels.jobs import JobPriority
+from pichannels.control import replaying
+from pichannels.control.budgets import BudgetReport, BudgetWanted
 from pichannels.control.chosen import Chosen
 from pichannels.control.history import Selection
 from pichannels.control.keeping import Prune
@@ -67,10 +70,20 @@ class Job(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     end: str | None = None
     again: bool = False
     reason: str = ""
+    priority: JobPriority = JobPriority.NORMAL
 
 
-class Replay(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which messages to replay; `count` says how many that are, unless it is one id."""
+class Priority(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """`high` before all other holes, `low` after them."""
+
+    priority: JobPriority
+
+
+class Replay(replaying.Replay, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which messages to replay; `count` says how many that are, unless it is one id.
+
+    With `from_node` or `to_sink` the other sinks of the channel are not touched.
+    """
 
     count: Count = None
 
@@ -240,6 +253,21 @@ def _add_job_command(what: str) -> None:
 
 for _what in _JOB:
     _add_job_command(_what)
+
+
+@routes.add(
+    "POST", "/jobs/{id}/priority", role=_OPERATE, answer=JobReport, body=Priority
+)
+async def prioritise_job(ask: Ask, instance: str, id: str, body: Any) -> Any:
+    """Read a backfill job before or after all other holes."""
+    given = {"id": id, **_given(body)}
+    return await _run(ask, instance, "backfill-priority", given)
+
+
+@routes.add("POST", "/pi-budget", role=_OPERATE, answer=BudgetReport, body=BudgetWanted)
+async def change_pi_budget(ask: Ask, instance: str, body: Any) -> Any:
+    """Change what repair and backfill get of a PI server, until the instance ends."""
+    return await _run(ask, instance, "pi-budget", body)
 
 
 @routes.add(

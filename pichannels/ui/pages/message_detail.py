@@ -13,7 +13,13 @@ from pichannels.errors import CodecError, UsageError
 from pichannels.ui.content import MessageView
 from pichannels.ui.guard import API
 from pichannels.ui.masking import HIDDEN
-from pichannels.ui.pages import message_texts, message_way, parts, tables
+from pichannels.ui.pages import (
+    message_texts,
+    message_way,
+    parts,
+    replays,
+    tables,
+)
 from pichannels.ui.pages.formats import bytes_text, count_text
 from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.markup import Child, Markup, tag
@@ -222,6 +228,7 @@ def _actions(page: Page, view: MessageView) -> Markup:
     return tag(
         "div",
         page.action("Replay from the start", "replay-one", data),
+        page.action("Replay from a node, or to a sink", "replay-aimed", data),
         page.action("Edit and resend", "resend", data),
         page.action("Trace through the nodes", "trace", data),
         page.action("Save as test", "save-test", data),
@@ -233,6 +240,7 @@ def _actions(page: Page, view: MessageView) -> Markup:
 
 def _install(page: Page) -> None:
     page.on("replay-one", partial(_replay, page), Role.OPERATE)
+    page.on("replay-aimed", partial(_replay_aimed, page), Role.OPERATE)
     page.on("resend", partial(_resend, page), Role.OPERATE)
     page.on("save-test", partial(_save_test, page), Role.OPERATE)
 
@@ -243,10 +251,23 @@ async def _replay(page: Page, act: Act) -> None:
     told = "It runs again from the start of its channel, marked as a replay."
     if not await page.dialog.confirm(question, told, verb="Replay"):
         return
-    report = await page.run("replay", {"ids": [id], "channel": channel}, "replayed")
-    failures = report.get("failures") or ()
-    for each in failures:
+    await _run_replay(page, {"ids": [id], "channel": channel})
+
+
+async def _replay_aimed(page: Page, act: Act) -> None:
+    id, channel = act.data["id"], act.data["at"]
+    title = f"Replay message {id} of {channel}?"
+    aim = await replays.where_to(page, channel, title, id)
+    if aim is not None:
+        await _run_replay(page, {"ids": [id], "channel": channel, **aim})
+
+
+async def _run_replay(page: Page, given: dict[str, Any]) -> None:
+    report = await page.run("replay", given, "replayed")
+    for each in report.get("failures") or ():
         page.toasts.tell(f"message {each['id']}: {each['error']}", "bad")
+    if report.get("passed_by"):
+        page.toasts.tell("it came to none of these sinks", "warn")
 
 
 async def _resend(page: Page, act: Act) -> None:

@@ -12,7 +12,13 @@ from pichannels.errors import UsageError
 from pichannels.ui.budget import OverBudget
 from pichannels.ui.content import MessageRow
 from pichannels.ui.data import MessagePage
-from pichannels.ui.pages import message_detail, message_search, parts, tables
+from pichannels.ui.pages import (
+    message_detail,
+    message_search,
+    parts,
+    replays,
+    tables,
+)
 from pichannels.ui.pages.formats import count_text
 from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.markup import Child, Markup, join, tag
@@ -115,7 +121,9 @@ class _Found:
             told.append(tables.pager(page, next=found.next))
         selected = None
         if found.messages and not self.is_followed:
-            selected = page.action("Replay those that are ticked", "replay-ticked")
+            some = page.action("Into some sinks only", "replay-ticked-some")
+            ticked = page.action("Replay those that are ticked", "replay-ticked")
+            selected = join([ticked, some])
         told.append(tag("div", selected, classes="actions"))
         return tag("div", *told, data={"fields": True}, classes="found")
 
@@ -185,7 +193,8 @@ async def _top(page: Page, found: _Found) -> Markup:
     replay = None
     chosen = message_search.selection(wanted)
     if chosen is not None and any(v for k, v in chosen.items() if k != "channel"):
-        replay = page.action("Replay all found", "replay-found")
+        some = page.action("Into some sinks only", "replay-found-some")
+        replay = join([page.action("Replay all found", "replay-found"), some])
     state = parts.badge("live", "good", "busy") if found.is_followed else None
     return tag(
         "div", state, follow, await _saved(page), replay, copied, classes="actions"
@@ -221,10 +230,10 @@ def _more(page: Page) -> str:
 
 def _install(page: Page, found: _Found) -> None:
     async def replay_found(act: Act) -> None:
-        wanted = message_search.wanted(page)
-        chosen = message_search.selection(wanted)
-        if chosen is None:
-            raise UsageError("a replay does not take all of these conditions")
+        chosen = _chosen(page)
+        if act.name == "replay-found-some":
+            await replays.replay_some(page, chosen, "Replay all found")
+            return
         text = "They run again from the start of their channels, marked as replays."
         await page.bulk("replay", chosen, "Replay all found", text, verb="Replay")
 
@@ -234,14 +243,25 @@ def _install(page: Page, found: _Found) -> None:
             page.toasts.tell("tick some messages before", "warn")
         for channel in sorted({place[0] for place in places}):
             ids = [id for name, _, id in places if name == channel]
-            given = {"channel": channel, "ids": ids}
+            given: dict[str, Any] = {"channel": channel, "ids": ids}
             title = f"Replay of {channel}"
+            if act.name == "replay-ticked-some":
+                await replays.replay_some(page, given, title)
+                continue
             await page.bulk("replay", given, title, verb="Replay")
 
-    page.on("replay-found", replay_found, Role.OPERATE)
-    page.on("replay-ticked", replay_ticked, Role.OPERATE)
+    for more in ("", "-some"):
+        page.on(f"replay-found{more}", replay_found, Role.OPERATE)
+        page.on(f"replay-ticked{more}", replay_ticked, Role.OPERATE)
     page.on("save-search", partial(_save, page))
     page.on("forget-search", partial(_forget, page))
+
+
+def _chosen(page: Page) -> dict[str, Any]:
+    found = message_search.selection(message_search.wanted(page))
+    if found is None:
+        raise UsageError("a replay does not take all of these conditions")
+    return dict(found)
 
 
 async def _save(page: Page, act: Act) -> None:

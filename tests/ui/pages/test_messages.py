@@ -118,6 +118,21 @@ def test_a_replay_of_many_takes_the_typed_count(
     expect(page.get_by_role("status")).to_contain_text("begun")
 
 
+def test_a_message_is_replayed_into_one_sink_only(
+    open_page: OpenPage, console: Plant
+) -> None:
+    query = {"channel": "plant", "state": "processed", "count": 1}
+    id = console.get("/messages", **query)["messages"][0]["id"]
+    page = open_page(f"/messages?id={id}&at=plant", "operate")
+    page.get_by_role("button", name="Replay from a node").click()
+    dialog = page.get_by_role("dialog")
+    dialog.locator("[name=to_sink]").select_option("plant.everything.keep")
+    dialog.get_by_role("button", name="Replay").click()
+    expect(page.get_by_role("status")).to_contain_text("replayed")
+    given = {"channel": "plant", "meta": "replay_to_sink=plant.everything.keep"}
+    assert console.get("/messages", **given)["messages"][0]["state"] == "processed"
+
+
 def test_a_message_becomes_a_test_of_the_project(
     open_page: OpenPage, console: Plant, failed: list[str]
 ) -> None:

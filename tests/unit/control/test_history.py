@@ -12,6 +12,7 @@ from msgstore.sqlite import SQLiteMessageStoreFactory
 from pichannels.channels import BaseChannel
 from pichannels.control import history
 from pichannels.control.history import Search, Selection
+from pichannels.control.replaying import replay
 from pichannels.engine import Engine
 from pichannels.errors import MessageNotFound, Rejected, UsageError
 from pichannels.message import Message
@@ -98,7 +99,7 @@ async def test_a_channel_without_store_is_told(project: Project) -> None:
 
 async def test_a_replay_is_marked_and_linked(project: Project) -> None:
     (id,) = await send(project, "a", 1)
-    await history.replay(project, Selection(ids=[id]))
+    await replay(project, Selection(ids=[id]))
     first, second = seen(project, "a")
     assert second.meta["replay_of"] == first.uuid
     assert second.meta["lane"] == "replay"
@@ -107,7 +108,7 @@ async def test_a_replay_is_marked_and_linked(project: Project) -> None:
 async def test_a_replay_keeps_the_order(project: Project) -> None:
     numbers = list(range(450))
     await send(project, "a", *numbers)
-    report = await history.replay(project, Selection(channel="a", state="processed"))
+    report = await replay(project, Selection(channel="a", state="processed"))
     assert (report.selected, report.processed) == (450, 450)
     assert [msg.payload for msg in seen(project, "a")[450:]] == numbers
 
@@ -115,14 +116,14 @@ async def test_a_replay_keeps_the_order(project: Project) -> None:
 async def test_a_replay_does_not_find_itself(project: Project) -> None:
     await send(project, "a", 1)
     for expected in (1, 2):
-        report = await history.replay(project, Selection(state="processed"))
+        report = await replay(project, Selection(state="processed"))
         assert report.selected == expected
 
 
 async def test_a_dry_run_only_counts(project: Project) -> None:
     await send(project, "a", 1, "x", 2)
     wanted = Selection(channel="a", state="processed")
-    report = await history.replay(project, wanted, dry_run=True)
+    report = await replay(project, wanted, dry_run=True)
     assert (report.selected, report.replayed) == (2, 0)
     assert len(seen(project, "a")) == 2
 
@@ -131,14 +132,14 @@ async def test_a_time_range_is_replayed(project: Project) -> None:
     await send(project, "a", 1, 2, 3)
     first, second, third = seen(project, "a")
     wanted = Selection(start=format_ticks(second.ticks), end=format_ticks(third.ticks))
-    await history.replay(project, wanted)
+    await replay(project, wanted)
     assert seen(project, "a")[-1].payload == 2
     assert len(seen(project, "a")) == 4
 
 
 async def test_what_fails_again_is_told(project: Project) -> None:
     (id,) = await send(project, "a", "x")
-    report = await history.replay(project, Selection(state="rejected"))
+    report = await replay(project, Selection(state="rejected"))
     assert (report.rejected, report.failures) == (
         1,
         [{"channel": "a", "id": id, "error": "'x' is no number"}],
@@ -147,16 +148,16 @@ async def test_what_fails_again_is_told(project: Project) -> None:
 
 async def test_a_replay_of_everything_has_to_be_said(project: Project) -> None:
     with pytest.raises(UsageError, match="say which messages"):
-        await history.replay(project, Selection(channel="a"))
+        await replay(project, Selection(channel="a"))
 
 
 async def test_ids_go_with_no_time_range(project: Project) -> None:
     with pytest.raises(UsageError, match="with ids"):
-        await history.replay(project, Selection(ids=["1"], start="2024-01-01"))
+        await replay(project, Selection(ids=["1"], start="2024-01-01"))
 
 
 async def test_unknown_ids_replay_nothing(project: Project) -> None:
     (id,) = await send(project, "a", 1)
     with pytest.raises(MessageNotFound):
-        await history.replay(project, Selection(ids=[id, "12345"]))
+        await replay(project, Selection(ids=[id, "12345"]))
     assert len(seen(project, "a")) == 1
