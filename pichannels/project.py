@@ -23,6 +23,7 @@ from types import CodeType, ModuleType
 from typing import Any, Final
 
 from pichannels.channels import BaseChannel
+from pichannels.channels.arrivals import let_unpack_all
 from pichannels.channels.listening import share_endpoints, taken_twice
 from pichannels.config import Config, SettingsProblems, read_config
 from pichannels.declarative import Declared, read_files
@@ -104,6 +105,7 @@ class Project:
         """The settings as the file has them, before they were checked."""
         if message_store is not None:
             _give_stores(self.channels, message_store)
+        let_unpack_all(self.channels, self.config.remote.inboxes)
 
     @property
     def name(self) -> str:

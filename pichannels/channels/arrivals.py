@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol
 
 from pichannels import codecs
+from pichannels.channels.building import ChainBuilder
 from pichannels.channels.inlet import Inlet
 from pichannels.errors import (
     ChannelPaused,
@@ -26,10 +27,19 @@ from pichannels.journal import Journal, Ticket
 from pichannels.manifest import encode_manifest, sample_entries
 from pichannels.message import Message
 from pichannels.node import BaseNode
+from pichannels.patterns import matching
 from pichannels.remote.entities import unpack
 from pichannels.values import Sample
 
-__all__ = ["PACKED", "Arrival", "Arrivals", "Seen", "UnpackStep"]
+__all__ = [
+    "PACKED",
+    "Arrival",
+    "Arrivals",
+    "Seen",
+    "UnpackStep",
+    "let_unpack",
+    "let_unpack_all",
+]
 
 logger: Final = logging.getLogger("pichannels.channels")
 
@@ -95,6 +105,25 @@ class UnpackStep(BaseNode):
         msg.content_type, msg.payload = found.content_type, found.payload
         msg.meta = {**msg.meta, **found.meta}
         return msg
+
+
+def let_unpack(channel: ChainBuilder) -> None:
+    """See to it that a channel can take what others send: its first node unpacks."""
+    if not any(isinstance(step, UnpackStep) for step in channel.steps):
+        step = UnpackStep(name="unpack")
+        step.is_auto_named = True
+        channel.add_first(step)
+
+
+def let_unpack_all(channels: Iterable[ChainBuilder], names: Iterable[str]) -> None:
+    """`let_unpack` for those whose name fits one of these, with `*` and `?`.
+
+    Also where nothing is published: a redrive needs no instance that runs.
+    """
+    takes_messages = matching(names)
+    for channel in channels:
+        if takes_messages(channel.name):
+            let_unpack(channel)
 
 
 class Seen:

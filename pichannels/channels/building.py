@@ -64,6 +64,15 @@ class ChainBuilder(Defined):
         """
         return self.append(*args)
 
+    def add_first(self, node: BaseNode) -> Self:
+        """Put a node before the others of the chain.
+
+        Raises:
+            UsageError: it is in a channel already, or its name is given twice.
+        """
+        self._add_node(node, self.steps, 0)
+        return self
+
     def append(self, *args: Any) -> Self:
         """The same as `add`."""
         return self._add(args, self.steps)
@@ -114,17 +123,17 @@ class ChainBuilder(Defined):
                     f"channel {self.name!r}: {node!r} is no node; a function goes"
                     " into nodes.python.Function(...)"
                 )
-            self._add_node(node, where)
+            self._add_node(node, where, len(where))
         return self
 
-    def _add_node(self, node: BaseNode, where: list[Any]) -> None:
+    def _add_node(self, node: BaseNode, where: list[Any], place: int) -> None:
         if node.channel is not None:
             raise UsageError(
                 f"node {node.fullpath()!r} is in a channel already; make another one"
             )
         node.name = self._free_name(node.name, node.is_auto_named)
         node.join(self, self.chain_changed)
-        where.append(node)
+        where.insert(place, node)
         self.chain_changed()
 
     def _free_name(self, name: str, may_number: bool) -> str:

@@ -83,20 +83,17 @@ def get(
     """Copy what is published as NAME to FILE, or, where FILE is -, to the output.
 
     Without FILE it is the last part of NAME, in this folder. Messages become lines
-    of JSON. A copy of a file that was broken off goes on where it was, when the
-    command is given again; FILE is there only when it is complete.
+    of JSON, in NAME.jsonl. A copy of a file that was broken off goes on where it
+    was, when the command is given again; FILE is there only when it is complete.
     """
-    place = file or Path(name.rpartition("/")[2])
     wanted = _part(part)
-    if str(place) != "-" and place.exists() and not replace:
-        raise UsageError(f"{place} exists; name another file, or --replace it")
 
-    async def work() -> str:
+    async def work() -> tuple[Path, str]:
         async with linked(target) as link:
-            return await download(link, name, place, wanted)
+            return await download(link, name, file, wanted, replace=replace)
 
     try:
-        told = run(work())
+        place, told = run(work())
     except KeyboardInterrupt:
         complain("broken off; the same command goes on with it")
         ctx.exit(ExitCode.FAILED)

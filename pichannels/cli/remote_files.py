@@ -60,20 +60,38 @@ class Part(NamedTuple):
     tail: int = 0
 
 
-async def download(link: Link, name: str, file: Path, part: Part) -> str:
-    """Copy a stream to a file (`-` for the output): what it was, in words.
+async def download(
+    link: Link, name: str, file: Path | None, part: Part, *, replace: bool
+) -> tuple[Path, str]:
+    """Copy a stream to a file: where it is, and what it was, in words.
+
+    Args:
+        link: to the hub.
+        name: as it is published.
+        file: `-` for the output; None for one that is named as the stream is.
+        part: how much of it.
+        replace: whether a file that exists is replaced.
 
     Raises:
         OSError: the file cannot be written.
         RemoteError: it is not there, or not allowed.
+        UsageError: the file exists, or there is no such part.
     """
     listing = await _listed(link, name)
     if listing is None:
         raise StreamNotFound(name, "nothing is published under this name")
-    if listing.kind is Kind.BYTES:
-        async with link.bytes(name, resume=True) as stream:
-            return await _download_bytes(stream, file, part)
-    return await _download_lines(link, listing, file, part)
+    place = file or _place_of(listing)
+    if str(place) != "-" and not replace and await asyncio.to_thread(place.exists):
+        raise UsageError(f"{place} exists; name another file, or --replace it")
+    if listing.kind is not Kind.BYTES:
+        return place, await _download_lines(link, listing, place, part)
+    async with link.bytes(name, resume=True) as stream:
+        return place, await _download_bytes(stream, place, part)
+
+
+def _place_of(listing: Listing) -> Path:
+    last = listing.name.rpartition("/")[2]
+    return Path(last if listing.kind is Kind.BYTES else f"{last}.jsonl")
 
 
 async def _listed(link: Link, name: str) -> Listing | None:

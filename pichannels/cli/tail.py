@@ -15,7 +15,7 @@ from pichannels.cli.common import common_options, json_option
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.linking import Target, linked, run, target_options
 from pichannels.cli.output import complain, readable, say
-from pichannels.errors import MessageError, SettingsError, UsageError
+from pichannels.errors import DecodeError, MessageError, SettingsError, UsageError
 from pichannels.expressions import Expression, parse_expression
 from pichannels.message import Message
 from pichannels.remote import END, START, EntityStream, Gap, Link, PositionLost
@@ -80,7 +80,7 @@ def _start(text: str) -> Start:
         return int(text)
     try:
         return datetime_from_ticks(parse_ticks(text))
-    except ValueError as exc:
+    except DecodeError as exc:
         raise UsageError(
             f"--from is start, end, a position or a time, not {text!r}"
         ) from exc

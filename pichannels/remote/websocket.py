@@ -6,6 +6,7 @@ watched through proxies that answer pings themselves.
 
 from __future__ import annotations
 
+import os
 import ssl
 from typing import Final
 
@@ -27,6 +28,7 @@ SUBPROTOCOL: Final = "pichannels.streams.v1"
 _SCHEMES: Final = ("http", "https", "ws", "wss")
 _REFUSED: Final = (401, 403)
 _CLOSING: Final = 0.5
+_HIDDEN: Final = "Connect call failed"
 # aiohttp counts more than the payload.
 _SLACK: Final = 1024
 
@@ -101,7 +103,11 @@ def _reason(url: URL, exc: BaseException) -> str:
         found = getattr(cause, "verify_message", cause)
         return f"its certificate is not trusted: {found}"
     if isinstance(exc, aiohttp.ClientConnectorError):
-        return exc.os_error.strerror or str(exc.os_error)
+        found = exc.os_error
+        told = found.strerror or str(found)
+        # asyncio puts the address, which is told already, in place of the reason.
+        is_hidden = told.startswith(_HIDDEN) and found.errno is not None
+        return os.strerror(found.errno) if is_hidden else told
     is_plain = url.scheme in ("http", "ws")
     if is_plain and isinstance(exc, aiohttp.ServerDisconnectedError):
         return "it closed the connection without an answer; it may speak TLS (https)"

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from pichannels.channels.arrivals import Arrival, Arrivals
+from pichannels.channels.arrivals import Arrival, Arrivals, let_unpack
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.inlet import Inlet
-from pichannels.errors import CodecError, PichannelsError
+from pichannels.errors import PichannelsError
 from pichannels.journal import Journal
 from pichannels.message import Message
-from pichannels.remote.entities import unpack
 from pichannels.remote.errors import SourceFailed
 from pichannels.remote.inboxes import WriteOnly
 from pichannels.remote.modes import Mode
@@ -31,6 +30,9 @@ def inbox(channel: BaseChannel, window_events: int = _KNOWN) -> Inbox:
     sent again, as a link or a process ended before that was told, is left out.
     Without a journal a message is stored when it is settled.
 
+    What cannot be read here holds nobody up: it becomes a dead letter of a node
+    `unpack`, which is put before the others of the channel.
+
     Args:
         channel: whose messages they become; they keep uuid, lane, meta and types.
         window_events: how many events are known, so that none comes twice.
@@ -43,6 +45,7 @@ class Inbox(WriteOnly):
 
     def __init__(self, channel: BaseChannel, window_events: int = _KNOWN) -> None:
         super().__init__(self._accept)
+        let_unpack(channel)
         self.channel = channel
         self._arrivals = Arrivals(_Receiver(channel), window_events, way="inbox")
         self._opening = asyncio.Lock()
@@ -53,6 +56,11 @@ class Inbox(WriteOnly):
         """How many events were left out, as they had come before."""
         return self._arrivals.duplicates
 
+    @property
+    def unreadable(self) -> int:
+        """How many messages could not be read."""
+        return self._arrivals.unreadable
+
     async def open(self, mode: Mode) -> EntityCursor:
         """A writer's place; the first one brings back what came before."""
         async with self._opening:
@@ -62,9 +70,8 @@ class Inbox(WriteOnly):
         return await super().open(mode)
 
     async def _accept(self, items: Sequence[bytes]) -> None:
-        messages = [Arrival(_message(data)) for data in items]
         try:
-            await self._arrivals.take(messages)
+            await self._arrivals.take([Arrival(data) for data in items])
         except PichannelsError as exc:
             raise SourceFailed("", f"a message was not accepted: {exc}") from exc
 
@@ -89,13 +96,3 @@ class _Receiver:
 
     def way_in(self) -> Inlet:
         return self._channel.way_in()
-
-
-def _message(data: bytes) -> Message:
-    try:
-        found = unpack(data)
-    except CodecError as exc:
-        raise SourceFailed("", f"a message cannot be read: {exc}") from exc
-    if not isinstance(found, Message):
-        raise SourceFailed("", f"a {type(found).__name__} is no message")
-    return found

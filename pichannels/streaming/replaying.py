@@ -40,7 +40,8 @@ def replay(
     Args:
         store: one that is started, such as that of a channel which runs.
         originals: give the messages as they are stored. By default they are marked as
-            replays (`meta["replay_of"]`), with a uuid of their own.
+            replays (`meta["replay_of"]`), with a uuid of their own; their time is that
+            of the stored message in any case.
         poll: seconds between looks for new messages, while a reader follows. One that
             is stored with an older time than what was read already is then not seen;
             to follow a channel there is `tail`.
@@ -101,7 +102,11 @@ class StoreReplay:
 
     def packed(self, entry: Entry) -> bytes:
         """A message as it travels."""
-        return pack(entry["message"] if self._originals else replayed(entry))
+        if self._originals:
+            return pack(entry["message"])
+        msg = replayed(entry)
+        msg.ticks = entry["message"].ticks
+        return pack(msg)
 
 
 def number_of(entry: Entry) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -119,9 +120,22 @@ def test_a_store_is_read_to_its_end(plant: Plant) -> None:
     assert found.out.count('"replay_of"') == 5
 
 
-def test_a_filter_that_cannot_be_read_is_told(plant: Plant) -> None:
+def test_what_cannot_be_read_of_the_options_is_told(plant: Plant) -> None:
     found = plant.run("tail", "flow", "--filter", "import os")
     assert found.code != 0 and "this is no expression" in found.err
+    found = plant.run("tail", "flow", "--from", "yesterday")
+    assert found.code == 2 and "--from is start, end, a position" in found.err
+
+
+def test_messages_are_copied_as_lines_with_the_times_of_the_store(
+    plant: Plant,
+) -> None:
+    kept = plant.run("store", "search", "--channel", "flow", "--json").json
+    plant.run("remote", "get", "stores/flow")
+    lines = (plant.path / "flow.jsonl").read_text().splitlines()
+    assert [json.loads(line)["timestamp"] for line in lines] == sorted(
+        each["timestamp"] for each in kept
+    )
 
 
 def test_nothing_runs_is_told(tmp_path: Path) -> None:

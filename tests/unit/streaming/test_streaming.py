@@ -22,9 +22,9 @@ from pichannels.remote import (
     Hub,
     Link,
     PositionLost,
-    SourceFailed,
     connect,
 )
+from pichannels.states import State
 from pichannels.store import MessageStore, MessageStoreFactory
 from pichannels.streaming import inbox, replay, tail
 
@@ -144,6 +144,8 @@ async def test_a_store_is_replayed_in_order(
     assert [msg.payload for msg in found] == list(range(total))
     assert {msg.meta["lane"] for msg in found} == {"replay"}
     assert all(msg.meta["replay_of"] != msg.uuid for msg in found)
+    stored = await store.search(count=total)
+    assert [msg.ticks for msg in found] == [each["message"].ticks for each in stored]
 
 
 async def test_a_replay_goes_on_at_a_bookmark(
@@ -268,11 +270,25 @@ async def test_what_is_sent_to_an_inbox_again_is_left_out_also_after_a_restart(
     assert found == [(1, 1), (1, 1)]
 
 
-async def test_an_inbox_takes_messages_only(
+async def test_what_an_inbox_cannot_read_holds_nobody_up(
     hub: Hub, link: Link, tmp_path: Path
 ) -> None:
-    hub.publish("inbox", inbox(BaseChannel("hq")))
-    async with link.entities("inbox", mode="w") as stream:
+    channel = BaseChannel("hq")
+    channel.add(Upper())
+    journal = Journal(tmp_path / "journal.sqlite")
+    await journal.open()
+    channel.attach(journal=journal)
+    await channel.start()
+    hub.publish("hq", source := inbox(channel))
+    async with link.entities("hq", mode="w") as stream:
         await stream.write(["no message"])
-        with pytest.raises(SourceFailed, match="no message"):
-            await stream.flush()
+        await stream.write_packed([b"\xc1"])
+        await stream.write([Message(payload="x")])
+        assert await stream.flush(durable=True) == 3
+    await channel.drain()
+    await journal.flush()
+    found = [(each.state, each.meta.get("node")) for each in await journal.search("hq")]
+    assert found == [(State.ERROR, "hq.unpack")] * 2
+    assert (source.unreadable, channel.processed) == (2, 1)
+    await channel.stop()
+    await journal.close()
