@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from pathlib import Path
 
 from pichannels.errors import SettingsError
 
-__all__ = ["tls_context"]
+__all__ = ["check_certificate", "tls_context"]
 
 
 async def tls_context(
@@ -38,6 +39,34 @@ async def tls_context(
     except (OSError, ValueError) as exc:
         raise SettingsError(
             f"the certificates cannot be used: {exc}", key="certificate"
+        ) from exc
+
+
+def check_certificate(
+    setting: str, cert: str, key: str, folder: Path, file: str
+) -> None:
+    """Look whether a certificate for a server of ours can be used; "" is none.
+
+    Args:
+        setting: the key of the settings that names it, such as `UI`.
+        cert, key: the files, relative to `folder`.
+        file: the settings file.
+
+    Raises:
+        SettingsError: a file is missing, or they do not fit.
+    """
+    if not cert:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # With a password nobody is asked for one on the terminal.
+        context.load_cert_chain(folder / cert, folder / key, password="")
+    except (OSError, ValueError) as exc:
+        raise SettingsError(
+            f"the certificate cannot be used: {getattr(exc, 'strerror', '') or exc}",
+            file=file,
+            key=f"{setting}['cert']",
+            found=cert,
         ) from exc
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from pichannels.certificates import check_certificate
 from pichannels.cli.common import ExitCode, common_options, json_option, load_project
 from pichannels.cli.lazy import load_name
 from pichannels.cli.logs import check_logging
@@ -52,6 +53,7 @@ def check(
     try:
         project = load_project()
         check_logging(project.config.logging, str(project.path))
+        _check_certificates(project)
     except SettingsError as exc:
         if ctx.find_root().meta.get("debug"):
             raise
@@ -79,6 +81,14 @@ def check(
         say_findings(place.findings)
     if findings or not is_connected:
         ctx.exit(ExitCode.FAILED)
+
+
+def _check_certificates(project: Project) -> None:
+    given = {"UI": project.config.ui, "REMOTE": project.config.remote}
+    for name, part in given.items():
+        if part is not None:
+            file = str(project.path)
+            check_certificate(name, part.cert, part.key, project.folder, file)
 
 
 def _probe(project: Project) -> list[Any]:

@@ -34,6 +34,7 @@ __all__ = [
     "ask_instance",
     "common_options",
     "data_dir_of",
+    "has_settings",
     "json_option",
     "load_project",
     "settings_folder",
@@ -66,12 +67,22 @@ def settings_folder() -> Path:
     Raises:
         SettingsError: the settings that are named are not there.
     """
+    return find_settings(_settings()).parent if has_settings() else Path.cwd()
+
+
+def has_settings() -> bool:
+    """Whether there is a settings file.
+
+    Raises:
+        SettingsError: the settings that are named are not there.
+    """
     try:
-        return find_settings(_settings()).parent
+        find_settings(_settings())
     except SettingsError:
         if _settings() is None and SETTINGS_VARIABLE not in os.environ:
-            return Path.cwd()
+            return False
         raise
+    return True
 
 
 def _settings() -> Path | None:

@@ -12,12 +12,20 @@ from typing import Any, Final
 import click
 import msgspec
 
-from pichannels.cli.common import common_options, json_option, load_project
+from pichannels.certificates import check_certificate
+from pichannels.cli.common import (
+    common_options,
+    has_settings,
+    json_option,
+    load_project,
+)
 from pichannels.cli.lazy import load_name
 from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import say, say_json, say_table
+from pichannels.config import Config
 from pichannels.errors import SettingsError, UsageError
 from pichannels.project import Project, load
+from pichannels.settings_file import DATA_DIR
 from pichannels.ui.links import Place
 from pichannels.ui.roles import Role
 from pichannels.ui.users import Users
@@ -67,25 +75,31 @@ def ui(
     """Serve the pages and the API of one or several instances, until Ctrl-C.
 
     `start` does that by itself for its own instance where the settings have UI. The
-    instances need not run yet.
+    instances need not run yet. Without settings in this folder only those that are
+    named are served, on this machine.
     """
     if ctx.invoked_subcommand is not None:
         return
     if missing_extra():
         raise SettingsError(missing_extra())
-    project = load_project()
-    places = [place_of(project), *map(_project_place, projects), *map(_url_place, urls)]
+    others = [*map(_project_place, projects), *map(_url_place, urls)]
+    # Without any the error tells where settings are looked for.
+    project = load_project() if has_settings() or not others else None
+    places = others if project is None else [place_of(project), *others]
     given = {"host": host, "port": port}
+    whole = project.config if project else Config()
     config = msgspec.structs.replace(
-        project.config.ui or UIConfig(),
+        whole.ui or UIConfig(),
         **{name: value for name, value in given.items() if value is not None},
     )
-    configure_logging(project.config.logging)
+    if project is not None:
+        config = absolute(config, project)
+    configure_logging(whole.logging)
     # What serves them is imported only here: it takes the extra, and a while.
     serve = load_name("pichannels.ui.serving:serve")
     pages = load_name("pichannels.ui.pages:PAGES")
     plan = load_name("pichannels.ui.console:ConsolePlan")(
-        config=absolute(config, project), places=places, folder=str(folder_of(project))
+        config=config, places=places, folder=str(folder_of(project))
     )
     if not asyncio.run(serve(plan, _tell, None, pages)):
         ctx.exit(1)
@@ -136,15 +150,22 @@ def _url_place(text: str) -> Place:
     return Place(name=name, url=url, token=token)
 
 
-def folder_of(project: Project) -> Path:
-    """Where the users and the audit log of a project are."""
+def folder_of(project: Project | None) -> Path:
+    """Where the users and the audit log of a project are; without one, below here."""
+    if project is None:
+        return Path.cwd() / DATA_DIR / "ui"
     named = (project.config.ui or UIConfig()).folder
     found = project.folder / named if named else project.data_dir / "ui"
     return found.absolute()
 
 
 def absolute(config: UIConfig, project: Project) -> UIConfig:
-    """The settings with files that another process finds, too."""
+    """The settings with files that another process finds, too.
+
+    Raises:
+        SettingsError: the certificate cannot be used.
+    """
+    check_certificate("UI", config.cert, config.key, project.folder, str(project.path))
     files = {"cert": config.cert, "key": config.key}
     found = {k: str((project.folder / v).absolute()) for k, v in files.items() if v}
     return msgspec.structs.replace(config, **found)

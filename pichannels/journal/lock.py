@@ -42,7 +42,8 @@ class InstanceLock:
         """
         conn = None
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            # What is stored is for the user of the instance alone.
+            self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
             conn = sqlite3.connect(
                 self._lock_path,
                 timeout=0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import ssl
 import subprocess
@@ -33,11 +34,14 @@ def folder(tmp_path: Path) -> Folder:
 
 
 @contextmanager
-def serving(folder: Folder, *args: str) -> Iterator[str]:
+def serving(
+    folder: Folder, *args: str, env: dict[str, str] | None = None
+) -> Iterator[str]:
     """Serve the pages alone; gives what the command says of where."""
     with subprocess.Popen(
         [sys.executable, "-m", "pichannels", "ui", "--port", "0", *args],
         cwd=folder.path,
+        env=env,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -88,6 +92,29 @@ def test_pages_are_served_by_tls_without_an_instance(folder: Folder) -> None:
     assert [row["connected"] for row in answer.json()] == [False]
     assert "strict-transport-security" in answer.headers
     assert token not in line
+
+
+def test_an_instance_elsewhere_is_served_without_a_project(tmp_path: Path) -> None:
+    folder, env = Folder(tmp_path), {**os.environ, "PICHANNELS_TOKEN": "x" * 16}
+    with serving(folder, "--url", "far=http://127.0.0.1:9", env=env) as line:
+        found = re.search(r"(http://\S+) .* token in (.+)\)", line)
+        assert found, line
+        token = Path(found[2]).read_text()
+        headers = {"Authorization": f"Bearer {token}"}
+        (row,) = httpx.get(f"{found[1]}/api/v1/instances", headers=headers).json()
+    assert (row["name"], row["connected"]) == ("far", False)
+    assert Path(found[2]).parent == tmp_path / ".pichannels" / "ui"
+
+
+@pytest.mark.parametrize("command", ["check", "ui"])
+def test_a_certificate_that_is_not_there_is_told(folder: Folder, command: str) -> None:
+    folder.write(
+        "settings.py", settings(more='UI = {"cert": "no.pem", "key": "no.pem"}')
+    )
+    path = str(folder.path / "settings.py")
+    result = CliRunner().invoke(cli, [command, "--settings", path])
+    assert result.exit_code == (1 if command == "check" else 3)
+    assert "UI['cert']: the certificate cannot be used: No such file" in result.output
 
 
 @pytest.mark.parametrize(

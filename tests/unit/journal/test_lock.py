@@ -85,6 +85,15 @@ async def test_a_journal_that_cannot_be_opened_is_not_locked(path: Path) -> None
     await journal.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are of POSIX")
+async def test_a_folder_that_is_made_is_for_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "journal.sqlite"
+    journal = Journal(path)
+    await journal.open()
+    await journal.close()
+    assert path.parent.stat().st_mode & 0o077 == 0
+
+
 async def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     file = tmp_path / "file"
     await asyncio.to_thread(file.touch)
