@@ -5,7 +5,6 @@ Messages are described by file descriptors, so that no generated code is needed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -38,7 +37,6 @@ except ImportError:
 
 __all__ = [
     "classes_of",
-    "classes_of_text",
     "files_in",
     "fill",
     "indexes_of",
@@ -56,11 +54,6 @@ __all__ = [
 _GOOGLE: Final = "google/protobuf/"
 _TIMESTAMP: Final = "google.protobuf.Timestamp"
 _NANOS_PER_TICK: Final = 100
-# The lines of a .proto file that matter; what is not among them is left out.
-_PACKAGE: Final = re.compile(r"package\s+([\w.]+);")
-_IMPORT: Final = re.compile(r'import\s+"([^"]+)";')
-_BLOCK: Final = re.compile(r"(message|oneof)\s+(\w+)\s*\{")
-_FIELD: Final = re.compile(r"(repeated\s+)?([\w.]+)\s+(\w+)\s*=\s*(\d+);")
 
 
 def needs_protobuf() -> None:
@@ -155,50 +148,6 @@ def renamed(file: bytes, name: str) -> bytes:
         raise SettingsError(f"this is no descriptor: {exc}", key="message") from exc
     proto.name = name
     return proto.SerializeToString()
-
-
-def classes_of_text(name: str, text: str) -> dict[str, Any]:
-    """The classes of a .proto file of ours: messages, oneofs, fields of proto3."""
-    needs_protobuf()
-    file = descriptor_pb2.FileDescriptorProto(name=name, syntax="proto3")
-    known = descriptor_pb2.FieldDescriptorProto.Type.items()
-    types = {kind.removeprefix("TYPE_").lower(): number for kind, number in known}
-    inside: Any = None
-    oneof: int | None = None
-    for line in map(str.strip, text.splitlines()):
-        if match := _PACKAGE.match(line):
-            file.package = match[1]
-        elif match := _IMPORT.match(line):
-            file.dependency.append(match[1])
-        elif match := _BLOCK.match(line):
-            if match[1] == "message":
-                inside = file.message_type.add(name=match[2])
-            else:
-                inside.oneof_decl.add(name=match[2])
-                oneof = len(inside.oneof_decl) - 1
-        elif match := _FIELD.match(line):
-            _add_field(inside, match, types, oneof, file.package)
-        elif line == "}":
-            oneof = None
-    return classes_of([file.SerializeToString()])
-
-
-def _add_field(
-    inside: Any,
-    match: re.Match[str],
-    types: Mapping[str, int],
-    oneof: int | None,
-    package: str,
-) -> None:
-    repeated, kind, name, number = match.groups()
-    field = inside.field.add(name=name, number=int(number), label=3 if repeated else 1)
-    if oneof is not None:
-        field.oneof_index = oneof
-    if kind in types:
-        field.type = types[kind]
-    else:
-        field.type = types["message"]
-        field.type_name = f".{kind}" if "." in kind else f".{package}.{kind}"
 
 
 def needed_by(file: Any) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Sequence
 from importlib.resources import files
@@ -12,7 +11,6 @@ from typing import Any, Final
 
 from pichannels.adapters.protobuf_messages import (
     classes_of,
-    classes_of_text,
     files_in,
     fill,
     indexes_of,
@@ -26,6 +24,7 @@ from pichannels.adapters.protobuf_messages import (
     set_time,
     time_text,
 )
+from pichannels.adapters.protobuf_sources import descriptor_of, text_of
 from pichannels.errors import CodecError, DecodeError, SettingsError, nearest
 from pichannels.formats.framing import Subject, WireCodec, split
 from pichannels.formats.records import sample_fields
@@ -93,7 +92,7 @@ class ProtobufCodec(WireCodec):
         self._is_sample = message is None
         self._classes: dict[str, Any] = {}
         if message is None:
-            self._classes = classes_of_text(_FILE, SAMPLE_PROTO)
+            self._classes = classes_of([descriptor_of(_FILE, SAMPLE_PROTO)])
             self._read_as = _named(name or _SAMPLE, self._classes)
             self._message = self._classes[_SAMPLE]
         else:
@@ -106,6 +105,8 @@ class ProtobufCodec(WireCodec):
         return str(self._message.DESCRIPTOR.full_name)
 
     async def schema_to_register(self) -> Schema:
+        if self._is_sample:
+            return Schema(SAMPLE_PROTO, "PROTOBUF")
         return await self._schema_of(self._message.DESCRIPTOR.file)
 
     async def _schema_of(self, file: Any) -> Schema:
@@ -119,7 +120,9 @@ class ProtobufCodec(WireCodec):
                 await registry.register(each.name, schema)
             found = await registry.find(each.name, schema)
             references.append(Reference(each.name, each.name, found.version))
-        text = base64.b64encode(file.serialized_pb).decode()
+        text = text_of(file.serialized_pb)
+        if text is None:
+            text = base64.b64encode(file.serialized_pb).decode()
         return Schema(text, "PROTOBUF", tuple(references))
 
     def body(self, obj: Any) -> bytes:
@@ -227,12 +230,11 @@ def _named(name: str, classes: dict[str, Any]) -> Any:
 async def _written(registry: SchemaRegistry, id: int, found: Schema) -> _Written:
     """The messages of a schema, and the name of its file."""
     needed: dict[str, bytes] = {}
-    await _collect(registry, found, needed)
     name = f"schema-{id}.proto"
     try:
-        own = renamed(base64.b64decode(found.schema, validate=True), name)
-        return classes_of([*needed.values(), own]), name
-    except (SettingsError, ValueError) as exc:
+        await _collect(registry, found, needed)
+        return classes_of([*needed.values(), _file(name, found.schema)]), name
+    except SettingsError as exc:
         raise DecodeError("Protobuf", f"schema {id}: {exc}") from exc
 
 
@@ -245,11 +247,16 @@ async def _collect(
             continue
         one = await registry.version(each.subject, each.version, _SERIALIZED)
         await _collect(registry, Schema(one.schema, one.type, one.references), found)
-        try:
-            data = base64.b64decode(one.schema, validate=True)
-        except binascii.Error as exc:
-            raise DecodeError("Protobuf", f"{each.name} is no descriptor") from exc
-        found[each.name] = renamed(data, each.name)
+        found[each.name] = _file(each.name, one.schema)
+
+
+def _file(name: str, schema: str) -> bytes:
+    """A schema as a file descriptor; not every registry makes one of a text."""
+    try:
+        data = base64.b64decode(schema, validate=True)
+    except ValueError:
+        return descriptor_of(name, schema)
+    return renamed(data, name)
 
 
 # The path of the message in its file: how many levels, and an index for each, as

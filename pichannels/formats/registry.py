@@ -89,12 +89,20 @@ class _Id(msgspec.Struct):
 
 class _Verdict(msgspec.Struct):
     is_compatible: bool
-    messages: list[str] = []
+    messages: list[str] | None = None
+    # In place of the messages; Apicurio's.
+    reason: str | None = None
 
 
 class _Problem(msgspec.Struct):
     message: str = ""
     error_code: int = 0
+
+
+class _Wrapped(msgspec.Struct):
+    """What Apicurio says of a login."""
+
+    error: _Problem
 
 
 class SchemaRegistry(Defined):
@@ -242,7 +250,8 @@ class SchemaRegistry(Defined):
         verdict = _read(found, _Verdict, self.target)
         if verdict.is_compatible:
             return []
-        return verdict.messages or ["incompatible with the latest version"]
+        said = [verdict.reason] if verdict.reason else verdict.messages
+        return said or ["incompatible with the latest version"]
 
     async def _id(self, path: str, subject: str, schema: Schema) -> int:
         known = self._ids.get((subject, schema))
@@ -335,6 +344,8 @@ def _body(schema: Schema) -> bytes:
 def _said(data: bytes) -> str:
     try:
         problem = msgspec.json.decode(data, type=_Problem)
+        if not problem.message:
+            problem = msgspec.json.decode(data, type=_Wrapped).error
     except msgspec.DecodeError:
         return data[:200].decode("utf-8", "replace").strip()
     code = f" ({problem.error_code})" if problem.error_code else ""

@@ -27,7 +27,7 @@ from pichannels.node import BaseNode
 from pichannels.retry import RetryPolicy
 from pichannels.values import DigitalState, Sample, Tag
 from tests.servers.kafka import Kafka
-from tests.servers.registry import Registry, answers
+from tests.servers.registry import Registry, recorded
 
 SOON = RetryPolicy(attempts=0, initial=0.02, maximum=0.05)
 ONCE = RetryPolicy(attempts=1)
@@ -98,8 +98,8 @@ def make_codec(name: str, url: str) -> ICodec:
 async def test_what_a_node_publishes_a_channel_and_a_topic_read(
     kafka: Kafka, topic: str, name: str
 ) -> None:
-    file = "protobuf.json" if name == "protobuf" else "avro.json"
-    async with Registry(answers(file)) as server:
+    file = "protobuf" if name == "protobuf" else "avro"
+    async with Registry(recorded(file)) as server:
         node = publish.Kafka(kafka.address, topic, codec=make_codec(name, server.url))
         (outcome,) = await send(node, batch())
         channel = KafkaChannel(
@@ -125,7 +125,7 @@ async def test_what_a_node_publishes_a_channel_and_a_topic_read(
 
 
 async def test_a_registry_that_is_away_is_waited_for(kafka: Kafka, topic: str) -> None:
-    async with Registry(answers("avro.json")) as server:
+    async with Registry(recorded("avro")) as server:
         server.is_away = True
         codec = make_codec("avro", server.url)
         node = publish.Kafka(kafka.address, topic, codec=codec, retry=SOON)
@@ -151,17 +151,17 @@ async def test_a_registry_that_is_away_is_waited_for(kafka: Kafka, topic: str) -
 async def test_a_schema_that_is_refused_is_told_and_nothing_is_lost(
     kafka: Kafka, topic: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    recorded = answers("refused.json", "avro.json")
-    async with Registry(recorded) as server:
+    exchanges = recorded("refused", "accepted")[1:]
+    async with Registry(exchanges) as server:
         codec = AvroCodec(
-            registry=SchemaRegistry(server.url), subject=lambda *_: "pi-values-value"
+            registry=SchemaRegistry(server.url), subject=lambda *_: "plant-value"
         )
         node = publish.Kafka(kafka.address, topic, codec=codec, retry=SOON)
         taken, schema = await node.probe()
         (outcome,) = await send(node, batch())
     assert (taken.ok, schema.ok, outcome.error) == (True, False, None)
-    assert "has no default value and is missing in the old schema" in schema.text
-    assert "refuses the schema of pi-values-value" in caplog.text
+    assert "tag at /fields/0" in schema.text
+    assert "refuses the schema of plant-value" in caplog.text
 
 
 async def test_what_a_codec_cannot_read_is_a_dead_letter(

@@ -1,4 +1,8 @@
-"""A schema registry for tests: it replays the answers in `fixtures/schema_registry`."""
+"""A schema registry for tests: it replays the answers in `fixtures/schema_registry`.
+
+Those in `recorded` are what a real one has said to our client;
+`record_schema_registry.py` writes them.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +11,38 @@ import ssl
 from base64 import b64encode
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-__all__ = ["Registry", "answers"]
+__all__ = ["RECORDED", "Registry", "documented", "recorded"]
 
-FOLDER = Path(__file__).parents[1] / "fixtures" / "schema_registry"
+_FOLDER: Final = Path(__file__).parents[1] / "fixtures" / "schema_registry"
+RECORDED: Final = _FOLDER / "recorded"
+_BASE: Final = "/apis/ccompat/v7"
 
 
-def answers(*names: str) -> list[dict[str, Any]]:
-    """The exchanges of these files, in order."""
-    return [each for n in names for each in json.loads((FOLDER / n).read_text("utf-8"))]
+def recorded(*names: str) -> list[dict[str, Any]]:
+    """What a real registry has answered, in order."""
+    return _exchanges(RECORDED, names)
+
+
+def documented(*names: str) -> list[dict[str, Any]]:
+    """What Confluent's documents say that theirs answers, in order."""
+    return _exchanges(_FOLDER / "documented", names)
+
+
+def _exchanges(folder: Path, names: Iterable[str]) -> list[dict[str, Any]]:
+    files = [(folder / f"{name}.json").read_text("utf-8") for name in names]
+    return [each for text in files for each in json.loads(text)]
 
 
 class Registry:
-    """Answers each request as the first exchange with its method and path does.
+    """Answers each request as the exchange with its method, path, body and login does.
 
-    Where several do, they take turns, and the last one stays.
+    Where several do, they take turns, and the last one stays. An exchange that says
+    nothing of body or login fits any.
 
     Args:
         exchanges: what is replayed.
@@ -55,7 +72,7 @@ class Registry:
     @property
     def url(self) -> str:
         """Where it is."""
-        return str(self._server.make_url("")).rstrip("/")
+        return str(self._server.make_url(_BASE))
 
     async def __aenter__(self) -> Self:
         context = None
@@ -70,26 +87,40 @@ class Registry:
 
     async def _answer(self, request: web.Request) -> web.Response:
         body = await request.json() if request.can_read_body else None
-        path = request.raw_path
+        path = request.raw_path.removeprefix(_BASE)
         self.asked.append((request.method, path, body))
         if self.is_away:
             return _response(503, {"error_code": 50301, "message": "no leader"})
-        if self._login and request.headers.get("Authorization") != self._header():
+        login = request.headers.get("Authorization")
+        if self._login and login != self._header():
             return _response(401, {"error_code": 401, "message": "Unauthorized"})
+        said = {
+            "method": request.method,
+            "path": path,
+            "sent": body,
+            "authorization": login,
+        }
         fitting = [
-            each
-            for each in self._left
-            if (each["method"], each["path"]) == (request.method, path)
+            e for e in self._left if all(e.get(k, v) == v for k, v in said.items())
         ]
         if len(fitting) > 1:
             self._left.remove(fitting[0])
         if not fitting:
             return _response(500, {"message": f"no recording of {path}"})
-        return _response(fitting[0]["status"], fitting[0]["answer"])
+        return _replayed(fitting[0])
 
     def _header(self) -> str:
         assert self._login is not None
         return f"Basic {b64encode(':'.join(self._login).encode()).decode()}"
+
+
+def _replayed(exchange: dict[str, Any]) -> web.Response:
+    if "headers" not in exchange:
+        return _response(exchange["status"], exchange["answer"])
+    body = json.dumps(exchange["answer"]).encode() if "answer" in exchange else None
+    return web.Response(
+        body=body, status=exchange["status"], headers=exchange["headers"]
+    )
 
 
 def _response(status: int, answer: Any) -> web.Response:

@@ -19,7 +19,7 @@ from pichannels.formats.codec import decoded_from, encoded_for
 from pichannels.formats.records import sample_of
 from pichannels.formats.registry import SchemaRegistry
 from pichannels.values import DigitalState, Sample, Tag, ValueFailure
-from tests.servers.registry import Registry, answers
+from tests.servers.registry import Registry, recorded
 
 TAG = Tag("TI1", r"\\S\TI1", server="S", units="K")
 VALUES: list[Any] = [
@@ -108,17 +108,17 @@ def test_a_schema_may_be_a_file(tmp_path: Path) -> None:
 
 
 async def test_a_registry_numbers_schemas_and_tells_them() -> None:
-    async with Registry(answers("avro.json")) as server:
+    async with Registry(recorded("avro")) as server:
         registry = SchemaRegistry(server.url)
         data = await encoded_for(
             "pi-values", AvroCodec(registry=registry), samples()[0]
         )
         found = await decoded_from(AvroCodec(registry=registry), data)
-    assert data[:5] == bytes([0]) + (100001).to_bytes(4, "big")
+    assert data[:5] == bytes([0]) + (1).to_bytes(4, "big")
     assert same(sample_of(found), samples()[0])
     assert [path for _, path, _ in server.asked] == [
         "/subjects/pi-values-value/versions",
-        "/schemas/ids/100001",
+        "/schemas/ids/1",
     ]
 
 
@@ -126,7 +126,7 @@ async def test_what_is_read_is_seen_by_a_schema_of_ones_own() -> None:
     mine = {"type": "record", "name": "Sample", "namespace": "pichannels"}
     fields = [{"name": "tag", "type": "string"}]
     fields.append({"name": "new", "type": "string", "default": "n"})
-    async with Registry(answers("avro.json")) as server:
+    async with Registry(recorded("avro")) as server:
         registry = SchemaRegistry(server.url)
         data = await encoded_for(
             "pi-values", AvroCodec(registry=registry), samples()[0]
@@ -136,9 +136,9 @@ async def test_what_is_read_is_seen_by_a_schema_of_ones_own() -> None:
 
 
 async def test_schemas_that_one_needs_are_asked_for() -> None:
-    async with Registry(answers("references.json")) as server:
+    async with Registry(recorded("references")) as server:
         codec = AvroCodec(registry=SchemaRegistry(server.url))
-        data = b"\0\0\0\0\x0c\x04U1" + bytes(8)
+        data = b"\0\0\0\0\x02\x04U1" + bytes(8)
         found = await decoded_from(codec, data)
     assert found == {"unit": {"name": "U1"}, "level": 0.0}
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.protobuf import descriptor_pb2, timestamp_pb2
-from google.protobuf.descriptor_pb2 import FieldDescriptorProto as Field
 
+from pichannels.adapters.protobuf_sources import descriptor_of
 from pichannels.errors import CodecError, DecodeError, SettingsError
 from pichannels.formats.codec import decoded_from, encoded_for
 from pichannels.formats.protobuf import ProtobufCodec, read_indexes, write_indexes
 from pichannels.formats.records import sample_of
 from pichannels.formats.registry import SchemaRegistry
 from pichannels.values import DigitalState, Sample, Tag, ValueFailure
-from tests.servers.registry import Registry, answers
+from tests.servers.registry import Registry, recorded
+from tests.unit.formats.proto_files import UNIT_TEXT, descriptors
 
 TAG = Tag("TI1", r"\\S\TI1", server="S", units="K")
 VALUES: list[Any] = [
@@ -33,55 +33,6 @@ VALUES: list[Any] = [
 
 def samples() -> list[Sample]:
     return [Sample(TAG, 10**16 + n, value) for n, value in enumerate(VALUES)]
-
-
-def unit_file() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="plant/unit.proto", package="plant", syntax="proto3"
-    )
-    file.message_type.add(name="Other")
-    unit = file.message_type.add(name="Unit")
-    unit.field.add(name="name", number=1, type=Field.TYPE_STRING, label=1)
-    kind = unit.enum_type.add(name="Kind")
-    kind.value.add(name="BOILER", number=0)
-    kind.value.add(name="PUMP", number=1)
-    kind_field = unit.field.add(name="kind", number=2, type=Field.TYPE_ENUM, label=1)
-    kind_field.type_name = ".plant.Unit.Kind"
-    return file
-
-
-def line_file() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="plant/line.proto", package="plant", syntax="proto3"
-    )
-    file.dependency.extend(["plant/unit.proto", "google/protobuf/timestamp.proto"])
-    line = file.message_type.add(name="Line")
-
-    def add(number: int, name: str, kind: Any, *, many: bool = False) -> None:
-        field = line.field.add(name=name, number=number, label=3 if many else 1)
-        if isinstance(kind, str):
-            field.type, field.type_name = Field.TYPE_MESSAGE, kind
-        else:
-            field.type = kind
-
-    add(1, "tag", Field.TYPE_STRING)
-    add(2, "timestamp", ".google.protobuf.Timestamp")
-    add(3, "units_of", ".plant.Unit", many=True)
-    add(4, "raw", Field.TYPE_BYTES)
-    add(5, "counts", ".plant.Line.CountsEntry", many=True)
-    entry = line.nested_type.add(name="CountsEntry")
-    entry.options.map_entry = True
-    entry.field.add(name="key", number=1, type=Field.TYPE_STRING, label=1)
-    entry.field.add(name="value", number=2, type=Field.TYPE_INT64, label=1)
-    return file
-
-
-def descriptors() -> bytes:
-    """What `protoc --include_imports --descriptor_set_out` writes."""
-    stamp = descriptor_pb2.FileDescriptorProto()
-    timestamp_pb2.DESCRIPTOR.CopyToProto(stamp)
-    files = [stamp, unit_file(), line_file()]
-    return descriptor_pb2.FileDescriptorSet(file=files).SerializeToString()
 
 
 def test_a_sample_comes_back_as_it_was() -> None:
@@ -153,24 +104,24 @@ def test_a_message_that_cannot_be_named_is_told(data: bytes) -> None:
         read_indexes(data)
 
 
-async def test_a_registry_numbers_files_and_tells_them() -> None:
-    async with Registry(answers("protobuf.json")) as server:
+async def test_a_recorded_registry_numbers_files_and_tells_them() -> None:
+    async with Registry(recorded("protobuf")) as server:
         registry = SchemaRegistry(server.url)
         writer, reader = (ProtobufCodec(registry=registry) for _ in "wr")
         one = await encoded_for("pi-values", writer, samples()[0])
         many = await encoded_for("pi-values", writer, samples())
         found = await decoded_from(reader, one)
         batch = await decoded_from(reader, many)
-    assert (one[:6], many[:7]) == (b"\0\0\0\0\x07\0", b"\0\0\0\0\x07\x02\x08")
+    assert (one[:6], many[:7]) == (b"\0\0\0\0\x01\0", b"\0\0\0\0\x01\x02\x08")
     assert sample_of(found).value == 1.5
     assert [sample_of(each).value for each in batch] == VALUES
 
 
 async def test_files_that_one_imports_are_registered_before_it() -> None:
-    async with Registry(imports()) as server:
+    async with Registry(recorded("imports")) as server:
         registry = SchemaRegistry(server.url)
         codec = ProtobufCodec(descriptors(), registry=registry)
-        data = await encoded_for("lines", codec, {"tag": "a"})
+        data = await encoded_for("lines", codec, {"tag": "a", "counts": {"x": 2}})
         found = await decoded_from(ProtobufCodec(registry=registry), data)
     posted = [(path, body) for method, path, body in server.asked if method == "POST"]
     assert [path for path, _ in posted] == [
@@ -179,32 +130,30 @@ async def test_files_that_one_imports_are_registered_before_it() -> None:
         "/subjects/lines-value/versions",
     ]
     name = "plant/unit.proto"
-    assert posted[2][1]["references"] == [{"name": name, "subject": name, "version": 4}]
-    assert found["tag"] == "a"
+    assert posted[2][1]["references"] == [{"name": name, "subject": name, "version": 1}]
+    assert (found["tag"], found["counts"]) == ("a", {"x": 2})
 
 
-def imports() -> list[dict[str, Any]]:
-    """What a registry answers for a file with an import."""
-    unit, line = (
-        base64.b64encode(file.SerializeToString()).decode()
-        for file in (unit_file(), line_file())
-    )
-    name = "plant/unit.proto"
-    reference = {"name": name, "subject": name, "version": 4}
-    kept = {"subject": name, "version": 4, "id": 1}
-    of_unit = {**kept, "schemaType": "PROTOBUF", "schema": unit}
-    of_line = {"schemaType": "PROTOBUF", "schema": line, "references": [reference]}
-    place = "/subjects/plant%2Funit.proto"
-    return [
-        {"method": method, "path": path, "status": 200, "answer": answer}
-        for method, path, answer in (
-            ("POST", f"{place}/versions", {"id": 1}),
-            ("POST", place, of_unit),
-            ("GET", f"{place}/versions/4?format=serialized", of_unit),
-            ("POST", "/subjects/lines-value/versions", {"id": 2}),
-            ("GET", "/schemas/ids/2?format=serialized", of_line),
-        )
-    ]
+async def test_a_recorded_text_is_read_as_a_descriptor_is() -> None:
+    """A registry that takes texts may give nothing else, whatever it is asked for."""
+    data = b"\0\0\0\0\x01" + write_indexes([0]) + b"\x0a\x02U1\x10\x01"
+    descriptor = base64.b64encode(descriptor_of("unit.proto", UNIT_TEXT)).decode()
+    other = recorded("text")[1:]
+    other[0]["answer"]["schema"] = descriptor
+    for exchanges in (recorded("text"), other):
+        async with Registry(exchanges) as server:
+            codec = ProtobufCodec(registry=SchemaRegistry(server.url))
+            found = await decoded_from(codec, data)
+        assert found == {"name": "U1", "kind": "PUMP"}
+
+
+async def test_a_schema_that_cannot_be_read_costs_one_record() -> None:
+    exchanges = recorded("text")
+    exchanges[1]["answer"]["schema"] = "message {"
+    async with Registry(exchanges) as server:
+        codec = ProtobufCodec(registry=SchemaRegistry(server.url))
+        with pytest.raises(DecodeError, match=r"schema 1: no \.proto text"):
+            await decoded_from(codec, b"\0\0\0\0\x01\0")
 
 
 @pytest.mark.parametrize(
@@ -225,7 +174,7 @@ def test_options_are_looked_at(options: dict[str, Any]) -> None:
 async def test_what_is_no_message_is_told() -> None:
     with pytest.raises(DecodeError):
         ProtobufCodec().decode(b"\xff\xff")
-    async with Registry(answers("refused.json")) as server:
+    async with Registry(recorded("refused")) as server:
         codec = ProtobufCodec(registry=SchemaRegistry(server.url))
-        with pytest.raises(DecodeError, match="not found"):
+        with pytest.raises(DecodeError, match="40403"):
             await decoded_from(codec, b"\0" + (404).to_bytes(4, "big") + b"\0")

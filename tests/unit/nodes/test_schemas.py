@@ -17,7 +17,7 @@ from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.retry import RetryPolicy
 from pichannels.values import DigitalState, Sample, Tag
-from tests.servers.registry import Registry, answers
+from tests.servers.registry import Registry, recorded
 
 LEVEL = {
     "type": "record",
@@ -95,7 +95,7 @@ async def test_what_a_schema_does_not_take_fails_the_message() -> None:
 
 
 async def test_a_registry_that_is_away_is_waited_for() -> None:
-    async with Registry(answers("avro.json")) as server:
+    async with Registry(recorded("avro")) as server:
         server.is_away = True
         registry = SchemaRegistry(server.url, retry=ONCE)
         msg = Message(payload=batch().payload[0])
