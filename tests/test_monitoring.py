@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -14,11 +15,13 @@ import yaml
 
 from pichannels.channels import BaseChannel
 from pichannels.engine import Engine
+from pichannels.metrics import render
 from pichannels.project import Project
 
 FOLDER = Path(__file__).parents[1] / "docs/monitoring"
 DASHBOARD: dict[str, Any] = json.loads((FOLDER / "grafana.json").read_text("utf-8"))
 ALERTS: dict[str, Any] = yaml.safe_load((FOLDER / "alerts.yml").read_text("utf-8"))
+EXPECTED = Path(__file__).parent / "fixtures/alerts_test.yml"
 RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
@@ -99,14 +102,31 @@ def test_each_alert_says_what_to_do() -> None:
         assert set(rule["annotations"]) == {"summary", "description"}
 
 
-def test_prometheus_takes_the_rules() -> None:
+def promtool(*arguments: str | Path, text: str | None = None) -> str:
+    """What it complains about; "" where all is well."""
     tool = shutil.which("promtool")
     if tool is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")
     done = subprocess.run(
-        [tool, "check", "rules", str(FOLDER / "alerts.yml")],
-        capture_output=True,
-        text=True,
-        check=False,
+        [tool, *arguments], capture_output=True, text=True, input=text, check=False
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def test_prometheus_takes_the_rules() -> None:
+    assert promtool("check", "rules", FOLDER / "alerts.yml") == ""
+
+
+def test_each_alert_is_told_when_it_should_and_never_else(tmp_path: Path) -> None:
+    for file in (FOLDER / "alerts.yml", EXPECTED):
+        shutil.copy(file, tmp_path)
+    named = set(re.findall(r'alertname="(\w+)"', EXPECTED.read_text("utf-8")))
+    assert named == {rule["alert"] for rule in RULES}
+    assert promtool("test", "rules", tmp_path / EXPECTED.name) == ""
+
+
+async def test_prometheus_finds_nothing_odd_about_the_metrics(tmp_path: Path) -> None:
+    engine = Engine(Project([BaseChannel("a")]), data_dir=tmp_path, control=False)
+    async with engine:
+        text = render(engine.metrics())
+    assert await asyncio.to_thread(promtool, "check", "metrics", text=text) == ""

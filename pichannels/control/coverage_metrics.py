@@ -79,16 +79,28 @@ _NUMBERS: Final = (
         lambda each: each.job_values,
     ),
 )
+_HOUR: Final = 3600
 _RECONCILED: Final = (
     (
         "reconciles_total",
         "Comparisons with the archive that came to their end.",
         "runs",
+        1,
     ),
-    ("failed_reconciles_total", "Comparisons that failed.", "failures"),
-    ("reconciled_hours_total", "Hours of tags that were compared.", "compared"),
-    ("missing_hours_total", "Compared hours that became holes.", "missing"),
-    ("missing_events_total", "Events that were missing in them.", "missing_events"),
+    ("failed_reconciles_total", "Comparisons that failed.", "failures", 1),
+    (
+        "reconciled_seconds_total",
+        "How long what was compared is, summed over all tags.",
+        "compared",
+        _HOUR,
+    ),
+    (
+        "missing_seconds_total",
+        "How long those hours of it are that became holes.",
+        "missing",
+        _HOUR,
+    ),
+    ("missing_events_total", "Events that were missing in them.", "missing_events", 1),
 )
 
 
@@ -145,10 +157,10 @@ def _jobs(channels: Sequence[ChannelCoverage]) -> Family:
 
 
 def _reconciled(
-    name: str, help: str, field: str, channels: Sequence[ChannelCoverage]
+    name: str, help: str, field: str, unit: int, channels: Sequence[ChannelCoverage]
 ) -> Family:
     points = [
-        Point(getattr(each.reconciled, field), {"channel": each.channel})
+        Point(getattr(each.reconciled, field) * unit, {"channel": each.channel})
         for each in channels
         if each.reconciled is not None
     ]
