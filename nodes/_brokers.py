@@ -322,7 +322,7 @@ class BrokerSink(QueueingSink):
                     [i for i in group if isinstance(i, Parts) and not i.is_done]
                 )
             except (TryAgain, SettingsError) as exc:
-                self.errors += 1
+                self.not_written(exc)
                 delay = self._policy.delay(attempt, exc)
                 if delay is None:
                     raise

@@ -188,7 +188,7 @@ class Email(QueueingSink):
             try:
                 return await self._send([item for item in group if not item.is_done])
             except TryAgain as exc:
-                self.errors += 1
+                self.not_written(exc)
                 delay = self._policy.delay(attempt, exc)
                 if delay is None:
                     raise
@@ -201,7 +201,7 @@ class Email(QueueingSink):
                 try:
                     missing = await self._mailer.send(client, item.data)
                 except MailRefused as exc:
-                    self.errors += 1
+                    self.not_written(exc)
                     self.fail([item], exc)
                     continue
                 for name, why in missing.items():

@@ -140,7 +140,7 @@ class File(QueueingSink):
             logger.info("%s: writing again", self.fullpath())
 
     async def _wait_after(self, attempt: int, error: OSError) -> None:
-        self.errors += 1
+        self.not_written(error)
         delay = _AGAIN.delay(attempt, error)
         assert delay is not None
         logger.warning(

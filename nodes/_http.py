@@ -189,7 +189,7 @@ class HTTP(QueueingSink):
             try:
                 return await self._request_once(body, headers)
             except TryAgain as exc:
-                self.errors += 1
+                self.not_written(exc)
                 delay = self._policy.delay(attempt, exc)
                 if delay is None:
                     raise

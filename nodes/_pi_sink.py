@@ -319,7 +319,7 @@ class PI(QueueingSink):
                 rows = await self._try(rows)
                 error: TryAgain = RetryLater("some values are not taken yet")
             except TryAgain as exc:
-                self.errors += 1
+                self.not_written(exc)
                 error = exc
             if not rows:
                 return

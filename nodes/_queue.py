@@ -83,6 +83,7 @@ class Queueing(BaseNode):
 
     changes: ClassVar[frozenset[str]] = frozenset()
     is_sink: ClassVar[bool] = True
+    pauses_itself: ClassVar[bool] = True
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -146,6 +147,7 @@ class Queueing(BaseNode):
     async def stop(self) -> None:
         """Write what is queued; what cannot be written now stays unsettled."""
         self._stopping.set()
+        self.give_up_pause()
         if self._writer is not None:
             await self._writer
         if self._queue:
@@ -220,17 +222,21 @@ class Queueing(BaseNode):
         try:
             while self._queue:
                 await self.linger()
+                if self.is_paused:
+                    await self._until_resumed()
                 group = self.take()
                 try:
                     await self.deliver(group)
                 except StopRequested:
                     left = [item for item in group if not item.is_done]
                     self._queue.extendleft(reversed(left))
-                    return
+                    raise
                 except Exception as exc:
                     self.fail(group, exc)
                 else:
                     self.settle(group)
+        except StopRequested:
+            return
         finally:
             self._writer = None
 
@@ -263,17 +269,33 @@ class Queueing(BaseNode):
         self._freed.set()
         return leaving
 
+    def not_written(self, error: Exception) -> None:
+        """Count a failed attempt to write."""
+        self.errors += 1
+        self.tally.note(error)
+
     async def pause(self, seconds: float) -> None:
-        """Wait before the next try; a stop gives one more try at once.
+        """Wait before the next try, and while the sink is paused.
+
+        A stop gives one more try at once, unless it is paused.
 
         Raises:
             StopRequested: that was it.
         """
+        self.tally.again()
         if self._stopping.is_set():
             raise StopRequested
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stopping.wait()
+        if self.is_paused:
+            await self._until_resumed()
+
+    async def _until_resumed(self) -> None:
+        try:
+            await self.until_resumed()
+        except ChannelStopped as exc:
+            raise StopRequested from exc
 
 
 class QueueingSink(Queueing):

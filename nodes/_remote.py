@@ -178,7 +178,7 @@ class Remote(_Sending):
             try:
                 return await self._send(group)
             except (TryAgain, SettingsError, RemoteError) as exc:
-                self.errors += 1
+                self.not_written(exc)
                 delay = self._policy.delay(attempt, exc)
                 if delay is None:
                     raise

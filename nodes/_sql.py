@@ -263,7 +263,7 @@ class SQLSink(Queueing):
             try:
                 await self.write(rows, mode, part)
             except (TryAgain, SettingsError) as exc:
-                self.errors += 1
+                self.not_written(exc)
                 delay = self._policy.delay(attempt, exc)
                 if delay is None:
                     raise

@@ -40,6 +40,7 @@ from pichannels.attempts import attempted
 from pichannels.checks import options_of
 from pichannels.delivery import Delivery, Hold
 from pichannels.errors import (
+    ChannelStopped,
     Dropped,
     EndOfChain,
     NodeResultError,
@@ -51,6 +52,7 @@ from pichannels.errors import (
 )
 from pichannels.fingerprint import Defined
 from pichannels.message import Message
+from pichannels.pausing import Pause
 from pichannels.persistence import MISSING, MemoryPersistence, Persistence
 from pichannels.probes import Finding
 from pichannels.retry import NO_RETRY, RetryPolicy
@@ -107,6 +109,8 @@ class BaseNode(Defined):
 
     is_sink: ClassVar[bool] = False
     """Whether messages leave the project here: a dry run shows them instead."""
+    pauses_itself: ClassVar[bool] = False
+    """Whether it asks `until_resumed` itself, and takes messages while it is paused."""
     takes_numbers: ClassVar[bool] = False
     """Whether what is behind it expects numbers: `check --strict` then wants to know
     what happens to system states before."""
@@ -139,6 +143,7 @@ class BaseNode(Defined):
         self.tally = Tally()
         self.position = 0
         self._chain_changed: Callable[[], None] | None = None
+        self._pause: Pause | None = None
         self._mock_input: Mock = None
         self._mock_output: Mock = None
         self._recording = False
@@ -172,6 +177,32 @@ class BaseNode(Defined):
     async def stop(self) -> None:
         """Called when the channel stops, after the last message."""
         return
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether messages wait before the node, on command."""
+        return self._pause is not None
+
+    def set_paused(self, on: bool) -> None:
+        """Let messages wait before the node, or go on; see `channel.pause_sink`."""
+        old, self._pause = self._pause, Pause() if on else None
+        if old is not None:
+            old.end()
+
+    def give_up_pause(self) -> None:
+        """The channel stops: what waits for the node to be resumed ends."""
+        if (old := self._pause) is not None:
+            self._pause = Pause()
+            old.end(ChannelStopped(self.channel.name if self.channel else self.name))
+
+    async def until_resumed(self) -> None:
+        """Until the node is not paused.
+
+        Raises:
+            ChannelStopped: the channel stops before that.
+        """
+        while (pause := self._pause) is not None:
+            await pause.over()
 
     def statistics(self) -> dict[str, int]:
         """Counts that tell how the node is doing, for status."""
@@ -317,9 +348,15 @@ class BaseNode(Defined):
 
     def step(self) -> Step:
         """What the chain calls; decided once, when the chain is built."""
-        if type(self).handle is not BaseNode.handle:
-            return self.handle
-        return self._own_step()
+        is_own = type(self).handle is BaseNode.handle
+        call: Step = self._own_step() if is_own else self.handle
+        if self._pause is not None and not self.pauses_itself:
+            return partial(self._resumed, call)
+        return call
+
+    async def _resumed(self, call: Step, msg: Message) -> Any:
+        await self.until_resumed()
+        return await _value(call(msg))
 
     def _own_step(self) -> Step:
         kind = type(self)

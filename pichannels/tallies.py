@@ -180,7 +180,7 @@ class Tally:
             self.failed += 1
             self.note(error)
 
-    def again(self, error: BaseException | None) -> None:
+    def again(self, error: BaseException | None = None) -> None:
         """The step tries again, after this error."""
         self.retries += 1
         if error is not None:

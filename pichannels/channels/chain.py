@@ -89,7 +89,15 @@ class Chain:
         self._steps = [
             (call_of(step) if call_of else step.step(), step) for step in steps
         ]
-        self._usual = tuple(self._steps)
+        self._usual = list(self._steps)
+        self._call_of = call_of
+
+    def renew(self, step: ChainStep) -> None:
+        """Ask a step anew what to call, also for messages that are on their way."""
+        position = self.position_of(step)
+        if position is not None:
+            call = self._call_of(step) if self._call_of else step.step()
+            self._steps[position] = self._usual[position] = (call, step)
 
     # Looking at single messages
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from pichannels import clock
+from pichannels.channels import kept_pauses
 from pichannels.channels.answering import Answering
 from pichannels.channels.forking import ForkQueue
 from pichannels.channels.gate import Gate
@@ -42,7 +43,6 @@ logger: Final = logging.getLogger("pichannels.channels")
 GRACE: Final = 1.0
 """Seconds that the parts of an aborted channel have to stop."""
 
-_PAUSED: Final = "paused"
 _PAUSE: Final = 1.0
 """Seconds of a pause that nobody has given a length."""
 
@@ -194,18 +194,16 @@ class Lifecycle(Answering):
             raise
 
     async def _begin_paused_or_not(self) -> None:
+        await kept_pauses.restore_sinks(self.journal, self.own_nodes())
         if self.parent is not None:
             return
-        is_paused = self.store_only
-        if self.journal is not None:
-            kept = await self.journal.restore(self._kept_at, _PAUSED, False)
-            is_paused = is_paused or kept is True
-        elif is_paused:
+        if self.store_only and self.journal is None:
             raise UsageError(
                 f"channel {self.name!r} only stores, and has no journal for that; run"
                 " it in an engine, or call attach(journal=...) before start()"
             )
-        self.gate.hold(is_paused)
+        is_kept = await kept_pauses.is_kept(self.journal, self._kept_at)
+        self.gate.hold(self.store_only or is_kept)
 
     async def _start_parts(self) -> None:
         await self._start_store()
@@ -258,6 +256,10 @@ class Lifecycle(Answering):
         if self._is_ending or self.is_stopped():
             return
         self._is_ending = True
+        with kept_pauses.held_up(self.nodes(), self.gate) as latest:
+            await self._end_by(min(deadline, latest))
+
+    async def _end_by(self, deadline: float) -> None:
         self._deadline = deadline
         try:
             if self.has_source_enabled:
@@ -302,7 +304,7 @@ class Lifecycle(Answering):
         """
         self._refuse_part()
         self.gate.hold()
-        await self._keep_paused(True)
+        await kept_pauses.keep(self.journal, self._kept_at, True)
 
     async def resume(self) -> None:
         """Process what was stored while the channel was paused, and go on.
@@ -315,7 +317,7 @@ class Lifecycle(Answering):
         """
         self._refuse_part()
         self.gate.hold(False)
-        await self._keep_paused(False)
+        await kept_pauses.keep(self.journal, self._kept_at, False)
 
     async def try_again(self) -> None:
         """Try now what waits for another attempt, and what pauses the channel.
@@ -334,10 +336,6 @@ class Lifecycle(Answering):
     @property
     def _kept_at(self) -> str:
         return f"channel:{self.name}"
-
-    async def _keep_paused(self, is_paused: bool) -> None:
-        if self.journal is not None:
-            await self.journal.save(self._kept_at, _PAUSED, is_paused)
 
     def _gate_changed(self) -> None:
         if self._status in (Status.WAITING, Status.PAUSED):
@@ -421,6 +419,8 @@ class Lifecycle(Answering):
         try:
             if inlet is not None:
                 await inlet.close()
+            for node in self.own_nodes():
+                node.give_up_pause()
             if self._fork_queue is not None:
                 await self._fork_queue.close()
             await self._endings.close()

@@ -26,7 +26,7 @@ def measure(chain: Chain) -> None:
     work.
     """
     for position, step in chain.unwatched():
-        if isinstance(step, BaseNode):
+        if isinstance(step, BaseNode) and not step.is_paused:
             chain.once(position, partial(_measured, step.tally))
 
 

@@ -320,7 +320,7 @@ async def test_a_node_pauses_the_channel_until_its_message_has_gone_through(
 async def test_a_handled_message_that_is_kept_runs_again_by_itself(
     journal: Journal,
 ) -> None:
-    node, store = Fails(PauseChannel("down", 0.01)), SQLiteMessageStoreFactory()
+    node, store = Fails(PauseChannel("down", 0.1)), SQLiteMessageStoreFactory()
     async with started(journal, node, message_store_factory=store) as channel:
         going_on = becoming(channel, "waiting")
         with pytest.raises(ChannelPaused) as caught:
@@ -335,7 +335,7 @@ async def test_a_handled_message_that_is_kept_runs_again_by_itself(
 async def test_a_handled_message_that_is_not_kept_is_its_senders(
     journal: Journal,
 ) -> None:
-    async with started(journal, Fails(PauseChannel("down", 0.01))) as channel:
+    async with started(journal, Fails(PauseChannel("down", 0.1))) as channel:
         going_on = becoming(channel, "waiting")
         outcome: Outcome = await channel.run(Message(payload="a"))
         assert channel.status is Status.PAUSED
