@@ -53,7 +53,8 @@ class JobReport(msgspec.Struct, frozen=True, kw_only=True):
         start, end: the range.
         again, who, reason: as it was asked for.
         created, ended: when.
-        total: tag-time to be delivered; left: what of it is missing.
+        total: tag-time to be delivered.
+        left: what of it is missing.
         done: the part of it that is delivered, 0 to 1.
         values: how many were read.
         rate: values in a second; None while that is unknown.

@@ -51,7 +51,12 @@ class ArchivedValue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Archived(msgspec.Struct, frozen=True, kw_only=True):
-    """The values that draw a range of a tag, in order."""
+    """The values that draw a range of a tag, in order.
+
+    Attributes:
+        tag: its path.
+        values: in the order of time.
+    """
 
     tag: str
     values: list[ArchivedValue]

@@ -58,13 +58,22 @@ class Chosen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Listed(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A page of dead letters, the newest first."""
+    """A page of dead letters, the newest first.
+
+    Attributes:
+        skip: how many come before the page.
+        count: how many at most.
+    """
 
     skip: int = 0
     count: int = 20
 
 
 class Grouped(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which dead letters to look through, the newest `count` of them."""
+    """Which dead letters to look through, the newest `count` of them.
+
+    Attributes:
+        count: how many at most.
+    """
 
     count: Annotated[int, msgspec.Meta(ge=1, le=GROUPED)] = GROUPED

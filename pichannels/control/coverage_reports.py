@@ -126,14 +126,23 @@ class ChannelCoverage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """A range of time; ISO 8601, the end is not in it."""
+    """A range of time; ISO 8601, the end is not in it.
+
+    Attributes:
+        start, end: ISO 8601; the end is not in it.
+    """
 
     start: str
     end: str
 
 
 class Piece(Span, frozen=True):
-    """A range of time with a reason, and since when that is known."""
+    """A range of time with a reason, and since when that is known.
+
+    Attributes:
+        reason: why it is as it is.
+        since: when that was noticed, ISO 8601.
+    """
 
     reason: str
     since: str

@@ -23,7 +23,13 @@ _DEFAULT: Final = "default"
 
 
 class SettingRow(msgspec.Struct, frozen=True):
-    """One setting, its value, and where it comes from."""
+    """One setting, its value, and where it comes from.
+
+    Attributes:
+        name: of the setting, such as `JOURNAL.durability`.
+        value: what holds.
+        origin: the file or environment that says so, or that it is a default.
+    """
 
     name: str
     value: Any

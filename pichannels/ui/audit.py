@@ -71,7 +71,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A page of actions, and where the next one begins."""
+    """A page of actions, and where the next one begins.
+
+    Attributes:
+        entries: the newest first.
+        next: `before` of the next page, or None.
+    """
 
     entries: list[Entry]
     next: int | None = None

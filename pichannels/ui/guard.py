@@ -18,7 +18,16 @@ from pichannels.ui.budget import OverBudget
 from pichannels.ui.console import Console
 from pichannels.ui.roles import NotLoggedIn, Principal
 
-__all__ = ["API", "COOKIE", "CSRF", "Guard", "TooLong", "error_body", "is_same_origin"]
+__all__ = [
+    "API",
+    "COOKIE",
+    "CSRF",
+    "FEED",
+    "Guard",
+    "TooLong",
+    "error_body",
+    "is_same_origin",
+]
 
 API: Final = "/api/v1"
 COOKIE: Final = "pichannels_session"
@@ -27,7 +36,8 @@ CSRF: Final = "x-csrf-token"
 
 _OPEN: Final = frozenset({("GET", "/live"), ("POST", f"{API}/session")})
 _SAFE: Final = ("GET", "HEAD", "OPTIONS")
-_FEED: Final = "/events"
+FEED: Final = "/events"
+"""How paths of what does not end by itself end."""
 _LONGEST_BODY: Final = 2**20
 _PAGE_POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval';"
@@ -108,7 +118,7 @@ class Guard:
     @contextlib.contextmanager
     def _room(self, scope: Scope) -> Iterator[None]:
         """Room for a request; those that last are counted elsewhere."""
-        if scope["type"] == "websocket" or scope["path"].endswith(_FEED):
+        if scope["type"] == "websocket" or scope["path"].endswith(FEED):
             yield
             return
         with self._console.budget.request():

@@ -37,7 +37,13 @@ _Stamps = dict[str, tuple[int, int]]
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """A setting that is not the same in the file and in what runs."""
+    """A setting that is not the same in the file and in what runs.
+
+    Attributes:
+        name: of the setting.
+        running: its value in what runs.
+        file: its value in the file.
+    """
 
     name: str
     running: Any = None

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -20,8 +21,10 @@ from schemathesis.specs.openapi.checks import (
 from tests.ui.plants import Plant
 
 EXAMPLES = int(os.environ.get("PICHANNELS_API_EXAMPLES", "1"))
-LEFT_OUT = ("/events", "/stop", "/settings/", "/session", "/verifications", "/traces")
-"""What does not end, ends the plant, or takes a process for each call."""
+ELSEWHERE = ("/events", "/stop")
+"""What does not end, or ends the plant, is asked of an instance that is not there."""
+SLOW = ("/settings/", "/verifications", "/traces", "/tests")
+"""What takes a process for each call, or reads all: once with each kind of data."""
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     status_code_conformance,
@@ -30,34 +33,42 @@ CHECKS = [
 ]
 
 
-def test_answers_are_those_of_the_document(plant: Plant) -> None:
+def can_be_wrong(operation: Any) -> bool:
+    """Whether there is anything to be wrong, beside the names in a path."""
+    return bool(operation.body or operation.query)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_answers_are_those_of_the_document(plant: Plant, mode: GenerationMode) -> None:
     document = plant.client().get("/openapi.json").json()
     schema: Any = schemathesis.openapi.from_dict(document)
     schema.config.update(base_url=plant.url)
     headers = {"Authorization": f"Bearer {plant.tokens['admin']}"}
-    tried = 0
+    tried, most = 0, EXAMPLES if mode is GenerationMode.POSITIVE else EXAMPLES // 5 or 1
     for found in schema.get_all_operations():
         operation: Any = found.ok()
-        if any(part in operation.path for part in LEFT_OUT):
+        if mode is GenerationMode.NEGATIVE and not can_be_wrong(operation):
             continue
+        is_slow = any(part in operation.path for part in SLOW)
+        place = "nowhere" if operation.path.endswith(ELSEWHERE) else "plant"
 
-        @given(case=operation.as_strategy())
+        @given(case=operation.as_strategy(generation_mode=mode))
         @settings(
-            max_examples=EXAMPLES,
+            max_examples=1 if is_slow else most,
             deadline=None,
             database=None,
             derandomize=True,
             phases=[Phase.explicit, Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        def attempt(case: Any) -> None:
+        def attempt(case: Any, place: str = place) -> None:
             if "instance" in case.path_parameters:
-                case.path_parameters["instance"] = "plant"
+                case.path_parameters["instance"] = place
             case.call_and_validate(headers=headers, checks=CHECKS)
 
         attempt()
         tried += 1
-    assert tried > 40
+    assert tried > (40 if mode is GenerationMode.NEGATIVE else 70)
 
 
 def test_the_document_tells_who_may(plant: Plant) -> None:
@@ -70,3 +81,36 @@ def test_the_document_tells_who_may(plant: Plant) -> None:
 @pytest.mark.parametrize("role", ["view", "admin"])
 def test_the_document_is_for_those_who_logged_in(plant: Plant, role: str) -> None:
     assert plant.client(role).get("/openapi.json").status_code == 200
+
+
+def test_all_that_goes_in_and_out_is_described(plant: Plant) -> None:
+    document = plant.client("view").get("/openapi.json").json()
+    operations = [
+        (f"{method} {path}", one)
+        for path, methods in document["paths"].items()
+        for method, one in methods.items()
+    ]
+    missing = [
+        (name, each["name"])
+        for name, one in operations
+        for each in one.get("parameters", ())
+        if not each.get("description")
+    ]
+    schemas = document["components"]["schemas"].items()
+    missing += [
+        (name, field)
+        for name, schema in schemas
+        for field, one in schema.get("properties", {}).items()
+        if not one.get("description")
+    ]
+    missing += [(name, "") for name, one in operations if not one["description"]]
+    assert missing == []
+    tagged = {tag for _, one in operations for tag in one["tags"]}
+    assert tagged == {each["name"] for each in document["tags"]}
+
+
+def test_the_document_tells_of_feeds_and_of_when_to_come_again(plant: Plant) -> None:
+    paths = plant.client("view").get("/openapi.json").json()["paths"]
+    answers = paths["/api/v1/instances/{instance}/events"]["get"]["responses"]
+    assert list(answers["200"]["content"]) == ["text/event-stream"]
+    assert list(answers["429"]["headers"]) == ["Retry-After"]

@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from pichannels import __version__
+from pichannels.ui.api.described import TAGS, describe_paths, describe_schemas
 from pichannels.ui.api.routing import Declared
-from pichannels.ui.guard import CSRF
+from pichannels.ui.guard import CSRF, FEED
 
 __all__ = ["openapi_document"]
 
@@ -31,11 +32,23 @@ _ERRORS: Final = {
 _ABOUT: Final = (
     "Everything that the commands and the pages do. Programs show a token as"
     f" `Authorization: Bearer TOKEN`; a session shows `{CSRF}` beside its cookie."
+    " `x-role` is the role that a route takes. What `.../events` sends also comes over"
+    " the websocket `.../socket`, each event as a message."
 )
+_HEADERS: Final = {
+    "401": {"WWW-Authenticate": "how to show whose it is: `Bearer`"},
+    "429": {"Retry-After": "seconds until there may be budget again"},
+}
 
 
 class _Problem(msgspec.Struct):
-    """What went wrong; `count` where a count is needed."""
+    """What went wrong.
+
+    Attributes:
+        type: the kind of error, such as `UsageError`.
+        message: what is wrong, for people.
+        count: where a count is needed: this one.
+    """
 
     type: str
     message: str
@@ -43,7 +56,11 @@ class _Problem(msgspec.Struct):
 
 
 class Error(msgspec.Struct):
-    """An error."""
+    """An error.
+
+    Attributes:
+        error: what went wrong.
+    """
 
     error: _Problem
 
@@ -60,6 +77,7 @@ def openapi_document(app: FastAPI, declared: Iterable[Declared]) -> dict[str, An
     schemas, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = iter(schemas)
     error = _content(next(schema_of))
+    describe_schemas(components, types)
     for route in routes:
         method = route.method.lower()
         operation = found["paths"][route.path.replace(":path}", "}")][method]
@@ -77,6 +95,8 @@ def openapi_document(app: FastAPI, declared: Iterable[Declared]) -> dict[str, An
     }
     for name in [route.query.__name__ for route in routes if route.query]:
         _fill(found, components.get(name, {}))
+    describe_paths(found["paths"])
+    found["tags"] = list(TAGS)
     return found
 
 
@@ -88,9 +108,18 @@ def _describe(
     operation["security"] = [] if role is None else [{"token": []}, {"session": []}]
     responses: dict[str, Any] = {str(route.status): {"description": "Done"}}
     if route.answer:
-        responses[str(route.status)]["content"] = _content(next(schema_of))
+        schema = next(schema_of)
+        is_feed = route.path.endswith(FEED)
+        responses[str(route.status)]["content"] = (
+            _feed(schema) if is_feed else _content(schema)
+        )
     for status, text in _ERRORS.items():
         responses[status] = {"description": text, "content": error}
+        if status in _HEADERS:
+            responses[status]["headers"] = {
+                name: {"description": about, "schema": {"type": "string"}}
+                for name, about in _HEADERS[status].items()
+            }
     operation["responses"] = responses
     if route.body:
         operation["requestBody"] = {
@@ -103,6 +132,12 @@ def _describe(
 
 def _content(schema: dict[str, Any]) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
+
+
+def _feed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Server-sent events, whose data is this."""
+    data = {"contentMediaType": "application/json", "contentSchema": schema}
+    return {"text/event-stream": {"schema": {"type": "string", **data}}}
 
 
 def _fill(document: dict[str, Any], schema: dict[str, Any]) -> None:
@@ -119,6 +154,7 @@ def _fill(document: dict[str, Any], schema: dict[str, Any]) -> None:
                     "name": name,
                     "in": "query",
                     "required": name in required,
+                    "description": field.get("description", ""),
                     "schema": field,
                 }
                 for name, field in schema["properties"].items()

@@ -34,19 +34,33 @@ _JOB: Final = ("pause", "resume", "cancel")
 
 
 class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """How many it concerns; this is the `count` to give."""
+    """How many it concerns; this is the `count` to give.
+
+    Attributes:
+        count: how many.
+    """
 
     count: int
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """How many messages are durable."""
+    """How many messages are durable.
+
+    Attributes:
+        accepted: how many.
+    """
 
     accepted: int
 
 
 class Injected(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A message for a channel: its payload, and what else it is to have."""
+    """A message for a channel: its payload, and what else it is to have.
+
+    Attributes:
+        payload: any JSON.
+        content_type: of the payload.
+        meta: facts beside the payload.
+    """
 
     payload: Any
     content_type: str = "application/text"
@@ -54,7 +68,13 @@ class Injected(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Tags(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Tags to add and to remove; `refresh` evaluates searches again."""
+    """Tags to add and to remove; `refresh` evaluates searches again.
+
+    Attributes:
+        add: names, paths or searches, as in the settings.
+        remove: such as were added.
+        refresh: evaluate searches again.
+    """
 
     add: list[str] = []
     remove: list[str] = []
@@ -62,7 +82,16 @@ class Tags(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Job(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A backfill job; see `pichannels backfill create`."""
+    """A backfill job; see `pichannels backfill create`.
+
+    Attributes:
+        channel: full name of the channel.
+        tags: names or paths, with `*` and `?`.
+        start, end: of the range, ISO 8601; up to now without an end.
+        again: deliver what was delivered once more.
+        reason: why, for those who look later.
+        priority: before or after all other holes.
+    """
 
     channel: str
     tags: list[str]
@@ -74,7 +103,11 @@ class Job(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Priority(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """`high` before all other holes, `low` after them."""
+    """`high` before all other holes, `low` after them.
+
+    Attributes:
+        priority: `high`, `normal` or `low`.
+    """
 
     priority: JobPriority
 
@@ -83,6 +116,9 @@ class Replay(replaying.Replay, frozen=True, kw_only=True, forbid_unknown_fields=
     """Which messages to replay; `count` says how many that are, unless it is one id.
 
     With `from_node` or `to_sink` the other sinks of the channel are not touched.
+
+    Attributes:
+        count: how many that are.
     """
 
     count: Count = None
@@ -103,26 +139,46 @@ class Transfer(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Redrive(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which dead letters to run again; `count` says how many, unless it is one id."""
+    """Which dead letters to run again; `count` says how many, unless it is one id.
+
+    Attributes:
+        count: how many that are.
+    """
 
     count: Count = None
 
 
 class Discard(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which dead letters to give up, and why; `count` as for redrives."""
+    """Which dead letters to give up, and why; `count` as for redrives.
+
+    Attributes:
+        reason: why, for those who look later.
+        count: how many that are.
+    """
 
     reason: str = ""
     count: Count = None
 
 
 class Pruned(Prune, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which settled messages to delete; `count` says how many."""
+    """Which settled messages to delete; `count` says how many.
+
+    Attributes:
+        count: how many that are.
+    """
 
     count: Count = None
 
 
 class Changes(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What a dead letter is to have instead: any of these."""
+    """What a dead letter is to have instead: any of these.
+
+    Attributes:
+        payload: any JSON.
+        meta: all facts beside the payload.
+        ctx: what nodes have kept on the way.
+        content_type: of the payload.
+    """
 
     payload: Any = msgspec.UNSET
     meta: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
@@ -131,39 +187,65 @@ class Changes(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Exported(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which messages to write, and to which file of the instance's machine."""
+    """Which messages to write, and to which file of the instance's machine.
+
+    Attributes:
+        path: absolute; compressed where it ends in `.gz`.
+        replace: whether a file that exists is replaced.
+    """
 
     path: str
     replace: bool = False
 
 
 class Imported(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A file of the instance's machine, and the channel whose store takes it."""
+    """A file of the instance's machine, and the channel whose store takes it.
+
+    Attributes:
+        channel: full name of the channel.
+        path: absolute.
+    """
 
     channel: str
     path: str
 
 
 class Backup(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A new file on the instance's machine; absolute."""
+    """A new file on the instance's machine; absolute.
+
+    Attributes:
+        path: absolute.
+    """
 
     path: str
 
 
 class Stop(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """`now`: without draining."""
+    """`now`: without draining.
+
+    Attributes:
+        now: without draining.
+    """
 
     now: bool = False
 
 
 class Apply(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """`roll_back`: put back what ran, where the settings cannot be used."""
+    """`roll_back`: put back what ran, where the settings cannot be used.
+
+    Attributes:
+        roll_back: put back what ran, where the settings cannot be used.
+    """
 
     roll_back: bool = True
 
 
 class Stopping(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the instance stops."""
+    """Whether the instance stops.
+
+    Attributes:
+        stopping: whether it does.
+    """
 
     stopping: bool
 
@@ -321,7 +403,12 @@ async def edit_dead_letter(ask: Ask, instance: str, id: str, body: Any) -> Any:
 
 
 class Traced(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A stored message: its channel and its number."""
+    """A stored message: its channel and its number.
+
+    Attributes:
+        channel: full name of the channel.
+        id: the number.
+    """
 
     channel: str
     id: str
@@ -337,7 +424,11 @@ async def trace_message(ask: Ask, instance: str, body: Any) -> Any:
 
 
 class Tested(Traced, kw_only=True, forbid_unknown_fields=True):
-    """`replace`: write the test anew where it exists."""
+    """`replace`: write the test anew where it exists.
+
+    Attributes:
+        replace: whether a test that exists is written anew.
+    """
 
     replace: bool = False
 

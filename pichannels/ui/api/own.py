@@ -25,7 +25,13 @@ routes = Routes("console")
 
 
 class Login(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A name and its password, or the token that `start` has shown."""
+    """A name and its password, or the token that `start` has shown.
+
+    Attributes:
+        name: of the user.
+        password: of the user.
+        token: that `start` has shown, instead of both.
+    """
 
     name: str = ""
     password: str = ""
@@ -33,7 +39,14 @@ class Login(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
-    """Who asks: `csrf` is what a session shows when it changes something."""
+    """Who asks: `csrf` is what a session shows when it changes something.
+
+    Attributes:
+        name: of the user.
+        role: what the user may do.
+        way: how that was shown: `session`, `token`, or `start` for that of the start.
+        csrf: what a session shows when it changes something.
+    """
 
     name: str
     role: Role
@@ -44,14 +57,26 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
 class SavedSearch(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 ):
-    """A search that a user keeps: what is behind the question mark of an address."""
+    """A search that a user keeps: what is behind the question mark of an address.
+
+    Attributes:
+        name: of the search.
+        query: what is behind the question mark of an address.
+    """
 
     name: str
     query: str
 
 
 class UserRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A user; `tokens` are told without what they are."""
+    """A user; `tokens` are told without what they are.
+
+    Attributes:
+        name: what to log in with.
+        role: what the user may do.
+        has_password: whether one can log in with a password.
+        tokens: of programs.
+    """
 
     name: str
     role: Role
@@ -60,7 +85,14 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A token of a program."""
+    """A token of a program.
+
+    Attributes:
+        id: tells it from others.
+        about: what it is for.
+        made: when, ISO 8601.
+        role: no more than this, or null for what the user may.
+    """
 
     id: str
     about: str
@@ -69,7 +101,13 @@ class TokenRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewUser(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A user; without a password only tokens are taken."""
+    """A user; without a password only tokens are taken.
+
+    Attributes:
+        name: letters, digits, `.`, `_`, `@` and `-`.
+        role: what the user may do.
+        password: of 12 characters and more; without it only tokens are taken.
+    """
 
     name: str
     role: Role
@@ -77,14 +115,25 @@ class NewUser(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ChangedUser(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What is to be otherwise."""
+    """What is to be otherwise.
+
+    Attributes:
+        role: what the user may do from now on.
+        password: of 12 characters and more.
+    """
 
     role: Role | None = None
     password: str | None = None
 
 
 class NewToken(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What a token is for, for how many days it is taken, and for no more than what."""
+    """What a token is for, for how many days it is taken, and for no more than what.
+
+    Attributes:
+        about: what it is for.
+        days: how long it is taken; for ever without.
+        role: no more than this.
+    """
 
     about: str = ""
     days: Annotated[float, msgspec.Meta(gt=0, le=36500)] | None = None
@@ -92,7 +141,11 @@ class NewToken(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ShownToken(msgspec.Struct, frozen=True, kw_only=True):
-    """The token; it is shown this once."""
+    """The token; it is shown this once.
+
+    Attributes:
+        token: what to show.
+    """
 
     token: str
 
@@ -100,7 +153,16 @@ class ShownToken(msgspec.Struct, frozen=True, kw_only=True):
 class AuditWanted(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 ):
-    """Which actions; `before` is `next` of the page before."""
+    """Which actions; `before` is `next` of the page before.
+
+    Attributes:
+        user: who did it.
+        action: what was done, such as `stop-channel`.
+        instance: where it was done.
+        start, end: at or after, and before (ISO 8601).
+        before: `next` of the page before.
+        count: how many at most.
+    """
 
     user: str | None = None
     action: str | None = None
@@ -112,7 +174,14 @@ class AuditWanted(
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What is under way in this process, and how often something was refused."""
+    """What is under way in this process, and how often something was refused.
+
+    Attributes:
+        pid: of this process.
+        requests: that are answered just now.
+        searches: that run just now.
+        refused: how often there was no budget.
+    """
 
     pid: int
     requests: int
