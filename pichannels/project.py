@@ -270,9 +270,7 @@ def _hiding(name: str, folder: Path) -> Path | None:
     if loaded:
         return Path(loaded)
     spec = PathFinder.find_spec(name, [str(folder), *sys.path])
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin)
+    return Path(spec.origin) if spec and spec.origin else None
 
 
 def _remedy(origin: Path, name: str) -> str:

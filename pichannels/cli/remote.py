@@ -150,6 +150,43 @@ def put(
     say(f"{name}: {size:,} bytes")
 
 
+@remote.command(short_help="Remove files of an instance.")
+@click.argument("names", nargs=-1, required=True, metavar="NAMES...")
+@target_options
+@common_options
+def rm(names: tuple[str, ...], target: Target) -> None:
+    """Remove files that are published in a folder which takes files."""
+
+    async def work() -> None:
+        async with linked(target) as link:
+            for name in names:
+                await link.remove(name)
+                say(f"{name}: removed")
+
+    run(work())
+
+
+@remote.command(short_help="Rename a file of an instance.")
+@click.argument("name")
+@click.argument("to")
+@click.option("--replace", is_flag=True, help="Also where TO exists.")
+@target_options
+@common_options
+def mv(name: str, to: str, target: Target, replace: bool) -> None:
+    """Give the file that is published as NAME the name TO, in the same folder.
+
+    At no time is there a part of it under either name: with a `put` before it, what
+    reads the folder sees whole files only.
+    """
+
+    async def work() -> None:
+        async with linked(target) as link:
+            await link.rename(name, to, replace=replace)
+
+    run(work())
+    say(f"{name}: is {to} now")
+
+
 @remote.command(short_help="Make a token for the settings of an instance.")
 @json_option
 @common_options

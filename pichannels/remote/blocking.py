@@ -30,7 +30,7 @@ __all__ = ["BlockingBytes", "BlockingEntities", "BlockingLink"]
 T = TypeVar("T")
 
 _AT_ONCE: Final = 500
-_CLOSING: Final = 0.1
+_TURNS: Final = 10
 
 
 class _Worker:
@@ -56,8 +56,10 @@ class _Worker:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
-        # Sockets are closed in turns of the loop that follow; TLS takes some.
-        await asyncio.sleep(_CLOSING)
+        # Links wait until their sockets are closed; what was cancelled needs turns
+        # of the loop for that.
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of something that the loop does; Ctrl-C cancels it."""
@@ -140,6 +142,14 @@ class BlockingLink:
     def call(self, service: str, method: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call a method of an object that is exposed; as `Link.call`."""
         return self._worker.run(self._link.call(service, method, *args, **kwargs))
+
+    def remove(self, name: str) -> None:
+        """Remove a file of a folder that takes files; as `Link.remove`."""
+        self._worker.run(self._link.remove(name))
+
+    def rename(self, name: str, to: str, *, replace: bool = False) -> None:
+        """Give such a file another name; as `Link.rename`."""
+        self._worker.run(self._link.rename(name, to, replace=replace))
 
     def entities(self, name: str, **options: Any) -> BlockingEntities:
         """Open a stream of entities; arguments and errors as for `Link.entities`."""

@@ -22,6 +22,7 @@ from pichannels.remote.errors import (
     StreamNotFound,
     StreamWithdrawn,
 )
+from pichannels.remote.filing import FILING, Filing
 from pichannels.remote.frames import FRAME_BYTES
 from pichannels.remote.modes import Listing, Mode, StreamRef
 from pichannels.remote.publications import Publication
@@ -119,7 +120,7 @@ class Hub:
         self._shelves: dict[str, Shelf] = {}
         # What was found on them, as long as somebody has it open.
         self._found: WeakValueDictionary[str, Publication] = WeakValueDictionary()
-        self._services: dict[str, Service] = {}
+        self._services = {FILING: Service(FILING, Filing(self))}
         self._links: dict[ServedLink, asyncio.Task[None]] = {}
         self._own: set[asyncio.Task[None]] = set()
         self._expiries: dict[str, asyncio.TimerHandle] = {}
@@ -216,7 +217,8 @@ class Hub:
         Raises:
             UsageError: there is no such name.
         """
-        if self._services.pop(name, None) is not None and name not in self._names:
+        known = name != FILING and self._services.pop(name, None) is not None
+        if known and name not in self._names:
             return
         found = self._names.pop(name, None)
         if found is None:
@@ -240,9 +242,13 @@ class Hub:
             raise StreamNotFound(name, "nothing is published under this name")
         return found
 
-    def _on_shelves(self, name: str) -> Publication | None:
+    def shelf_of(self, name: str) -> tuple[Shelf | None, str]:
+        """The shelf that a name is on, and the name there."""
         prefix, _, rest = name.partition("/")
-        shelf = self._shelves.get(prefix)
+        return self._shelves.get(prefix), rest
+
+    def _on_shelves(self, name: str) -> Publication | None:
+        shelf, rest = self.shelf_of(name)
         source = shelf.find(rest) if shelf is not None else None
         if source is None:
             return None

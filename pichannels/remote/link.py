@@ -12,6 +12,7 @@ from pichannels.errors import NotConnected, UsageError
 from pichannels.remote.byte_stream import ByteStream
 from pichannels.remote.entity_stream import EntityStream
 from pichannels.remote.errors import CallFailed
+from pichannels.remote.filing import FILING
 from pichannels.remote.frames import OVERHEAD, Call, Cancel, List, Open
 from pichannels.remote.linking import (
     Answer,
@@ -195,6 +196,35 @@ class Link(KeptLink):
     def service(self, name: str) -> RemoteService:
         """An object that is exposed under this name, to call its methods."""
         return RemoteService(self, name)
+
+    async def remove(self, name: str) -> None:
+        """Remove a file of a folder that takes files; its readers are told.
+
+        Raises:
+            NotConnected: the link was lost; whether it was removed is not known.
+            RefusedError: it is not there, not allowed, or somebody writes it.
+            SourceFailed: it cannot be removed.
+        """
+        await self.call(FILING, "remove", name)
+
+    async def rename(self, name: str, to: str, *, replace: bool = False) -> None:
+        """Give a file of a folder that takes files another name there.
+
+        It has all of its contents under the one name or the other. Whoever reads it,
+        or what it replaces, is told.
+
+        Args:
+            name: what it is called.
+            to: what it is to be called, with the same first part.
+            replace: whether it takes the place of a file of that name.
+
+        Raises:
+            NotConnected: the link was lost; whether it was renamed is not known.
+            RefusedError: it is not there, not allowed, somebody writes either, or
+                there is a file of the other name.
+            SourceFailed: it cannot be renamed.
+        """
+        await self.call(FILING, "rename", name, to, replace)
 
     async def call(
         self, service: str, method: str, /, *args: Any, **kwargs: Any

@@ -80,6 +80,11 @@ class Publication:
         """Who has it open."""
         return list(self._users)
 
+    @property
+    def is_written(self) -> bool:
+        """Whether somebody has it open for writing."""
+        return any(mode & Mode.WRITE for mode in self._users.values())
+
     def admit(self, user: User, kind: Kind | None, wanted: Mode) -> Mode:
         """Let someone open it: what they may do.
 

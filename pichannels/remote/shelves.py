@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Final, Protocol, runtime_checkable
 
-from pichannels.remote.errors import SourceFailed
+from pichannels.remote.errors import SourceFailed, StreamBusy, StreamNotFound
 from pichannels.remote.files import FileSource
 from pichannels.remote.modes import About
 from pichannels.remote.sources import Source
 
-__all__ = ["Folder", "Shelf", "folder"]
+__all__ = ["FileShelf", "Folder", "Shelf", "folder"]
 
 _MOST_NAMES: Final = 10_000
 _OUTSIDE: Final = "it is no file of this folder"
@@ -29,6 +30,28 @@ class Shelf(Protocol):
         """The names that there are just now."""
 
 
+@runtime_checkable
+class FileShelf(Shelf, Protocol):
+    """A shelf whose files can be removed and renamed."""
+
+    async def remove(self, name: str) -> None:
+        """Remove a file.
+
+        Raises:
+            SourceFailed: it cannot be removed.
+            StreamNotFound: it is not there.
+        """
+
+    async def rename(self, name: str, to: str, *, replace: bool) -> None:
+        """Give a file another name.
+
+        Raises:
+            SourceFailed: it cannot be renamed.
+            StreamBusy: there is a file of that name, and it is not to be replaced.
+            StreamNotFound: it is not there.
+        """
+
+
 def folder(
     path: str | os.PathLike[str], *, write: bool = False, poll: float = 0.5
 ) -> Folder:
@@ -38,7 +61,8 @@ def folder(
 
     Args:
         path: where it is.
-        write: whether files may be written, too, and made (with their folders).
+        write: whether files may be written, too, and made (with their folders),
+            renamed and removed.
         poll: as for `file`.
     """
     return Folder(Path(path), write, poll)
@@ -74,6 +98,48 @@ class Folder:
             if len(found) >= _MOST_NAMES:
                 return found[:_MOST_NAMES]
         return found
+
+    async def remove(self, name: str) -> None:
+        await asyncio.to_thread(self._changed, name, self._remove)
+
+    async def rename(self, name: str, to: str, *, replace: bool) -> None:
+        def move(path: Path) -> None:
+            self._move(path, to, replace)
+
+        await asyncio.to_thread(self._changed, name, move)
+
+    def _changed(self, name: str, change: Callable[[Path], None]) -> None:
+        path = self._inside(name)
+        if path.is_symlink() or not path.is_file():
+            raise StreamNotFound(name, "there is no such file")
+        try:
+            change(path)
+        except OSError as exc:
+            raise SourceFailed(name, exc.strerror or type(exc).__name__) from exc
+        self._tidy(path.parent)
+
+    def _inside(self, name: str) -> Path:
+        path = self.path.joinpath(*name.split("/"))
+        if not path.parent.resolve().is_relative_to(self.path.resolve()):
+            raise SourceFailed(name, _OUTSIDE)
+        return path
+
+    def _remove(self, path: Path) -> None:
+        path.unlink()
+
+    def _move(self, path: Path, to: str, replace: bool) -> None:
+        target = self._inside(to)
+        if not replace and target.exists():
+            raise StreamBusy(to, "there is a file of this name")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, target)
+
+    def _tidy(self, place: Path) -> None:
+        """Take away folders that have become empty: they are made with their files."""
+        with suppress(OSError):
+            while place != self.path:
+                place.rmdir()
+                place = place.parent
 
 
 def _is_plain(part: str) -> bool:

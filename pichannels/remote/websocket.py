@@ -106,8 +106,9 @@ def _reason(url: URL, exc: BaseException) -> str:
         found = exc.os_error
         told = found.strerror or str(found)
         # asyncio puts the address, which is told already, in place of the reason.
-        is_hidden = told.startswith(_HIDDEN) and found.errno is not None
-        return os.strerror(found.errno) if is_hidden else told
+        if found.errno is not None and told.startswith(_HIDDEN):
+            return os.strerror(found.errno)
+        return told
     is_plain = url.scheme in ("http", "ws")
     if is_plain and isinstance(exc, aiohttp.ServerDisconnectedError):
         return "it closed the connection without an answer; it may speak TLS (https)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 from typing import Any, Final
 
 from pichannels.config import is_loopback
@@ -39,8 +40,9 @@ _BLOCK: Final = 2**20
 class RemoteFileSystem(AbstractFileSystem):  # type: ignore[misc,unused-ignore]
     """The files of a hub; fsspec makes it for URLs that begin with `pichannels://`.
 
-    Files can be read, written and listed; the folders are those of their names. What is
-    written is safe on the disk of the other side when the file is closed.
+    Files can be read, written, listed, removed, renamed and copied; the folders are
+    those of their names. What is written is safe on the disk of the other side when the
+    file is closed.
 
     Args:
         host: where the hub is.
@@ -170,6 +172,53 @@ class RemoteFileSystem(AbstractFileSystem):  # type: ignore[misc,unused-ignore]
         options.pop("autocommit", None)
         size = block_size if isinstance(block_size, int) else _BLOCK
         return RemoteFile(self, self._strip_protocol(path), mode, size, **options)
+
+    # What becomes of it
+
+    def rm_file(self, path: str) -> None:
+        """Remove a file; folders go with their last file.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            IsADirectoryError: it is a folder.
+        """
+        place = self._strip_protocol(path)
+        if self.info(place)["type"] != "file":
+            raise IsADirectoryError(place)
+        self.link.remove(place)
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: Any = None) -> None:
+        """Remove files; with `recursive` also those of folders.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            IsADirectoryError: it is a folder, which is removed with `recursive` only.
+        """
+        found = self.expand_path(path, recursive=recursive, maxdepth=maxdepth)
+        folders = [x for x in found if recursive and self.isdir(x)]
+        for place in found:
+            if place not in folders:
+                self.rm_file(place)
+
+    def mv(self, path1: str, path2: str, **options: Any) -> None:
+        """Give a file another name, in the place of what has it; or copy and remove it,
+        where that is in another folder that is published.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
+        place, to = self._strip_protocol(path1), self._strip_protocol(path2)
+        is_file = self.info(place)["type"] == "file"
+        if is_file and place.partition("/")[0] == to.partition("/")[0]:
+            self.link.rename(place, to, replace=True)
+        else:
+            super().mv(place, to, **options)
+
+    def cp_file(self, path1: str, path2: str, **options: Any) -> None:
+        """Copy a file, by way of this machine."""
+        if self.info(path1)["type"] == "file":
+            with self.open(path1, "rb") as source, self.open(path2, "wb") as target:
+                shutil.copyfileobj(source, target, _BLOCK)
 
     def mkdir(self, path: str, create_parents: bool = True, **options: Any) -> None:
         """Folders are made with the files in them."""

@@ -205,6 +205,18 @@ def test_only_a_part_of_the_same_file_goes_on(plant: Plant, tmp_path: Path) -> N
     assert (refused.code, found.code, there.read_bytes()) == (2, 0, DATA)
 
 
+def test_a_file_is_renamed_and_removed(plant: Plant) -> None:
+    folder = plant.path / "in"
+    folder.mkdir(exist_ok=True)
+    (folder / "draft").write_bytes(b"all of it")
+    moved = plant.run("remote", "mv", "in/draft", "in/whole")
+    found = (folder / "whole").read_bytes()
+    removed = plant.run("remote", "rm", "in/whole", "in/none")
+    assert (moved.code, found, removed.code) == (0, b"all of it", 1)
+    assert "in/whole: removed" in removed.out and "no such file" in removed.err
+    assert not (folder / "whole").exists() and not (folder / "draft").exists()
+
+
 def test_a_folder_that_is_only_read_takes_nothing(plant: Plant) -> None:
     found = plant.run("remote", "put", "settings.py", "files/settings.py")
     assert found.code == 1 and "not published for write" in found.err

@@ -186,6 +186,24 @@ async def test_a_file_is_appended_to(place: str, tmp_path: Path) -> None:
     assert found == b"a,b\n1,2\n3,4\n"
 
 
+async def test_files_are_renamed_copied_and_removed(place: str, tmp_path: Path) -> None:
+    system = await files(place)
+
+    def change() -> list[str]:
+        system.mv("files/deep/y.csv", "files/z.csv")
+        system.copy("files/z.csv", "files/deep/copy.csv")
+        system.rm("files/x.csv")
+        system.rm("files/deep", recursive=True)
+        with pytest.raises(FileNotFoundError):
+            system.rm("files/x.csv")
+        found: list[str] = system.find("")
+        return found
+
+    assert await asyncio.to_thread(change) == ["files/z.csv"]
+    found = await asyncio.to_thread((tmp_path / "files/z.csv").read_bytes)
+    assert found == b"a,b\n1,2\n"
+
+
 async def test_tls_asks_for_a_certificate_that_is_trusted(tmp_path: Path) -> None:
     file = await asyncio.to_thread(make_certificate, tmp_path, "hub")
     remote = RemoteConfig(port=0, cert=str(file), key=str(file))
