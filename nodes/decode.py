@@ -22,8 +22,7 @@ from pichannels.errors import (
 )
 from pichannels.message import Message
 from pichannels.node import BaseNode
-from pichannels.piwebasync import webids
-from pichannels.piwebasync.assets import attribute_name
+from pichannels.piwebasync.event_tags import name_from_meta, tag_of_stream
 from pichannels.piwebasync.parsing import (
     BadEvent,
     ChannelMessage,
@@ -167,7 +166,7 @@ class _Tags:
     def _learn(self, stream: StreamEvents, meta: Mapping[str, Any]) -> bool:
         """Remember the tag of a stream by its WebId, once it is certain."""
         if not (stream.web_id or stream.path or stream.name):
-            _name_from_meta(stream, meta)
+            name_from_meta(stream, meta)
         tag = self._asked(stream)
         if tag is None and self._lookup is None and stream.web_id:
             tag = self._own(stream)
@@ -203,38 +202,9 @@ class _Tags:
         if tag is None and any(identity):
             if len(self._made) >= _TAGS_KEPT:
                 self._made.clear()
-            tag = self._made[identity] = self._made_of(stream)
+            tag = tag_of_stream(stream, self._server, by_path=self._by_path)
+            self._made[identity] = tag
         return tag
-
-    def _made_of(self, stream: StreamEvents) -> Tag:
-        return Tag(
-            # By its name alone an attribute would be one of many.
-            attribute_name(stream.path)
-            or stream.name
-            or stream.path.rpartition("\\")[2]
-            or stream.web_id,
-            stream.path,
-            stream.web_id,
-            self._server,
-            stream.path if self._by_path else _key_in(stream.web_id),
-            stream.units_abbreviation or "",
-        )
-
-
-def _key_in(web_id: str) -> str:
-    """What outlives a rename: the number of a point, the GUIDs of an attribute.
-
-    An attribute is told by its element too, as elements of one template share it.
-    """
-    try:
-        found = webids.decode(web_id)
-    except DecodeError:
-        return ""
-    if found.kind == "DP" and found.ids:
-        return str(found.ids[-1])
-    if found.kind == "Ab" and len(found.ids) >= 2:
-        return "/".join(map(str, found.ids[-2:]))
-    return ""
 
 
 def _parsed(found: Any) -> list[ChannelMessage]:
@@ -274,12 +244,6 @@ def _documents(msg: Message, failures: Causes) -> list[ChannelMessage]:
 
 def _has_items(stream: StreamEvents) -> bool:
     return stream.items is not None
-
-
-def _name_from_meta(stream: StreamEvents, meta: Mapping[str, Any]) -> None:
-    stream.web_id = str(meta.get("web_id") or "")
-    stream.path = str(meta.get("path") or "")
-    stream.name = str(meta.get("tag") or "")
 
 
 def _causes(bad: list[BadEvent], where: str = "") -> Causes:

@@ -16,6 +16,7 @@ from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.failure_groups import FailureGroup
 from pichannels.control.history import Search
 from pichannels.errors import (
+    CodecError,
     JournalError,
     PichannelsError,
     UsageError,
@@ -23,6 +24,7 @@ from pichannels.errors import (
 )
 from pichannels.journal.reader import read_record
 from pichannels.journal.records import Record
+from pichannels.message import Message
 from pichannels.ui.budget import Budget
 from pichannels.ui.content import (
     MessageRow,
@@ -32,6 +34,7 @@ from pichannels.ui.content import (
     view_of,
 )
 from pichannels.ui.failures import GroupsFound, groups_in, hidden_group, letters_in
+from pichannels.ui.frames import MessageSamples, SamplesWanted, event_id_of, page_of
 from pichannels.ui.links import Link, Links
 from pichannels.ui.masking import Mask
 from pichannels.ui.reading import Timed
@@ -186,8 +189,11 @@ class ReadModel(Reports):
         who.need(Role.DATA if wanted.looks_inside else Role.VIEW)
         link, mask = self._links.get(instance), self.mask_for(who)
         is_asked = link.journal is None or await self._is_elsewhere(link, wanted)
-        if wanted.tag is not None and not is_asked:
-            key = await self._tag_key(link, wanted.tag)
+        tag = wanted.tag
+        if wanted.event_id is not None:
+            tag = event_id_of(wanted.event_id).key
+        if tag is not None and not is_asked:
+            key = await self._tag_key(link, tag)
             wanted = msgspec.structs.replace(wanted, tag=key)
         with self._budget.search() as seconds:
             if is_asked:
@@ -220,7 +226,7 @@ class ReadModel(Reports):
     ) -> MessagePage:
         """A page of a store that only the instance can read."""
         unusable = (
-            *("lane", "node", "error", "tag", "json_path"),
+            *("lane", "node", "error", "tag", "json_path", "event_id"),
             *("meta", "attempts", "error_class"),
         )
         given = [name for name in unusable if getattr(wanted, name) is not None]
@@ -262,6 +268,25 @@ class ReadModel(Reports):
             return await asyncio.to_thread(view_of, record, mask)
         found = await self._links.get(instance).command("show", id=id, channel=channel)
         return masked_message(msgspec.convert(found, MessageView), mask)
+
+    async def samples(
+        self, who: Principal, instance: str, wanted: SamplesWanted
+    ) -> MessageSamples:
+        """The samples of a message with their event ids, also of documents of PI.
+
+        Raises:
+            MessageNotFound: there is no such message.
+        """
+        who.need(Role.DATA)
+        mask, link = self.mask_for(who) or _OPEN, self._links.get(instance)
+        record = await self._record(link, wanted.id, wanted.channel)
+        if record is not None:
+            return await asyncio.to_thread(_samples, record.message, wanted, mask)
+        found = await link.command("show", id=wanted.id, channel=wanted.channel)
+        text = msgspec.json.encode(found["message"]).decode()
+        return await asyncio.to_thread(
+            _samples, lambda: Message.from_json(text), wanted, mask
+        )
 
     async def _record(self, link: Link, id: str, channel: str | None) -> Record | None:
         """The message in the journal; None where another store may have it."""
@@ -427,6 +452,16 @@ def _check_error(wanted: Chosen, mask: Mask | None) -> None:
     """Refuse what the instance would look for in errors as they are, not masked."""
     if mask and wanted.error:
         raise UsageError("what is masked cannot be searched in this way")
+
+
+def _samples(
+    read: Callable[[], Message], wanted: SamplesWanted, mask: Mask
+) -> MessageSamples:
+    try:
+        return page_of(read(), wanted, mask)
+    except CodecError:
+        # One that cannot be read has none.
+        return MessageSamples(samples=[], total=0)
 
 
 def _skipped(cursor: str | None) -> int:

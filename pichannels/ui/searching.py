@@ -18,13 +18,14 @@ from pichannels.journal.reader import read_records
 from pichannels.journal.records import Record
 from pichannels.journal.schema import CODES
 from pichannels.journal.tags import MINUTE
-from pichannels.manifest import decode_manifest
 from pichannels.message import Message
 from pichannels.query import payload_text
 from pichannels.states import State
+from pichannels.ui.frames import EventId, event_id_of, holds, key_of, names
 from pichannels.ui.jsonpath import json_matcher
 from pichannels.ui.masking import Mask
 from pichannels.ui.reading import Timed
+from pichannels.values import TICKS_PER_SECOND, format_ticks
 
 __all__ = ["MOST", "MessagesWanted", "Page", "search_journal"]
 
@@ -35,6 +36,9 @@ _QUICK, _SLOW = 0.05, 0.25
 _FIRST, _LAST = -(2**62), 2**62
 _UNINDEXED: Final = 100_000
 """Messages that the index of tags may not have yet, at most."""
+_EARLY: Final = 3600 * TICKS_PER_SECOND
+"""Clocks differ: an event may have come so long before its time."""
+_DAY: Final = 24 * _EARLY
 _PROCESSED: Final = CODES[State.PROCESSED]
 MOST: Final = 500
 
@@ -55,6 +59,8 @@ class MessagesWanted(
         attempts: tried so often at least.
         meta: a fact of the message, as `NAME`, or `NAME=VALUE` with its text.
         tag: the WebID, path or name of a tag.
+        event_id: what a sample is known by; messages of the day from the event on that
+            hold it, the oldest first, unless a range is given.
         text, regex: what the payload as text contains, and what is found in it.
         json_path, json_value: there is a value in the payload at this path, and it is
             this text.
@@ -74,6 +80,7 @@ class MessagesWanted(
     attempts: Annotated[int, msgspec.Meta(ge=0)] | None = None
     meta: str | None = None
     tag: str | None = None
+    event_id: str | None = None
     text: str | None = None
     regex: str | None = None
     json_path: str | None = None
@@ -86,7 +93,7 @@ class MessagesWanted(
     def looks_inside(self) -> bool:
         """Whether the answer tells what payloads hold."""
         inside = (self.text, self.regex, self.json_path, self.error, self.meta)
-        return any(each is not None for each in inside)
+        return any(each is not None for each in (*inside, self.event_id))
 
 
 class Page(NamedTuple):
@@ -139,6 +146,8 @@ def search_journal(
     Raises:
         UsageError: a condition is not of its kind.
     """
+    if wanted.event_id is not None:
+        wanted = _of_event(timed, wanted, event_id_of(wanted.event_id))
     search = _checked(wanted, mask)
     channels = _channels(timed, wanted.channel)
     if wanted.tag is None:
@@ -149,6 +158,18 @@ def search_journal(
     else:
         rows = _of_tag(timed, set(channels), search)
     return _page(timed, rows, search)
+
+
+def _of_event(timed: Timed, wanted: MessagesWanted, event: EventId) -> MessagesWanted:
+    """The same as a search by tag, from the time of an event on."""
+    start = format_ticks(event.ticks - _EARLY) if wanted.start is None else wanted.start
+    end = wanted.end
+    if wanted.start is None and end is None:
+        end = format_ticks(event.ticks + _DAY)
+    tag = key_of(timed.conn, event, wanted.tag or event.key)
+    return msgspec.structs.replace(
+        wanted, tag=tag, start=start, end=end, oldest_first=True
+    )
 
 
 def _checked(wanted: MessagesWanted, mask: Mask | None) -> _Search:
@@ -184,9 +205,22 @@ def _position(cursor: str) -> tuple[int, int]:
 def _message_test(
     wanted: MessagesWanted, mask: Mask | None
 ) -> Callable[[Message], bool] | None:
-    tests = [_payload_test(wanted, mask), _meta_test(wanted, mask)]
+    tests = [
+        _event_test(wanted, mask),
+        _payload_test(wanted, mask),
+        _meta_test(wanted, mask),
+    ]
     given = [test for test in tests if test is not None]
     return (lambda msg: all(test(msg) for test in given)) if given else None
+
+
+def _event_test(
+    wanted: MessagesWanted, mask: Mask | None
+) -> Callable[[Message], bool] | None:
+    if wanted.event_id is None:
+        return None
+    event = event_id_of(wanted.event_id)
+    return lambda msg: holds(msg, event, mask)
 
 
 def _payload_test(
@@ -440,24 +474,19 @@ def _has_failed_so(outcome: bytes | None, search: _Search) -> bool:
 
 
 def _bodies(timed: Timed, rows: list[_Row], search: _Search) -> Iterator[int]:
+    tag = search.wanted.tag
+    id = search.wanted.event_id
+    event = None if id is None else event_id_of(id)
     found = timed.conn.execute(
         "SELECT seq, data, manifest FROM body"
         " WHERE seq IN (SELECT value FROM json_each(?))",
         _numbers(rows),
     )
     for seq, data, manifest in found.fetchall():
-        if search.wanted.tag is not None and not _names(manifest, search.wanted.tag):
+        if tag is not None and not names(manifest, tag, event):
             continue
         if search.fits is None or _fits(data, search.fits):
             yield seq
-
-
-def _names(manifest: bytes | None, tag: str) -> bool:
-    try:
-        entries = [] if manifest is None else decode_manifest(manifest)
-    except CodecError:
-        return False
-    return any(entry.key == tag for entry in entries)
 
 
 def _fits(data: bytes, fits: Callable[[Message], bool]) -> bool:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
 from pichannels.control.arguments import ticks_of
-from pichannels.errors import CodecError, DecodeError
+from pichannels.errors import CodecError
 from pichannels.journal.records import Record
-from pichannels.piwebasync.parsing import ChannelMessage, parse_channel, to_samples
+from pichannels.ui.frames import samples_in
 from pichannels.ui.reading import Timed
 from pichannels.ui.searching import MessagesWanted, search_journal
 from pichannels.values import DigitalState, Sample, ValueFailure, format_ticks
 
 __all__ = ["LatestWanted", "ValueRow", "Values", "ValuesWanted", "latest", "values_of"]
 
-_SEPARATOR: Final = b"\x1e"
 MOST: Final = 10_000
 _MESSAGES: Final = 200
 _LOOKED_AT: Final = 20
@@ -95,7 +95,12 @@ class ValueRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Values(msgspec.Struct, frozen=True, kw_only=True):
-    """Values in the order of their time; `complete` is False where time was over."""
+    """Values in the order of their time; `complete` is False where time was over.
+
+    Attributes:
+        values: as they were received.
+        complete: False where time was over before all were read.
+    """
 
     values: list[ValueRow]
     complete: bool
@@ -171,30 +176,9 @@ def _take(found: _Newest, records: list[Record], wanted: set[str]) -> None:
 
 
 def _samples(record: Record) -> Iterator[Sample]:
-    """The samples of a message, or of the documents of PI that it holds."""
-    try:
-        msg = record.message()
-        payload = msg.payload
-        if isinstance(payload, list):
-            yield from (each for each in payload if isinstance(each, Sample))
-            return
-        raw = payload.encode() if isinstance(payload, str) else payload
-        if isinstance(raw, bytes):
-            for document in filter(None, raw.split(_SEPARATOR)):
-                yield from to_samples(_named(parse_channel(document), msg.meta)).samples
-    except (CodecError, DecodeError):
-        # What cannot be read has no values; the message itself can be looked at.
-        return
-
-
-def _named(document: ChannelMessage, meta: dict[str, Any]) -> ChannelMessage:
-    """The document; answers for one stream do not name it, the message does."""
-    for stream in document.streams:
-        if not (stream.web_id or stream.path or stream.name):
-            stream.web_id = str(meta.get("web_id") or "")
-            stream.path = str(meta.get("path") or "")
-            stream.name = str(meta.get("tag") or "")
-    return document
+    """The samples of a message; what cannot be read has none."""
+    with contextlib.suppress(CodecError):
+        yield from samples_in(record.message())
 
 
 def _row(sample: Sample, record: Record) -> ValueRow:

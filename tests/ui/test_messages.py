@@ -77,6 +77,18 @@ def test_messages_are_found_by_tag(plant: Plant) -> None:
     assert {row["channel"] for row in page["messages"]} == {"boiler"}
 
 
+def test_a_sample_is_traced_to_the_frames_that_brought_it(plant: Plant) -> None:
+    page = plant.get("/messages", channel="boiler", count=3)
+    while len(page["messages"]) < 3:
+        page = plant.get("/messages", channel="boiler", count=3)
+    id = page["messages"][2]["id"]
+    (sample, *_) = plant.get("/samples", id=id, channel="boiler")["samples"]
+    found = plant.get("/messages", event_id=sample["event_id"])
+    assert id in [row["id"] for row in found["messages"]]
+    other = sample["event_id"][:-1] + "9"
+    assert plant.get("/messages", event_id=other)["messages"] == []
+
+
 @pytest.mark.parametrize("by", ["web_id", "path", "name"])
 def test_values_of_a_tag_are_read_from_messages(plant: Plant, by: str) -> None:
     tag = plant.get("/channels/boiler/tags")["streams"][0]

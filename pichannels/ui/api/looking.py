@@ -22,6 +22,7 @@ from pichannels.ui.api.routing import Ask, Routes
 from pichannels.ui.content import MessageView
 from pichannels.ui.data import InstanceRow, MessagePage
 from pichannels.ui.failures import GroupsFound
+from pichannels.ui.frames import MessageSamples, SamplesWanted
 from pichannels.ui.roles import Role
 from pichannels.ui.searching import MessagesWanted
 from pichannels.ui.settings_files import Difference, Version
@@ -34,7 +35,14 @@ _ONE = "/instances/{instance}"
 
 
 class StoreRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A message store: of which channel, its kind, how many messages it holds."""
+    """A message store: of which channel, its kind, how many messages it holds.
+
+    Attributes:
+        channel: its full name.
+        store: the kind of store.
+        messages: how many it holds.
+        journal: whether they are in the journal of the instance.
+    """
 
     channel: str
     store: str
@@ -43,7 +51,20 @@ class StoreRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter in short; error and payload are None where one may not see them."""
+    """A dead letter in short; error and payload are None where one may not see them.
+
+    Attributes:
+        id: its number.
+        channel: its full name.
+        timestamp: when the message was made, ISO 8601.
+        uuid: tells the message from all others.
+        lane: where it was accepted.
+        node: where it failed.
+        error: why.
+        attempts: how often it was tried.
+        samples: how many samples failed, where only samples did.
+        payload: the beginning of its text.
+    """
 
     id: str
     channel: str
@@ -58,7 +79,15 @@ class DeadRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter, whole: what became of it, and the message."""
+    """A dead letter, whole: what became of it, and the message.
+
+    Attributes:
+        id: its number.
+        channel: its full name.
+        lane: where it was accepted.
+        outcome: what became of it: `err_msg`, `node`, `attempts`, `stack`, ...
+        message: `timestamp`, `uuid`, `content_type`, `meta`, `payload` and `ctx`.
+    """
 
     id: str
     channel: str
@@ -68,7 +97,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MessagePlace(msgspec.Struct, frozen=True, kw_only=True):
-    """In the store of this channel; needed where several stores have the number."""
+    """In the store of this channel; needed where several stores have the number.
+
+    Attributes:
+        channel: its full name.
+    """
 
     channel: str | None = None
 
@@ -146,6 +179,18 @@ async def list_messages(ask: Ask, instance: str, query: Any) -> Any:
 async def get_message(ask: Ask, instance: str, id: str, query: Any) -> Any:
     """One stored message, whole; payloads take the role `data`."""
     return await ask.console.data.message(ask.who, instance, id, query.channel)
+
+
+@routes.add(
+    "GET", f"{_ONE}/samples", role=Role.DATA, answer=MessageSamples, query=SamplesWanted
+)
+async def list_samples(ask: Ask, instance: str, query: Any) -> Any:
+    """The samples of a stored message with their event ids, also of documents of PI.
+
+    What a sink has is found by its id: `messages?event_id=` gives the messages that
+    brought it.
+    """
+    return await ask.console.data.samples(ask.who, instance, query)
 
 
 @routes.add(
@@ -261,7 +306,11 @@ async def get_job(ask: Ask, instance: str, id: str) -> Any:
 class ServerWanted(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 ):
-    """Of this PI server, host and port; needed where several are asked."""
+    """Of this PI server, host and port; needed where several are asked.
+
+    Attributes:
+        server: host and port.
+    """
 
     server: str = ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ __all__ = ["header", "install", "lamps", "navigation", "operations_strip"]
 
 _LATE: Final = 30.0
 _DOT: Final = " · "
+_EVENT_ID: Final = re.compile(r"[^/]*/.+/-?[0-9]+/[0-9a-f]{8}\.[0-9a-f]\.[0-9]+")
 
 
 def navigation(page: Page, keys: Sequence[str]) -> Markup:
@@ -86,6 +88,7 @@ def _search(page: Page) -> Markup:
         name="wanted",
         id="search",
         placeholder="Tag, message id or channel",
+        title="Also an event id: the messages that brought the sample",
         aria_label="Search a tag, a message id or a channel",
         aria_keyshortcuts="/",
         autocomplete="off",
@@ -318,6 +321,8 @@ def _found(page: Page, wanted: str) -> str:
     channels = {each["name"] for each in status["channels"]} if status else set()
     if wanted in channels:
         return page.href("graph", channel=wanted)
+    if _EVENT_ID.fullmatch(wanted) and page.may(Role.DATA):
+        return page.href("messages", event_id=wanted)
     is_id = wanted.isascii() and wanted.isdecimal()
     if is_id:
         return page.href("messages", id=wanted)

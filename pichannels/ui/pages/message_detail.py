@@ -14,28 +14,25 @@ from pichannels.ui.content import MessageView
 from pichannels.ui.guard import API
 from pichannels.ui.masking import HIDDEN
 from pichannels.ui.pages import (
+    message_payload,
     message_texts,
     message_way,
     parts,
     replays,
-    tables,
 )
-from pichannels.ui.pages.formats import bytes_text, count_text
+from pichannels.ui.pages.formats import count_text
 from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.markup import Child, Markup, tag
 from pichannels.ui.pages.page import Page
 from pichannels.ui.roles import Role
-from pichannels.values import Sample
 
 __all__ = ["build"]
 
-_VIEWS: Final = (("decoded", "Decoded"), ("raw", "Raw"), ("hex", "Hex"))
 _WHY: Final = {
     "dropped": "Why it was dropped",
     "rejected": "Why it was rejected",
     "error": "Why it failed",
 }
-_SAMPLES: Final = 500
 _FACTS: Final = ("err_msg", "error", "node", "attempts", "stack", "causes")
 _ROW: Final = 6
 
@@ -70,7 +67,7 @@ async def _render(page: Page) -> Markup:
         head,
         _actions(page, view),
         tag("div", _outcome(page, view), _facts(page, view), classes="columns"),
-        _payload(page, view),
+        await message_payload.payload(page, view),
         classes="card message",
         aria_label=f"message {view.id}",
     )
@@ -128,6 +125,8 @@ def _facts(page: Page, view: MessageView) -> Markup:
     if page.may(Role.DATA):
         again = page.href("messages", meta=f"replay_of={message.get('uuid', '')}")
         rows.append(("Replays", parts.link(again, "find replays of this message")))
+        said = page.href("operations", part="lines", message=message.get("uuid"))
+        rows.append(("Log", parts.link(said, "what was logged of this message")))
     return tag("div", parts.facts(rows))
 
 
@@ -136,76 +135,6 @@ def _fact(page: Page, name: str, value: Any) -> Child:
     if name in ("edited_from", "part_of") and text.isdecimal():
         return parts.link(page.here(id=text), text)
     return tag("span", text, classes="mono")
-
-
-# What it holds
-
-
-def _payload(page: Page, view: MessageView) -> Markup:
-    payload = view.message.get("payload")
-    if not page.may(Role.DATA):
-        return parts.note("payloads take the role data")
-    size = len(message_texts.bytes_of(payload))
-    chosen = page.query.get("view", "decoded")
-    ways = [
-        parts.link(
-            page.here(view=None if key == "decoded" else key),
-            text,
-            classes="button chosen" if key == chosen else "button",
-        )
-        for key, text in _VIEWS
-    ]
-    head = parts.heading("Payload", tag("span", bytes_text(size)), *ways, level=3)
-    ctx = view.message.get("ctx")
-    aside: Child = None
-    if ctx:
-        text = message_texts.decoded(ctx)
-        aside = tag("details", tag("summary", "Context"), tag("pre", text))
-    return tag("div", head, _shown(page, payload, chosen), aside, classes="payload")
-
-
-def _shown(page: Page, payload: Any, chosen: str) -> Markup:
-    if chosen == "hex":
-        text = message_texts.hex_dump(message_texts.bytes_of(payload))
-    elif chosen == "raw":
-        text = message_texts.raw(payload)
-    else:
-        samples = message_texts.samples_of(payload)
-        if samples:
-            return _samples(page, samples)
-        text = message_texts.decoded(payload)
-    return tag(
-        "pre", text, classes="body", tabindex="0", aria_label="payload", role="region"
-    )
-
-
-def _samples(page: Page, samples: list[Sample]) -> Markup:
-    def value(each: Sample) -> Child:
-        return message_texts.shown_value(msgspec.to_builtins(each.value, enc_hook=str))
-
-    columns: list[tables.Column[Sample]] = [
-        tables.Column("Tag", lambda each: _tag_link(page, each)),
-        tables.Column("Time", lambda each: page.time(each.ticks), classes="nowrap"),
-        tables.Column("Value", value, number=True),
-        tables.Column("Units", lambda each: each.units),
-        tables.Column("Good", lambda each: "yes" if each.good else "no"),
-        tables.Column("Event id", lambda each: each.event_id, classes="mono"),
-    ]
-    shown = tables.table(
-        page,
-        columns,
-        samples[:_SAMPLES],
-        key=lambda each: each.event_id,
-        label="samples",
-    )
-    rest = len(samples) - _SAMPLES
-    more = parts.note(f"and {count_text(rest)} more") if rest > 0 else None
-    return tag("div", shown, more)
-
-
-def _tag_link(page: Page, sample: Sample) -> Child:
-    name = sample.tag.name
-    return parts.link(page.href("tags", tag=sample.tag.path or name), name)
 
 
 # What can be done

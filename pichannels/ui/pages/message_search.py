@@ -25,6 +25,7 @@ _COUNT: Final = 50
 _LANES: Final = ("live", "late", "repair", "correction", "delete", "replay")
 _TEXTS: Final = (
     *("channel", "state", "lane", "node", "error", "error_class", "tag", "meta"),
+    "event_id",
     *("text", "regex", "json_path", "json_value"),
 )
 CONDITIONS: Final = (*_TEXTS, "attempts", "range", "start", "end")
@@ -137,8 +138,9 @@ def _more(page: Page) -> Markup:
     ]
     used = ["node", "error_class", "attempts"]
     if page.may(Role.DATA):
-        used += ["error", "meta", "regex", *_JSON]
+        used += ["error", "meta", "regex", "event_id", *_JSON]
         fields += [
+            _text(page, "event_id", "Event id of a sample", "SIMSRV/4711/17...", 30),
             _text(page, "error", "Error contains", "", 20),
             _text(page, "meta", "Metadata", "name=value", 20),
             _text(page, "regex", "Payload matches", "pump [0-9]+", 20),

@@ -124,6 +124,7 @@ def test_a_message_is_replayed_into_one_sink_only(
     query = {"channel": "plant", "state": "processed", "count": 1}
     id = console.get("/messages", **query)["messages"][0]["id"]
     page = open_page(f"/messages?id={id}&at=plant", "operate")
+    expect(page.get_by_role("table", name="samples")).to_contain_text("SIMSRV/")
     page.get_by_role("button", name="Replay from a node").click()
     dialog = page.get_by_role("dialog")
     dialog.locator("[name=to_sink]").select_option("plant.everything.keep")
