@@ -7,6 +7,7 @@ we choose, and its errors as ours. Values are written by typed codecs, never by 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ __all__ = [
     "CacheError",
     "destroy",
     "families",
+    "is_missing",
     "is_stalled",
     "new_batch",
     "new_options",
@@ -38,6 +40,8 @@ __all__ = [
     "without_stalls",
 ]
 
+_NO_PART: Final = re.compile(r"column name `(.*)` does not exist")
+_LOCKED: Final = re.compile(r"lock .*?: (.*)/LOCK: ")
 _MIB: Final = 2**20
 _TTL_FILE: Final = "pichannels-ttl"
 """Beside the files of the database: RocksDB adds the time to values, and who opens it
@@ -77,6 +81,11 @@ def refusal(error: Exception) -> Exception:
     text = str(error)
     if text.startswith("Only support"):
         return UsageError("keys are str, int, float, bytes or bool")
+    if found := _NO_PART.search(text):
+        told = "there is no part {!r}; create_column_family makes it"
+        return CacheError(told.format(found[1]))
+    if found := _LOCKED.search(text):
+        return CacheError(f"{found[1]} is open already, here or in another process")
     return CacheError(text)
 
 
@@ -92,6 +101,11 @@ def translated() -> Iterator[None]:
 def is_stalled(error: Exception) -> bool:
     """Whether it is the refusal to wait, of `without_stalls`."""
     return str(error).endswith("Write stall")
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether there is no such key."""
+    return str(error).startswith("NotFound")
 
 
 def without_stalls(*, sync: bool = False) -> Any:

@@ -300,7 +300,13 @@ class Cache(Iterated, Administered, ICache):
         """The names with their values, in the order of names, or the default."""
         self._refuse_columns()
         with rocks.translated():
-            return self.db.get_entity(key, default, read_opt)
+            try:
+                return self.db.get_entity(key, default, read_opt)
+            except Exception as exc:
+                # The library does not give the default.
+                if rocks.is_missing(exc):
+                    return default
+                raise
 
     # Transactions, batches, snapshots
 

@@ -72,6 +72,7 @@ class Saved(Generic[_State]):
         self._form = form
         self._make = make
         self._offsets: dict[bytes, int] = {}
+        self._told: set[bytes] = set()
         self._messages: dict[str, int] = {}
         self._number = 0
         self.ready: list[Any] = []
@@ -99,7 +100,15 @@ class Saved(Generic[_State]):
     def has(self, value: Any) -> bool:
         """Whether a value that has come is in the states already."""
         if type(value) is Record:
-            return value.offset <= self._offsets.get(_place_of(value), -1)
+            place = _place_of(value)
+            last = self._offsets.get(place, -1)
+            if value.offset > last:
+                return False
+            if place not in self._told:
+                self._told.add(place)
+                told = "%s/%s: all up to offset %s is in the state already"
+                logger.info(told, value.topic, value.partition, last)
+            return True
         return type(value) is Message and value.uuid in self._messages
 
     async def save(

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,6 +28,7 @@ from pichannels.dataflow.topic_stream import Record, TopicStream
 from pichannels.errors import (
     NotConnected,
     SettingsError,
+    TryAgain,
     UsageError,
     nearest,
 )
@@ -48,6 +50,7 @@ _NAMED: Final = {
     READ_FROM_END: "latest",
 }
 _BROKER: Final = "localhost:9092"
+_RESETS: Final = ("earliest", "latest")
 _OURS: Final = ("enable_auto_commit", "max_poll_interval_ms", "transactional_id")
 _SERIALIZERS: Final = (
     "key_serializer",
@@ -245,8 +248,9 @@ class Topic(KeyedSink, Streamed):
     async def open_stream(self) -> Stream:
         """Connect, and join the group; what comes from now on is given.
 
+        Where no broker answers, it is tried again when a record is asked for.
+
         Raises:
-            TryAgain: no broker answers.
             SettingsError: an option is not usable, or the login is refused.
             UsageError: it is being read already.
         """
@@ -254,7 +258,8 @@ class Topic(KeyedSink, Streamed):
             raise UsageError(f"{self!r} is being read already")
         stream = self._reader()
         try:
-            await stream.open()
+            with suppress(TryAgain):
+                await stream.open()
         except BaseException:
             self._stream = None
             raise
@@ -457,6 +462,9 @@ def _checked(conf: Mapping[str, Any]) -> dict[str, Any]:
             )
         if name in _OURS and value:
             raise SettingsError("a topic sees to that itself", key=key, found=value)
+        if name == "auto_offset_reset" and value not in _RESETS:
+            allowed = ", ".join(_RESETS)
+            raise SettingsError("no place", key=key, found=value, allowed=allowed)
         settings[name] = value
     for name in _OURS:
         settings.pop(name, None)

@@ -29,6 +29,7 @@ from pichannels.dataflow.topic_following import TopicOutlet
 from pichannels.errors import NotConnected, RetryLater, SettingsError, UsageError
 from pichannels.secrets import Secret
 from tests.servers.kafka import PASSWORD, USER, Kafka
+from tests.servers.proxy import Proxy
 
 Make = Callable[..., Topic]
 
@@ -365,6 +366,29 @@ async def test_nobody_there_is_told(make: Make) -> None:
         await make({"bootstrap_servers": "127.0.0.1:1"})("k", "v")
 
 
+async def test_a_stream_waits_for_brokers_that_are_away_at_its_start(
+    make: Make, kafka: Kafka, app: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    await make()("k", "v")
+    found: list[Any] = []
+
+    def take(record: Record) -> None:
+        found.append(record.value)
+        app.stop()
+
+    async with Proxy(int(kafka.address.rpartition(":")[2])) as proxy:
+        proxy.refusing = True
+        topic = make({"bootstrap_servers": f"127.0.0.1:{proxy.port}"})
+        app.handle(topic)(take)
+        streaming = asyncio.create_task(app.stream())
+        async with asyncio.timeout(20):
+            while "; again in" not in caplog.text:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.01)
+            proxy.heal()
+            await streaming
+    assert found == ["v"]
+
+
 async def test_a_value_without_a_form_needs_a_codec(make: Make) -> None:
     with pytest.raises(UsageError, match="JsonCodec"):
         await make()("k", {"a": 1})
@@ -383,6 +407,7 @@ async def test_it_is_read_once_at_a_time(make: Make) -> None:
         {"conf": {"bootstrap_server": "k:9092"}},
         {"conf": {"bootstrap_servers": "k"}},
         {"conf": {"enable_auto_commit": True}},
+        {"conf": {"auto_offset_reset": "smallest"}},
         {"offset": -3},
         {"at_once": 0},
         {"offset": "then"},

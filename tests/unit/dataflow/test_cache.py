@@ -106,7 +106,7 @@ def test_it_is_there_after_it_was_closed(tmp_path: Path) -> None:
 
 
 def test_two_cannot_have_it(cache: Cache) -> None:
-    with pytest.raises(CacheError, match="lock"):
+    with pytest.raises(CacheError, match="open already, here or in another"):
         Cache(cache.path())
 
 
@@ -229,11 +229,17 @@ def test_wide_columns_have_names(cache: Cache) -> None:
         ("boiler", [("name", "B1"), ("rooms", [1, 2])])
     ]
     assert list(cache.columns(backwards=True))[0] == [("", 1)]
+    assert (cache.get_entity("none"), cache.get_entity("none", [])) == (None, [])
 
 
 def test_wide_columns_need_a_name_each(cache: Cache) -> None:
     with pytest.raises(UsageError, match="1 names for 2 values"):
         cache.put_entity("a", ["x"], [1, 2])
+
+
+def test_a_part_that_is_not_there_is_told(cache: Cache) -> None:
+    with pytest.raises(CacheError, match="no part 'none'; create_column_family"):
+        cache.get_column_family("none")
 
 
 # Batches and snapshots

@@ -259,8 +259,9 @@ async def test_a_message_that_comes_again_after_it_was_saved_counts_once(
 
 
 async def test_a_record_that_comes_again_after_it_was_saved_counts_once(
-    cache: Cache,
+    cache: Cache, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "pichannels.dataflow")
     getters: dict[str, Any] = {name: f"value.{path}" for name, path in GETTERS.items()}
 
     def record(partition: int, offset: int, value: float) -> Record:
@@ -272,6 +273,8 @@ async def test_a_record_that_comes_again_after_it_was_saved_counts_once(
     again = [*first[1:], record(1, 4, 1000), record(0, 7, 0)]
     found = await streamed(kept(cache, **getters), *again)
     assert found == [made(0, "N", 1111)]
+    told = [f"t/{n}: all up to offset {at} is in" for n, at in ((0, 6), (1, 3))]
+    assert [line.startswith(t) for line, t in zip(caplog.messages, told, strict=True)]
 
 
 async def test_each_pipe_has_a_state_of_its_own(cache: Cache) -> None:
