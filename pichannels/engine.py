@@ -163,6 +163,7 @@ class Engine(Commanding):
     async def _start_parts(self) -> None:
         self._parts.callback(self.log.detach)
         self.log.attach()
+        self.log.channels.update(each.name for each in self.project.all_channels())
         if self.project.path is not None:
             await asyncio.to_thread(self._reloader.remember)
         for beating in (self._heartbeat, self._measuring):
@@ -208,7 +209,7 @@ class Engine(Commanding):
         )
         if not self._has_sources:
             channel.has_source_enabled = False
-        self.log.channels = {each.name for each in self.project.all_channels()}
+        self.log.channels.add(channel.name)
 
     def _measure(self) -> None:
         for channel in self.project.all_channels():

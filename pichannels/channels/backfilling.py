@@ -402,8 +402,8 @@ class Backfilling:
 
     def _changed(self, job: Job, what: str) -> None:
         """Keep a job and what it has changed of the ledger, in one commit."""
-        name = job_id(self._covering.channel, job.number)
-        logger.info("backfill %s: %s", name, job.state.value)
+        channel, state = self._covering.channel, job.state.value
+        logger.info("%s: backfill job %d: %s", channel, job.number, state)
         self._tell(job, what)
         self._index(job)
         self._rank()

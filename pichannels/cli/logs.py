@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from pichannels.errors import SettingsError
+from pichannels.loglines import LogRing
 from pichannels.logs import ContextFilter, JSONFormatter, TextFormatter
 from pichannels.telemetry_config import LoggingConfig, logging_of
 
@@ -39,11 +40,17 @@ def configure_logging(setting: str | dict[str, Any]) -> None:
         logging.basicConfig(level=own.level, handlers=[handler])
         return
     assert not isinstance(setting, str)
+    root = logging.getLogger()
+    rings = [each for each in root.handlers if isinstance(each, LogRing)]
     try:
         logging.config.dictConfig(setting)
     except (ValueError, TypeError, AttributeError, ImportError) as exc:
         cause = exc.__cause__ or exc
         raise SettingsError(f"{exc}: {cause}", key="LOGGING") from exc
+    finally:
+        # What a dictionary says takes the place of all handlers that there were.
+        for ring in rings:
+            root.addHandler(ring)
 
 
 def check_logging(setting: str | dict[str, Any], file: str) -> None:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
 from pichannels import __version__
-from pichannels.ui.api import doing, live, looking, own
+from pichannels.ui.api import doing, live, log, looking, own
 from pichannels.ui.api.document import openapi_document
 from pichannels.ui.api.errors import answer_errors
 from pichannels.ui.api.live import Feeds
@@ -24,7 +24,13 @@ from pichannels.ui.roles import Role
 
 __all__ = ["DECLARED", "Pages", "make_app"]
 
-_PARTS: Final = (own.routes, looking.routes, doing.routes, live.routes)
+_PARTS: Final = (
+    own.routes,
+    looking.routes,
+    doing.routes,
+    live.routes,
+    log.routes,
+)
 
 DECLARED: Final[Sequence[Declared]] = [
     each for part in _PARTS for each in part.declared
@@ -91,7 +97,7 @@ def make_app(console: Console, pages: Pages | None = None) -> FastAPI:
 def _add_document(app: FastAPI) -> None:
     routes = Routes("console")
     # It takes a while, and few ask for it.
-    document = cache(lambda: openapi_document(app, DECLARED))
+    document = cache(lambda: openapi_document(app, [*DECLARED, *routes.declared]))
 
     @routes.add("GET", "/openapi.json", role=Role.VIEW, answer=dict[str, Any])
     async def get_document(ask: Ask) -> Any:

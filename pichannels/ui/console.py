@@ -17,6 +17,7 @@ from pichannels.ui.budget import Budget
 from pichannels.ui.commands import Commands
 from pichannels.ui.data import ReadModel
 from pichannels.ui.links import Links, Place
+from pichannels.ui.log_lines import LogLines
 from pichannels.ui.masking import Mask
 from pichannels.ui.roles import NotLoggedIn, Principal, Role
 from pichannels.ui.saved_searches import SavedSearches
@@ -57,6 +58,7 @@ class Console:
         commands: what can be done.
         settings: settings files: checks, plans, applies, rolls back.
         tracer: the way of stored messages through the nodes.
+        log: the last lines of the log of each instance.
         links: the instances.
         users: who may log in.
         audit: what was done.
@@ -86,6 +88,7 @@ class Console:
         self.commands = Commands(self.links, self.audit, is_masked=bool(mask))
         self.settings = SettingsFiles(self.links, self.commands, folder / "versions")
         self.tracer = Tracer(self.links, self.commands, self.data)
+        self.log = LogLines(self.links, self.data)
         self.token = ""
         self._checking = asyncio.Semaphore(_PASSWORDS_AT_ONCE)
         if is_loopback(config.host):
@@ -120,6 +123,7 @@ class Console:
 
     async def close(self) -> None:
         """End everything; what was begun is cut off."""
+        await self.log.close()
         await self.settings.close()
         await self.commands.operations.close()
         await self.links.close()

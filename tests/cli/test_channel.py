@@ -31,3 +31,30 @@ def test_a_channel_is_stopped_and_started(empty: Folder) -> None:
     assert told == ["feed: stopped\n", "feed: waiting\n"]
     assert (wrong.code, "did you mean 'feed'?" in wrong.err) == (2, True)
     assert empty.run("channel", "stop", "feed").code == 4
+
+
+TELLS = """\
+import logging
+
+from pichannels.channels import BaseChannel
+
+
+class Tells(BaseChannel):
+    async def start(self):
+        logging.getLogger("own").warning("%s: begins", self.name)
+        await super().start()
+
+
+CHANNELS = [Tells("boiler"), Tells("feed")]
+"""
+
+
+def test_what_was_logged_of_a_channel_is_told(empty: Folder) -> None:
+    empty.write("settings.py", TELLS)
+    with empty.start():
+        shown = empty.run("log", "--channel", "boiler")
+        none = empty.run("log", "--level", "error")
+        one = empty.run("log", "--json", "--text", "FEED: begins")
+    assert shown.out.endswith("WARNING own: boiler: begins [channel=boiler]\n")
+    assert (none.out, one.json["channel"]) == ("", "feed")
+    assert empty.run("log").code == 4

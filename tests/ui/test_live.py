@@ -58,6 +58,26 @@ def test_viewers_are_told_of_errors_without_what_they_say(plant: Plant) -> None:
     assert "pill" not in str(one)
 
 
+def test_lines_of_the_log_come_as_they_are_written_without_what_is_masked(
+    plant: Plant,
+) -> None:
+    query = {"channel": "scratch", "level": "ERROR"}
+    route = "/instances/plant/log/events"
+    with plant.client("data").stream("GET", route, params=query) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == ": following"
+        given = {"secret": 1, "of": "poison log"}
+        acting = threading.Thread(target=plant.give, args=(given, "scratch"))
+        acting.start()
+        one = next(events(lines))
+        acting.join()
+    assert (one["node"], one["channel"]) == ("scratch.check", "scratch")
+    kept = plant.get("/log", "data", message_id=one["message_id"])["lines"]
+    assert one["number"] in [line["number"] for line in kept]
+    refused = plant.client("view").get("/instances/plant/log")
+    assert refused.status_code == 403
+
+
 def test_commands_reach_the_instance(plant: Plant) -> None:
     stopped = plant.post("/channels/scratch/stop", role="operate").json()
     assert stopped["state"] == "stopped"

@@ -75,4 +75,8 @@ def buttons(page: Page, channel: Mapping[str, Any]) -> Markup:
         for what in fitting
     ]
     copied = parts.copy_button(page.command("channel", fitting[0], name))
-    return tag("div", *shown, copied, classes="actions")
+    said: Child = None
+    if page.may(Role.DATA):
+        address = page.href("operations", part="lines", channel=name)
+        said = parts.link(address, "Log", classes="button quiet")
+    return tag("div", *shown, said, copied, classes="actions")

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from pichannels import clock
 from pichannels.errors import PichannelsError
 from pichannels.ui.content import MessageRow
-from pichannels.ui.pages import audit_part, parts, tables, users_part
+from pichannels.ui.pages import audit_part, log_part, parts, tables, users_part
 from pichannels.ui.pages.calm import Calm
 from pichannels.ui.pages.formats import (
     bytes_text,
@@ -328,10 +328,7 @@ def _log_form(page: Page) -> Markup:
 
 
 def _log_lines(page: Page) -> Markup:
-    told = (
-        "What the instance has told since these pages follow it; the lines of its log"
-        " go where LOGGING says."
-    )
+    told = "What the instance has told since these pages follow it."
     shown = timeline(page, _EVENTS, page.query.get("channel", ""))
     return join([parts.heading("What happened"), tag("p", told), shown])
 
@@ -340,6 +337,7 @@ _PARTS: Final = (
     _Part("health", "Health", _health),
     _Part("flight", "Under way", _flight),
     _Part("log", "Events", _log),
+    _Part("lines", "Log", log_part.build, Role.DATA),
     _Part("users", "Users and tokens", users_part.build, Role.ADMIN),
     _Part("audit", "Audit log", audit_part.build, Role.ADMIN),
 )

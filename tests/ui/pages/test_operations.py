@@ -30,6 +30,24 @@ def test_a_paused_channel_is_among_what_happened(
     expect(page.locator(".timeline li", has_text="paused").first).to_be_visible()
 
 
+def test_lines_of_the_log_come_until_they_are_held_still(
+    open_page: OpenPage, console: Plant
+) -> None:
+    given = {"channel": "plant", "tags": ["UNIT1.PUMP*"], "start": "2024-01-01"}
+    job = console.post("/jobs", given | {"end": "2024-02-01"}).json()["id"]
+    page = open_page("/operations?part=lines&channel=plant&text=backfill+job", "data")
+    lines = page.locator(".log li")
+    expect(lines.first).to_contain_text("running")
+    page.get_by_role("button", name="Hold still").click()
+    expect(page.get_by_text("held")).to_be_visible()
+    console.post(f"/jobs/{job}/cancel")
+    expect(lines.first).to_contain_text("running")
+    page.get_by_role("button", name="Go on").click()
+    expect(lines.first).to_contain_text("cancelled")
+    other = open_page("/operations?part=lines", "view")
+    expect(other.get_by_text("this takes the role data")).to_be_visible()
+
+
 def test_users_and_audit_are_for_administrators(open_page: OpenPage) -> None:
     page = open_page("/operations?part=users", "operate")
     expect(page.get_by_text("this takes the role admin")).to_be_visible()
