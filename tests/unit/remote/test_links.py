@@ -15,6 +15,7 @@ from pichannels.remote import (
     Access,
     AccessDenied,
     Action,
+    ByteStream,
     CallFailed,
     EntityStream,
     Hub,
@@ -133,7 +134,32 @@ async def test_twenty_cuts_leave_the_sequence_as_it_is(world: World) -> None:
     assert found == list(range(20_000))
 
 
-async def cut(line: Line, stream: EntityStream) -> None:
+async def test_bytes_go_on_where_they_were_but_not_with_another_file(
+    world: World, tmp_path: Path
+) -> None:
+    data = random.Random(3).randbytes(300_000)
+    path, other = tmp_path / "f", tmp_path / "other"
+    for each in (path, other):
+        await asyncio.to_thread(each.write_bytes, data)
+    world.hub.publish("f", file(path))
+    link, line = await world.line(retry=QUICK)
+    async with link.bytes("f", readahead=20_000, resume=True) as stream:
+        found = b""
+        for _ in range(5):
+            found += await stream.readexactly(40_000)
+            await cut(line, stream)
+            line.refusing = False
+            await soon(lambda: stream.state is StreamState.ACTIVE)
+        assert found + await stream.readexactly(40_000) == data[:240_000]
+        await cut(line, stream)
+        await asyncio.to_thread(other.replace, path)
+        line.refusing = False
+        with pytest.raises(PositionLost, match="another sequence"):
+            while await stream.receive():
+                pass
+
+
+async def cut(line: Line, stream: EntityStream | ByteStream) -> None:
     """Break the link, and let there be none until `refusing` is taken back."""
     line.refusing = True
     line.hang_up()
@@ -254,14 +280,26 @@ async def test_leaving_early_closes_the_source(world: World) -> None:
     await stream.aclose()
 
 
-async def test_opening_and_closing_leaves_nothing(world: World) -> None:
+async def test_opening_and_closing_leaves_nothing(world: World, tmp_path: Path) -> None:
     world.hub.publish("s", numbers := Numbers())
-    tasks = len(asyncio.all_tasks())
-    for _ in range(200):
+    (tmp_path / "f").write_bytes(b"x")
+    world.hub.publish("f", file(tmp_path / "f"))
+    tasks, handles = len(asyncio.all_tasks()), await asyncio.to_thread(open_files)
+    for number in range(500):
         async with world.link.entities("s", readahead=1) as stream:
             await anext(stream)
-    assert numbers.closed == 200
+        if number % 10 == 0:
+            async with world.link.bytes("f") as opened:
+                assert await opened.read() == b"x"
+    assert numbers.closed == 500
     await soon(lambda: len(asyncio.all_tasks()) <= tasks)
+    assert await asyncio.to_thread(open_files) <= handles
+
+
+def open_files() -> int:
+    """How many this process has open, where the system tells."""
+    known = Path("/proc/self/fd")
+    return len(list(known.iterdir())) if known.is_dir() else 0
 
 
 async def test_who_leaves_while_the_source_is_slow_does_not_wait(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from pichannels.remote import (
     END,
     START,
     Hub,
+    HubServer,
     Link,
     PositionLost,
     connect,
@@ -35,10 +37,14 @@ async def hub() -> AsyncIterator[Hub]:
         yield hub
 
 
-@pytest.fixture
-async def link(hub: Hub) -> AsyncIterator[Link]:
-    async with connect(hub) as link:
-        yield link
+@pytest.fixture(params=["memory", "websocket"])
+async def link(hub: Hub, request: pytest.FixtureRequest) -> AsyncIterator[Link]:
+    """Each test runs over both transports."""
+    async with AsyncExitStack() as stack:
+        target: Hub | str = hub
+        if request.param == "websocket":
+            target = (await stack.enter_async_context(HubServer(hub))).url
+        yield await stack.enter_async_context(connect(target))
 
 
 class Upper(BaseNode):
