@@ -124,8 +124,8 @@ class BrokerSink(QueueingSink):
     """Publishes a record for each sample of a batch, or one for any other message.
 
     A message is settled when the broker has all of its records. After a failure what
-    is not acknowledged is published again, in order. A child sets `_topic`: a text
-    with patterns, or a function.
+    is not acknowledged is published again, in order. A child calls `set_topic` with a
+    text with patterns, or a function.
 
     Args:
         login: where the broker is.
@@ -208,6 +208,23 @@ class BrokerSink(QueueingSink):
             SettingsError: the same, and settings have to be changed first.
         """
         raise NotImplementedError
+
+    def set_topic(self, key: str, found: Any, example: str) -> None:
+        """Take the option that says where to.
+
+        Raises:
+            SettingsError: it is no topic, or a field or pattern does not exist.
+            UsageError: the function is async, or a generator.
+        """
+        node = f"publish.{type(self).__name__}"
+        self._topic = checked_text(node, key, found, example)
+        for topic in self.fixed_topics():
+            try:
+                self.checked_topic(topic, is_made=True)
+            except ValueError as exc:
+                raise SettingsError(
+                    str(exc), key=key, found=topic, allowed=example
+                ) from exc
 
     def fixed_topics(self) -> list[str]:
         """The topic, where it is the same for all that comes."""

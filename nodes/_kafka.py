@@ -29,6 +29,7 @@ from pichannels.values import Sample
 
 __all__ = ["Kafka"]
 
+_EXAMPLES: Final = "plant, {name}"
 _TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _KEYS_KEPT: Final = 100_000
 _TICKS_PER_MS: Final = 10_000
@@ -145,8 +146,10 @@ class Kafka(BrokerSink):
             queue_bytes=queue_bytes,
             **options,
         )
-        self._topic = _checked("topic", topic)
-        self._key = None if key is None else _checked("key", key)
+        self.set_topic("topic", topic, _EXAMPLES)
+        self._key = key
+        if key is not None:
+            self._key = checked_text("publish.Kafka", "key", key, _EXAMPLES)
         self._has_event_time = event_time
         self._options: dict[str, Any] = {
             "acks": "all",
@@ -336,7 +339,3 @@ class _Batches:
         batch, records = self._filling.pop(place)
         self._limit.reschedule(self._node.until())
         self._sent.append(_Sent(await self._producer.send(batch, place), records))
-
-
-def _checked(key: str, found: Any) -> Any:
-    return checked_text("publish.Kafka", key, found, "plant, {name}")

@@ -9,7 +9,7 @@ from secrets import token_hex
 from ssl import SSLContext
 from typing import Any, Final
 
-from nodes._brokers import BrokerSink, Part, Parts, Record, checked_text
+from nodes._brokers import BrokerSink, Part, Parts, Record
 from nodes._options import at_least, one_of
 from nodes._queue import Item
 from pichannels.errors import NotConnected, SettingsError
@@ -127,7 +127,8 @@ class MQTT(BrokerSink):
             queue_bytes=queue_bytes,
             **options,
         )
-        self._topic = _checked_topic(topic)
+        _check_wildcards(topic)
+        self.set_topic("topic", topic, _EXAMPLES)
         self._qos = qos
         self._retain = retain
         self._common: dict[str, Any] = {}
@@ -229,9 +230,9 @@ class MQTT(BrokerSink):
         self.leave([part], refused)
 
 
-def _checked_topic(topic: Any) -> Any:
+def _check_wildcards(topic: Any) -> None:
+    """A text has none, also beside fields; in what fields give they are escaped."""
     if isinstance(topic, str) and set(topic) & {"+", "#"}:
         raise SettingsError(
             "this is no topic", key="topic", found=topic, allowed=_EXAMPLES
         )
-    return checked_text("publish.MQTT", "topic", topic, _EXAMPLES)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from ssl import SSLContext
 from typing import Any, ClassVar, Final
 
-from nodes._brokers import BrokerSink, Part, Parts, Record, checked_text
+from nodes._brokers import BrokerSink, Part, Parts, Record
 from nodes._options import at_least
 from pichannels.adapters.nats import (
     Connection,
@@ -136,7 +136,7 @@ class NATS(BrokerSink):
             queue_bytes=queue_bytes,
             **options,
         )
-        self._topic = checked_text("publish.NATS", "subject", subject, _EXAMPLES)
+        self.set_topic("subject", subject, _EXAMPLES)
         self._stream = stream
         self._in_flight = in_flight
         self._connection: Connection | None = None

@@ -220,6 +220,7 @@ async def test_nobody_there_is_told() -> None:
         {"servers": []},
         {"topic": ""},
         {"topic": "{nam}"},
+        {"topic": "pi values"},
         {"key": "{nam}"},
         {"mechanism": "PLAN"},
         {"compression": "zip"},

@@ -351,6 +351,7 @@ async def test_a_certificate_that_is_not_trusted_is_told(secured: NatsServer) ->
         {"servers": []},
         {"subject": ""},
         {"subject": "{nam}"},
+        {"subject": "pi.>"},
         {"in_flight": 0},
         {"timeout": 0},
         {"codec": "json"},
