@@ -6,18 +6,23 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from pichannels.channels.job_reports import JobReport
-from pichannels.channels.jobs import JobPriority
 from pichannels.control import replaying
-from pichannels.control.budgets import BudgetReport, BudgetWanted
 from pichannels.control.chosen import Chosen
+from pichannels.control.failure_groups import FailureGroup
 from pichannels.control.history import Selection
 from pichannels.control.keeping import Prune
-from pichannels.control.reconciles import ReconcileWanted
 from pichannels.control.reports import ChannelReport
 from pichannels.control.tags import TagsReport
 from pichannels.testing.golden import TestFiles
-from pichannels.ui.api.routing import Ask, Asked, Routes
+from pichannels.ui.api.acting import (
+    Counted,
+    begin_action,
+    given_by,
+    preview_action,
+    run_action,
+)
+from pichannels.ui.api.routing import Ask, Routes
+from pichannels.ui.failures import hidden_group
 from pichannels.ui.operations import Operation
 from pichannels.ui.roles import Role
 from pichannels.ui.settings_files import Applied
@@ -30,17 +35,6 @@ routes = Routes("commands", "/instances/{instance}")
 Count = Annotated[int, msgspec.Meta(ge=0)] | None
 _OPERATE, _ADMIN = Role.OPERATE, Role.ADMIN
 _CHANNEL: Final = ("start", "stop", "restart", "pause", "resume")
-_JOB: Final = ("pause", "resume", "cancel")
-
-
-class Counted(msgspec.Struct, frozen=True, kw_only=True):
-    """How many it concerns; this is the `count` to give.
-
-    Attributes:
-        count: how many.
-    """
-
-    count: int
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,37 +73,6 @@ class Tags(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     add: list[str] = []
     remove: list[str] = []
     refresh: bool = False
-
-
-class Job(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A backfill job; see `pichannels backfill create`.
-
-    Attributes:
-        channel: full name of the channel.
-        tags: names or paths, with `*` and `?`.
-        start, end: of the range, ISO 8601; up to now without an end.
-        again: deliver what was delivered once more.
-        reason: why, for those who look later.
-        priority: before or after all other holes.
-    """
-
-    channel: str
-    tags: list[str]
-    start: str
-    end: str | None = None
-    again: bool = False
-    reason: str = ""
-    priority: JobPriority = JobPriority.NORMAL
-
-
-class Priority(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """`high` before all other holes, `low` after them.
-
-    Attributes:
-        priority: `high`, `normal` or `low`.
-    """
-
-    priority: JobPriority
 
 
 class Replay(replaying.Replay, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -250,38 +213,12 @@ class Stopping(msgspec.Struct, frozen=True, kw_only=True):
     stopping: bool
 
 
-async def _run(ask: Asked, instance: str, action: str, given: Any) -> Any:
-    arguments = given if isinstance(given, dict) else _given(given)
-    found = await ask.console.commands.run(ask.who, instance, action, arguments)
-    ask.console.data.forget()
-    return found
-
-
-async def _begin(ask: Asked, instance: str, action: str, given: Any) -> Operation:
-    arguments = _given(given)
-    count = arguments.pop("count", None)
-    begin = ask.console.commands.begin
-    return await begin(ask.who, instance, action, arguments, count)
-
-
-async def _preview(ask: Asked, instance: str, action: str, given: Any) -> Counted:
-    arguments = _given(given)
-    arguments.pop("count", None)
-    preview = ask.console.commands.preview
-    return Counted(count=await preview(ask.who, instance, action, arguments))
-
-
-def _given(body: msgspec.Struct) -> dict[str, Any]:
-    found = msgspec.structs.asdict(body)
-    return {k: v for k, v in found.items() if v is not msgspec.UNSET}
-
-
 # Channels
 
 
 def _add_channel_command(what: str) -> None:
     async def endpoint(ask: Ask, instance: str, name: str) -> Any:
-        return await _run(ask, instance, f"{what}-channel", {"channel": name})
+        return await run_action(ask, instance, f"{what}-channel", {"channel": name})
 
     endpoint.__name__ = f"{what}_channel"
     endpoint.__doc__ = f"{what.capitalize()} a channel; `pichannels channel {what}`."
@@ -302,7 +239,9 @@ for _what in _CHANNEL:
 )
 async def inject_message(ask: Ask, instance: str, name: str, body: Any) -> Any:
     """Give a channel a message, which it processes as if its source had brought it."""
-    return await _run(ask, instance, "inject", {"channel": name, **_given(body)})
+    return await run_action(
+        ask, instance, "inject", {"channel": name, **given_by(body)}
+    )
 
 
 @routes.add(
@@ -310,59 +249,7 @@ async def inject_message(ask: Ask, instance: str, name: str, body: Any) -> Any:
 )
 async def change_tags(ask: Ask, instance: str, name: str, body: Any) -> Any:
     """Add and remove tags while the channel runs."""
-    return await _run(ask, instance, "tags", {"channel": name, **_given(body)})
-
-
-# Jobs
-
-
-@routes.add("POST", "/jobs", role=_OPERATE, answer=JobReport, body=Job)
-async def create_job(ask: Ask, instance: str, body: Any) -> Any:
-    """Begin to deliver a range of tags from the archive."""
-    given = {**_given(body), "who": ask.who.name}
-    return await _run(ask, instance, "backfill-create", given)
-
-
-def _add_job_command(what: str) -> None:
-    async def endpoint(ask: Ask, instance: str, id: str) -> Any:
-        return await _run(ask, instance, f"backfill-{what}", {"id": id})
-
-    endpoint.__name__ = f"{what}_job"
-    endpoint.__doc__ = f"{what.capitalize()} a backfill job."
-    path = f"/jobs/{{id}}/{what}"
-    routes.add("POST", path, role=_OPERATE, answer=JobReport)(endpoint)
-
-
-for _what in _JOB:
-    _add_job_command(_what)
-
-
-@routes.add(
-    "POST", "/jobs/{id}/priority", role=_OPERATE, answer=JobReport, body=Priority
-)
-async def prioritise_job(ask: Ask, instance: str, id: str, body: Any) -> Any:
-    """Read a backfill job before or after all other holes."""
-    given = {"id": id, **_given(body)}
-    return await _run(ask, instance, "backfill-priority", given)
-
-
-@routes.add("POST", "/pi-budget", role=_OPERATE, answer=BudgetReport, body=BudgetWanted)
-async def change_pi_budget(ask: Ask, instance: str, body: Any) -> Any:
-    """Change what repair and backfill get of a PI server, until the instance ends."""
-    return await _run(ask, instance, "pi-budget", body)
-
-
-@routes.add(
-    "POST",
-    "/reconciles",
-    role=_OPERATE,
-    answer=Operation,
-    body=ReconcileWanted,
-    status=202,
-)
-async def begin_reconcile(ask: Ask, instance: str, body: Any) -> Any:
-    """Begin to compare the archive with what was delivered."""
-    return await _begin(ask, instance, "reconcile", body)
+    return await run_action(ask, instance, "tags", {"channel": name, **given_by(body)})
 
 
 # What concerns many
@@ -372,10 +259,10 @@ def _add_bulk(
     path: str, action: str, role: Role, body: type[msgspec.Struct], about: str
 ) -> None:
     async def preview(ask: Ask, instance: str, body: Any) -> Any:
-        return await _preview(ask, instance, action, body)
+        return await preview_action(ask, instance, action, body)
 
     async def begin(ask: Ask, instance: str, body: Any) -> Any:
-        return await _begin(ask, instance, action, body)
+        return await begin_action(ask, instance, action, body)
 
     name = action.replace("-", "_")
     preview.__name__, begin.__name__ = f"preview_{name}", f"begin_{name}"
@@ -399,7 +286,52 @@ _add_bulk("/prunes", "prune", _ADMIN, Pruned, "delete settled messages")
 )
 async def edit_dead_letter(ask: Ask, instance: str, id: str, body: Any) -> Any:
     """Put another dead letter in the place of one, with another payload or meta."""
-    return await _run(ask, instance, "dead-edit", {"id": id, "changes": _given(body)})
+    return await run_action(
+        ask, instance, "dead-edit", {"id": id, "changes": given_by(body)}
+    )
+
+
+class Muted(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How long a group is muted: until the first of these.
+
+    Attributes:
+        seconds: for so long.
+        until_change: until there is another cause, or they come more often.
+    """
+
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=366 * 86400)] | None = None
+    until_change: bool = False
+
+
+@routes.add(
+    "POST",
+    "/dead-letter-groups/{group}/mute",
+    role=_OPERATE,
+    answer=FailureGroup,
+    body=Muted,
+)
+async def mute_dead_letter_group(ask: Ask, instance: str, group: str, body: Any) -> Any:
+    """Let lamps not tell dead letters that are known; they are counted as before."""
+    given = {"group": group, "who": ask.who.name, **given_by(body)}
+    found = await run_action(ask, instance, "dead-mute", given)
+    mask = ask.console.data.mask_for(ask.who)
+    return hidden_group(msgspec.convert(found, FailureGroup), mask)
+
+
+class Unmuted(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of it.
+
+    Attributes:
+        unmuted: whether it was muted.
+    """
+
+    unmuted: bool
+
+
+@routes.add("POST", "/dead-letter-groups/{group}/unmute", role=_OPERATE, answer=Unmuted)
+async def unmute_dead_letter_group(ask: Ask, instance: str, group: str) -> Any:
+    """Let lamps tell these dead letters again."""
+    return await run_action(ask, instance, "dead-unmute", {"group": group})
 
 
 class Traced(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -448,7 +380,7 @@ async def save_message_as_test(ask: Ask, instance: str, body: Any) -> Any:
 )
 async def begin_export(ask: Ask, instance: str, body: Any) -> Any:
     """Begin to write messages of a channel to a file."""
-    return await _begin(ask, instance, "export", body)
+    return await begin_action(ask, instance, "export", body)
 
 
 @routes.add(
@@ -456,13 +388,13 @@ async def begin_export(ask: Ask, instance: str, body: Any) -> Any:
 )
 async def begin_import(ask: Ask, instance: str, body: Any) -> Any:
     """Begin to store the messages of a file."""
-    return await _begin(ask, instance, "import", body)
+    return await begin_action(ask, instance, "import", body)
 
 
 @routes.add("POST", "/backups", role=_ADMIN, answer=Operation, body=Backup, status=202)
 async def begin_backup(ask: Ask, instance: str, body: Any) -> Any:
     """Begin to copy the journal to a new file."""
-    return await _begin(ask, instance, "backup", body)
+    return await begin_action(ask, instance, "backup", body)
 
 
 class _Verify(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -472,7 +404,7 @@ class _Verify(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 @routes.add("POST", "/verifications", role=_OPERATE, answer=Operation, status=202)
 async def begin_verification(ask: Ask, instance: str) -> Any:
     """Begin to read the whole journal, and tell what is wrong."""
-    return await _begin(ask, instance, "verify", _Verify())
+    return await begin_action(ask, instance, "verify", _Verify())
 
 
 # The instance
@@ -498,4 +430,4 @@ async def roll_back_settings(ask: Ask, instance: str, version: str) -> Any:
 @routes.add("POST", "/stop", role=_ADMIN, answer=Stopping, body=Stop)
 async def stop_instance(ask: Ask, instance: str, body: Any) -> Any:
     """Stop the instance; messages in flight are finished first, unless `now`."""
-    return await _run(ask, instance, "stop", body)
+    return await run_action(ask, instance, "stop", body)
