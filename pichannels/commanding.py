@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from pichannels.channels import BaseChannel
-from pichannels.control.reports import ChannelReport
+from pichannels.channels.kept_pauses import pause_sink
+from pichannels.control.figures import sink_of
+from pichannels.control.reports import ChannelReport, SinkReport, sink_report
 from pichannels.errors import UsageError
 from pichannels.reporting import Reporting
 
@@ -78,6 +80,34 @@ class Commanding(Reporting, ABC):
         channel = self._own_channel(name)
         await channel.resume()
         return self._report(channel)
+
+    async def pause_sink(self, name: str) -> SinkReport:
+        """Let messages wait for a sink, while the others go on; also after a restart.
+
+        Args:
+            name: the full name of the sink.
+
+        Raises:
+            JournalError: that cannot be kept; the sink is paused all the same.
+            UsageError: there is no such sink.
+        """
+        return await self._set_sink(name, paused=True)
+
+    async def resume_sink(self, name: str) -> SinkReport:
+        """Let a sink have what has waited for it, and go on.
+
+        Raises:
+            JournalError: that cannot be kept; the sink goes on all the same.
+            UsageError: there is no such sink.
+        """
+        return await self._set_sink(name, paused=False)
+
+    async def _set_sink(self, name: str, *, paused: bool) -> SinkReport:
+        if self._state != "running":
+            raise UsageError(f"the instance is {self._state}")
+        channel, node = sink_of(self.project, name)
+        await pause_sink(channel, node, paused)
+        return sink_report(node)
 
     def _own_channel(self, name: str) -> BaseChannel:
         channel = self.project.channel(name)

@@ -17,6 +17,7 @@ from pichannels.commanding import Commanding
 from pichannels.config import SimulatorConfig
 from pichannels.control.server import ControlServer
 from pichannels.control.signals import stop_signals
+from pichannels.control.taps import Taps
 from pichannels.embedded import make_simulator
 from pichannels.errors import JournalError, PichannelsError, UsageError
 from pichannels.events import EventBus
@@ -103,6 +104,7 @@ class Engine(Commanding):
         self.tracer: Tracer | None = None
         self.log = LogRing()
         self.log.addFilter(ContextFilter())
+        self.taps = Taps(project)
         self._heartbeat = Heartbeat()
         self._measuring = Heartbeat(self._measure, _MEASURE_EVERY)
         self.lease: Lease | None = None
@@ -166,6 +168,7 @@ class Engine(Commanding):
         self.log.channels.update(each.name for each in self.project.all_channels())
         if self.project.path is not None:
             await asyncio.to_thread(self._reloader.remember)
+        self._parts.push_async_callback(self.taps.close)
         for beating in (self._heartbeat, self._measuring):
             self._parts.push_async_callback(beating.stop)
             beating.start()

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from pichannels import __version__, clock
 from pichannels.channels import BaseChannel
 from pichannels.control.families import metrics
+from pichannels.control.figures import Shares
 from pichannels.control.reports import (
     ChannelReport,
     StatusReport,
@@ -73,6 +74,7 @@ class Reporting:
             channel.is_stopped() or channel.is_store_waiting
             for channel in project.channels
         )
+        shares = Shares()
         return StatusReport(
             project=project.name,
             settings=str(project.path) if project.path else None,
@@ -85,7 +87,7 @@ class Reporting:
             data_dir=str(self.data_dir),
             control=self.control_url,
             simulator=self.simulator.url if self.simulator else None,
-            channels=[self._report(channel) for channel in project.all_channels()],
+            channels=[self._report(c, shares) for c in project.all_channels()],
             sinks=sink_reports(project.channels),
             pi_servers=server_reports(self.limiters.statistics()),
             journal=self._journal_statistics(),
@@ -97,8 +99,10 @@ class Reporting:
         """The status, with what the coverage ledgers say."""
         return await self._control.told()
 
-    def _report(self, channel: BaseChannel) -> ChannelReport:
-        return channel_report(channel, self._unsettled(channel))
+    def _report(
+        self, channel: BaseChannel, shares: Shares | None = None
+    ) -> ChannelReport:
+        return channel_report(channel, self._unsettled(channel), shares)
 
     def _unsettled(self, channel: BaseChannel) -> int:
         with contextlib.suppress(JournalError):

@@ -28,12 +28,14 @@ class Times(msgspec.Struct, frozen=True):
     Attributes:
         count: how often it was measured.
         sum: of all these, seconds.
+        last: the newest, seconds; None where nothing was measured, as the others.
         p50, p99: what half, and 99 %, of the last minutes did not exceed, to within a
-            twentieth; None where nothing was measured.
+            twentieth.
     """
 
     count: int = 0
     sum: float = 0.0
+    last: float | None = None
     p50: float | None = None
     p99: float | None = None
 
@@ -49,7 +51,7 @@ class Recent:
     Where nothing new comes, they stay what they were.
     """
 
-    __slots__ = ("_new", "_old", "_turned", "count", "sum")
+    __slots__ = ("_last", "_new", "_old", "_turned", "count", "sum")
 
     def __init__(self) -> None:
         self.count = 0
@@ -57,6 +59,7 @@ class Recent:
         self._old: QuantileSketch | None = None
         self._new = QuantileSketch(_ERROR)
         self._turned: float | None = None
+        self._last: float | None = None
 
     def note(self, seconds: float, now: float) -> None:
         """One more, at this moment of the monotonic clock."""
@@ -66,6 +69,7 @@ class Recent:
             self._old, self._new = self._new, QuantileSketch(_ERROR)
             self._turned = now
         self._new.add(seconds)
+        self._last = seconds
         self.count += 1
         self.sum += seconds
 
@@ -77,7 +81,7 @@ class Recent:
             found.merge(self._old)
             found.merge(self._new)
         half, nearly = found.quantile(0.5), found.quantile(0.99)
-        return Times(self.count, self.sum, half, nearly)
+        return Times(self.count, self.sum, self._last, half, nearly)
 
 
 class Passes:

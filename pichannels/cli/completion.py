@@ -26,7 +26,13 @@ from pichannels.settings_file import DATA_DIR, find_settings
 if TYPE_CHECKING:
     from pichannels.control.client import ControlClient
 
-__all__ = ["complete_channels", "complete_ids", "complete_nodes", "completion"]
+__all__ = [
+    "complete_channels",
+    "complete_ids",
+    "complete_nodes",
+    "complete_sinks",
+    "completion",
+]
 
 _SHELLS: Final = ("bash", "zsh", "fish", "powershell")
 _VARIABLE: Final = "_PICHANNELS_COMPLETE"
@@ -88,6 +94,20 @@ def complete_nodes(
         for channel in (project.all_channels() if project else [])
         if wanted in (None, channel.name)
         for node in channel.own_nodes()
+    )
+    return _fitting(found, incomplete)
+
+
+def complete_sinks(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The full names of sinks."""
+    project = _project(ctx)
+    found = (
+        (node.fullpath(), type(node).__name__)
+        for channel in (project.channels if project else [])
+        for node in channel.nodes()
+        if node.is_sink
     )
     return _fitting(found, incomplete)
 

@@ -28,14 +28,16 @@ from pichannels.control.coverage import coverage_report
 from pichannels.control.coverage_reports import CoverageWanted
 from pichannels.control.history import Search
 from pichannels.control.keeping import Export, Import, Prune
+from pichannels.control.muting import MuteWanted, mute, unmute
 from pichannels.control.parked import list_parked
 from pichannels.control.pictures import GraphWanted, graph_report
 from pichannels.control.reconciles import ReconcileWanted
 from pichannels.control.replaying import Replay, Ticket, replay
-from pichannels.control.reports import ChannelReport, StatusReport
+from pichannels.control.reports import ChannelReport, SinkReport, StatusReport
 from pichannels.control.sending import Fetch, Give
 from pichannels.control.settings import settings_report
 from pichannels.control.tags import TagsChange, change_tags
+from pichannels.control.taps import Taps, TapWanted
 from pichannels.errors import UsageError, nearest
 from pichannels.events import EventBus
 from pichannels.journal import Journal
@@ -55,6 +57,7 @@ class Instance(Protocol):
     events: EventBus
     limiters: Limiters
     log: LogRing
+    taps: Taps
 
     def status(self) -> StatusReport: ...
 
@@ -70,6 +73,10 @@ class Instance(Protocol):
 
     async def resume_channel(self, name: str) -> ChannelReport: ...
 
+    async def pause_sink(self, name: str) -> SinkReport: ...
+
+    async def resume_sink(self, name: str) -> SinkReport: ...
+
     async def reload(self, *, dry_run: bool = False) -> ReloadReport: ...
 
 
@@ -81,6 +88,12 @@ class _Channel(msgspec.Struct, forbid_unknown_fields=True):
     """A channel by its full name."""
 
     channel: str
+
+
+class _Sink(msgspec.Struct, forbid_unknown_fields=True):
+    """A sink by its full name."""
+
+    sink: str
 
 
 class _Stop(msgspec.Struct, forbid_unknown_fields=True):
@@ -145,6 +158,12 @@ class _Letter(msgspec.Struct, forbid_unknown_fields=True):
     id: str
 
 
+class _Group(msgspec.Struct, forbid_unknown_fields=True):
+    """One group of dead letters, by its fingerprint."""
+
+    group: str
+
+
 class _Job(msgspec.Struct, forbid_unknown_fields=True):
     """One backfill job."""
 
@@ -196,6 +215,14 @@ async def _pause_channel(instance: Instance, request: _Channel) -> Any:
 
 async def _resume_channel(instance: Instance, request: _Channel) -> Any:
     return await instance.resume_channel(request.channel)
+
+
+async def _pause_sink(instance: Instance, request: _Sink) -> Any:
+    return await instance.pause_sink(request.sink)
+
+
+async def _resume_sink(instance: Instance, request: _Sink) -> Any:
+    return await instance.resume_sink(request.sink)
 
 
 async def _stop(instance: Instance, request: _Stop) -> Any:
@@ -282,6 +309,10 @@ async def _tags(instance: Instance, request: TagsChange) -> Any:
     return await change_tags(instance.project, request)
 
 
+async def _tap(instance: Instance, request: TapWanted) -> Any:
+    return await instance.taps.read(request)
+
+
 async def _archive(instance: Instance, request: ArchiveWanted) -> Any:
     return await archived(instance.project, request)
 
@@ -300,6 +331,14 @@ async def _dead_list(instance: Instance, request: Listed) -> Any:
 
 async def _dead_groups(instance: Instance, request: Grouped) -> Any:
     return await deadletters.group_letters(instance.journal, request)
+
+
+async def _dead_mute(instance: Instance, request: MuteWanted) -> Any:
+    return await mute(instance.journal, request)
+
+
+async def _dead_unmute(instance: Instance, request: _Group) -> Any:
+    return await unmute(instance.journal, request.group)
 
 
 async def _dead_parked(instance: Instance, request: _Parked) -> Any:
@@ -399,9 +438,11 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "dead-edit": Command(_Edit, _dead_edit),
     "dead-groups": Command(Grouped, _dead_groups),
     "dead-list": Command(Listed, _dead_list),
+    "dead-mute": Command(MuteWanted, _dead_mute),
     "dead-parked": Command(_Parked, _dead_parked),
     "dead-redrive": Command(_Redrive, _dead_redrive),
     "dead-show": Command(_Letter, _dead_show),
+    "dead-unmute": Command(_Group, _dead_unmute),
     "export": Command(Export, _export),
     "fetch": Command(Fetch, _fetch),
     "give": Command(Give, _give),
@@ -409,6 +450,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "import": Command(Import, _import),
     "log": Command(_Log, _log),
     "pause-channel": Command(_Channel, _pause_channel),
+    "pause-sink": Command(_Sink, _pause_sink),
     "pi-budget": Command(BudgetWanted, _pi_budget),
     "prune": Command(Prune, _prune),
     "reconcile": Command(ReconcileWanted, _reconcile),
@@ -416,6 +458,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "replay": Command(_Replay, _replay),
     "restart-channel": Command(_Channel, _restart_channel),
     "resume-channel": Command(_Channel, _resume_channel),
+    "resume-sink": Command(_Sink, _resume_sink),
     "search": Command(Search, _search),
     "settings": Command(_Nothing, _settings),
     "show": Command(_Show, _show),
@@ -424,6 +467,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "stop-channel": Command(_Channel, _stop_channel),
     "stores": Command(_Nothing, _stores),
     "tags": Command(TagsChange, _tags),
+    "tap": Command(TapWanted, _tap),
     "verify": Command(_Nothing, _verify),
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from pichannels.control.coverage_metrics import coverage_families
+from pichannels.control.node_metrics import node_families, quantiles, sink_families
 from pichannels.control.reports import (
     STORE_WAITING,
     ChannelReport,
@@ -180,8 +181,10 @@ def metrics(status: StatusReport) -> list[Family]:
         *_instance_families(status),
         *_channel_families(status.channels),
         *coverage_families(status.coverage),
+        *node_families(status.channels),
         *_source_families(status.channels),
         *_sink_families(status.sinks),
+        *sink_families(status.sinks),
         *_server_families(status.pi_servers),
         *(_journal_families(status.journal) if status.journal else ()),
         *_lease_families([status.lease] if status.lease else []),
@@ -240,6 +243,12 @@ def _server_families(reports: Sequence[ServerReport]) -> list[Family]:
     return [
         *(_by_priority(number, reports) for number in _BY_PRIORITY),
         *(_of_servers(number, reports) for number in _SERVERS),
+        quantiles(
+            "pi_latency_seconds",
+            "How long the server took to answer.",
+            "server",
+            [(each.name, each.latency) for each in reports],
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from pichannels.channels import BaseChannel
 from pichannels.channels.diagram import Arrow, drawn_parts
+from pichannels.control.figures import NodeReport, Shares, node_report
 from pichannels.project import Project
 
 __all__ = ["GraphArrow", "GraphBox", "GraphReport", "GraphWanted", "graph_report"]
@@ -34,6 +35,8 @@ class GraphBox(msgspec.Struct, frozen=True, kw_only=True):
         channel: the full name of the outermost channel.
         processed: messages that went through a node, since the start.
         statistics: what the node counts itself.
+        figures: what a node does, and how long it takes.
+        is_paused: whether messages wait before a sink, on command.
     """
 
     id: str
@@ -43,10 +46,17 @@ class GraphBox(msgspec.Struct, frozen=True, kw_only=True):
     channel: str
     processed: int | None = None
     statistics: dict[str, int] = {}
+    figures: NodeReport | None = None
+    is_paused: bool = False
 
 
 class GraphArrow(msgspec.Struct, frozen=True, kw_only=True):
-    """The way of messages between two boxes; `label` where it is a special one."""
+    """The way of messages between two boxes; `label` where it is a special one.
+
+    Attributes:
+        start, end: ids of boxes.
+        label: what goes this way, or "".
+    """
 
     start: str
     end: str
@@ -54,7 +64,12 @@ class GraphArrow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GraphReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What is drawn, each box before the arrows from it."""
+    """What is drawn, each box before the arrows from it.
+
+    Attributes:
+        boxes: channels, steps, and where ways join or end.
+        arrows: between them.
+    """
 
     boxes: list[GraphBox]
     arrows: list[GraphArrow]
@@ -69,13 +84,13 @@ def graph_report(project: Project, wanted: GraphWanted) -> GraphReport:
     channels = project.channels
     if wanted.channel is not None:
         channels = [project.channel(wanted.channel)]
-    found = GraphReport(boxes=[], arrows=[])
+    found, shares = GraphReport(boxes=[], arrows=[]), Shares()
     for channel in channels:
-        _add(found, channel)
+        _add(found, channel, shares)
     return found
 
 
-def _add(found: GraphReport, channel: BaseChannel) -> None:
+def _add(found: GraphReport, channel: BaseChannel, shares: Shares) -> None:
     nodes = {node.fullpath(): node for node in channel.nodes()}
     known = {box.id for box in found.boxes}
     for part in drawn_parts(channel):
@@ -87,14 +102,19 @@ def _add(found: GraphReport, channel: BaseChannel) -> None:
         if part.id not in known:
             node = nodes.get(part.id) if part.kind in ("node", "sink") else None
             known.add(part.id)
-            found.boxes.append(
-                GraphBox(
-                    id=part.id,
-                    label=part.label,
-                    kind=part.kind,
-                    about=part.about,
-                    channel=channel.name,
-                    processed=None if node is None else node.processed,
-                    statistics={} if node is None else node.statistics(),
-                )
+            box = GraphBox(
+                id=part.id,
+                label=part.label,
+                kind=part.kind,
+                about=part.about,
+                channel=channel.name,
             )
+            if node is not None:
+                box = msgspec.structs.replace(
+                    box,
+                    processed=node.processed,
+                    statistics=node.statistics(),
+                    figures=node_report(channel, node, shares),
+                    is_paused=node.is_paused,
+                )
+            found.boxes.append(box)

@@ -14,10 +14,11 @@ from typing import Final
 
 from pichannels import clock
 from pichannels.control.reports import STORE_WAITING, StatusReport, Unready
+from pichannels.lifecycle import Status
 from pichannels.node import BaseNode
 from pichannels.project import Project
 
-__all__ = ["Readiness"]
+__all__ = ["Readiness", "paused_parts"]
 
 _KEPT: Final = 30.0
 """Seconds for which a sink that was there is believed to be."""
@@ -101,6 +102,12 @@ class Readiness:
     def _unknown(self, project: Project) -> list[str]:
         names = (sink.fullpath() for sink in _sinks(project))
         return [name for name in names if name not in self._seen]
+
+
+def paused_parts(status: StatusReport) -> list[str]:
+    """Channels and sinks that are paused on command, or until a message has gone."""
+    channels = [c.name for c in status.channels if c.state == Status.PAUSED.label]
+    return [*channels, *(sink.name for sink in status.sinks if sink.is_paused)]
 
 
 def _sinks(project: Project) -> Iterator[BaseNode]:

@@ -10,9 +10,13 @@ import msgspec
 
 from pichannels.channels import BaseChannel
 from pichannels.control.coverage_reports import ChannelCoverage
+from pichannels.control.figures import NodeReport, Shares, node_report
 from pichannels.journal import JournalStatistics
 from pichannels.lifecycle import Status
 from pichannels.metrics import Spread
+from pichannels.node import BaseNode
+from pichannels.tallies import Times
+from pichannels.values import format_ticks
 
 __all__ = [
     "STORE_WAITING",
@@ -24,6 +28,7 @@ __all__ = [
     "Unready",
     "channel_report",
     "server_reports",
+    "sink_report",
     "sink_reports",
 ]
 
@@ -49,6 +54,7 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
         bytes: of the accepted messages, as they are stored.
         retries: how often a message ran again after a failure.
         settling: how many seconds accepted messages took until they were settled.
+        nodes: what each of its own nodes does, in order.
     """
 
     name: str
@@ -68,6 +74,7 @@ class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     retries: int = 0
     settling: Spread = Spread()
+    nodes: list[NodeReport] = []
 
 
 class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,12 +85,25 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
         kind: the name of its class.
         processed: messages that it took.
         statistics: its own counts.
+        is_paused: whether messages wait for it, on command.
+        in_flight: messages that it took and has not acknowledged.
+        acks: how long acknowledgements took; where a sink is done when it gives the
+            message on, how long that took, of those that were measured.
+        retries: how often it has tried again.
+        error: what it failed with last, or "".
+        error_time: when, ISO 8601, or "".
     """
 
     name: str
     kind: str
     processed: int
     statistics: dict[str, int]
+    is_paused: bool = False
+    in_flight: int = 0
+    acks: Times = Times()
+    retries: int = 0
+    error: str = ""
+    error_time: str = ""
 
 
 class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +123,7 @@ class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
         history_rate: requests in a second that history gets at most; None for all that
             live ones leave.
         history_used: those that it had of late.
+        latency: how long its answers took.
     """
 
     name: str
@@ -118,6 +139,7 @@ class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
     history_paused: bool
     history_rate: float | None
     history_used: float
+    latency: Times = Times()
 
 
 class LeaseReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,8 +221,11 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     cpu: float = msgspec.field(default_factory=time.process_time)
 
 
-def channel_report(channel: BaseChannel, unsettled: int) -> ChannelReport:
+def channel_report(
+    channel: BaseChannel, unsettled: int, shares: Shares | None = None
+) -> ChannelReport:
     """What a channel does at this moment; the journal knows what is unsettled."""
+    shares = shares or Shares()
     return ChannelReport(
         name=channel.name,
         verbose_name=channel.verbose_name,
@@ -219,6 +244,7 @@ def channel_report(channel: BaseChannel, unsettled: int) -> ChannelReport:
         bytes=channel.counts.bytes,
         retries=channel.counts.retries,
         settling=channel.counts.settling.spread(channel=channel.name),
+        nodes=[node_report(channel, node, shares) for node in channel.own_nodes()],
     )
 
 
@@ -232,16 +258,29 @@ def _state(channel: BaseChannel) -> str:
 def sink_reports(channels: Iterable[BaseChannel]) -> list[SinkReport]:
     """The sinks of these channels and of their sub-channels."""
     return [
-        SinkReport(
-            name=node.fullpath(),
-            kind=type(node).__name__,
-            processed=node.processed,
-            statistics=node.statistics(),
-        )
+        sink_report(node)
         for channel in channels
         for node in channel.nodes()
         if node.is_sink
     ]
+
+
+def sink_report(node: BaseNode) -> SinkReport:
+    """What a sink does at this moment."""
+    tally = node.tally
+    acks = tally.acks or tally.times
+    return SinkReport(
+        name=node.fullpath(),
+        kind=type(node).__name__,
+        processed=node.processed,
+        statistics=node.statistics(),
+        is_paused=node.is_paused,
+        in_flight=tally.in_flight,
+        acks=acks.times() if acks else Times(),
+        retries=tally.retries,
+        error=tally.error,
+        error_time=format_ticks(tally.error_ticks) if tally.error else "",
+    )
 
 
 def server_reports(limiters: Mapping[str, Mapping[str, Any]]) -> list[ServerReport]:
@@ -261,6 +300,7 @@ def server_reports(limiters: Mapping[str, Mapping[str, Any]]) -> list[ServerRepo
             history_paused=facts["history_paused"],
             history_rate=facts["history_rate"],
             history_used=facts["history_used"],
+            latency=facts["latency"],
         )
         for name, facts in limiters.items()
     ]

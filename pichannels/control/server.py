@@ -29,7 +29,7 @@ from pichannels.control.commands import Instance, run_command
 from pichannels.control.coverage import CoverageSummaries
 from pichannels.control.families import metrics
 from pichannels.control.published import Published
-from pichannels.control.readiness import Readiness
+from pichannels.control.readiness import Readiness, paused_parts
 from pichannels.control.reports import StatusReport, Unready
 from pichannels.errors import (
     Backpressure,
@@ -54,6 +54,7 @@ _OPEN: Final = ("/live", "/ready")
 _LARGEST_BODY: Final = 2**20
 _SHORTEST_TOKEN: Final = 16
 _FEEDS: Final = 16
+_ENDS: Final = ("log", "replay")
 _PING: Final = 15.0
 _HEADERS: Final = {
     "Server": SERVER_NAME,
@@ -182,8 +183,12 @@ class ControlServer:
     async def _ready(self, request: web.Request) -> web.Response:
         project = self._instance.project
         await self._readiness.look(project)
-        troubles = self._readiness.all_troubles(project, self._instance.status())
+        status = self._instance.status()
+        troubles = self._readiness.all_troubles(project, status)
         told: dict[str, Any] = {"ready": not troubles}
+        if paused := paused_parts(status):
+            # Somebody wants that: it is no reason to take the instance out.
+            told["paused"] = paused
         if troubles:
             # Why is only for those who may know: it names servers.
             is_open = not has_token(request.headers, self._token)
@@ -218,9 +223,9 @@ class ControlServer:
         )
         self._work.add(work)
         work.add_done_callback(self._work.discard)
-        # When who asked goes away a replay ends there; anything else is finished,
-        # as half of it would be worse.
-        return _json(await (work if name == "replay" else asyncio.shield(work)))
+        # When who asked goes away some end there; anything else is finished, as half
+        # of it would be worse.
+        return _json(await (work if name in _ENDS else asyncio.shield(work)))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         if len(self._feeds) >= _FEEDS:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pichannels import clock
 from pichannels.errors import Backpressure, UsageError, nearest
 from pichannels.limiter import Limits, Priority, Throttle, retry_after_seconds
+from pichannels.tallies import Recent
 
 __all__ = ["Limiter", "Limiters", "Turn", "limiter_for"]
 
@@ -49,6 +50,7 @@ class Limiter:
         self._max_waiting: Final = max_waiting
         self._waiting: dict[Priority, _Waiting] = {"live": deque(), "history": deque()}
         self._timer: asyncio.TimerHandle | None = None
+        self._latency = Recent()
 
     def pause_history(self) -> None:
         """Hold back all requests for history, until `resume_history`."""
@@ -83,6 +85,7 @@ class Limiter:
             "running_history": throttle.running["history"],
             "waiting_live": len(waiting["live"]),
             "waiting_history": len(waiting["history"]),
+            "latency": self._latency.times(),
             **throttle.counts,
         }
 
@@ -123,6 +126,8 @@ class Limiter:
     def _over(self, priority: Priority, began: float, turn: Turn) -> None:
         now = clock.monotonic()
         took = now - began
+        if turn.status is not None:
+            self._latency.note(took, now)
         self._throttle.answered(now, priority, took, turn.status, turn.retry_after)
 
     async def _admitted(self, priority: Priority, weight: float) -> None:

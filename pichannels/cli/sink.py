@@ -1,0 +1,70 @@
+"""`pichannels sink`: pause and resume one sink."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pichannels.channels.kept_pauses import pause_sink
+from pichannels.cli.common import ask, common_options, json_option
+from pichannels.cli.completion import complete_sinks
+from pichannels.cli.output import say, say_json
+from pichannels.control.client import ControlClient
+from pichannels.control.figures import sink_of
+from pichannels.control.reports import sink_report
+from pichannels.engine import opened_stores
+from pichannels.project import Project
+
+__all__ = ["sink"]
+
+_name = click.argument("name", shell_complete=complete_sinks)
+
+
+@click.group(short_help="Pause and resume one sink.")
+def sink() -> None:
+    """Command one sink, a node where messages leave the project; the others go on.
+
+    What comes for a sink that is paused waits, in the sink as far as it has room and
+    then in the journal, up to its budget. It stays paused over restarts, until it is
+    resumed.
+    """
+
+
+@sink.command(short_help="Let messages wait for a sink.")
+@_name
+@json_option
+@common_options
+def pause(name: str, as_json: bool) -> None:
+    """Let messages wait for the sink of the full name NAME, such as `boiler.Kafka`.
+
+    Where no instance runs, the next one starts with it paused.
+    """
+    _set(name, as_json, on=True)
+
+
+@sink.command(short_help="Give a sink what has waited for it.")
+@_name
+@json_option
+@common_options
+def resume(name: str, as_json: bool) -> None:
+    """Give the sink NAME, which is paused, what has waited for it, in order."""
+    _set(name, as_json, on=False)
+
+
+def _set(name: str, as_json: bool, *, on: bool) -> None:
+    async def online(client: ControlClient) -> Any:
+        return await client.command("pause-sink" if on else "resume-sink", sink=name)
+
+    async def offline(project: Project) -> Any:
+        channel, node = sink_of(project, name)
+        async with opened_stores(project) as journal:
+            channel.journal = journal
+            await pause_sink(channel, node, on)
+        return {"name": name, "is_paused": sink_report(node).is_paused}
+
+    found = ask(online, offline)
+    if as_json:
+        say_json(found)
+    else:
+        say(f"{found['name']}: {'paused' if found['is_paused'] else 'resumed'}")
