@@ -23,7 +23,15 @@ import msgspec
 from pichannels.errors import CodecError
 from pichannels.values import DigitalState, Sample, Tag, ValueFailure
 
-__all__ = ["decode", "decode_json", "encode", "encode_json", "register_codec"]
+__all__ = [
+    "Unknown",
+    "decode",
+    "decode_json",
+    "decode_leniently",
+    "encode",
+    "encode_json",
+    "register_codec",
+]
 
 _EXTENSION: Final = 1
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
@@ -44,6 +52,18 @@ class _Codec(NamedTuple):
     name: str
     dump: Callable[[Any], Any]
     load: Callable[[Any], Any]
+
+
+class Unknown(msgspec.Struct, frozen=True):
+    """A value of a type that nothing here knows; it is written as it was read.
+
+    Attributes:
+        name: of its codec, or its module and class.
+        data: what the codec has made of it.
+    """
+
+    name: str
+    data: Any
 
 
 _BY_TYPE: dict[type, _Codec] = {}
@@ -93,6 +113,22 @@ def decode(data: bytes) -> Any:
     """
     try:
         return _DECODER.decode(data)
+    except CodecError:
+        raise
+    except Exception as exc:
+        raise _unreadable("data", exc) from exc
+
+
+def decode_leniently(data: bytes) -> Any:
+    """As `decode`, but what has a type that is unknown here becomes `Unknown`.
+
+    For tools that show, copy or count what others have written.
+
+    Raises:
+        CodecError: not written by `encode`.
+    """
+    try:
+        return _LENIENT_DECODER.decode(data)
     except CodecError:
         raise
     except Exception as exc:
@@ -169,6 +205,8 @@ def _pack(value: Any) -> Any:
 
 
 def _pack_by_shape(value: Any, kind: type) -> Any:
+    if kind is Unknown:
+        return _Typed(value.name, _pack(value.data))
     name = f"{kind.__module__}:{kind.__qualname__}"
     fields = _field_names(kind)
     if fields is None and not isinstance(value, enum.Enum):
@@ -264,8 +302,19 @@ def _ext_hook(code: int, data: memoryview) -> Any:
     return _unpack_typed(name, inner)
 
 
+def _lenient_hook(code: int, data: memoryview) -> Any:
+    if code != _EXTENSION:
+        raise CodecError(f"stored data has an unknown extension {code}")
+    name, inner = _LENIENT_DECODER.decode(data)
+    try:
+        return _unpack_typed(name, inner)
+    except CodecError:
+        return Unknown(name, inner)
+
+
 _ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=_enc_hook)
 _DECODER: Final = msgspec.msgpack.Decoder(ext_hook=_ext_hook)
+_LENIENT_DECODER: Final = msgspec.msgpack.Decoder(ext_hook=_lenient_hook)
 _JSON_ENCODER: Final = msgspec.json.Encoder()
 _JSON_DECODER: Final = msgspec.json.Decoder()
 

@@ -10,14 +10,15 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
+from pichannels import codecs
 from pichannels.certificates import tls_context
 from pichannels.cli.common import data_dir_of
 from pichannels.cli.options import TOKEN_VARIABLE
 from pichannels.control.access import read_address
 from pichannels.control.refusals import NoInstance
-from pichannels.remote import Link, connect
+from pichannels.remote import Gap, Item, Link, connect
 
-__all__ = ["Target", "linked", "run", "target_options"]
+__all__ = ["Target", "linked", "read_leniently", "run", "target_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -108,6 +109,17 @@ async def linked(target: Target) -> AsyncIterator[Link]:
         context = await tls_context(verify=not target.insecure, ca=target.ca)
     async with connect(url, token=token, ssl=context) as link:
         yield link
+
+
+def read_leniently(item: Item) -> Any:
+    """What was published, or a `Gap`; types that are unknown here are `Unknown`.
+
+    Raises:
+        CodecError: it is no packed value.
+    """
+    if isinstance(item.value, Gap):
+        return item.value
+    return codecs.decode_leniently(item.value)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

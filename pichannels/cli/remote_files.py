@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from rich.console import Console
 from rich.progress import (
@@ -22,8 +22,9 @@ from rich.progress import (
 )
 
 from pichannels import codecs
+from pichannels.cli.linking import read_leniently
 from pichannels.cli.output import complain, say_bytes
-from pichannels.errors import UsageError
+from pichannels.errors import CodecError, UsageError
 from pichannels.exporting import line_of
 from pichannels.message import Message
 from pichannels.remote import (
@@ -186,7 +187,7 @@ def _positions(listing: Listing, part: Part) -> tuple[int, int | None]:
 
 async def _lines(stream: EntityStream, end: int | None) -> AsyncIterator[str]:
     """What there is, as lines of JSON, many at once."""
-    while items := await stream.receive_items(_LINES):
+    while items := await stream.receive_packed(_LINES):
         wanted = [each for each in items if end is None or each.position < end]
         if lines := [_line(each) for each in wanted]:
             yield "\n".join(lines) + "\n"
@@ -195,7 +196,10 @@ async def _lines(stream: EntityStream, end: int | None) -> AsyncIterator[str]:
 
 
 def _line(item: Item) -> str:
-    value: Any = item.value
+    try:
+        value = read_leniently(item)
+    except CodecError as exc:
+        return codecs.encode_json({"unreadable": str(exc), "position": item.position})
     if isinstance(value, Gap):
         return codecs.encode_json({"gap": value.count, "position": value.position})
     return line_of(value) if isinstance(value, Message) else codecs.encode_json(value)

@@ -13,9 +13,21 @@ import click
 from pichannels import codecs
 from pichannels.cli.common import common_options, json_option
 from pichannels.cli.completion import complete_channels
-from pichannels.cli.linking import Target, linked, run, target_options
+from pichannels.cli.linking import (
+    Target,
+    linked,
+    read_leniently,
+    run,
+    target_options,
+)
 from pichannels.cli.output import complain, readable, say
-from pichannels.errors import DecodeError, MessageError, SettingsError, UsageError
+from pichannels.errors import (
+    CodecError,
+    DecodeError,
+    MessageError,
+    SettingsError,
+    UsageError,
+)
 from pichannels.expressions import Expression, parse_expression
 from pichannels.message import Message
 from pichannels.remote import END, START, EntityStream, Gap, Link, PositionLost
@@ -182,10 +194,14 @@ async def _tail(
 
 
 async def _read(stream: EntityStream, shown: _Shown) -> None:
-    async for value in stream:
-        shown.show(value)
-        if shown.is_done:
-            return
+    while items := await stream.receive_packed():
+        for item in items:
+            try:
+                shown.show(read_leniently(item))
+            except CodecError as exc:
+                complain(f"-- the message at {item.position} cannot be read: {exc}")
+            if shown.is_done:
+                return
 
 
 @asynccontextmanager

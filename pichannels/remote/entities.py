@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pichannels import codecs
+from pichannels import (
+    codecs,
+    message,  # noqa: F401  # messages can be read wherever entities are
+)
 from pichannels.remote.modes import Bookmark
 
 __all__ = ["Batch", "Gap", "Item", "pack", "pack_some", "unpack"]

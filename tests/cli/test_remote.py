@@ -14,6 +14,7 @@ import pytest
 from tests.cli.folders import Folder
 
 SETTINGS = """\
+from dataclasses import dataclass
 from msgstore.sqlite import SQLiteMessageStoreFactory
 from pichannels.channels import BaseChannel
 from pichannels.message import Message
@@ -25,8 +26,16 @@ class Counted(BaseChannel):
             sample = Sample(Tag("FIC101"), number, float(number), units="m3/h")
             await self.accept(Message(payload=[sample]))
 
+@dataclass
+class Reading:
+    level: float
+
+class Quiet(BaseChannel):
+    async def start_source(self):
+        await self.accept(Message(payload=Reading(7.5)))
+
 MESSAGE_STORE = SQLiteMessageStoreFactory()
-CHANNELS = [Counted("flow"), BaseChannel("quiet")]
+CHANNELS = [Counted("flow"), Quiet("quiet")]
 REMOTE = {
     "keep": 10,
     "port": 0,
@@ -36,6 +45,14 @@ REMOTE = {
         "allow": {"channels/*": ["read"], "files/*": ["read"]},
     }},
 }
+"""
+SCRIPT = """
+import sys
+from pichannels.remote import BlockingLink
+
+with BlockingLink(sys.argv[1], token=sys.argv[2]) as link:
+    with link.entities("channels/flow") as stream:
+        print([message.payload[0].value for message in stream])
 """
 DATA = bytes(range(256)) * 4096
 READER = {"PICHANNELS_TOKEN": "0123456789abcdef"}
@@ -118,6 +135,15 @@ def test_a_store_is_read_from_a_time_on(plant: Plant) -> None:
 def test_a_store_is_read_to_its_end(plant: Plant) -> None:
     found = plant.run("tail", "stores/flow", "--from", "start", "--no-follow", "--json")
     assert found.out.count('"replay_of"') == 5
+
+
+def test_values_of_types_that_are_unknown_here_are_shown_and_copied(
+    plant: Plant,
+) -> None:
+    shown = plant.run("tail", "quiet", "--from", "start", "--no-follow")
+    copied = plant.run("remote", "get", "stores/quiet", "-").json["payload"]
+    assert copied["$type"].endswith(":Reading") and copied["value"] == {"level": 7.5}
+    assert shown.out.count('{"level":7.5}') == 1
 
 
 def test_what_cannot_be_read_of_the_options_is_told(plant: Plant) -> None:
@@ -233,6 +259,15 @@ def test_a_store_is_exported_over_the_network(plant: Plant, tmp_path: Path) -> N
     lines = file.read_text().splitlines()
     assert (found.code, len(lines)) == (0, 5)
     assert all('"state":"processed"' in line.replace(" ", "") for line in lines)
+
+
+def test_a_script_reads_messages_with_one_import(plant: Plant) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", SCRIPT, plant.url, READER["PICHANNELS_TOKEN"]],
+        capture_output=True,
+        text=True,
+    )
+    assert (found.stdout.strip(), found.stderr) == ("[0.0, 1.0, 2.0, 3.0, 4.0]", "")
 
 
 def test_a_token_is_made_with_what_the_settings_need(tmp_path: Path) -> None:

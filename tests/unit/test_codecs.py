@@ -357,3 +357,18 @@ STANDARD: list[Any] = [
 def test_a_standard_type_comes_back_as_itself(value: Any) -> None:
     back = decode_json(encode_json(value))
     assert (repr(back), type(back)) == (repr(value), type(value))
+
+
+def test_an_unknown_type_is_written_again_as_it_was_read() -> None:
+    data = encode([Level.LOW, Decimal("1.5")]).replace(b":Level", b":Leval")
+    with pytest.raises(CodecError, match="unknown here"):
+        decode(data)
+    found = codecs.decode_leniently(data)
+    assert found == [codecs.Unknown(f"{__name__}:Leval", 1), Decimal("1.5")]
+    assert encode(found) == data
+    assert '"value":1}' in encode_json(found)
+
+
+def test_leniently_read_data_has_to_be_data_all_the_same() -> None:
+    with pytest.raises(CodecError):
+        codecs.decode_leniently(b"\xc1")
