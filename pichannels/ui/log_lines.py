@@ -6,8 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from json import JSONDecodeError, JSONDecoder
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -26,10 +25,6 @@ _WAIT: Final = 5.0
 _BETWEEN: Final = 0.3
 """Seconds between two looks, so that a flood comes in few parts."""
 _AGAIN: Final = 2.0
-_DOCUMENTS: Final = 20
-"""How many JSON documents in one line are looked into."""
-
-_JSON: Final = JSONDecoder()
 
 
 class LogFollowing:
@@ -160,41 +155,7 @@ class LogLines:
 
 def without_masked(line: LogLine, mask: Mask) -> LogLine:
     """A line without what is masked, also in JSON documents inside of it."""
-    text, stack = _masked(line.text, mask), _masked(line.stack, mask)
+    text, stack = mask.applied(line.text), mask.applied(line.stack)
     if (text, stack) == (line.text, line.stack):
         return line
     return msgspec.structs.replace(line, text=text, stack=stack)
-
-
-def _masked(text: str, mask: Mask) -> str:
-    parts: list[str] = []
-    at = looked = 0
-    while looked < _DOCUMENTS and (start := _opening(text, at)) >= 0:
-        looked += 1
-        found, end = _document(text, start)
-        if found is None:
-            parts.append(text[at : start + 1])
-            at = start + 1
-            continue
-        masked = mask.applied(found)
-        inside = text[start:end] if masked == found else _written(masked)
-        parts += (text[at:start], inside)
-        at = end
-    whole: str = mask.applied("".join([*parts, text[at:]]))
-    return whole
-
-
-def _opening(text: str, at: int) -> int:
-    found = [place for sign in "{[" if (place := text.find(sign, at)) >= 0]
-    return min(found, default=-1)
-
-
-def _document(text: str, start: int) -> tuple[Any, int]:
-    try:
-        return _JSON.raw_decode(text, start)
-    except (JSONDecodeError, RecursionError):
-        return None, start
-
-
-def _written(value: Any) -> str:
-    return msgspec.json.encode(value, enc_hook=str).decode()

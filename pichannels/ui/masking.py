@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import translate
+from json import JSONDecodeError, JSONDecoder
 from typing import Any, Final
 
 import msgspec
@@ -13,11 +15,18 @@ __all__ = ["HIDDEN", "Mask"]
 
 HIDDEN: Final = "(masked)"
 
+_JSON: Final = JSONDecoder()
+_DOCUMENTS: Final = 20
+"""How many JSON documents in one text are looked into."""
+_DONE: Final = rf"""['"]?{re.escape(HIDDEN)}"""
+_VALUE: Final = r"""'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?|[^\s,;&)}\]]+"""
+
 
 class Mask:
     """Hides the values of fields by their names, and parts of texts.
 
-    A text that is a JSON document is looked into.
+    JSON documents in a text are looked into, and so is what has the form `name: value`
+    or `name=value`, as errors quote it.
 
     Args:
         fields: names of fields, with `*` and `?`; capitals do not matter. One with dots
@@ -29,6 +38,12 @@ class Mask:
         joined = "|".join(translate(name.lower()) for name in fields)
         self._fields = re.compile(joined) if fields else None
         self._texts = [re.compile(text) for text in texts]
+        # Where a text ends too soon or is no JSON, nobody knows the way to a field.
+        plain = "|".join(_words(name) for name in fields if "." not in name)
+        named = (
+            rf"""(?<![\w.])(['"]?(?:{plain})['"]?\s*[:=]\s*)(?!{_DONE})(?:{_VALUE})"""
+        )
+        self._named = re.compile(named, re.IGNORECASE) if plain else None
 
     def __bool__(self) -> bool:
         return self._fields is not None or bool(self._texts)
@@ -52,14 +67,51 @@ class Mask:
         return self.applied(value, whole)
 
     def _text(self, text: str, path: str) -> str:
-        if self._fields is not None and text[:1] in ("{", "["):
-            try:
-                found = msgspec.json.decode(text)
-            except (msgspec.DecodeError, ValueError, RecursionError):
-                found = None
-            if isinstance(found, dict | list):
-                masked = self.applied(found, path)
-                text = text if masked == found else msgspec.json.encode(masked).decode()
+        if self._fields is not None:
+            text = self._documents(text, path)
+        if self._named is not None:
+            text = self._named.sub(rf"\1{HIDDEN}", text)
         for pattern in self._texts:
             text = pattern.sub(HIDDEN, text)
         return text
+
+    def _documents(self, text: str, path: str) -> str:
+        """The text without what is hidden in JSON documents in it."""
+        if text[:1] in ("{", "["):
+            with contextlib.suppress(ValueError, RecursionError):
+                # Much quicker, where the whole text is one.
+                return self._document(text, msgspec.json.decode(text), path)
+        parts: list[str] = []
+        at = 0
+        for _ in range(_DOCUMENTS):
+            start = _opening(text, at)
+            if start < 0:
+                break
+            found, end = _document(text, start)
+            parts += (text[at:start], self._document(text[start:end], found, path))
+            at = end
+        return "".join([*parts, text[at:]])
+
+    def _document(self, text: str, found: Any, path: str) -> str:
+        if found is None:
+            return text
+        masked = self.applied(found, path)
+        return text if masked == found else msgspec.json.encode(masked).decode()
+
+
+def _words(name: str) -> str:
+    """A pattern of a field's name in a text."""
+    return re.escape(name).replace(r"\*", r"[\w-]*").replace(r"\?", r"[\w-]")
+
+
+def _opening(text: str, at: int) -> int:
+    found = [place for sign in "{[" if (place := text.find(sign, at)) >= 0]
+    return min(found, default=-1)
+
+
+def _document(text: str, start: int) -> tuple[Any, int]:
+    """A JSON document and where it ends; None and the next place where none begins."""
+    try:
+        return _JSON.raw_decode(text, start)
+    except (JSONDecodeError, RecursionError):
+        return None, start + 1

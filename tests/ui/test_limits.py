@@ -160,9 +160,16 @@ def test_a_needed_count_is_told() -> None:
         ({"pat": {"name": "x"}, "name": "y"}, {"pat": {"name": HIDDEN}, "name": "y"}),
         ('{"pin": 1}', '{"pin":"(masked)"}'),
         ("call 555-1234 now", f"call {HIDDEN} now"),
+        ('bad: {"pin": 1}.', f'bad: {{"pin":"{HIDDEN}"}}.'),
+        ('{"pin": "a b", "x": "cut o', f'{{"pin": {HIDDEN}, "x": "cut o'),
+        ("no {'pin': 'a b', 'x': 1}", f"no {{'pin': {HIDDEN}, 'x': 1}}"),
+        ('{"x": "Pin=3, spin=4"}', f'{{"x":"Pin={HIDDEN}, spin=4"}}'),
         (7, 7),
     ],
-    ids=["name", "deep", "path", "json", "text", "number"],
+    ids=[
+        *("name", "deep", "path", "json", "text", "inside", "cut", "repr", "pairs"),
+        "number",
+    ],
 )
 def test_what_a_mask_hides(value: Any, shown: Any) -> None:
     mask = Mask(["pass*", "pin", "pat.name"], [r"\d{3}-\d{4}"])

@@ -79,7 +79,7 @@ async def test_who_waits_is_woken_by_a_line_of_another_thread(ring: LogRing) -> 
     [
         ('got {"name": "Bob", "t": 1} [x', 'got {"name":"(masked)","t":1} [x'),
         ("card 1234-5678", "card (masked)"),
-        ("{'name': 'Bob'} and {", "{'name': 'Bob'} and {"),
+        ("{'name': 'Bob'} and {", "{'name': (masked)} and {"),
     ],
 )
 def test_what_is_masked_is_hidden_inside_of_lines(
