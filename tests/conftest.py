@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from tests.integration.certificates import make_certificate
+from tests.loops import Loop
 from tests.servers.kafka import Kafka, why_missing as why_no_kafka
 from tests.servers.kafka_mock import KafkaMock, why_missing as why_no_kafka_mock
 from tests.servers.mosquitto import Mosquitto, why_missing as why_no_mosquitto
@@ -28,6 +29,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
     """How tests are shared out among them: in their order, by files."""
     config.option.loadscopereorder = False
     return Sharing(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], Loop]]:
+    """What makes the event loop of each test."""
+    return {"loop": Loop}
 
 
 def pytest_collection_modifyitems(
