@@ -201,7 +201,7 @@ def test_a_bulk_action_needs_the_count(plant: Plant, orders: list[Any]) -> None:
 
 def test_a_replay_goes_on_by_itself(plant: Plant, orders: list[Any]) -> None:
     wanted = {"channel": "orders", "text": "speed", "count": 2}
-    begun = plant.post("/replays", wanted, "operate")
+    begun = plant.post("/replays", wanted)
     assert begun.status_code == 202, begun.text
     ended = plant.ended(begun.json())
     assert (ended["state"], ended["report"]["processed"]) == ("done", 2)
