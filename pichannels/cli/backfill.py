@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Any, Final
 
 import click
@@ -21,6 +20,7 @@ from pichannels.cli.common import (
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.output import duration, say, say_json, say_table
 from pichannels.control import backfills
+from pichannels.control.access import os_user
 from pichannels.control.backfills import JobsWanted
 from pichannels.control.client import ControlClient
 from pichannels.engine import opened_stores
@@ -98,20 +98,12 @@ def create(
             start=start,
             end=end,
             again=again,
-            who=_who(),
+            who=os_user(),
             reason=reason,
             priority=priority,
         )
 
     _tell(ctx, ask_instance(online), wait, as_json)
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        # The user has no name here, as in some containers.
-        return ""
 
 
 @backfill.command("list", short_help="Show jobs.")

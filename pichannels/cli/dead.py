@@ -12,9 +12,12 @@ from pichannels.cli.common import ExitCode, ask, common_options, json_option
 from pichannels.cli.completion import complete_channels, complete_nodes
 from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import complain, say, say_json, say_table
-from pichannels.control import deadletters
+from pichannels.cli.quantities import AGE
+from pichannels.control import deadletters, muting
+from pichannels.control.access import os_user
 from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.client import ControlClient
+from pichannels.control.muting import MuteWanted
 from pichannels.engine import Engine, opened_stores
 from pichannels.errors import UsageError
 from pichannels.project import Project
@@ -128,11 +131,78 @@ def groups(as_json: bool, **conditions: Any) -> None:
     if as_json:
         say_json(found)
         return
-    columns = ("id", "count", "node", "error", "tags", "last", "message")
+    columns = ("id", "count", "node", "error", "tags", "last", "message", "muted")
     for row in found:
+        row["muted"] = _muting(row["muted"])
         row["node"] = row["node"] or row["channel"]
         row["message"] = _line(row["message"])
     say_table(columns, ([row[name] for name in columns] for row in found))
+
+
+@dead.command("mute", short_help="Let lamps not tell a group that is known.")
+@click.argument("group")
+@click.option("--for", "seconds", type=AGE, help="For so long: 90m, 12h, 7d.")
+@click.option(
+    "--until-change",
+    is_flag=True,
+    help="Until there is another cause, or they come twice as often.",
+)
+@json_option
+@common_options
+def mute_(group: str, seconds: float | None, until_change: bool, as_json: bool) -> None:
+    """Mute the dead letters of this GROUP, whose ID `groups` shows.
+
+    They are counted and shown as before; lamps do not tell them.
+    """
+    wanted = MuteWanted(
+        group=group, seconds=seconds, until_change=until_change, who=os_user()
+    )
+
+    async def online(client: ControlClient) -> Any:
+        return await client.command("dead-mute", **msgspec.structs.asdict(wanted))
+
+    async def offline(project: Project) -> Any:
+        async with opened_stores(project) as journal:
+            return msgspec.to_builtins(await muting.mute(journal, wanted))
+
+    found = ask(online, offline)
+    if as_json:
+        say_json(found)
+    else:
+        say(f"{found['count']:,} dead letters are muted {_until(found['muted'])}")
+
+
+@dead.command(short_help="Let lamps tell a group again.")
+@click.argument("group")
+@json_option
+@common_options
+def unmute(group: str, as_json: bool) -> None:
+    """Mute the dead letters of this GROUP no longer."""
+
+    async def online(client: ControlClient) -> Any:
+        return await client.command("dead-unmute", group=group)
+
+    async def offline(project: Project) -> Any:
+        async with opened_stores(project) as journal:
+            return await muting.unmute(journal, group)
+
+    found = ask(online, offline)
+    if as_json:
+        say_json(found)
+    else:
+        say("unmuted" if found["unmuted"] else "it was not muted")
+
+
+def _until(muted: dict[str, Any]) -> str:
+    ends = [f"until {muted['until']}"] if muted["until"] else []
+    return " or ".join([*ends, "until they change"] if muted["until_change"] else ends)
+
+
+def _muting(muted: dict[str, Any] | None) -> str:
+    if muted is None:
+        return ""
+    ended = muted["ended"]
+    return f"no more: {ended}" if ended else _until(muted)
 
 
 def _line(text: str) -> str:

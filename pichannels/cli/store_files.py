@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ from pichannels.cli.common import ask, common_options, json_option
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.linking import Target, linked, run, target_options
 from pichannels.cli.output import say, say_json
+from pichannels.cli.quantities import AGE, SIZE
 from pichannels.cli.store import store
 from pichannels.control import keeping
 from pichannels.control.client import ControlClient
@@ -31,38 +31,6 @@ __all__ = ["import_file", "store"]
 
 _LINES: Final = 500
 _FINAL: Final = [str(state) for state in State if state.is_final]
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_BYTES: Final = {
-    "": 1,
-    "b": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-}
-_QUANTITY: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", re.IGNORECASE)
-
-
-class _Quantity(click.ParamType[float]):
-    """A number with a unit."""
-
-    def __init__(self, name: str, units: dict[str, int], example: str) -> None:
-        self.name = name
-        self._units = units
-        self._example = example
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """The quantity in the smallest unit."""
-        if isinstance(value, int | float):
-            return value
-        match = _QUANTITY.fullmatch(value.strip())
-        if match is None or match[2].lower() not in self._units:
-            self.fail(f"{value!r} is none; write it as {self._example}", param, ctx)
-        return float(match[1]) * self._units[match[2].lower()]
 
 
 @store.command("export", short_help="Write the messages of a channel to a file.")
@@ -156,12 +124,12 @@ def import_(channel: str, file: Path, as_json: bool) -> None:
 )
 @click.option(
     "--age",
-    type=_Quantity("age", _SECONDS, "30d, 12h, 90m or 45s"),
+    type=AGE,
     help="Those older than this, such as 30d or 12h.",
 )
 @click.option(
     "--size",
-    type=_Quantity("size", _BYTES, "500MB or 2GiB"),
+    type=SIZE,
     help="The oldest of each store, until the rest takes no more, such as 2GiB.",
 )
 @click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import secrets
 from pathlib import Path
@@ -17,6 +18,7 @@ __all__ = [
     "has_token",
     "is_known_host",
     "make_token",
+    "os_user",
     "read_address",
     "remove_address",
     "write_address",
@@ -39,6 +41,15 @@ class Address(msgspec.Struct, frozen=True):
     token: str
     pid: int
     settings: str = ""
+
+
+def os_user() -> str:
+    """The name of the user of the operating system; "" where it has none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        # As in some containers.
+        return ""
 
 
 def make_token() -> str:

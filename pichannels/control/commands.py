@@ -33,7 +33,7 @@ from pichannels.control.parked import list_parked
 from pichannels.control.pictures import GraphWanted, graph_report
 from pichannels.control.reconciles import ReconcileWanted
 from pichannels.control.replaying import Replay, Ticket, replay
-from pichannels.control.reports import ChannelReport, SinkReport, StatusReport
+from pichannels.control.reports import ChannelReport, SinkState, StatusReport
 from pichannels.control.sending import Fetch, Give
 from pichannels.control.settings import settings_report
 from pichannels.control.tags import TagsChange, change_tags
@@ -73,9 +73,9 @@ class Instance(Protocol):
 
     async def resume_channel(self, name: str) -> ChannelReport: ...
 
-    async def pause_sink(self, name: str) -> SinkReport: ...
+    async def pause_sink(self, name: str) -> SinkState: ...
 
-    async def resume_sink(self, name: str) -> SinkReport: ...
+    async def resume_sink(self, name: str) -> SinkState: ...
 
     async def reload(self, *, dry_run: bool = False) -> ReloadReport: ...
 
@@ -274,7 +274,8 @@ async def _graph(instance: Instance, request: GraphWanted) -> Any:
 
 
 async def _settings(instance: Instance, request: _Nothing) -> Any:
-    return await asyncio.to_thread(settings_report, instance.project)
+    found = await asyncio.to_thread(settings_report, instance.project)
+    return msgspec.structs.replace(found, apply=instance.status().apply)
 
 
 async def _reload(instance: Instance, request: _Reload) -> Any:

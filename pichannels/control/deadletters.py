@@ -20,6 +20,7 @@ from pichannels.channels.parking import Parking, tags_of
 from pichannels.channels.recording import Observer, settle
 from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.failure_groups import FailureGroup, FailureGroups
+from pichannels.control.mutes import judge, mutes
 from pichannels.delivery import Delivery, Outcome
 from pichannels.errors import (
     ChannelStopped,
@@ -109,7 +110,9 @@ async def group_letters(journal: Journal, wanted: Grouped) -> list[FailureGroup]
         groups.take(page[: wanted.count - groups.scanned])
         if groups.scanned >= wanted.count:
             break
-    return groups.groups()
+    found = groups.groups()
+    judge(found, await mutes(journal), clock.now())
+    return found
 
 
 async def show_letter(journal: Journal, id: str) -> dict[str, Any]:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 
+from pichannels import clock
 from pichannels.errors import CodecError
 from pichannels.journal import Record
-from pichannels.values import Sample, format_ticks
+from pichannels.values import TICKS_PER_SECOND, Sample, format_ticks
 
-__all__ = ["Failure", "FailureGroup", "FailureGroups", "failure_of"]
+__all__ = ["Failure", "FailureGroup", "FailureGroups", "Muting", "failure_of"]
 
 _DIGITS: Final = re.compile(r"\d+")
 _PATTERNS: Final = 3
 _MORE: Final = "..."
+_VARYING: Final = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s:,;]*\d[^\s:,;]*")
+"""What says of which message or value an exception is."""
+_CAUSES: Final = 32
+_RECENT: Final = 3600 * TICKS_PER_SECOND
 
 
 class Failure(NamedTuple):
@@ -43,6 +48,25 @@ class Failure(NamedTuple):
         return blake2b(text, digest_size=6).hexdigest()
 
 
+class Muting(msgspec.Struct, frozen=True, kw_only=True):
+    """That a group is muted.
+
+    Attributes:
+        who: has muted it.
+        made: when (ISO 8601).
+        until: up to when, or None.
+        until_change: whether another cause ends it, or that they come more often.
+        ended: "" while it is muted; then by `time`, by another `cause`, or by the
+            `rate`.
+    """
+
+    who: str
+    made: str
+    until: str | None
+    until_change: bool
+    ended: Literal["", "time", "cause", "rate"] = ""
+
+
 class FailureGroup(msgspec.Struct, kw_only=True):
     """Dead letters that are alike.
 
@@ -54,6 +78,9 @@ class FailureGroup(msgspec.Struct, kw_only=True):
         first, last: times of the oldest and the newest message (ISO 8601).
         sample: the id of the newest.
         message: what its exception says; None where one may not see it.
+        recent: how many were made in the last hour.
+        causes: fingerprints of what the exceptions say, without numbers and quotes.
+        muted: whether somebody has muted it; None where nobody has.
     """
 
     id: str
@@ -67,6 +94,14 @@ class FailureGroup(msgspec.Struct, kw_only=True):
     last: str = ""
     sample: str = ""
     message: str | None = ""
+    recent: int = 0
+    causes: list[str] = []
+    muted: Muting | None = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is muted, and nothing has ended that."""
+        return self.muted is not None and not self.muted.ended
 
 
 class FailureGroups:
@@ -78,6 +113,7 @@ class FailureGroups:
 
     def __init__(self) -> None:
         self._groups: dict[Failure, FailureGroup] = {}
+        self._since = clock.now() - _RECENT
         self.scanned = 0
 
     def take(self, records: Iterable[Record]) -> None:
@@ -99,6 +135,8 @@ class FailureGroups:
                 message=str(facts.get("err_msg", "")),
             )
         group.count += 1
+        group.recent += record.ticks > self._since
+        _add_cause(group.causes, facts)
         group.first = time
         if "part_of" in facts:
             group.samples += int(facts.get("sample_error_count", 0))
@@ -121,6 +159,16 @@ def _facts(record: Record) -> dict[str, Any]:
         return record.meta
     except CodecError:
         return {}
+
+
+def _add_cause(causes: list[str], facts: dict[str, Any]) -> None:
+    """Take up the fingerprint of why a letter is one, up to a number of them."""
+    said = facts.get("causes") or [facts.get("err_msg", "")]
+    for each in said:
+        text = _VARYING.sub("#", str(each))
+        found = blake2b(text.encode("utf-8", "replace"), digest_size=6).hexdigest()
+        if found not in causes and len(causes) < _CAUSES:
+            causes.append(found)
 
 
 def _tags(record: Record) -> str:

@@ -7,9 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
+from pichannels import clock
 from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.failure_groups import FailureGroup, FailureGroups, failure_of
+from pichannels.control.mutes import NAMESPACE, judge, read_mutes
 from pichannels.errors import UsageError
+from pichannels.journal.reader import read_all_saved
 from pichannels.journal.records import Record
 from pichannels.ui.content import facts_of, row_of
 from pichannels.ui.masking import Mask
@@ -67,8 +70,10 @@ def groups_in(timed: Timed, wanted: Grouped, mask: Mask | None) -> GroupsFound:
         if timed.is_over or len(page) > room:
             is_complete = False
             break
+    found = groups.groups()
+    judge(found, read_mutes(read_all_saved(timed.conn, NAMESPACE)), clock.now())
     return GroupsFound(
-        groups=[hidden_group(group, mask) for group in groups.groups()],
+        groups=[hidden_group(group, mask) for group in found],
         scanned=groups.scanned,
         complete=is_complete,
     )

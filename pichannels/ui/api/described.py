@@ -23,6 +23,7 @@ TAGS: Final = (
 _PLACES: Final[Mapping[str, str]] = {
     "instances": "name of an instance; `/instances` lists them",
     "channels": "full name of a channel",
+    "dead-letter-groups": "fingerprint of a group of dead letters",
     "dead-letters": "number of a dead letter",
     "jobs": "number of a backfill job",
     "messages": "number of a message in its store",

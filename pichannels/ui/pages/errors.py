@@ -11,7 +11,7 @@ from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.failure_groups import FailureGroup
 from pichannels.errors import UsageError
 from pichannels.ui.masking import HIDDEN
-from pichannels.ui.pages import message_texts, parts, tables
+from pichannels.ui.pages import message_texts, mutes, parts, tables
 from pichannels.ui.pages.formats import count_text
 from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.markup import Child, Markup, join, tag
@@ -117,13 +117,18 @@ def _group_columns(page: Page) -> list[tables.Column[FailureGroup]]:
         return join([page.time(group.first), tag("br"), page.time(group.last)])
 
     return [
-        tables.Column("Count", lambda g: parts.badge(count_text(g.count), "bad")),
+        tables.Column("Count", _count),
         tables.Column("Node and exception", where),
         tables.Column("Tags", tags),
         tables.Column("First and last", times, classes="nowrap"),
         tables.Column("What the newest says", sample, classes="cause"),
+        tables.Column("Muted", lambda g: mutes.muting(page, g)),
         tables.Column("", lambda g: _group_actions(page, g)),
     ]
+
+
+def _count(group: FailureGroup) -> Child:
+    return parts.badge(count_text(group.count), "off" if group.is_quiet else "bad")
 
 
 def _group_actions(page: Page, group: FailureGroup) -> Child:
@@ -131,6 +136,7 @@ def _group_actions(page: Page, group: FailureGroup) -> Child:
     return tag(
         "div",
         page.action("Redrive", "redrive-group", data),
+        mutes.actions(page, group),
         page.action("Discard", "discard-group", data, kind="danger"),
         page.cli("dead", "redrive", "--group", group.id),
         classes="actions",
@@ -339,6 +345,7 @@ def _install(page: Page, regions: list[Region]) -> None:
 
         page.on(f"redrive-{name}", redrive, Role.OPERATE)
         page.on(f"discard-{name}", discard, Role.ADMIN)
+    mutes.install(page, again)
     page.on("edit-letter", partial(_edit, page), Role.ADMIN)
 
 

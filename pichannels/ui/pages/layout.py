@@ -235,12 +235,15 @@ def _letters(page: Page) -> Markup:
     found = page.watch.letters
     if found is None:
         lamp = parts.badge("unknown", "off")
-    elif found.total:
+    elif found.loud:
         more = " and more" if found.has_more else ""
-        lamp = parts.badge(f"{count_text(found.total)}{more}", "bad")
+        lamp = parts.badge(f"{count_text(found.loud)}{more}", "bad")
     else:
-        lamp = parts.badge("none", "good")
-    return _lamp("Dead letters", lamp, page.href("errors"))
+        lamp = parts.badge("none new" if found.muted else "none", "good")
+    told: Child = lamp
+    if found is not None and found.muted:
+        told = join([lamp, tag("small", f"{count_text(found.muted)} muted")])
+    return _lamp("Dead letters", told, page.href("errors"))
 
 
 def _fill(page: Page, status: Mapping[str, Any]) -> Markup:

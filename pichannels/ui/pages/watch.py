@@ -13,7 +13,7 @@ from pichannels import clock
 from pichannels.errors import PichannelsError
 from pichannels.events import Event
 from pichannels.ui.links import Link, Links
-from pichannels.ui.pages.letters import Letters, count_letters
+from pichannels.ui.pages.letters import LetterCount, Letters
 
 __all__ = ["Incident", "Point", "Watch", "Watches"]
 
@@ -82,6 +82,7 @@ class Watch:
         self._wanted = asyncio.Event()
         self._polled = asyncio.Event()
         self._letters_at = -_LETTERS
+        self._counting = LetterCount(link)
         self._running: asyncio.Task[None] | None = None
         self._forget: Callable[[], None] | None = None
 
@@ -179,7 +180,7 @@ class Watch:
     async def _count_letters(self) -> None:
         if clock.monotonic() - self._letters_at >= _LETTERS:
             self._letters_at = clock.monotonic()
-            self.letters = await count_letters(self.link)
+            self.letters = await self._counting.count()
 
     def _note(self, event: Event) -> None:
         if _is_quiet(event):

@@ -55,6 +55,20 @@ def test_what_is_alike_is_one_line_that_leads_to_its_letters(
     assert serious(page) == []
 
 
+def test_a_group_is_muted_and_unmuted(
+    open_page: OpenPage, group: dict[str, Any], console: Plant
+) -> None:
+    page = open_page("/errors?channel=plant", "operate")
+    row = groups(page).filter(has_text="plant.decode")
+    row.get_by_role("button", name="Mute").click()
+    page.get_by_role("dialog").get_by_role("button", name="Mute").click()
+    expect(row).to_contain_text("by operate-user until")
+    muted = (_undecoded(console) or {})["muted"]
+    assert (muted["until_change"], muted["ended"]) == (True, "")
+    row.get_by_role("button", name="Unmute").click()
+    expect(row.get_by_role("button", name="Mute")).to_be_visible()
+
+
 def test_what_fails_again_after_a_redrive_stays_and_is_told(
     open_page: OpenPage, group: dict[str, Any]
 ) -> None:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from pichannels.control.chosen import Grouped
+from pichannels.control.deadletters import group_letters
+from pichannels.control.muting import MuteWanted, mute
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.states import State
 from pichannels.ui.links import Link, Links, Place
-from pichannels.ui.pages.letters import Letters, count_letters
+from pichannels.ui.pages.letters import LetterCount, Letters
 from pichannels.ui.pages.watch import Watch, Watches
 
 
@@ -20,7 +23,7 @@ def link(tmp_path: Path) -> Link:
     return Link(Place(name="plant", data_dir=str(tmp_path)))
 
 
-async def test_dead_letters_are_counted_while_the_instance_is_down(
+async def test_dead_letters_are_counted_and_those_that_are_muted(
     link: Link, tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path / "journal.sqlite")
@@ -29,13 +32,20 @@ async def test_dead_letters_are_counted_while_the_instance_is_down(
         ticket = journal.append("orders", Message(payload="x"))
         await ticket.durable
         journal.settle(ticket.seq, state)
+    await journal.flush()
+    counting = LetterCount(link)
+    assert await counting.count() == Letters(2)
+    (group,) = await group_letters(journal, Grouped())
+    await mute(journal, MuteWanted(group=group.id, until_change=True))
+    found = await counting.count()
+    assert found == Letters(2, muted=2)
+    assert found.loud == 0
     await journal.close()
-    assert await count_letters(link) == Letters(2)
     await link.close()
 
 
 async def test_nobody_can_tell_without_a_journal(link: Link) -> None:
-    assert await count_letters(link) is None
+    assert await LetterCount(link).count() is None
     await link.close()
 
 
