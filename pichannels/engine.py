@@ -177,6 +177,7 @@ class Engine(Commanding):
             self._parts.push_async_callback(self.tracer.close)
         await self.journal.open()
         self._parts.push_async_callback(self.journal.close)
+        await self._reloader.open(self.journal)
         if self.project.persistence is not None:
             await self._start_persistence(self.project.persistence)
         if self.lease is not None:

@@ -42,10 +42,12 @@ class SettingsReport(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         rows: its settings.
         files: where they are from: the settings file, and YAML files with channels.
+        apply: the number of the last apply that changed something.
     """
 
     rows: list[SettingRow]
     files: list[str]
+    apply: int = 0
 
 
 def settings_report(project: Project) -> SettingsReport:

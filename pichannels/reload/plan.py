@@ -56,6 +56,7 @@ class ReloadReport(msgspec.Struct, kw_only=True):
         restart: why the instance has to be started again instead; then nothing
             was changed.
         applied: whether the changes were made.
+        apply: the number of this apply, where they were; starts count, too.
         failures: channels that could not be changed, with the reason.
         unsettled: messages in the journal that no channel takes over, by channel.
     """
@@ -65,6 +66,7 @@ class ReloadReport(msgspec.Struct, kw_only=True):
     settings: dict[str, str] = {}
     restart: list[str] = []
     applied: bool = False
+    apply: int = 0
     failures: list[str] = []
     unsettled: dict[str, int] = {}
 

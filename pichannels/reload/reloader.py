@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from pichannels.errors import PichannelsError, SettingsError, UsageError
+from pichannels.journal import Journal
 from pichannels.project import load
 from pichannels.reload.code import CodeFiles
 from pichannels.reload.definition import ProjectDefinition, define
 from pichannels.reload.evaluation import evaluate
 from pichannels.reload.host import Host
 from pichannels.reload.plan import ReloadReport, compare
+from pichannels.reload.revisions import Revisions
 from pichannels.reload.swap import Swap
 
 __all__ = ["Reloader"]
@@ -30,6 +32,7 @@ class Reloader:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self.revisions = Revisions()
         self._code = CodeFiles()
         self._running: ProjectDefinition | None = None
         self._lock = asyncio.Lock()
@@ -41,6 +44,15 @@ class Reloader:
         if self._running is None and project.path is not None:
             self._running = define(project)
             self._code.remember()
+
+    async def open(self, journal: Journal) -> None:
+        """Count what has changed since the last run.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        if self._running is not None:
+            await self.revisions.open(journal, self._running)
 
     async def plan(self) -> ReloadReport:
         """What `reload` would change; nothing is changed.
@@ -101,6 +113,7 @@ class Reloader:
         self._host.events.fire(
             "instance.reloaded",
             applied=report.applied,
+            apply=report.apply,
             channels=[change.name for change in report.channels],
             settings=list(report.settings),
             restart=report.restart,
@@ -121,6 +134,8 @@ class Reloader:
         swap = Swap(self._host, running, new)
         self._running = await swap.apply(project, report)
         report.applied = True
+        await self.revisions.note(self._running)
+        report.apply = self.revisions.apply
         await asyncio.to_thread(self._code.remember)
         return report
 

@@ -114,6 +114,29 @@ async def test_only_what_differs_is_replaced(write: Write) -> None:
     assert await lines(engine.project.folder / "settings.py") == ["other x"]
 
 
+def revisions(engine: Engine) -> tuple[int, dict[str, tuple[int, int]]]:
+    """The last apply, and of each channel its revision and by which apply."""
+    status = engine.status()
+    found = {n: (one.number, one.apply) for n, one in status.revisions.items()}
+    return status.apply, found
+
+
+async def test_revisions_are_counted_for_each_channel_also_over_starts(
+    write: Write,
+) -> None:
+    file = await write()
+    async with running(file) as engine:
+        assert revisions(engine) == (1, {"a": (1, 1), "b": (1, 1)})
+        await write('channel("a"), channel("b", "other")')
+        report = await taken_over(engine)
+        assert (report.apply, revisions(engine)[1]["b"]) == (2, (2, 2))
+    async with running(file) as engine:
+        assert revisions(engine) == (2, {"a": (1, 1), "b": (2, 2)})
+    await write('channel("a", "other"), channel("b", "other")')
+    async with running(file) as engine:
+        assert revisions(engine) == (3, {"a": (2, 3), "b": (2, 2)})
+
+
 async def test_a_plan_changes_nothing(write: Write) -> None:
     async with running(await write()) as engine:
         before = list(engine.project.channels)
