@@ -12,11 +12,14 @@ __all__ = ["has_token", "is_known_host"]
 
 
 def has_token(headers: Mapping[str, str], token: str) -> bool:
-    """Whether a request shows the token; takes the same time either way."""
+    """Whether a request shows the token; takes the same time either way.
+
+    An empty token is shown by nobody.
+    """
     kind, _, shown = headers.get("Authorization", "").partition(" ")
     given = shown.strip().encode("utf-8", "surrogatepass")
     fits = hmac.compare_digest(given, token.encode())
-    return fits and kind.lower() == "bearer"
+    return fits and bool(token) and kind.lower() == "bearer"
 
 
 def is_known_host(header: str, host: str) -> bool:

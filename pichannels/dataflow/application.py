@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Coroutine, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar
@@ -101,8 +101,8 @@ class Application:
     def handle(
         self,
         *sources: Any,
-        pipe: Iterable[Pipe] = (),
-        sink: Iterable[Any] = (),
+        pipe: Sequence[Pipe] = (),
+        sink: Sequence[Any] = (),
         retry: RetryPolicy | None = None,
         on_error: OnError = "stop",
     ) -> Callable[[Callable[..., Any]], Handler]:
@@ -121,13 +121,13 @@ class Application:
                 gets the `Failure`.
 
         Raises:
-            UsageError: something is no source or no sink.
+            UsageError: something is no source or no sink, or `pipe` or `sink` no list.
         """
         self._refuse_running()
         bound = [self.source(each) for each in sources]
         if not bound:
             raise UsageError("handle is given one source at least")
-        pipes, sinks = tuple(pipe), tuple(sink)
+        pipes, sinks = _listed("pipe", pipe), _listed("sink", sink)
 
         def bind(function: Callable[..., Any]) -> Handler:
             handler = Handler(function, sinks, retry, on_error)
@@ -251,10 +251,21 @@ def fresh() -> Iterator[Application]:
         _current.reset(token)
 
 
+def _listed(name: str, found: Any) -> tuple[Any, ...]:
+    """What is given as a list; a cache alone would be taken for its keys."""
+    if not isinstance(found, list | tuple):
+        raise UsageError(f"{name} is a list, such as {name}=[{_named(found)}]")
+    return tuple(found)
+
+
+def _named(found: Any) -> str:
+    return getattr(found, "__name__", type(found).__name__.lower())
+
+
 def handle(
     *sources: Any,
-    pipe: Iterable[Pipe] = (),
-    sink: Iterable[Any] = (),
+    pipe: Sequence[Pipe] = (),
+    sink: Sequence[Any] = (),
     retry: RetryPolicy | None = None,
     on_error: OnError = "stop",
 ) -> Callable[[Callable[..., Any]], Handler]:

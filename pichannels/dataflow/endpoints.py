@@ -70,7 +70,7 @@ class Endpoint:
         most: how many clients may be connected.
 
     Raises:
-        SettingsError: the extra `endpoints` is missing.
+        SettingsError: the extra `endpoints` is missing, or the token is empty.
         UsageError: an option is not usable, or the source is none of these.
     """
 
@@ -90,9 +90,11 @@ class Endpoint:
         if slow not in get_args(Slow):
             allowed = ", ".join(get_args(Slow))
             raise UsageError(f"slow is one of {allowed}, not {slow!r}")
+        if keep < 1:
+            raise UsageError(f"keep is 1 or more, not {keep!r}")
+        self._token = _checked(token)
         self._outlet = _outlet(source, keep, history)
         self._slow: Slow = slow
-        self._token = token
         self._patience = patience
         self._beat = beat
         self._most = most
@@ -183,7 +185,7 @@ def sse(source: Published | BaseChannel | Topic, **options: Any) -> Sse:
         options: likewise.
 
     Raises:
-        SettingsError: the extra `endpoints` is missing.
+        SettingsError: the extra `endpoints` is missing, or the token is empty.
         UsageError: an option is not usable, or this is no source for it.
     """
     return Endpoint(source, **options).sse
@@ -197,7 +199,7 @@ def websocket(source: Published | BaseChannel | Topic, **options: Any) -> Socket
         options: likewise.
 
     Raises:
-        SettingsError: the extra `endpoints` is missing.
+        SettingsError: the extra `endpoints` is missing, or the token is empty.
         UsageError: an option is not usable, or this is no source for it.
     """
     return Endpoint(source, **options).websocket
@@ -207,7 +209,11 @@ def needs_token(token: str | Secret) -> Callable[[HTTPConnection], Awaitable[Non
     """A dependency for paths of one's own: who asks has to show the token.
 
     `@app.get("/state", dependencies=[Depends(needs_token(Secret.env("TOKEN")))])`.
+
+    Raises:
+        SettingsError: the token is empty.
     """
+    _checked(token)
 
     async def check(connection: HTTPConnection) -> None:
         known = str(await reveal_in_thread(token))
@@ -238,11 +244,11 @@ async def serve(
         kwargs: for the handlers, as `stream` takes them.
 
     Raises:
-        SettingsError: other machines can reach it and there is no token; the port
-            cannot be opened; the extra `endpoints` is missing.
+        SettingsError: other machines can reach it and there is no token, or an empty
+            one; the port cannot be opened; the extra `endpoints` is missing.
         Exception: what a handler has raised whose `on_error` is `stop`.
     """
-    if token is None and not is_loopback(host):
+    if _checked(token) is None and not is_loopback(host):
         raise SettingsError(
             "other machines can reach it, so a token is needed", key="token"
         )
@@ -250,6 +256,12 @@ async def serve(
     application = current()
     work = partial(application.stream, **kwargs) if application.is_bound else None
     await asgi.serve_until(asgi.guarded(app, host, known), host, port, work)
+
+
+def _checked(token: Token) -> Token:
+    if token == "":
+        raise SettingsError("it is empty", key="token")
+    return token
 
 
 def _outlet(

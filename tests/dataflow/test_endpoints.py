@@ -350,6 +350,14 @@ async def test_other_machines_need_a_token() -> None:
         await serve(fastapi.FastAPI(), host="0.0.0.0")
 
 
+async def test_an_empty_token_is_told() -> None:
+    for make in (lambda: Endpoint(Proxy(), token=""), lambda: needs_token("")):
+        with pytest.raises(SettingsError, match="empty"):
+            make()
+    with pytest.raises(SettingsError, match="empty"):
+        await serve(fastapi.FastAPI(), host="0.0.0.0", token="")
+
+
 @pytest.mark.parametrize(
     ("source", "options"),
     [([1, 2], {}), (Proxy(), {"slow": "never"}), (Proxy(), {"keep": 0})],

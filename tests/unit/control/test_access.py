@@ -43,6 +43,10 @@ def test_no_header_does_not_open() -> None:
     assert not has_token({}, "secret")
 
 
+def test_an_empty_token_opens_nothing() -> None:
+    assert not has_token({"Authorization": "Bearer "}, "")
+
+
 def test_tokens_differ() -> None:
     assert make_token() != make_token()
 

@@ -247,6 +247,13 @@ async def test_what_is_no_sink_is_told_at_once(app: Application) -> None:
         app.handle(numbers, sink=[5])(plain)
 
 
+@pytest.mark.parametrize("name", ["sink", "pipe"])
+async def test_a_single_sink_or_pipe_is_told(app: Application, name: str) -> None:
+    options: dict[str, Any] = {name: print}
+    with pytest.raises(UsageError, match=rf"is a list, such as {name}=\[print\]"):
+        app.handle(numbers, **options)
+
+
 async def test_a_function_of_a_generator_is_streamed_again(app: Application) -> None:
     got: list[int] = []
     app.handle(numbers, sink=[got.append])(plain)
