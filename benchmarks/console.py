@@ -1,7 +1,13 @@
 """What searches cost the instance, on a journal with a million messages.
 
-The simulator floods a PI channel of an instance that serves its API. It takes the same
-values alone, and while searches are sent as fast as the API answers or refuses them.
+The simulator floods a PI channel of an instance that serves its API: what counts are
+values that a sink has acknowledged, of messages that were durable before. It takes the
+same values alone, and while the API is asked at its limit, in turns of a few seconds.
+
+At its limit means: more clients than it lets search, none of which pauses but for the
+seconds that a refusal asks for. Each turn begins with the first refusal, and as the
+turns without searches let the API save up, what is searched is more than in a minute
+without turns.
 """
 
 from __future__ import annotations
@@ -9,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -32,7 +39,7 @@ Run = Callable[[int], Awaitable[Measured]]
 
 MESSAGES: Final = 1_000_000
 _STREAMS: Final = 100
-_FRAMES: Final = 4_000
+_FRAMES: Final = 2_500
 """In one flood; the simulator has them rendered before they are sent."""
 _SEARCHERS: Final = 4
 _LOOK_AGAIN: Final = 0.1
@@ -109,7 +116,7 @@ async def prepare(options: Options) -> AsyncIterator[Benchmark]:
         ]
         title = f"An instance whose journal of {stored:,} messages is searched"
         notes = searchers.notes
-        yield Benchmark("console", title, "values", ("wall",), cases, notes)
+        yield Benchmark("console", title, "values", ("wall", "cpu"), cases, notes)
 
 
 def _add_user(data: Path) -> str:
@@ -152,20 +159,25 @@ class _Plant:
 
     async def run(self, count: int) -> Measured:
         """So many values; rendering them in the simulator does not count."""
-        wanted = await self._taken() + count
+        taken, _ = await self._settled()
+        wanted = taken + count
         await flood(self._session, self._url, _STREAMS, 1, self._frames)
         with Stopwatch() as watch:
+            _, begun = await self._settled()
             # Only the instance knows, and it has to be asked.
-            while (taken := await self._taken()) < wanted:  # noqa: ASYNC110
+            while taken < wanted:
                 await asyncio.sleep(_LOOK_AGAIN)
+                taken, used = await self._settled()
         assert taken == wanted, f"{taken} values came of {wanted}"
-        return Measured(count, watch.wall, watch.wall)
+        return Measured(count, watch.wall, used - begun)
 
-    async def _taken(self) -> int:
-        """The values that were received, once all of them are settled."""
-        channel = (await self._client.status())["channels"][0]
+    async def _settled(self) -> tuple[int, float]:
+        """The values that were received, once all are settled, and CPU seconds."""
+        status = await self._client.status()
+        channel = status["channels"][0]
         is_done = channel["received"] == channel["processed"]
-        return int(channel["source"]["events"]) if is_done else -1
+        values = int(channel["source"]["events"]) if is_done else -1
+        return values, float(status["cpu"])
 
 
 class _Searchers:
@@ -180,47 +192,62 @@ class _Searchers:
         self._url = f"{url}/api/v1/instances/console/messages"
         self._headers = {"Authorization": f"Bearer {token}"}
         self._searches: Iterator[Mapping[str, str]] = itertools.cycle(_SEARCHES)
+        self._is_refused = asyncio.Event()
+        self._is_enough = asyncio.Event()
         self._seconds = 0.0
-        self._answered = self._refused = self._scanned = 0
+        self._refused = self._scanned = 0
+        self._waited: list[float] = []
         self.notes: list[str] = []
 
     def beside(self, run: Run) -> Run:
-        """The same while they search."""
+        """The same at the limit: it begins with the first refusal.
+
+        It ends when all searches have, so that what comes next is without them.
+        """
 
         async def both(count: int) -> Measured:
-            with Stopwatch() as watch:
-                async with asyncio.TaskGroup() as tasks:
-                    begun = [
-                        tasks.create_task(self._search(), name=f"searcher {number}")
-                        for number in range(_SEARCHERS)
-                    ]
-                    found = await run(count)
-                    for task in begun:
-                        task.cancel()
-            self._seconds += watch.wall
+            self._is_refused.clear()
+            self._is_enough.clear()
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(_SEARCHERS):
+                    tasks.create_task(self._search(), name=f"searcher {number}")
+                await self._is_refused.wait()
+                found = await run(count)
+                self._is_enough.set()
+            self._seconds += found.wall
             self._tell()
             return found
 
         return both
 
     async def _search(self) -> None:
-        while True:
-            asked = self._session.get(
-                self._url, params=next(self._searches), headers=self._headers
-            )
-            async with asked as answer:
-                if answer.status == 429:
-                    self._refused += 1
-                    await asyncio.sleep(float(answer.headers["Retry-After"]))
-                    continue
-                if answer.status != 200:
-                    raise ProcessFailed("a search", answer.status, await answer.text())
-                page = await answer.json()
-            self._answered += 1
-            self._scanned += page["scanned"]
+        while not self._is_enough.is_set():
+            wait = await self._ask(next(self._searches))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._is_enough.wait()
+
+    async def _ask(self, search: Mapping[str, str]) -> float:
+        """One search; the seconds that it asks for before the next."""
+        begun = time.perf_counter()
+        asked = self._session.get(self._url, params=search, headers=self._headers)
+        async with asked as answer:
+            if answer.status == 429:
+                self._refused += 1
+                self._is_refused.set()
+                return float(answer.headers["Retry-After"])
+            if answer.status != 200:
+                raise ProcessFailed("a search", answer.status, await answer.text())
+            page = await answer.json()
+        self._waited.append(time.perf_counter() - begun)
+        self._scanned += page["scanned"]
+        return 0.0
 
     def _tell(self) -> None:
+        waited = sorted(self._waited)
+        half, most = (waited[int(len(waited) * part)] for part in (0.5, 0.99))
         self.notes[:] = [
-            f"{self._answered:,} searches answered and {self._refused:,} refused in"
-            f" {self._seconds:.0f} s; {self._scanned:,} messages looked at"
+            f"At the limit for {self._seconds:.0f} s: {len(waited):,} searches answered"
+            f" (p50 {half:.2f} s, p99 {most:.2f} s) and {self._refused:,} refused;"
+            f" {self._scanned:,} messages looked at"
         ]

@@ -22,7 +22,7 @@ from pichannels.ui.serving import Started, serve
 
 __all__: list[str] = []
 
-_NICER: Final = 5
+_NICER: Final = 10
 _PATIENCE: Final = 10.0
 
 

@@ -145,8 +145,10 @@ async def _end(process: Process) -> None:
 
 
 def _apart() -> dict[str, Any]:
-    # Signals of the terminal are for the instance, which ends the pages last.
+    # Signals of the terminal are for the instance, which ends the pages last. The
+    # session stays the same: Linux may share processors out among sessions, where a
+    # low priority would count for nothing beside the instance.
     if sys.platform == "win32":
         low = subprocess.BELOW_NORMAL_PRIORITY_CLASS
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | low}
-    return {"start_new_session": True}
+    return {"process_group": 0}
