@@ -66,7 +66,7 @@ class Filing:
                 there is a file of the other name.
             SourceFailed: it cannot be renamed.
         """
-        found, other = self._writable(name), self._writable(to)
+        found, other = self._writable(name), self._writable(to, repr(to))
         shelf, rest = self._shelf(name)
         there, new = self._shelf(to)
         if shelf is not there:
@@ -78,15 +78,16 @@ class Filing:
         by = caller().client or "somebody"
         logger.info("%s was renamed to %s by %s", name, to, by)
 
-    def _writable(self, name: str) -> Publication:
+    def _writable(self, name: str, called: str = "it") -> Publication:
         if not caller().allows(Action.WRITE, name):
-            reason = "the token does not allow to write it"
+            reason = f"the token does not allow to write {called}"
             raise AccessDenied(name, reason, action=str(Action.WRITE))
         found = self._hub.find(name)
         if found.kind is not Kind.BYTES or not found.mode & Mode.TRUNCATE:
-            raise ModeRefused(name, "it is not published for write", missing="write")
+            reason = f"{called} is not published for write"
+            raise ModeRefused(name, reason, missing="write")
         if found.is_written:
-            raise StreamBusy(name, "somebody writes it")
+            raise StreamBusy(name, f"somebody writes {called}")
         return found
 
     def _shelf(self, name: str) -> tuple[FileShelf, str]:

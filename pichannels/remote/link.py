@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -205,7 +205,7 @@ class Link(KeptLink):
             RefusedError: it is not there, not allowed, or somebody writes it.
             SourceFailed: it cannot be removed.
         """
-        await self.call(FILING, "remove", name)
+        await self._answered(name, FILING, "remove", (name,), {})
 
     async def rename(self, name: str, to: str, *, replace: bool = False) -> None:
         """Give a file of a folder that takes files another name there.
@@ -224,7 +224,7 @@ class Link(KeptLink):
                 there is a file of the other name.
             SourceFailed: it cannot be renamed.
         """
-        await self.call(FILING, "rename", name, to, replace)
+        await self._answered(name, FILING, "rename", (name, to, replace), {})
 
     async def call(
         self, service: str, method: str, /, *args: Any, **kwargs: Any
@@ -240,13 +240,24 @@ class Link(KeptLink):
             NotConnected: the link was lost; whether the method ran is not known.
             StreamNotFound: there is no such service or method.
         """
-        arguments = codecs.encode([list(args), kwargs])
+        return await self._answered(service, service, method, args, kwargs)
+
+    async def _answered(
+        self,
+        about: str,
+        service: str,
+        method: str,
+        args: Sequence[Any],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """What a call returns; what it raises is told of what it is about."""
+        arguments = codecs.encode([[*args], kwargs])
         session = await self._linked_session()
         if len(arguments) > self.largest - OVERHEAD:
             reason = f"the arguments of {method} have {len(arguments)} bytes"
             raise CallFailed(service, f"{reason}; pass a stream instead")
         number = self.next_request()
-        answer = self._calls[number] = Answer(service, future())
+        answer = self._calls[number] = Answer(about, future())
         session.wire.send(Call(number, service, method, arguments))
         try:
             return codecs.decode(await answer.future)

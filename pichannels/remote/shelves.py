@@ -130,7 +130,7 @@ class Folder:
     def _move(self, path: Path, to: str, replace: bool) -> None:
         target = self._inside(to)
         if not replace and target.exists():
-            raise StreamBusy(to, "there is a file of this name")
+            raise StreamBusy(to, "there is a file of that name already")
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(path, target)
 
