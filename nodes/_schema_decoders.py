@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from pichannels.formats.avro import AvroCodec
+from pichannels.formats.avro import AvroCodec, AvroSchema
 from pichannels.formats.protobuf import ProtobufCodec
 from pichannels.formats.registry import SchemaRegistry
 from pichannels.formats.steps import DecodeStep
 
 __all__ = ["Avro", "Protobuf", "framing_for"]
-
-AvroSchema = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Any]
 
 
 def framing_for(found: str | None, registry: SchemaRegistry | None) -> str:

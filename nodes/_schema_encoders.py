@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nodes._schema_decoders import framing_for
-from pichannels.formats.avro import AvroCodec
+from pichannels.formats.avro import AvroCodec, AvroSchema
+from pichannels.formats.framing import Subject
 from pichannels.formats.protobuf import ProtobufCodec
 from pichannels.formats.registry import SchemaRegistry
 from pichannels.formats.steps import EncodeStep
 
 __all__ = ["Avro", "Protobuf"]
-
-AvroSchema = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Any]
 
 
 class Avro(EncodeStep):
@@ -48,7 +46,7 @@ class Avro(EncodeStep):
         registry: SchemaRegistry | None = None,
         framing: str | None = None,
         topic: str = "",
-        subject: str | Callable[[str, str], str] = "topic",
+        subject: Subject = "topic",
         auto_register: bool = True,
         **options: Any,
     ) -> None:
@@ -92,7 +90,7 @@ class Protobuf(EncodeStep):
         name_of_message: str | None = None,
         registry: SchemaRegistry | None = None,
         topic: str = "",
-        subject: str | Callable[[str, str], str] = "topic",
+        subject: Subject = "topic",
         auto_register: bool = True,
         **options: Any,
     ) -> None:

@@ -26,7 +26,7 @@ from pichannels.formats.records import sample_fields
 from pichannels.formats.registry import Schema, SchemaRegistry
 from pichannels.values import DigitalState, Sample, ValueFailure
 
-__all__ = ["FRAMINGS", "SAMPLE_AVRO", "AvroCodec"]
+__all__ = ["FRAMINGS", "SAMPLE_AVRO", "AvroCodec", "AvroSchema"]
 
 SAMPLE_AVRO: Final = files(__package__).joinpath("sample.avsc").read_text("utf-8")
 """The schema of a sample, as JSON text."""
