@@ -18,13 +18,16 @@ from pichannels.cli.completion import (
     complete_ids,
     complete_nodes,
 )
+from pichannels.cli.linking import Target, linked, run, target_options
 from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import complain, say, say_json
 from pichannels.control import replaying
 from pichannels.control.client import ControlClient
 from pichannels.control.replaying import Replay
 from pichannels.engine import Engine, opened_stores
+from pichannels.errors import UsageError
 from pichannels.project import Project
+from pichannels.remote_config import STORES
 from pichannels.store import State
 
 __all__ = ["replay"]
@@ -62,12 +65,14 @@ __all__ = ["replay"]
 )
 @click.option("--dry-run", is_flag=True, help="Only count the messages.")
 @json_option
+@target_options
 @common_options
 @click.pass_context
 def replay(
     ctx: click.Context,
     /,
     ids: tuple[str, ...],
+    target: Target,
     dry_run: bool,
     as_json: bool,
     **conditions: Any,
@@ -76,10 +81,14 @@ def replay(
 
     Each runs as a new message that is marked as a replay. The running instance
     does it; where none runs, the channels run here, without their sources. With
-    --from-node or --to-sink the other sinks are not touched again.
+    --from-node or --to-sink the other sinks are not touched again. With --url
+    another instance does it, with the messages of one of its channels.
     """
     wanted = Replay(ids=list(ids) or None, **conditions)
-    report = _replay(wanted, dry_run)
+    if target.url is None:
+        report = _replay(wanted, dry_run)
+    else:
+        report = run(_replay_there(target, wanted, dry_run))
     if as_json:
         say_json(report)
     elif dry_run:
@@ -109,6 +118,21 @@ def _replay(wanted: Replay, dry_run: bool) -> dict[str, Any]:
         return msgspec.structs.asdict(report)
 
     return ask(online, offline)
+
+
+async def _replay_there(
+    target: Target, wanted: Replay, dry_run: bool
+) -> dict[str, Any]:
+    if wanted.channel is None:
+        raise UsageError("name the --channel of the other instance")
+    given = msgspec.structs.asdict(wanted)
+    conditions = {name: given[name] for name in given if given[name] is not None}
+    async with linked(target) as link:
+        stores = link.service(STORES)
+        report: dict[str, Any] = await stores.replay(
+            wanted.channel, conditions, dry_run
+        )
+    return report
 
 
 def _tell(report: dict[str, Any]) -> None:

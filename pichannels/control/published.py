@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
 
 from pichannels.channels import BaseChannel
+from pichannels.control import replaying
 from pichannels.control.history import Selection, channels_with_store
 from pichannels.control.remote_access import read_tokens
+from pichannels.control.replaying import Replay
 from pichannels.errors import SettingsError, UsageError
 from pichannels.events import Event, EventBus
 from pichannels.exporting import entries, line_of
@@ -35,6 +37,8 @@ from pichannels.remote_config import CHANNELS, INBOXES, STORES, RemoteConfig
 from pichannels.streaming import ChannelTail, Inbox, StoreReplay, inbox, replay
 
 __all__ = ["Published"]
+
+W = TypeVar("W", bound=Selection)
 
 _DRAIN: Final = 0.2
 _RELOADED: Final = "instance.reloaded"
@@ -90,7 +94,7 @@ class Published:
         hub.mount(INBOXES, _Inboxes(self._project, config.inboxes))
         for name, found in (await asyncio.to_thread(self._folders)).items():
             hub.mount(name, found)
-        hub.expose(STORES, _Exports(self._project, config.stores))
+        hub.expose(STORES, _StoreCalls(self._project, config.stores))
         self._unsubscribe = self._events.subscribe(self._note)
         if config.port is not None:
             await self._listen(hub, config.port)
@@ -239,7 +243,7 @@ class _Inboxes:
         return [name for name in names if self._fits(name)]
 
 
-class _Exports:
+class _StoreCalls:
     """The remote calls on `stores`."""
 
     def __init__(self, project: Project, patterns: Sequence[str]) -> None:
@@ -259,15 +263,7 @@ class _Exports:
             UsageError: there is no such channel, it has no store that is published,
                 or a condition is not known.
         """
-        if not caller().allows(Action.READ, name := f"{STORES}/{channel}"):
-            reason = f"the token does not allow to read {name}"
-            raise AccessDenied(STORES, reason, action=str(Action.READ))
-        try:
-            wanted = msgspec.convert({**conditions, "channel": channel}, Selection)
-        except msgspec.ValidationError as exc:
-            raise UsageError(f"these conditions cannot be used: {exc}") from exc
-        if not self._fits(channel):
-            raise UsageError(f"the store of {channel!r} is not published")
+        wanted = self._wanted(Selection, Action.READ, channel, conditions)
         ((_, store),) = channels_with_store(self._project, channel)
 
         async def lines() -> AsyncIterator[str]:
@@ -275,3 +271,40 @@ class _Exports:
                 yield line_of(entry)
 
         return from_iterable(lines)
+
+    @method
+    async def replay(
+        self, channel: str, conditions: dict[str, Any], dry_run: bool = False
+    ) -> dict[str, Any]:
+        """Process messages of a channel again, here; who is gone breaks it off.
+
+        Args:
+            channel: its full name.
+            conditions: as `Replay` has them.
+            dry_run: only count the messages.
+
+        Returns:
+            What a `ReplayReport` has.
+
+        Raises:
+            AccessDenied: who calls may not write to the store.
+            UsageError: as for `export`.
+        """
+        wanted = self._wanted(Replay, Action.WRITE, channel, conditions)
+        report = await replaying.replay(self._project, wanted, dry_run=dry_run)
+        return msgspec.structs.asdict(report)
+
+    def _wanted(
+        self, kind: type[W], action: Action, channel: str, conditions: dict[str, Any]
+    ) -> W:
+        """Which messages are meant, where the caller may do this with the store."""
+        if not caller().allows(action, name := f"{STORES}/{channel}"):
+            reason = f"the token does not allow to {action} {name}"
+            raise AccessDenied(STORES, reason, action=str(action))
+        try:
+            wanted = msgspec.convert({**conditions, "channel": channel}, kind)
+        except msgspec.ValidationError as exc:
+            raise UsageError(f"these conditions cannot be used: {exc}") from exc
+        if not self._fits(channel):
+            raise UsageError(f"the store of {channel!r} is not published")
+        return wanted

@@ -248,7 +248,9 @@ def test_a_folder_that_is_only_read_takes_nothing(plant: Plant) -> None:
     assert found.code == 1 and "not published for write" in found.err
 
 
-def test_a_store_is_exported_over_the_network(plant: Plant, tmp_path: Path) -> None:
+def test_a_store_is_exported_and_replayed_over_the_network(
+    plant: Plant, tmp_path: Path
+) -> None:
     file = tmp_path / "flow.jsonl"
     control = (plant.path / ".pichannels" / "control.json").read_text()
     secret = control.partition('"token":"')[2].partition('"')[0]
@@ -259,6 +261,12 @@ def test_a_store_is_exported_over_the_network(plant: Plant, tmp_path: Path) -> N
     lines = file.read_text().splitlines()
     assert (found.code, len(lines)) == (0, 5)
     assert all('"state":"processed"' in line.replace(" ", "") for line in lines)
+    counted = plant.run(
+        *("replay", "-c", "flow", "--state", "processed", "--dry-run"),
+        *("--url", plant.url),
+        env={"PICHANNELS_TOKEN": secret},
+    )
+    assert counted.out == "5 messages would be replayed\n"
 
 
 def test_a_script_reads_messages_with_one_import(plant: Plant) -> None:

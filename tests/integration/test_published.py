@@ -59,7 +59,7 @@ async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
             ),
             "caller": RemoteTokenConfig(
                 sha256=hash_token(CALLER),
-                allow={"stores": ("call",), "stores/other": ("read",)},
+                allow={"stores": ("call",), "stores/other": ("read", "write")},
             ),
         },
         port=0,
@@ -123,6 +123,24 @@ async def test_the_lines_of_an_export_come_by_conditions(
 async def test_an_unknown_condition_is_told(link: Link) -> None:
     with pytest.raises(CallFailed, match="these conditions cannot be used"):
         await link.service("stores").export("boiler", {"texts": "sec"})
+
+
+async def test_a_store_is_replayed_there_by_who_may_write_to_it(
+    engine: Engine, link: Link
+) -> None:
+    await accept(engine, "first", "second")
+    stores = link.service("stores")
+    counted = await stores.replay("boiler", {"text": "sec"}, dry_run=True)
+    report = await stores.replay("boiler", {"text": "sec"})
+    assert (counted["selected"], counted["replayed"]) == (1, 0)
+    assert (report["selected"], report["processed"]) == (1, 1)
+    async with link.entities("stores/boiler") as stream:
+        found = [message async for message in stream]
+    assert [msg.payload for msg in found] == ["first", "second", "second"]
+    assert engine.control_url is not None
+    async with connect(engine.control_url, token=CALLER) as caller:
+        with pytest.raises(AccessDenied, match="write stores/boiler"):
+            await caller.service("stores").replay("boiler", {"text": "sec"})
 
 
 async def test_an_inbox_takes_messages(engine: Engine, link: Link) -> None:
