@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 
 from pichannels.control.access import SERVER_NAME, Address, read_address
+from pichannels.control.noting import TERMINAL, headers_of
 from pichannels.control.refusals import CommandFailed, NoInstance
 from pichannels.errors import NotConnected
 
@@ -26,13 +27,21 @@ class ControlClient:
 
     All methods raise `NotConnected` when the server cannot be reached, and
     `CommandFailed` when it refuses.
+
+    Args:
+        address: of the server.
+        way: who asks, for its audit log: a command of the terminal, or the pages, which
+            have one themselves.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, way: str = TERMINAL) -> None:
         self.address = address
         # Proxies are for the world outside; what we ask is this machine.
         self._session = aiohttp.ClientSession(
-            headers={"Authorization": f"Bearer {address.token}"},
+            headers={
+                "Authorization": f"Bearer {address.token}",
+                **headers_of(way),
+            },
             timeout=aiohttp.ClientTimeout(total=None, connect=_CONNECT),
             trust_env=False,
         )
@@ -102,8 +111,11 @@ async def _check(answer: aiohttp.ClientResponse) -> None:
     raise CommandFailed(answer.status, kind, message)
 
 
-async def connect(data_dir: Path) -> ControlClient:
+async def connect(data_dir: Path, way: str = TERMINAL) -> ControlClient:
     """A client of the instance that runs on this data.
+
+    Args:
+        way: who asks: a command of the terminal, or the pages.
 
     Raises:
         NoInstance: there is none, or only what it left behind.
@@ -111,7 +123,7 @@ async def connect(data_dir: Path) -> ControlClient:
     address = await asyncio.to_thread(read_address, data_dir)
     if address is None:
         raise NoInstance(data_dir)
-    client = ControlClient(address)
+    client = ControlClient(address, way)
     try:
         async with asyncio.timeout(_ANSWER):
             status = await client.status()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from pichannels.control.access import (
 from pichannels.control.commands import Instance, run_command
 from pichannels.control.coverage import CoverageSummaries
 from pichannels.control.families import metrics
+from pichannels.control.noting import Noting, actor_of
 from pichannels.control.published import Published
 from pichannels.control.readiness import Readiness, paused_parts
 from pichannels.control.reports import StatusReport, Unready
@@ -44,6 +46,7 @@ from pichannels.events import Event, Follower
 from pichannels.metrics import render
 from pichannels.remote.websocket import PATH
 from pichannels.secrets import Secret, reveal_in_thread
+from pichannels.ui_config import UIConfig
 from pichannels.values import format_ticks
 
 __all__ = ["ControlServer"]
@@ -82,6 +85,10 @@ class ControlServer:
         self._token = ""
         self._runner: web.AppRunner | None = None
         self._address: Address | None = None
+        project = instance.project
+        named = (project.config.ui or UIConfig()).folder
+        folder = project.folder / named if named else data_dir / "ui"
+        self._noting = Noting(folder, project.name)
         self._coverage = CoverageSummaries()
         self._readiness = Readiness()
         remote = instance.project.config.remote
@@ -138,6 +145,7 @@ class ControlServer:
         port = self._runner.addresses[0][1]
         settings = str(self._instance.project.path or "")
         self._address = Address(_url(host, port), self._token, pid, settings)
+        await self._noting.started()
         await asyncio.to_thread(write_address, self._data_dir, self._address)
 
     async def close(self) -> None:
@@ -154,6 +162,7 @@ class ControlServer:
             await self._runner.cleanup()
             self._runner = None
         await asyncio.gather(*self._work, return_exceptions=True)
+        await self._noting.close()
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -218,8 +227,10 @@ class ControlServer:
     async def _command(self, request: web.Request) -> web.Response:
         body = await request.read()
         name = request.match_info["name"]
+        who = actor_of(request.headers, request.remote or "")
+        run = partial(run_command, self._instance, name, body)
         work = asyncio.create_task(
-            run_command(self._instance, name, body), name=f"command {name}"
+            self._noting.run(who, name, body, run), name=f"command {name}"
         )
         self._work.add(work)
         work.add_done_callback(self._work.discard)

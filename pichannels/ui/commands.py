@@ -13,11 +13,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pichannels.control.audit import Audit, kept
 from pichannels.control.sending import Fetch, send_messages
 from pichannels.errors import PichannelsError, UsageError, nearest
 from pichannels.events import Event
 from pichannels.message import Message
-from pichannels.ui.audit import Audit
 from pichannels.ui.links import Link, Links
 from pichannels.ui.operations import Operation, Operations
 from pichannels.ui.roles import NotAllowed, Principal, Role
@@ -75,8 +75,6 @@ ACTIONS: Final[Mapping[str, Action]] = {
 
 _PREVIEWED: Final = {"send": "replay"}
 _PROGRESS: Final = {"replay": "replay.progress", "dead-redrive": "redrive.progress"}
-_UNKEPT: Final = ("payload", "changes", "messages", "meta", "text", "regex", "error")
-"""Arguments that hold data; the audit log says only that they were given."""
 _SEARCHED: Final = ("text", "regex", "error")
 """Conditions on what may be masked."""
 
@@ -246,13 +244,11 @@ class Commands:
         detail: str = "",
     ) -> None:
         """Write into the audit log what was done elsewhere."""
-        given = {k: v for k, v in arguments.items() if v is not None}
-        kept = {k: "(given)" if k in _UNKEPT else v for k, v in given.items()}
         await asyncio.to_thread(
             self._audit.note,
             who,
             action,
-            kept,
+            kept(arguments),
             instance=instance,
             result=result,
             detail=detail,

@@ -11,8 +11,8 @@ import msgspec
 
 from pichannels.config import is_loopback
 from pichannels.control.access import make_token
+from pichannels.control.audit import Audit
 from pichannels.errors import SettingsError
-from pichannels.ui.audit import Audit
 from pichannels.ui.budget import Budget
 from pichannels.ui.commands import Commands
 from pichannels.ui.data import ReadModel
@@ -23,6 +23,7 @@ from pichannels.ui.roles import NotLoggedIn, Principal, Role
 from pichannels.ui.saved_searches import SavedSearches
 from pichannels.ui.sessions import Session, Sessions, Throttle
 from pichannels.ui.settings_files import SettingsFiles
+from pichannels.ui.taps import NodeTaps
 from pichannels.ui.tracing import Tracer
 from pichannels.ui.users import Users
 from pichannels.ui_config import UIConfig
@@ -59,6 +60,7 @@ class Console:
         settings: settings files: checks, plans, applies, rolls back.
         tracer: the way of stored messages through the nodes.
         log: the last lines of the log of each instance.
+        taps: what comes to nodes and leaves them.
         links: the instances.
         users: who may log in.
         audit: what was done.
@@ -89,6 +91,7 @@ class Console:
         self.settings = SettingsFiles(self.links, self.commands, folder / "versions")
         self.tracer = Tracer(self.links, self.commands, self.data)
         self.log = LogLines(self.links, self.data)
+        self.taps = NodeTaps(self.links, self.data)
         self.token = ""
         self._checking = asyncio.Semaphore(_PASSWORDS_AT_ONCE)
         if is_loopback(config.host):

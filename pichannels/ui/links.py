@@ -14,6 +14,7 @@ import msgspec
 from pichannels import clock
 from pichannels.control.access import Address
 from pichannels.control.client import CommandFailed, ControlClient, NoInstance, connect
+from pichannels.control.noting import PAGES
 from pichannels.errors import NotConnected, PichannelsError, UsageError, nearest
 from pichannels.events import EventBus
 from pichannels.ui.reading import TimedReader
@@ -147,10 +148,10 @@ class Link:
             if self._client is None:
                 place = self.place
                 if place.data_dir:
-                    self._client = await connect(Path(place.data_dir))
+                    self._client = await connect(Path(place.data_dir), PAGES)
                 else:
                     url = place.url.rstrip("/")
-                    self._client = ControlClient(Address(url, place.token, 0))
+                    self._client = ControlClient(Address(url, place.token, 0), PAGES)
             return self._client
 
     async def _drop(self, client: ControlClient | None = None) -> None:

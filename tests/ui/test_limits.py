@@ -11,7 +11,7 @@ import pytest
 
 from pichannels.errors import PichannelsError, UsageError
 from pichannels.testing import ManualClock
-from pichannels.ui.audit import Audit
+from pichannels.control.audit import Audit
 from pichannels.ui.budget import Budget, OverBudget
 from pichannels.ui.commands import CountNeeded
 from pichannels.ui.guard import API

@@ -10,9 +10,9 @@ import msgspec
 from fastapi.responses import Response
 
 from pichannels.control.arguments import ticks_of
+from pichannels.control.audit import Found
 from pichannels.ui.accounts import Accounts
 from pichannels.ui.api.routing import Ask, Asked, Routes, reply
-from pichannels.ui.audit import Found
 from pichannels.ui.guard import COOKIE
 from pichannels.ui.operations import Operation
 from pichannels.ui.roles import Principal, Role

@@ -6,7 +6,7 @@ import asyncio
 from functools import partial
 from typing import Final
 
-from pichannels.ui.audit import Entry
+from pichannels.control.audit import Entry
 from pichannels.ui.pages import parts, tables
 from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.page import Page
@@ -70,7 +70,7 @@ async def _entries(page: Page) -> Markup:
             Column("Instance", lambda one: one.instance or "–"),
             Column("With", lambda one: _cut(one.arguments), classes="cut mono"),
             Column("Told", lambda one: _cut(one.detail), classes="cut mono"),
-            Column("From", lambda one: one.address),
+            Column("From", _origin),
         ],
         found.entries,
         key=lambda one: str(one.id),
@@ -80,6 +80,12 @@ async def _entries(page: Page) -> Markup:
     after = str(found.next) if found.next is not None else None
     head = parts.heading("Audit log")
     return join([head, shown, tables.pager(page, next=after, name="before")])
+
+
+def _origin(one: Entry) -> str:
+    # What came by a browser is the usual case.
+    way = "" if one.way in ("session", "password") else one.way
+    return " ".join(filter(None, (way, one.address)))
 
 
 def _user(one: Entry) -> Markup:

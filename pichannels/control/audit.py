@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from pichannels import clock
 from pichannels.errors import PichannelsError
-from pichannels.ui.roles import Principal
 from pichannels.values import format_ticks
 
-__all__ = ["Audit", "Entry", "Found"]
+__all__ = ["Actor", "Audit", "Entry", "Found", "Who", "kept"]
 
 _SCHEMA: Final = """
 PRAGMA journal_mode = WAL;
@@ -38,9 +38,48 @@ CREATE TRIGGER IF NOT EXISTS action_remains BEFORE DELETE ON action
 BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
 """
 _LONGEST: Final = 4000
+_UNKEPT: Final = ("payload", "changes", "messages", "meta", "text", "regex", "error")
 _COLUMNS: Final = (
     "id, ticks, user, role, way, address, instance, action, arguments, result, detail"
 )
+
+
+class Who(Protocol):
+    """Who did something: its name, what it may do, and how and from where it came."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def role(self) -> str: ...
+
+    @property
+    def way(self) -> str: ...
+
+    @property
+    def address(self) -> str: ...
+
+
+class Actor(NamedTuple):
+    """Somebody who is no user of the pages.
+
+    Attributes:
+        name: of the user of the operating system, or how it came.
+        role: what it may do.
+        way: how it came, such as `terminal`.
+        address: where the request came from, or "".
+    """
+
+    name: str
+    role: str
+    way: str
+    address: str
+
+
+def kept(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments as they are kept; of those that hold data, that they were given."""
+    given = {k: v for k, v in arguments.items() if v is not None}
+    return {k: "(given)" if k in _UNKEPT else v for k, v in given.items()}
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +88,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: its number.
         time: ISO 8601.
-        user, role, way, address: who; see `Principal`.
+        user, role, way, address: who. The way is `session` or `token` of a user,
+            `password` at a login, `start` for the token of the start, `terminal`,
+            or `token` for who shows that of the control server.
         instance: where; "" for what concerns no instance.
         action: what, such as `stop-channel`.
         arguments: as JSON.
@@ -96,7 +137,7 @@ class Audit:
 
     def note(
         self,
-        who: Principal,
+        who: Who,
         action: str,
         arguments: Any = None,
         *,
