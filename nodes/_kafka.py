@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import Callable, Sequence
 from ssl import SSLContext
 from typing import Any, ClassVar, Final, NamedTuple
@@ -18,7 +17,12 @@ from pichannels.adapters.kafka import (
     ensure_installed,
     partition_of,
 )
-from pichannels.adapters.kafka_login import Login, checked_mechanism, checked_servers
+from pichannels.adapters.kafka_login import (
+    Login,
+    checked_mechanism,
+    checked_servers,
+    is_topic,
+)
 from pichannels.errors import NotConnected, SettingsError, TryAgain
 from pichannels.formats.codec import ICodec
 from pichannels.message import Message
@@ -30,7 +34,6 @@ from pichannels.values import Sample
 __all__ = ["Kafka"]
 
 _EXAMPLES: Final = "plant, {name}"
-_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 _KEYS_KEPT: Final = 100_000
 _TICKS_PER_MS: Final = 10_000
 
@@ -186,7 +189,7 @@ class Kafka(BrokerSink):
 
     def checked_topic(self, topic: Any, *, is_made: bool) -> str:
         text = str(topic)
-        if not _TOPIC.fullmatch(text) or text in (".", ".."):
+        if not is_topic(text):
             raise ValueError(f"{text!r} is no topic")
         return text
 

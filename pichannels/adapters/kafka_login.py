@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
@@ -12,12 +13,19 @@ from pichannels.certificates import tls_context
 from pichannels.errors import SettingsError, nearest
 from pichannels.secrets import Secret, reveal_in_thread
 
-__all__ = ["MECHANISMS", "Login", "checked_mechanism", "checked_servers"]
+__all__ = [
+    "MECHANISMS",
+    "Login",
+    "checked_mechanism",
+    "checked_servers",
+    "is_topic",
+]
 
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 """How a user logs in."""
 
 _ALLOWED: Final = "host:port, or several of them"
+_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
 class Login(NamedTuple):
@@ -109,6 +117,11 @@ def checked_servers(found: Any) -> list[str]:
     if not servers:
         raise SettingsError("there are none", key="servers", allowed=_ALLOWED)
     return servers
+
+
+def is_topic(name: str) -> bool:
+    """Whether a topic can have this name."""
+    return name not in (".", "..") and _TOPIC.fullmatch(name) is not None
 
 
 def checked_mechanism(found: Any) -> str:

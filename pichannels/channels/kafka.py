@@ -14,7 +14,12 @@ from typing import Any, Final
 
 from pichannels.adapters.kafka import Place, ensure_installed
 from pichannels.adapters.kafka_admin import Administration
-from pichannels.adapters.kafka_login import Login, checked_mechanism, checked_servers
+from pichannels.adapters.kafka_login import (
+    Login,
+    checked_mechanism,
+    checked_servers,
+    is_topic,
+)
 from pichannels.adapters.kafka_reading import Reading, Start, checked_start
 from pichannels.channels.base import BaseChannel
 from pichannels.channels.ticking import seconds
@@ -481,6 +486,8 @@ def _topics(found: Any) -> list[str]:
             re.compile(pattern)
         except re.error as exc:
             raise SettingsError(str(exc), key="topics", found=pattern) from exc
+    if not patterns and not all(map(is_topic, topics)):
+        raise SettingsError("not names of topics", key="topics", found=found)
     return topics
 
 

@@ -18,7 +18,7 @@ from pichannels.adapters.kafka import (
     known_options,
 )
 from pichannels.adapters.kafka_admin import Administration
-from pichannels.adapters.kafka_login import checked_servers
+from pichannels.adapters.kafka_login import checked_servers, is_topic
 from pichannels.adapters.kafka_reading import Finish, Reading, Start, checked_start
 from pichannels.dataflow.application import Conf, current
 from pichannels.dataflow.codecs import ICodec, decoded
@@ -110,6 +110,8 @@ class Topic(KeyedSink, Streamed):
         ensure_installed()
         if at_once < 1:
             raise SettingsError("1 or more", key="at_once", found=at_once)
+        if not is_topic(name):
+            raise SettingsError("not a name of a topic", key="name", found=name)
         self.name = name
         self._codec = codec
         self._schema = codec if isinstance(codec, SchemaCodec) else None

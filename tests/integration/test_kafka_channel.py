@@ -297,6 +297,7 @@ async def test_only_a_connected_channel_can_go_back(kafka: Kafka) -> None:
         {"topics": []},
         {"topics": ["^a", "b"]},
         {"topics": "^("},
+        {"topics": "pi values"},
         {"start": "then"},
         {"start": clock},
         {"start": datetime(2026, 1, 1)},

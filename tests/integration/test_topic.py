@@ -408,6 +408,7 @@ async def test_it_is_read_once_at_a_time(make: Make) -> None:
         {"conf": {"bootstrap_servers": "k"}},
         {"conf": {"enable_auto_commit": True}},
         {"conf": {"auto_offset_reset": "smallest"}},
+        {"name": "pi values"},
         {"offset": -3},
         {"at_once": 0},
         {"offset": "then"},
@@ -415,7 +416,7 @@ async def test_it_is_read_once_at_a_time(make: Make) -> None:
 )
 def test_settings_are_looked_at(app: Application, options: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
-        Topic("t", **options)
+        Topic(**({"name": "t"} | options))
 
 
 async def test_clients_of_an_endpoint_follow_a_topic(make: Make) -> None:
