@@ -26,6 +26,7 @@ from pichannels.lease import Lease
 from pichannels.metrics import Family
 from pichannels.piwebasync.limiting import Limiters
 from pichannels.project import Project
+from pichannels.reload.reloader import Reloader
 from pichannels.simulator import Simulator
 from pichannels.values import format_ticks
 
@@ -45,6 +46,7 @@ class Reporting:
     simulator: Simulator | None
     _control: ControlServer
     _heartbeat: Heartbeat
+    _reloader: Reloader
     _state: State
     _started: int
     _since: float
@@ -93,6 +95,8 @@ class Reporting:
             journal=self._journal_statistics(),
             lease=self.lease.report() if self.lease else None,
             loop_lag=self._heartbeat.lag.spread(),
+            revisions=self._reloader.revisions.of_channels(),
+            apply=self._reloader.revisions.apply,
         )
 
     async def whole_status(self) -> StatusReport:

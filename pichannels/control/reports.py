@@ -15,6 +15,7 @@ from pichannels.journal import JournalStatistics
 from pichannels.lifecycle import Status
 from pichannels.metrics import Spread
 from pichannels.node import BaseNode
+from pichannels.reload.revisions import Revision
 from pichannels.tallies import Times
 from pichannels.values import format_ticks
 
@@ -24,12 +25,13 @@ __all__ = [
     "LeaseReport",
     "ServerReport",
     "SinkReport",
+    "SinkState",
     "StatusReport",
     "Unready",
     "channel_report",
     "server_reports",
-    "sink_report",
     "sink_reports",
+    "sink_state",
 ]
 
 STORE_WAITING: Final = "store waiting"
@@ -104,6 +106,20 @@ class SinkReport(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     error: str = ""
     error_time: str = ""
+
+
+class SinkState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a sink is paused.
+
+    Attributes:
+        name: its full name.
+        is_paused: whether messages wait for it, on command.
+        in_flight: messages that it took and has not acknowledged.
+    """
+
+    name: str
+    is_paused: bool
+    in_flight: int
 
 
 class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,6 +212,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
         lease: what keeps other hosts out, or None.
         coverage: of the channels that keep a ledger; the control server adds it.
         loop_lag: how many seconds too late the event loop did what was due.
+        revisions: how often each channel was changed, by name.
+        apply: the number of the last apply of settings that changed something.
         cpu: seconds of processors that the process has taken.
     """
 
@@ -218,6 +236,8 @@ class StatusReport(msgspec.Struct, frozen=True, kw_only=True):
     coverage: list[ChannelCoverage] = []
     troubles: list[Unready] = []
     loop_lag: Spread = Spread()
+    revisions: dict[str, Revision] = {}
+    apply: int = 0
     cpu: float = msgspec.field(default_factory=time.process_time)
 
 
@@ -258,14 +278,23 @@ def _state(channel: BaseChannel) -> str:
 def sink_reports(channels: Iterable[BaseChannel]) -> list[SinkReport]:
     """The sinks of these channels and of their sub-channels."""
     return [
-        sink_report(node)
+        _sink_report(node)
         for channel in channels
         for node in channel.nodes()
         if node.is_sink
     ]
 
 
-def sink_report(node: BaseNode) -> SinkReport:
+def sink_state(node: BaseNode) -> SinkState:
+    """Whether a sink is paused at this moment."""
+    return SinkState(
+        name=node.fullpath(),
+        is_paused=node.is_paused,
+        in_flight=node.tally.in_flight,
+    )
+
+
+def _sink_report(node: BaseNode) -> SinkReport:
     """What a sink does at this moment."""
     tally = node.tally
     acks = tally.acks or tally.times

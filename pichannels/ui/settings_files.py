@@ -11,7 +11,8 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Coroutine, Iterable
+import shutil
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -25,6 +26,8 @@ from pichannels.ui.commands import Commands
 from pichannels.ui.links import Link, Links
 from pichannels.ui.programs import run_program
 from pichannels.ui.roles import Principal, Role
+from pichannels.ui.settings_delta import Delta, Deltas, Stamps, stamps_of
+from pichannels.ui.settings_texts import FILE, FileDiff, diffs
 from pichannels.values import format_ticks, parse_ticks
 
 __all__ = ["Applied", "Difference", "SettingsFiles", "Version"]
@@ -32,8 +35,6 @@ __all__ = ["Applied", "Difference", "SettingsFiles", "Version"]
 logger: Final = logging.getLogger("pichannels.ui")
 
 _KEPT: Final = 50
-
-_Stamps = dict[str, tuple[int, int]]
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,11 +58,13 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
         id: tells it from others.
         kept: when it was kept, ISO 8601.
         files: the text of each file, by path.
+        apply: the number of the apply with which they took effect; 0 if unknown.
     """
 
     id: str
     kept: str
     files: dict[str, str]
+    apply: int = 0
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +94,7 @@ class SettingsFiles:
         self._links = links
         self._commands = commands
         self._folder = folder
+        self._deltas = Deltas()
         self._working = asyncio.Lock()
         self._keeping: set[asyncio.Task[None]] = set()
 
@@ -117,11 +121,18 @@ class SettingsFiles:
         found: list[dict[str, Any]] = (await link.command("settings"))["rows"]
         return found
 
-    async def check(self, who: Principal, instance: str) -> Any:
-        """What `pichannels check --strict --json` says of the file."""
+    async def check(
+        self, who: Principal, instance: str, *, connect: bool = False
+    ) -> Any:
+        """What `pichannels check --strict --json` says of the file.
+
+        Args:
+            connect: also ask whether sources and sinks are there.
+        """
         who.need(Role.OPERATE)
         link = self._links.get(instance)
-        return await self._asked(link, "check", "--strict", "--json")
+        more = ("--connect",) if connect else ()
+        return await self._asked(link, "check", "--strict", "--json", *more)
 
     async def plan(self, who: Principal, instance: str) -> Any:
         """What applying the file would change; see `ReloadReport`."""
@@ -133,6 +144,42 @@ class SettingsFiles:
         who.need(Role.VIEW)
         found = await asyncio.to_thread(self._kept, self._links.get(instance))
         return [msgspec.structs.replace(one, files={}) for one in found]
+
+    async def text_diff(
+        self, who: Principal, instance: str, before: str, after: str
+    ) -> list[FileDiff]:
+        """What differs between the texts of two versions; see `diffs`.
+
+        Args:
+            before, after: numbers of versions, or `file` for the files as they are.
+
+        Raises:
+            NotAllowed: texts may hold anything; only administrators see them.
+            UsageError: there is no such version.
+        """
+        who.need(Role.ADMIN)
+        link = self._links.get(instance)
+        kept = {one.id: one for one in await asyncio.to_thread(self._kept, link)}
+        texts = [await self._texts(link, kept, id) for id in (before, after)]
+        return await asyncio.to_thread(diffs, *texts)
+
+    async def _texts(
+        self, link: Link, kept: Mapping[str, Version], id: str
+    ) -> dict[str, str]:
+        if id in kept:
+            return kept[id].files
+        if id != FILE:
+            raise UsageError(f"there is no version {id!r} of {link.name}")
+        if link.settings is None:
+            raise UsageError(f"the settings of {link.name} are on another machine")
+        files = (await link.command("settings"))["files"]
+        return await asyncio.to_thread(_read, files)
+
+    async def delta(self, who: Principal, instance: str) -> Delta:
+        """What the file says otherwise than what runs, by channel; worked out anew
+        when a file has changed or settings were applied, and looked at by many."""
+        who.need(Role.VIEW)
+        return await self._deltas.of(self._links.get(instance))
 
     # Doing
 
@@ -163,7 +210,7 @@ class SettingsFiles:
             error = str(exc)
         is_good = not error and not report["failures"]
         if is_good and await self._stamps(link) == before:
-            await asyncio.to_thread(self._save, link, before)
+            await self._keep(link, before)
         if is_good or not roll_back:
             return Applied(report=report, error=error)
         return await self._put_back(who, link, report, error)
@@ -195,16 +242,19 @@ class SettingsFiles:
             chosen = next((one for one in kept if one.id == version), None)
             if chosen is None:
                 raise UsageError(f"there is no version {version!r} of {instance}")
+            given = {"version": version}
+            note = self._commands.note
+            await note(who, "roll-back", given, instance=instance, result="asked")
             before = await asyncio.to_thread(_read, list(chosen.files))
             await asyncio.to_thread(_write, chosen.files)
-            stamps = await asyncio.to_thread(_stamps_of, list(chosen.files))
+            stamps = await asyncio.to_thread(stamps_of, list(chosen.files))
             try:
                 report = await self._commands.run(who, instance, "reload")
             except PichannelsError as exc:
                 await asyncio.to_thread(_write, before)
                 return Applied(error=str(exc))
             # It is the last that ran now.
-            await asyncio.to_thread(self._save, link, stamps)
+            await self._keep(link, stamps)
             return Applied(report=report, rolled_back=version)
 
     # Keeping what ran
@@ -216,6 +266,7 @@ class SettingsFiles:
 
     async def close(self) -> None:
         """End what goes on."""
+        await self._deltas.close()
         for task in self._keeping:
             task.cancel()
         if self._keeping:
@@ -237,7 +288,7 @@ class SettingsFiles:
         stamps = await self._stamps(link)
         started = parse_ticks((await link.status())["started"])
         if stamps and max(changed for changed, _ in stamps.values()) // 100 < started:
-            await asyncio.to_thread(self._save, link, stamps)
+            await self._keep(link, stamps)
 
     async def _keep_of_others(self, link: Link) -> None:
         """Keep what somebody else has applied, where the files are still that."""
@@ -245,20 +296,24 @@ class SettingsFiles:
             stamps = await self._stamps(link)
             plan = await link.command("reload", dry_run=True)
             if not (plan["channels"] or plan["settings"] or plan["restart"]):
-                await asyncio.to_thread(self._save, link, stamps)
+                await self._keep(link, stamps)
 
-    async def _stamps(self, link: Link) -> _Stamps:
+    async def _stamps(self, link: Link) -> Stamps:
         """When the files of the settings were changed; none on other machines."""
         if link.settings is None:
             return {}
         files = (await link.command("settings"))["files"]
-        return await asyncio.to_thread(_stamps_of, files)
+        return await asyncio.to_thread(stamps_of, files)
 
     # Files
 
-    def _save(self, link: Link, stamps: _Stamps) -> None:
+    async def _keep(self, link: Link, stamps: Stamps) -> None:
+        apply = (await link.command("settings"))["apply"]
+        await asyncio.to_thread(self._save, link, stamps, apply)
+
+    def _save(self, link: Link, stamps: Stamps, apply: int) -> None:
         texts = _read(list(stamps))
-        if not stamps or _stamps_of(stamps) != stamps:
+        if not stamps or stamps_of(stamps) != stamps:
             # They were changed meanwhile, and may be half written.
             return
         digest = hashlib.sha256(msgspec.json.encode(texts)).hexdigest()[:12]
@@ -266,7 +321,9 @@ class SettingsFiles:
         if kept and kept[0].id.endswith(digest):
             return
         ticks = clock.now()
-        made = Version(id=f"{ticks}-{digest}", kept=format_ticks(ticks), files=texts)
+        made = Version(
+            id=f"{ticks}-{digest}", kept=format_ticks(ticks), files=texts, apply=apply
+        )
         folder = self._folder_of(link)
         folder.mkdir(0o700, parents=True, exist_ok=True)
         path = folder / f"{made.id}.json"
@@ -301,11 +358,6 @@ async def _quietly(link: Link, work: Coroutine[Any, Any, None]) -> None:
         logger.info("the settings of %s are not kept: %s", link.name, exc)
 
 
-def _stamps_of(paths: Iterable[str]) -> _Stamps:
-    states = {path: Path(path).stat() for path in paths}
-    return {path: (one.st_mtime_ns, one.st_size) for path, one in states.items()}
-
-
 def _read(paths: list[str]) -> dict[str, str]:
     return {path: Path(path).read_text("utf-8") for path in paths}
 
@@ -315,4 +367,7 @@ def _write(files: dict[str, str]) -> None:
         place = Path(path)
         partial = place.with_name(f".{place.name}-partial")
         partial.write_text(text, "utf-8")
+        with contextlib.suppress(FileNotFoundError):
+            # Secrets in it stay for those whom it was for.
+            shutil.copymode(place, partial)
         os.replace(partial, place)

@@ -78,6 +78,33 @@ def test_lines_of_the_log_come_as_they_are_written_without_what_is_masked(
     assert refused.status_code == 403
 
 
+def test_a_tap_shows_what_passes_a_node_without_what_is_masked(plant: Plant) -> None:
+    route = "/instances/plant/nodes/scratch.check/events"
+    with plant.client("data").stream("GET", route) as answer:
+        lines = answer.iter_lines()
+        assert next(lines) == ": following"
+        given = {"secret": "hidden", "n": 1}
+        acting = threading.Thread(target=plant.give, args=(given, "scratch"))
+        acting.start()
+        one = next(events(lines))
+        acting.join()
+    shown = {"secret": "(masked)", "n": 1}
+    payloads = [each["payload"] for each in (one["came"], *one["left"])]
+    assert (payloads, one["error"]) == ([shown, shown], "")
+    assert plant.client("view").get(route).status_code == 403
+
+
+def test_a_sink_is_paused_and_has_its_figures(plant: Plant) -> None:
+    plant.give("x")
+    paused = plant.post("/sinks/orders.out/pause", role="operate").json()
+    kept = {each["name"]: each["is_paused"] for each in plant.get("/sinks", "view")}
+    resumed = plant.post("/sinks/orders.out/resume", role="operate").json()
+    assert (paused["is_paused"], kept["orders.out"]) == (True, True)
+    assert not resumed["is_paused"]
+    check = plant.get("/channels/orders", "view")["nodes"][0]
+    assert (check["name"], check["came"] > 0) == ("orders.check", True)
+
+
 def test_commands_reach_the_instance(plant: Plant) -> None:
     stopped = plant.post("/channels/scratch/stop", role="operate").json()
     assert stopped["state"] == "stopped"
@@ -128,17 +155,26 @@ def test_a_job_is_created_and_cancelled(plant: Plant) -> None:
 def test_changed_settings_are_compared_applied_and_put_back(plant: Plant) -> None:
     file = plant.folder / "settings.py"
     before = file.read_text()
+    file.chmod(0o600)
     (version,) = plant.get("/settings/versions")
     file.write_text(before + "\nDRAIN_TIMEOUT = 7\n")
     assert plant.get("/settings/differences") == [
         {"name": "DRAIN_TIMEOUT", "running": 30.0, "file": 7.0}
     ]
     assert "DRAIN_TIMEOUT" in plant.get("/settings/plan")["settings"]
+    while (delta := plant.get("/settings/delta", "view"))["state"] != "differs":
+        continue
+    assert (delta["settings"], delta["channels"]) == (["DRAIN_TIMEOUT"], {})
+    (texts,) = plant.get("/settings/texts", before=version["id"])
+    assert texts["lines"][-1]["text"] == "DRAIN_TIMEOUT = 7"
     applied = plant.post("/settings/apply").json()
     assert applied["report"]["applied"] and not applied["rolled_back"]
+    assert plant.get("/settings/versions")[0]["apply"] == applied["report"]["apply"]
     back = plant.post(f"/settings/versions/{version['id']}/apply").json()
     assert back["rolled_back"] == version["id"]
-    assert file.read_text() == before
+    assert (file.read_text(), file.stat().st_mode & 0o777) == (before, 0o600)
+    query = {"action": "roll-back", "count": 1}
+    assert version["id"] in plant.client().get("/audit", params=query).text
 
 
 def test_settings_that_cannot_be_used_are_put_back(plant: Plant) -> None:

@@ -25,7 +25,9 @@ from pichannels.ui.failures import GroupsFound
 from pichannels.ui.frames import MessageSamples, SamplesWanted
 from pichannels.ui.roles import Role
 from pichannels.ui.searching import MessagesWanted
+from pichannels.ui.settings_delta import Delta
 from pichannels.ui.settings_files import Difference, Version
+from pichannels.ui.settings_texts import FILE, FileDiff
 from pichannels.ui.tag_values import Values, ValuesWanted
 
 __all__ = ["routes"]
@@ -346,13 +348,68 @@ async def get_plan(ask: Ask, instance: str) -> Any:
     return await ask.console.settings.plan(ask.who, instance)
 
 
-@routes.add("GET", f"{_ONE}/settings/check", role=Role.OPERATE, answer=dict[str, Any])
-async def get_check(ask: Ask, instance: str) -> Any:
+class CheckWanted(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """How much is looked at.
+
+    Attributes:
+        connect: also ask whether sources and sinks are there.
+    """
+
+    connect: bool = False
+
+
+@routes.add(
+    "GET",
+    f"{_ONE}/settings/check",
+    role=Role.OPERATE,
+    answer=dict[str, Any],
+    query=CheckWanted,
+)
+async def get_check(ask: Ask, instance: str, query: Any) -> Any:
     """What `pichannels check --strict --json` says of the settings file."""
-    return await ask.console.settings.check(ask.who, instance)
+    check = ask.console.settings.check
+    return await check(ask.who, instance, connect=query.connect)
 
 
 @routes.add("GET", f"{_ONE}/settings/versions", role=Role.OPERATE, answer=list[Version])
 async def list_versions(ask: Ask, instance: str) -> Any:
     """Versions of the settings files that were applied, the newest first."""
     return await ask.console.settings.versions(ask.who, instance)
+
+
+class TextsWanted(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Which two texts to compare.
+
+    Attributes:
+        before: number of a version, or `file` for the files as they are.
+        after: the same.
+    """
+
+    before: str
+    after: str = FILE
+
+
+@routes.add(
+    "GET",
+    f"{_ONE}/settings/texts",
+    role=Role.ADMIN,
+    answer=list[FileDiff],
+    query=TextsWanted,
+)
+async def get_settings_texts(ask: Ask, instance: str, query: Any) -> Any:
+    """What differs between the texts of two versions of the settings files.
+
+    What looks like a secret is not shown.
+    """
+    text_diff = ask.console.settings.text_diff
+    return await text_diff(ask.who, instance, query.before, query.after)
+
+
+@routes.add("GET", f"{_ONE}/settings/delta", role=Role.VIEW, answer=Delta)
+async def get_settings_delta(ask: Ask, instance: str) -> Any:
+    """Which channels would change if the settings file was applied, in short."""
+    return await ask.console.settings.delta(ask.who, instance)

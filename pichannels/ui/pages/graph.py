@@ -14,6 +14,7 @@ from pichannels.ui.pages.graph_panel import Panel
 from pichannels.ui.pages.graph_values import Moving, values_of
 from pichannels.ui.pages.markup import Markup, tag
 from pichannels.ui.pages.page import Page
+from pichannels.ui.pages.revisions import delta_of, revision_told
 
 __all__ = ["build"]
 
@@ -65,7 +66,7 @@ class _View:
 
     # Parts
 
-    def head(self) -> Markup:
+    async def head(self) -> Markup:
         """Which channel, and what is folded."""
         page = self._page
         status = page.watch.status
@@ -96,7 +97,20 @@ class _View:
             page.cli("graph"),
         ]
         which = tag("nav", *marked, classes="which", aria_label="channels")
-        return parts.heading("Channel graph", which, tag("span", *tools))
+        revisions = await self._revisions(tops, chosen.partition(".")[0])
+        return parts.heading("Channel graph", which, revisions, tag("span", *tools))
+
+    async def _revisions(self, tops: list[str], chosen: str) -> Markup | None:
+        """The revision of what is shown; of all channels those that are to change."""
+        page, delta = self._page, await delta_of(self._page)
+        if chosen:
+            return revision_told(page, chosen, delta)
+        shown = [
+            tag("span", f"{name} ", revision_told(page, name, delta))
+            for name in tops
+            if name in delta.channels
+        ]
+        return tag("span", *shown, classes="actions") if shown else None
 
     async def shown(self) -> Markup:
         """The drawing; it only changes when the project does, or what is folded."""

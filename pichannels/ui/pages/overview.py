@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from pichannels.ui.pages import channel_actions, parts
@@ -19,15 +17,15 @@ from pichannels.ui.pages.formats import (
 from pichannels.ui.pages.incidents import timeline
 from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.page import Page
+from pichannels.ui.pages.revisions import delta_of, file_told, revision_told
 from pichannels.ui.pages.spreads import quantile_text
-from pichannels.values import parse_ticks
+from pichannels.ui.settings_delta import Delta
 
 __all__ = ["build"]
 
 _FEW: Final = 40
 _ALL: Final = 500
 _LATE: Final = 30.0
-_TICKS_PER_NS: Final = 100
 
 Report = Mapping[str, Any]
 
@@ -49,7 +47,7 @@ async def _top(page: Page) -> Markup:
         ("Up for", span_text(status["uptime"])),
         ("Processor", _processor(page)),
         ("Event loop late", quantile_text(status["loop_lag"], 0.99)),
-        ("Settings", await _revision(page, status)),
+        ("Settings", file_told(page, await delta_of(page))),
     ]
     shown = [
         tag("span", tag("span", name, classes="name"), value, classes="fact")
@@ -68,44 +66,20 @@ def _processor(page: Page) -> str:
     return "–" if rate is None else f"{rate:.0%} of one"
 
 
-async def _revision(page: Page, status: Report) -> Markup:
-    """Whether the settings file was changed since it took effect."""
-    path = page.link.settings
-    if path is None:
-        return parts.link(page.href("settings"), "on another machine")
-    since = max(
-        parse_ticks(status["started"]),
-        *(one.ticks for one in page.watch.incidents if one.name == "instance.reloaded"),
-        0,
-    )
-    changed = await asyncio.to_thread(_changed, path)
-    if changed is None:
-        mark = parts.badge("file is gone", "bad")
-    elif changed > since:
-        mark = parts.badge("changed, not applied", "warn")
-    else:
-        mark = parts.badge("as running", "good")
-    return parts.link(page.href("settings"), mark)
-
-
-def _changed(path: Path) -> int | None:
-    try:
-        return path.stat().st_mtime_ns // _TICKS_PER_NS
-    except OSError:
-        return None
-
-
 # Cards
 
 
-def _cards(page: Page) -> Markup:
+async def _cards(page: Page) -> Markup:
     status = page.watch.status
     if status is None:
         return Markup("")
+    delta = await delta_of(page)
     coverage = {each["channel"]: each for each in status["coverage"]}
     tops = [each for each in status["channels"] if _top_of(each["name"], status) == ""]
     cards = [
-        _card(page, each, _below(each["name"], status), coverage.get(each["name"]))
+        _card(
+            page, each, _below(each["name"], status), coverage.get(each["name"]), delta
+        )
         for each in tops
     ]
     if not cards:
@@ -126,7 +100,11 @@ def _below(name: str, status: Report) -> list[Report]:
 
 
 def _card(
-    page: Page, channel: Report, below: list[Report], ledger: Report | None
+    page: Page,
+    channel: Report,
+    below: list[Report],
+    ledger: Report | None,
+    delta: Delta,
 ) -> Markup:
     name = channel["name"]
     title = join(
@@ -138,7 +116,12 @@ def _card(
     return parts.card(
         title,
         tag("div", _flow(page, name, "in"), _flow(page, name, "out"), classes="flows"),
-        parts.facts(_facts(page, channel, ledger)),
+        parts.facts(
+            [
+                *_facts(page, channel, ledger),
+                ("Revision", revision_told(page, name, delta)),
+            ]
+        ),
         _parts_of(page, below),
         channel_actions.buttons(page, channel),
         classes="channel",

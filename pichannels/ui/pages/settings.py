@@ -15,6 +15,7 @@ from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.page import Page, Region
 from pichannels.ui.pages.plans import check_told, differences_told, plan_told
+from pichannels.ui.pages.settings_diff import texts_part
 from pichannels.ui.pages.tables import Column
 from pichannels.ui.roles import Role
 from pichannels.ui.settings_files import Applied, Difference, Version
@@ -46,6 +47,7 @@ class SettingsPage:
         self._told: Markup | None = None
         self._found: Region | None = None
         self._versions: Region | None = None
+        self._texts: Region | None = None
 
     async def build(self) -> None:
         """Add the parts."""
@@ -57,13 +59,14 @@ class SettingsPage:
         page.on("roll-back", self._on_roll_back, Role.ADMIN)
         self._found = await page.add(self._file)
         self._versions = await page.add(self._history)
+        self._texts = await page.add(partial(texts_part, page))
         await page.add(partial(_form, page))
         await page.add(partial(_rows, page))
         if page.may(Role.OPERATE) and page.link.settings is not None:
             page.begin(self._compare(), "comparing settings")
 
     async def _refresh(self) -> None:
-        for region in (self._found, self._versions):
+        for region in (self._found, self._versions, self._texts):
             if region is not None:
                 await region.refresh()
 
@@ -207,6 +210,7 @@ class SettingsPage:
         shown = tables.table(
             page,
             [
+                Column("Apply", _apply, number=True),
                 Column("Kept", lambda one: page.time(one.kept)),
                 Column("Version", lambda one: one.id.partition("-")[2], classes="mono"),
                 Column("", lambda one: self._button(one, newest)),
@@ -223,6 +227,10 @@ class SettingsPage:
             return tag("span", "the last that ran")
         data = {"version": one.id, "kept": one.kept}
         return self._page.action("Roll back …", "roll-back", data, kind="danger")
+
+
+def _apply(one: Version) -> str:
+    return count_text(one.apply) if one.apply else "–"
 
 
 def _outcome(found: Applied) -> Markup:
@@ -254,6 +262,7 @@ def _form(page: Page) -> Markup:
         parts.text_field("q", "Name or value has", query.get("q", ""), size=28),
         parts.select("origin", "From", choices, query.get("origin", "")),
         verb="Show",
+        stay=("before", "after"),
     )
 
 

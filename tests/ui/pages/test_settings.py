@@ -40,6 +40,8 @@ def test_a_changed_file_is_told_applied_and_put_back(
     differences = page.get_by_role("table", name="differences")
     expect(differences).to_contain_text("DRAIN_TIMEOUT", timeout=30_000)
     expect(differences).to_contain_text("12.5")
+    texts = page.get_by_role("table", name="what differs in")
+    expect(texts.locator("tr.added").last).to_contain_text("DRAIN_TIMEOUT = 12.5")
     page.get_by_role("button", name="Apply").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("DRAIN_TIMEOUT", timeout=30_000)
