@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from pichannels.channels import BaseChannel
 from pichannels.channels.kept_pauses import pause_sink
 from pichannels.control.figures import sink_of
-from pichannels.control.reports import ChannelReport, SinkReport, sink_report
+from pichannels.control.reports import ChannelReport, SinkState, sink_state
 from pichannels.errors import UsageError
 from pichannels.reporting import Reporting
 
@@ -81,7 +81,7 @@ class Commanding(Reporting, ABC):
         await channel.resume()
         return self._report(channel)
 
-    async def pause_sink(self, name: str) -> SinkReport:
+    async def pause_sink(self, name: str) -> SinkState:
         """Let messages wait for a sink, while the others go on; also after a restart.
 
         Args:
@@ -93,7 +93,7 @@ class Commanding(Reporting, ABC):
         """
         return await self._set_sink(name, paused=True)
 
-    async def resume_sink(self, name: str) -> SinkReport:
+    async def resume_sink(self, name: str) -> SinkState:
         """Let a sink have what has waited for it, and go on.
 
         Raises:
@@ -102,12 +102,12 @@ class Commanding(Reporting, ABC):
         """
         return await self._set_sink(name, paused=False)
 
-    async def _set_sink(self, name: str, *, paused: bool) -> SinkReport:
+    async def _set_sink(self, name: str, *, paused: bool) -> SinkState:
         if self._state != "running":
             raise UsageError(f"the instance is {self._state}")
         channel, node = sink_of(self.project, name)
         await pause_sink(channel, node, paused)
-        return sink_report(node)
+        return sink_state(node)
 
     def _own_channel(self, name: str) -> BaseChannel:
         channel = self.project.channel(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+import msgspec
 
 from pichannels.channels.kept_pauses import pause_sink
 from pichannels.cli.common import ask, common_options, json_option
@@ -12,7 +13,7 @@ from pichannels.cli.completion import complete_sinks
 from pichannels.cli.output import say, say_json
 from pichannels.control.client import ControlClient
 from pichannels.control.figures import sink_of
-from pichannels.control.reports import sink_report
+from pichannels.control.reports import sink_state
 from pichannels.engine import opened_stores
 from pichannels.project import Project
 
@@ -61,7 +62,7 @@ def _set(name: str, as_json: bool, *, on: bool) -> None:
         async with opened_stores(project) as journal:
             channel.journal = journal
             await pause_sink(channel, node, on)
-        return {"name": name, "is_paused": sink_report(node).is_paused}
+        return msgspec.structs.asdict(sink_state(node))
 
     found = ask(online, offline)
     if as_json:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.middleware import Middleware
 
 from pichannels import __version__
-from pichannels.ui.api import doing, jobs, live, log, looking, own
+from pichannels.ui.api import doing, jobs, live, log, looking, nodes, own
 from pichannels.ui.api.document import openapi_document
 from pichannels.ui.api.errors import answer_errors
 from pichannels.ui.api.live import Feeds
@@ -31,6 +31,7 @@ _PARTS: Final = (
     jobs.routes,
     live.routes,
     log.routes,
+    nodes.routes,
 )
 
 DECLARED: Final[Sequence[Declared]] = [

@@ -17,6 +17,7 @@ __all__ = [
     "MessageRow",
     "MessageView",
     "facts_of",
+    "hidden_error",
     "masked_message",
     "row_of",
     "view_of",
@@ -91,9 +92,12 @@ def row_of(record: Record, mask: Mask | None) -> MessageRow:
 
 
 def _error(facts: dict[str, Any], mask: Mask | None) -> str:
-    text = str(facts.get("err_msg", ""))
+    return hidden_error(str(facts.get("err_msg", "")), mask)
+
+
+def hidden_error(text: str, mask: Mask | None) -> str:
+    """What a node says of an error, which may quote the payload, as one may see it."""
     if mask is None:
-        # What a node says of an error may quote the payload.
         return "(not shown)" if text else ""
     return str(mask.applied(text))
 

@@ -29,6 +29,7 @@ from pichannels.ui.budget import Budget
 from pichannels.ui.content import (
     MessageRow,
     MessageView,
+    hidden_error,
     masked_message,
     row_of,
     view_of,
@@ -137,7 +138,10 @@ class ReadModel(Reports):
     async def status(self, who: Principal, instance: str) -> dict[str, Any]:
         """The status of an instance; see `StatusReport`."""
         who.need(Role.VIEW)
-        return await self._links.get(instance).status()
+        found = await self._links.get(instance).status()
+        mask = self.mask_for(who)
+        sinks = [{**s, "error": hidden_error(s["error"], mask)} for s in found["sinks"]]
+        return {**found, "sinks": sinks}
 
     async def channel(self, who: Principal, instance: str, name: str) -> dict[str, Any]:
         """The status of a channel; see `ChannelReport`.

@@ -18,6 +18,7 @@ TAGS: Final = (
     {"name": "instances", "description": "Looking at instances."},
     {"name": "commands", "description": "Doing something to instances."},
     {"name": "events", "description": "What happens, as it happens."},
+    {"name": "nodes", "description": "Live taps of nodes, and sinks that are paused."},
     {"name": "log", "description": "The last lines of an instance's log."},
 )
 _PLACES: Final[Mapping[str, str]] = {
@@ -27,8 +28,10 @@ _PLACES: Final[Mapping[str, str]] = {
     "dead-letters": "number of a dead letter",
     "jobs": "number of a backfill job",
     "messages": "number of a message in its store",
+    "nodes": "full name of a node",
     "operations": "number of an operation",
     "searches": "name of a search that the user keeps",
+    "sinks": "full name of a sink",
     "tokens": "number of a token; its user tells it",
     "users": "name of a user",
     "versions": "number of a version; `settings/versions` lists them",
