@@ -15,6 +15,7 @@ from pichannels.secrets import Secret
 __all__ = [
     "CHANNELS",
     "INBOXES",
+    "LINKS",
     "SHORTEST_TOKEN",
     "STORES",
     "RemoteConfig",
@@ -30,6 +31,8 @@ STORES: Final = "stores"
 """Below this name are the message stores."""
 INBOXES: Final = "inboxes"
 """Below this name are the channels that take messages."""
+LINKS: Final = "links"
+"""The service that tells who has what open."""
 
 _TAKEN: Final = (CHANNELS, STORES, INBOXES, "once")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

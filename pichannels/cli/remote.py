@@ -16,6 +16,7 @@ from pichannels.control.remote_access import hash_token
 from pichannels.errors import UsageError
 from pichannels.remote import Listing, Mode
 from pichannels.remote.modes import described
+from pichannels.remote_config import LINKS
 
 __all__ = ["remote"]
 
@@ -50,12 +51,35 @@ def list_(pattern: str, target: Target, as_json: bool) -> None:
 
 
 def _ends(listing: Listing) -> tuple[object, object]:
-    first, end = listing.first, listing.end
-    return "" if first is None else first, "" if end is None else end
+    return _cell(listing.first), _cell(listing.end)
 
 
 def _fields(listing: Listing) -> dict[str, object]:
     return {**msgspec.structs.asdict(listing), "mode": described(listing.mode)}
+
+
+@remote.command(short_help="Show what others have open.")
+@json_option
+@target_options
+@common_options
+def streams(target: Target, as_json: bool) -> None:
+    """Show which streams are open, by whom, and how far behind readers are."""
+
+    async def work() -> list[dict[str, object]]:
+        async with linked(target) as link:
+            found: list[dict[str, object]] = await link.call(LINKS, "streams")
+            return found
+
+    found = run(work())
+    if as_json:
+        say_json(found)
+        return
+    columns = ("client", "name", "mode", "position", "lag", "sent", "received", "lost")
+    say_table(columns, ([_cell(row[name]) for name in columns] for row in found))
+
+
+def _cell(value: object) -> object:
+    return "" if value is None else value
 
 
 @remote.command(short_help="Copy a file or stream from an instance.")

@@ -27,13 +27,15 @@ from pichannels.remote import (
     Hub,
     HubLimits,
     HubServer,
+    Mode,
     add_routes,
     caller,
     method,
 )
+from pichannels.remote.modes import described
 from pichannels.remote.shelves import Folder, folder
 from pichannels.remote.sources import Source, from_iterable
-from pichannels.remote_config import CHANNELS, INBOXES, STORES, RemoteConfig
+from pichannels.remote_config import CHANNELS, INBOXES, LINKS, STORES, RemoteConfig
 from pichannels.streaming import ChannelTail, Inbox, StoreReplay, inbox, replay
 
 __all__ = ["Published"]
@@ -95,6 +97,7 @@ class Published:
         for name, found in (await asyncio.to_thread(self._folders)).items():
             hub.mount(name, found)
         hub.expose(STORES, _StoreCalls(self._project, config.stores))
+        hub.expose(LINKS, _LinkCalls(hub))
         self._unsubscribe = self._events.subscribe(self._note)
         if config.port is not None:
             await self._listen(hub, config.port)
@@ -241,6 +244,27 @@ class _Inboxes:
         """Of the channels that take messages."""
         names = (channel.name for channel in self._project.channels)
         return [name for name in names if self._fits(name)]
+
+
+class _LinkCalls:
+    """The remote calls on `links`."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    @method
+    async def streams(self) -> list[dict[str, Any]]:
+        """Each stream that is open: what a `StreamReport` has, as plain data."""
+        found = (await self._hub.report()).streams
+        uses = Mode.READ | Mode.WRITE
+        return [
+            {
+                **msgspec.structs.asdict(each),
+                "kind": str(each.kind),
+                "mode": described(each.mode & uses),
+            }
+            for each in found
+        ]
 
 
 class _StoreCalls:

@@ -287,6 +287,19 @@ CHANNELS = [BaseChannel("boiler").add(Say({text!r}))]
 """
 
 
+async def test_who_has_what_open_is_told(engine: Engine, link: Link) -> None:
+    assert engine.control_url is not None
+    async with connect(engine.control_url, token=READER) as reader:
+        async with reader.entities("channels/boiler", follow=True) as stream:
+            await accept(engine, "a", "b")
+            assert [await anext(stream) for _ in "ab"]
+            (found,) = await link.call("links", "streams")
+            with pytest.raises(AccessDenied):
+                await reader.call("links", "streams")
+    told = [found[name] for name in ("client", "name", "mode", "sent", "lag")]
+    assert told == ["reader", "channels/boiler", "read", 2, 0]
+
+
 async def test_who_follows_a_channel_goes_on_after_a_reload(tmp_path: Path) -> None:
     file = tmp_path / "settings.py"
 
