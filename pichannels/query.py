@@ -10,6 +10,7 @@ from typing import Any, Final, TypedDict
 import msgspec
 
 from pichannels.errors import DecodeError, UsageError, nearest
+from pichannels.matching import BoundedPattern
 from pichannels.states import Entry, State
 from pichannels.values import parse_ticks, ticks_from_datetime
 
@@ -205,14 +206,14 @@ def _matcher(text: str | None, rtext: str | None) -> Callable[[str], bool] | Non
     def matches(found: str) -> bool:
         if text is not None and text not in found:
             return False
-        return pattern is None or pattern.search(found) is not None
+        return pattern is None or pattern.is_in(found)
 
     return matches
 
 
-def _pattern(name: str, text: str) -> re.Pattern[str]:
+def _pattern(name: str, text: str) -> BoundedPattern:
     try:
-        return re.compile(text)
+        return BoundedPattern(text)
     except (re.error, TypeError) as exc:
         raise UsageError(f"{name} is no regular expression: {exc}") from exc
 
@@ -246,7 +247,7 @@ def _condition(key: str, wanted: Any) -> tuple[str, Callable[[str], bool]]:
         return name, lambda found: text in found
     if word == "rtext":
         pattern = _pattern(key, text)
-        return name, lambda found: pattern.search(found) is not None
+        return name, pattern.is_in
     bound = _number(wanted)
     if bound is None:
         raise UsageError(f"{key} is a number, not {wanted!r}")

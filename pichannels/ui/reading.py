@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _STEPS: Final = 5_000
 """Instructions of SQLite between two looks at the clock."""
-_NICER: Final = 10
+_LOWEST: Final = 19
 _LONGEST_QUERY: Final = 2.0
 """Seconds after which a single query is interrupted."""
 
@@ -36,9 +36,7 @@ def _be_nicer() -> None:
     """Let searches wait for the instance, and for who waits for pages."""
     if sys.platform == "linux":
         # Only there a thread has a priority of its own.
-        thread = threading.get_native_id()
-        level = os.getpriority(os.PRIO_PROCESS, thread) + _NICER
-        os.setpriority(os.PRIO_PROCESS, thread, min(level, 19))
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
 
 
 class Timed:
@@ -57,14 +55,15 @@ class Timed:
         self._end = now + seconds
         self._stop = self._end + _LONGEST_QUERY
         self.conn = connect_reader(path)
-        self.conn.set_progress_handler(self._is_too_late, _STEPS)
+        self.conn.set_progress_handler(self.is_too_late, _STEPS)
 
     @property
     def is_over(self) -> bool:
         """Whether the time is over: what is found by now is the answer."""
         return clock.monotonic() >= self._end
 
-    def _is_too_late(self) -> bool:
+    def is_too_late(self) -> bool:
+        """Whether it took so long that there is no answer at all."""
         return clock.monotonic() >= self._stop
 
     def close(self) -> None:

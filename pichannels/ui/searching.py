@@ -13,11 +13,12 @@ import msgspec
 
 from pichannels import clock, codecs
 from pichannels.control.arguments import ticks_of
-from pichannels.errors import CodecError, UsageError
+from pichannels.errors import CodecError, JournalError, UsageError
 from pichannels.journal.reader import read_records
 from pichannels.journal.records import Record
 from pichannels.journal.schema import CODES
 from pichannels.journal.tags import MINUTE
+from pichannels.matching import BoundedPattern
 from pichannels.message import Message
 from pichannels.query import payload_text
 from pichannels.states import State
@@ -228,10 +229,12 @@ def _payload_test(
 ) -> Callable[[Message], bool] | None:
     if wanted.text is None and wanted.regex is None and wanted.json_path is None:
         return None
-    try:
-        pattern = re.compile(wanted.regex or "")
-    except re.error as exc:
-        raise UsageError(f"regex is no regular expression: {exc}") from exc
+    pattern = None
+    if wanted.regex is not None:
+        try:
+            pattern = BoundedPattern(wanted.regex)
+        except re.error as exc:
+            raise UsageError(f"regex is no regular expression: {exc}") from exc
     text = wanted.text or ""
     has_json = None
     if wanted.json_path is not None:
@@ -242,7 +245,7 @@ def _payload_test(
         seen = payload_text(msg.payload)
         if mask:
             seen = mask.applied(seen)
-        if text not in seen or pattern.search(seen) is None:
+        if text not in seen or (pattern is not None and not pattern.is_in(seen)):
             return False
         return has_json is None or has_json(msg.payload)
 
@@ -487,6 +490,8 @@ def _bodies(timed: Timed, rows: list[_Row], search: _Search) -> Iterator[int]:
             continue
         if search.fits is None or _fits(data, search.fits):
             yield seq
+        if timed.is_too_late():
+            raise JournalError("reading took too long; ask for less")
 
 
 def _fits(data: bytes, fits: Callable[[Message], bool]) -> bool:

@@ -137,3 +137,8 @@ def test_what_cannot_be_searched_for_is_told(
 ) -> None:
     with pytest.raises(UsageError):
         search(file, **wanted)
+
+
+def test_a_regular_expression_holds_up_nothing(file: Path) -> None:
+    with pytest.raises(UsageError, match="takes too long"):
+        search(file, regex="(.?){40}!")
