@@ -66,6 +66,7 @@ from pichannels.remote.sources import (
     EntitySource,
     fixed,
     from_iterable,
+    place_within,
 )
 from pichannels.remote.transports import Dial, Transport, memory_pair
 
@@ -142,5 +143,6 @@ __all__ = [
     "method",
     "pack",
     "pack_some",
+    "place_within",
     "unpack",
 ]
