@@ -51,6 +51,8 @@ def instant(found: Any) -> int:
             return ticks_from_datetime(found)
     except (ValueError, OverflowError) as exc:
         raise DecodeError("a time", str(exc), repr(found)) from exc
+    if found is None:
+        raise DecodeError("a time", "`time` finds none in the value")
     raise DecodeError("a time", f"it is {kind.__name__}", repr(found))
 
 

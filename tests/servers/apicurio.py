@@ -31,7 +31,9 @@ def fetch() -> Path:
     if not jar.exists():
         where = f"-DoutputDirectory={folder}"
         command = ["mvn", "--quiet", "--batch-mode", _UNPACK, where]
-        subprocess.run([*command, f"-Dartifact={_ARTIFACT}"], check=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Where there is no project it leaves a note of what it did in its own folder.
+        subprocess.run([*command, f"-Dartifact={_ARTIFACT}"], check=True, cwd=folder)
     return jar
 
 

@@ -198,7 +198,7 @@ def test_what_cannot_be_is_told() -> None:
         window(Tumbling(60), ["sum"], idle=0)
     with pytest.raises(UsageError, match="time="):
         piped(1, pipe=window(Tumbling(60), ["sum"]))
-    with pytest.raises(DecodeError, match="NoneType"):
+    with pytest.raises(DecodeError, match="`time` finds none"):
         piped({}, pipe=window(Tumbling(60), ["sum"], time="at"))
 
 
