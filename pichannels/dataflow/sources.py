@@ -359,8 +359,25 @@ def _adapted(origin: Any) -> Any:
         return Tap(origin)
     if isinstance(origin, MessageStore):
         return Replay(origin)
-    if isinstance(origin, Streamed | AsyncIterable) or callable(origin):
+    if isinstance(origin, Streamed | AsyncIterable):
+        return origin
+    if callable(origin):
+        _refuse_arguments(origin)
         return origin
     raise UsageError(
         f"{type(origin).__name__} is no source: no async iterable, channel or store"
     )
+
+
+def _refuse_arguments(function: Callable[..., Any]) -> None:
+    """As what `@handle` without parentheses binds is a handler."""
+    try:
+        inspect.signature(function).bind()
+    except TypeError as exc:
+        name = getattr(function, "__name__", type(function).__name__)
+        raise UsageError(
+            f"{name} is no source: {exc}; a handler stands below @handle(source, ...)"
+        ) from exc
+    except ValueError:
+        # Of some that are written in C nothing is known.
+        return

@@ -247,6 +247,11 @@ async def test_what_is_no_sink_is_told_at_once(app: Application) -> None:
         app.handle(numbers, sink=[5])(plain)
 
 
+async def test_a_handler_is_no_source(app: Application) -> None:
+    with pytest.raises(UsageError, match=r"below @handle\(source"):
+        app.handle(plain)
+
+
 @pytest.mark.parametrize("name", ["sink", "pipe"])
 async def test_a_single_sink_or_pipe_is_told(app: Application, name: str) -> None:
     options: dict[str, Any] = {name: print}
