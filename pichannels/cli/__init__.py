@@ -39,6 +39,7 @@ _COMMANDS: Final = {
     "store": "pichannels.cli.store_trace:store",
     "tags": "pichannels.cli.tags:tags",
     "tail": "pichannels.cli.tail:tail",
+    "tap": "pichannels.cli.tap:tap",
     "test": "pichannels.cli.test:test",
     "top": "pichannels.cli.top:top",
     "ui": "pichannels.cli.ui:ui",

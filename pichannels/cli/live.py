@@ -69,6 +69,8 @@ def _counters(status: dict[str, Any]) -> Iterator[tuple[str, float]]:
         yield f"{name} done", channel["processed"] + channel["dropped"]
         yield f"{name} values", channel["source"].get("events", 0)
         yield f"{name} bytes", channel.get("bytes", 0)
+        for node in channel.get("nodes", ()):
+            yield f"{node['name']} came", node["came"]
     for sink in status["sinks"]:
         yield f"{sink['name']} taken", sink["processed"]
         yield f"{sink['name']} written", sink["statistics"].get("written", 0)

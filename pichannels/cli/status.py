@@ -96,6 +96,9 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     for channel in found["channels"]:
         if reason := channel["source"].get("fell_back"):
             say(f"{channel['name']} is polled, as no websocket opens: {reason}")
+    for sink in found["sinks"]:
+        if sink["is_paused"]:
+            say(f"{sink['name']} is paused, {sink['in_flight']:,} messages in flight")
     for line in filter(None, map(holes_line, found["coverage"])):
         say(line)
     if found["pi_servers"]:

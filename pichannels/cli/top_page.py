@@ -20,6 +20,7 @@ from pichannels.cli.live import (
     table_of,
 )
 from pichannels.cli.output import duration
+from pichannels.cli.top_nodes import nodes_of, nodes_table, sinks_table, took_text
 
 __all__ = ["QUIT", "SORTS", "View", "page"]
 
@@ -28,7 +29,8 @@ QUIT: Final = frozenset({"q", "Q", "\x1b", "\x03", "\x04"})
 _UP: Final = frozenset({"k", "\x1b[A", "\x1bOA", "\xe0H"})
 _DOWN: Final = frozenset({"j", "\x1b[B", "\x1bOB", "\xe0P"})
 _HELP: Final = (
-    "q quit   s sort   r reverse   c sub-channels   p pause   j/k scroll   ? keys"
+    "q quit   s sort   r reverse   c sub-channels   n nodes   p pause   j/k scroll"
+    "   ? keys"
 )
 _MANY_SINKS: Final = 8
 _MANY_TROUBLES: Final = 3
@@ -67,6 +69,7 @@ class View:
         self.is_reversed = False
         self.is_paused = False
         self.has_parts = True
+        self.has_nodes = False
         self.has_help = False
         self.first = 0
 
@@ -82,6 +85,8 @@ class View:
             self.is_paused = not self.is_paused
         elif key == "c":
             self.has_parts = not self.has_parts
+        elif key == "n":
+            self.has_nodes, self.first = not self.has_nodes, 0
         elif key == "?":
             self.has_help = not self.has_help
         elif key in _UP:
@@ -120,13 +125,18 @@ def page(
     sinks = status["sinks"][:_MANY_SINKS]
     below = 1 + (len(sinks) + 2 if sinks else 0)
     room = max(height - len(above) - below - 1, 2)
-    channels = view.ordered(status, rates)
-    view.first = min(view.first, max(len(channels) - room, 0))
-    shown = channels[view.first : view.first + room]
-    parts: list[RenderableType] = [*above, _channels(shown, status, rates, view)]
+    rows = nodes_of(status) if view.has_nodes else view.ordered(status, rates)
+    view.first = min(view.first, max(len(rows) - room, 0))
+    shown = rows[view.first : view.first + room]
+    listed = (
+        nodes_table(shown, rates)
+        if view.has_nodes
+        else _channels(shown, status, rates, view)
+    )
+    parts: list[RenderableType] = [*above, listed]
     if sinks:
-        parts += [Text(), _sinks(sinks, rates)]
-    left = len(channels) - len(shown)
+        parts += [Text(), sinks_table(sinks, rates)]
+    left = len(rows) - len(shown)
     return Group(*parts, _footer(view, left))
 
 
@@ -154,6 +164,8 @@ def _servers(status: dict[str, Any], rates: Rates) -> Iterator[Text]:
         line.append(f"PI {server['name']}  ")
         asked = rate_text(rates.of(f"{server['name']} asked"))
         line.append(f"{asked}/s of {server['rate']:.0f}")
+        if (half := server["latency"]["p50"]) is not None:
+            line.append(f"  answers in {took_text(half)}", "dim")
         waiting = sum(server["waiting"].values())
         line.append(f"  waiting {waiting:,}", "yellow" if waiting else "dim")
         refused = server["too_many"]
@@ -220,26 +232,12 @@ def _holes(each: dict[str, Any] | None) -> tuple[Text, Text]:
     return Text(f"{count:,}", "yellow" if count else ""), age
 
 
-def _sinks(sinks: Iterable[dict[str, Any]], rates: Rates) -> Table:
-    table = table_of("SINK", "TAKEN/S", "WRITTEN/S", "QUEUED", "FAILED", "RETRIES")
-    for sink in sinks:
-        counts = sink["statistics"]
-        failed, errors = counts.get("failed", 0), counts.get("errors", 0)
-        table.add_row(
-            sink["name"],
-            rate_text(rates.of(f"{sink['name']} taken")),
-            rate_text(rates.of(f"{sink['name']} written")),
-            f"{counts.get('queued', 0):,}",
-            Text(f"{failed:,}", "red" if failed else ""),
-            Text(f"{errors:,}", "yellow" if errors else ""),
-        )
-    return table
-
-
 def _footer(view: View, left: int) -> Text:
     if view.has_help:
         return Text(_HELP, "reverse", no_wrap=True, overflow="ellipsis")
     order = f"{view.sort}{', reversed' if view.is_reversed else ''}"
+    if view.has_nodes:
+        order = "share of time"
     more = f"   {left} more" if left else ""
     paused = "   PAUSED" if view.is_paused else ""
     text = f"sorted by {order}{more}{paused}   q quit   s sort   ? keys"

@@ -22,10 +22,13 @@ def test_it_shows_the_instance_and_keys_change_it(plant: Folder) -> None:
             terminal.read_until("sorted by name")
             terminal.press("s")
             terminal.read_until("sorted by state")
+            terminal.press("n")
+            terminal.read_until("sorted by share of time")
             terminal.press("q")
             assert terminal.read_to_end() == 0
     rows = [line.split() for line in terminal.lines if line.startswith("values ")]
     assert rows[-1][1] == "waiting"
+    assert any(line.startswith("values.") for line in terminal.lines)
     assert b"\x1b[?1049l" in terminal.written
 
 

@@ -124,12 +124,37 @@ def test_the_limiter_and_sinks_are_shown() -> None:
         "waiting": {"live": 0, "history": 7},
         "too_many": 3,
         "history_paused": True,
+        "latency": {"p50": 0.012, "p99": 0.1},
     }
-    sink = {"name": "a.sink", "processed": 1, "statistics": {"queued": 12, "failed": 4}}
+    sink = {
+        "name": "a.sink",
+        "processed": 1,
+        "statistics": {"failed": 4},
+        "in_flight": 12,
+        "acks": {"p50": 0.1, "p99": 3.0},
+        "retries": 5,
+        "is_paused": True,
+    }
     text = shown(status(channel("a"), pi_servers=[server], sinks=[sink]))
-    assert "PI pi:443  -/s of 200  waiting 7  429 3  history paused" in text
+    answers = "-/s of 200  answers in 12.0ms  waiting 7  429 3  history paused"
+    assert f"PI pi:443  {answers}" in text
     row = next(line.split() for line in text.splitlines() if line[:6] == "a.sink")
-    assert row == ["a.sink", "-", "-", "12", "4", "0"]
+    assert row == ["a.sink", "paused", "-", "-", "12", "3.0s", "4", "5"]
+
+
+def test_nodes_are_shown_by_their_share_of_the_time() -> None:
+    counts = {"came": 10, "left": 8, "dropped": 1, "failed": 1, "rejected": 0}
+    times = {"times": {"p50": 0.000012, "p99": 0.0034}}
+    nodes = [
+        {"name": "a.fast", "share": 0.1, **counts, **times},
+        {"name": "a.slow", "share": 0.9, **counts, **times},
+    ]
+    view = View()
+    view.press("n")
+    text = shown(status(channel("a", nodes=nodes)), view)
+    rows = [line.split() for line in text.splitlines() if line.startswith("a.")]
+    assert [row[0] for row in rows] == ["a.slow", "a.fast"]
+    assert rows[0][1:] == ["-", "10", "8", "1", "1", "12us", "3.4ms", "90%"]
 
 
 def test_holes_are_shown_where_there_is_a_ledger() -> None:

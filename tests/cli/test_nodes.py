@@ -1,6 +1,8 @@
-"""`pichannels sink`: one sink paused and resumed."""
+"""`pichannels sink` and `pichannels tap`: one node commanded, and one looked at."""
 
 from __future__ import annotations
+
+import json
 
 from tests.cli.folders import Folder
 
@@ -10,6 +12,25 @@ from pichannels.channels import BaseChannel
 
 CHANNELS = [BaseChannel("boiler").add(Call(print, name="out"))]
 """
+
+
+TICKING = """\
+from nodes.publish import Call
+from pichannels.channels.timer import TimerChannel
+
+channel = TimerChannel("clock", interval=0.05)
+CHANNELS = [channel.add(Call(str, what="payload", name="out"))]
+"""
+
+
+def test_messages_are_seen_at_a_node(empty: Folder) -> None:
+    empty.write("settings.py", TICKING)
+    with empty.start():
+        seen = empty.run("tap", "clock", "--node", "out", "--count", "2", "--json")
+        wrong = empty.run("tap", "clock", "--node", "oat")
+    lines = [json.loads(line) for line in seen.out.splitlines()]
+    assert [each["came"] == each["left"][0] for each in lines] == [True, True]
+    assert (wrong.code, "did you mean 'clock.out'?" in wrong.err) == (2, True)
 
 
 def test_a_sink_is_paused_before_and_while_it_runs(empty: Folder) -> None:
