@@ -62,6 +62,10 @@ class Timed:
         """Whether the time is over: what is found by now is the answer."""
         return clock.monotonic() >= self._end
 
+    def allow_query(self) -> None:
+        """Let one more query take as long as one may, though the time is over."""
+        self._stop = clock.monotonic() + _LONGEST_QUERY
+
     def is_too_late(self) -> bool:
         """Whether it took so long that there is no answer at all."""
         return clock.monotonic() >= self._stop

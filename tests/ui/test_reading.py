@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pichannels.errors import JournalError, UsageError
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.states import State
+from pichannels.testing import ManualClock
 from pichannels.ui.masking import Mask
 from pichannels.ui.reading import Timed, TimedReader
 from pichannels.ui.searching import MessagesWanted, Page, search_journal
@@ -45,6 +47,25 @@ def search(file: Path, seconds: float = 60.0, **wanted: Any) -> Page:
         return search_journal(timed, MessagesWanted(**wanted))
     finally:
         timed.close()
+
+
+def test_a_search_that_is_cut_off_gives_what_it_has_found(file: Path) -> None:
+    with ManualClock() as now:
+        timed = Timed(file, 60.0)
+        calls = itertools.count()
+
+        def is_slow() -> bool:
+            """The tenth look at a query finds that it takes too long."""
+            if next(calls) != 10:
+                return False
+            now.advance(100)
+            return True
+
+        timed.conn.set_progress_handler(is_slow, 1000)
+        page = search_journal(timed, MessagesWanted(regex="00$", count=50))
+        timed.close()
+    assert 0 < page.scanned < COUNT and not page.is_complete
+    assert page.next is not None
 
 
 def test_a_search_whose_time_is_over_goes_on_where_it_was(file: Path) -> None:

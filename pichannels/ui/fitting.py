@@ -1,0 +1,145 @@
+"""What is searched for, and whether what a message holds is that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Final
+
+import msgspec
+
+from pichannels.errors import UsageError
+from pichannels.matching import BoundedPattern
+from pichannels.message import Message
+from pichannels.query import payload_text
+from pichannels.ui.frames import event_id_of, holds
+from pichannels.ui.jsonpath import json_matcher
+from pichannels.ui.masking import Mask
+
+__all__ = ["MOST", "MessagesWanted", "message_test"]
+
+MOST: Final = 500
+
+
+class MessagesWanted(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """What is searched for, all of it.
+
+    Attributes:
+        channel: full name; all channels that share the journal without.
+        start, end: made at or after, and before (ISO 8601).
+        state: `pending processing wait_retry processed dropped error rejected`.
+        lane: `live late repair correction delete replay`, or another one.
+        node: where it failed: its full name, or the last part of that.
+        error: what the error contains.
+        error_class: the name of the exception, such as `ValueError`.
+        attempts: tried so often at least.
+        meta: a fact of the message, as `NAME`, or `NAME=VALUE` with its text.
+        tag: the WebID, path or name of a tag.
+        event_id: what a sample is known by; messages of the day from the event on that
+            hold it, the oldest first, unless a range is given.
+        text, regex: what the payload as text contains, and what is found in it.
+        json_path, json_value: there is a value in the payload at this path, and it is
+            this text.
+        oldest_first: otherwise the newest come first.
+        count: how many at most.
+        cursor: `next` of the page before.
+    """
+
+    channel: str | None = None
+    start: str | None = None
+    end: str | None = None
+    state: str | None = None
+    lane: str | None = None
+    node: str | None = None
+    error: str | None = None
+    error_class: str | None = None
+    attempts: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    meta: str | None = None
+    tag: str | None = None
+    event_id: str | None = None
+    text: str | None = None
+    regex: str | None = None
+    json_path: str | None = None
+    json_value: str | None = None
+    oldest_first: bool = False
+    count: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 50
+    cursor: str | None = None
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether the answer tells what payloads hold."""
+        inside = (self.text, self.regex, self.json_path, self.error, self.meta)
+        return any(each is not None for each in (*inside, self.event_id))
+
+
+def message_test(
+    wanted: MessagesWanted, mask: Mask | None
+) -> Callable[[Message], bool] | None:
+    """Whether what a message holds is what is wanted; None where anything is.
+
+    Args:
+        mask: hides what must not be found, either.
+
+    Raises:
+        UsageError: a condition is not of its kind.
+    """
+    tests = [
+        _event_test(wanted, mask),
+        _payload_test(wanted, mask),
+        _meta_test(wanted, mask),
+    ]
+    given = [test for test in tests if test is not None]
+    return (lambda msg: all(test(msg) for test in given)) if given else None
+
+
+def _event_test(
+    wanted: MessagesWanted, mask: Mask | None
+) -> Callable[[Message], bool] | None:
+    if wanted.event_id is None:
+        return None
+    event = event_id_of(wanted.event_id)
+    return lambda msg: holds(msg, event, mask)
+
+
+def _payload_test(
+    wanted: MessagesWanted, mask: Mask | None
+) -> Callable[[Message], bool] | None:
+    if wanted.text is None and wanted.regex is None and wanted.json_path is None:
+        return None
+    pattern = None
+    if wanted.regex is not None:
+        try:
+            pattern = BoundedPattern(wanted.regex)
+        except re.error as exc:
+            raise UsageError(f"regex is no regular expression: {exc}") from exc
+    text = wanted.text or ""
+    has_json = None
+    if wanted.json_path is not None:
+        hides = mask.applied if mask else None
+        has_json = json_matcher(wanted.json_path, wanted.json_value, hides)
+
+    def fits(msg: Message) -> bool:
+        seen = payload_text(msg.payload)
+        if mask:
+            seen = mask.applied(seen)
+        if text not in seen or (pattern is not None and not pattern.is_in(seen)):
+            return False
+        return has_json is None or has_json(msg.payload)
+
+    return fits
+
+
+def _meta_test(
+    wanted: MessagesWanted, mask: Mask | None
+) -> Callable[[Message], bool] | None:
+    if wanted.meta is None:
+        return None
+    name, has_value, value = wanted.meta.partition("=")
+
+    def fits(msg: Message) -> bool:
+        meta = mask.applied(msg.meta) if mask else msg.meta
+        return name in meta and (not has_value or str(meta[name]) == value)
+
+    return fits
