@@ -139,17 +139,22 @@ class _Backup(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Redrive(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`dry_run`: only count the dead letters; `ticket`: names it in events."""
+    """`dry_run`: only count the dead letters; `ticket`: names it in events.
+
+    `resume`: leave out ids that are no dead letters any more.
+    """
 
     dry_run: bool = False
     ticket: str = ""
+    resume: bool = False
 
 
 class _Discard(Chosen, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`reason` is kept with each; `dry_run`: only count them."""
+    """`reason` is kept with each; `dry_run`: only count them; `resume` as above."""
 
     reason: str = ""
     dry_run: bool = False
+    resume: bool = False
 
 
 class _Letter(msgspec.Struct, forbid_unknown_fields=True):
@@ -354,7 +359,7 @@ async def _dead_redrive(instance: Instance, request: _Redrive) -> Any:
     return await deadletters.redrive(
         instance.project,
         instance.journal,
-        _chosen(request),
+        await _chosen(instance, request),
         dry_run=request.dry_run,
         progress=_telling(instance, "redrive.progress", request.ticket),
     )
@@ -368,7 +373,7 @@ async def _dead_discard(instance: Instance, request: _Discard) -> Any:
     return await deadletters.discard(
         instance.project,
         instance.journal,
-        _chosen(request),
+        await _chosen(instance, request),
         reason=request.reason,
         dry_run=request.dry_run,
     )
@@ -419,8 +424,10 @@ async def _pi_budget(instance: Instance, request: BudgetWanted) -> Any:
     return change_budget(instance.project, instance.limiters, request)
 
 
-def _chosen(request: Chosen) -> Chosen:
+async def _chosen(instance: Instance, request: _Redrive | _Discard) -> Chosen:
     values = {name: getattr(request, name) for name in Chosen.__struct_fields__}
+    if request.resume and request.ids:
+        values["ids"] = await deadletters.still_letters(instance.journal, request.ids)
     return Chosen(**values)
 
 

@@ -46,6 +46,7 @@ __all__ = [
     "list_letters",
     "redrive",
     "show_letter",
+    "still_letters",
 ]
 
 _PAGE: Final = 100
@@ -161,6 +162,22 @@ async def _letter(journal: Journal, id: str) -> Record:
         said = f"there is no dead letter {id!r}; `pichannels dead list` shows them"
         raise MessageNotFound("", id, said)
     return record
+
+
+async def still_letters(journal: Journal, ids: Iterable[str]) -> list[str]:
+    """Those of the ids that are dead letters; others may have been some.
+
+    Raises:
+        MessageNotFound: none of them is one any more.
+    """
+    found: list[str] = []
+    for id in ids:
+        with contextlib.suppress(MessageNotFound):
+            await _letter(journal, id)
+            found.append(id)
+    if not found:
+        raise MessageNotFound("", "", "none of them is a dead letter any more")
+    return found
 
 
 async def _pages(

@@ -16,13 +16,14 @@ from pichannels.journal import Journal
 from pichannels.project import Project
 from pichannels.states import replayed
 from pichannels.store import Entry, State
-from pichannels.values import format_ticks
+from pichannels.values import TICKS_PER_SECOND, format_ticks
 
 __all__ = ["Replay", "ReplayReport", "Ticket", "replay"]
 
 _FAILURES_SHOWN: Final = 20
 _TOLD: Final = 0.5
-_PLACE: Final = "place"
+_TICKETS: Final = "replays"
+_MONTH: Final = 30 * 86400 * TICKS_PER_SECOND
 
 
 class Replay(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,34 +83,69 @@ class ReplayReport(msgspec.Struct, kw_only=True):
             self.failures.append({"channel": channel, "id": id, "error": error})
 
 
+class _Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a replay: how far it is, whether it has ended, and since when."""
+
+    place: Place | None
+    is_done: bool
+    time: str
+
+
 class Ticket:
     """Remembers in the journal how far a replay is, so that it can go on.
 
     Args:
-        journal: where it is kept.
+        journal: where it is kept, for a month.
         name: of the replay.
     """
 
     def __init__(self, journal: Journal, name: str) -> None:
         self._journal = journal
-        self._at = f"operation:{name}"
+        self._name = name
+        self._place: Place | None = None
 
-    async def place(self) -> Place | None:
-        """Where it was cut; None where nothing was done, or all.
+    async def begin(self) -> None:
+        """It begins: forget those of long ago.
 
         Raises:
             JournalError: the journal cannot be read.
         """
-        found = await self._journal.restore(self._at, _PLACE, None)
-        return None if found is None else msgspec.convert(found, Place)
+        since = format_ticks(clock.now() - _MONTH)
+        for name, kept in (await self._journal.saved(_TICKETS)).items():
+            if kept["time"] < since:
+                self._journal.forget(_TICKETS, name)
+
+    async def resume(self) -> bool:
+        """Whether there may be something left to be done.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        found = await self._journal.restore(_TICKETS, self._name, None)
+        if found is None:
+            return True
+        kept = msgspec.convert(found, _Kept)
+        self._place = kept.place
+        return not kept.is_done
+
+    @property
+    def place(self) -> Place | None:
+        """The last message that was done; None before the first one."""
+        return self._place
 
     def note(self, place: Place) -> None:
         """So far it is; durable no sooner than what was done by then."""
-        self._journal.save(self._at, _PLACE, msgspec.structs.asdict(place))
+        self._place = place
+        self._save(is_done=False)
 
     def end(self) -> None:
-        """It is over, and does not go on."""
-        self._journal.forget(self._at, _PLACE)
+        """All is done."""
+        self._save(is_done=True)
+
+    def _save(self, *, is_done: bool) -> None:
+        time = format_ticks(clock.now())
+        kept = _Kept(place=self._place, is_done=is_done, time=time)
+        self._journal.save(_TICKETS, self._name, msgspec.to_builtins(kept))
 
 
 async def replay(
@@ -148,7 +184,13 @@ async def replay(
     if chosen.is_aimed and not (chosen.channel or chosen.ids):
         raise UsageError("name the channel of the node or sink")
     run = _Run(project, chosen, progress, ticket)
-    after = await ticket.place() if resume and ticket is not None else None
+    after = None
+    if ticket is not None and resume:
+        if not await ticket.resume():
+            return run.report
+        after = ticket.place
+    elif ticket is not None and not dry_run:
+        await ticket.begin()
     async for page in _pages(project, chosen, after):
         await run.take(page, dry_run=dry_run)
     if ticket is not None and not dry_run:

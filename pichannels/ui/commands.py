@@ -13,16 +13,19 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from pichannels import clock
 from pichannels.control.audit import Audit, kept
 from pichannels.control.sending import Fetch, send_messages
 from pichannels.errors import PichannelsError, UsageError, nearest
 from pichannels.events import Event
 from pichannels.message import Message
 from pichannels.ui.links import Link, Links
+from pichannels.ui.operation_store import OperationStore
 from pichannels.ui.operations import Operation, Operations
 from pichannels.ui.roles import NotAllowed, Principal, Role
+from pichannels.values import format_ticks
 
-__all__ = ["ACTIONS", "Action", "Commands", "CountNeeded"]
+__all__ = ["ACTIONS", "RESUMED", "Action", "Commands", "CountNeeded"]
 
 
 class Action(NamedTuple):
@@ -75,6 +78,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
 
 _PREVIEWED: Final = {"send": "replay"}
 _PROGRESS: Final = {"replay": "replay.progress", "dead-redrive": "redrive.progress"}
+RESUMED: Final = ("replay", "dead-redrive", "dead-discard", "prune")
+"""What can go on where it was broken off; all else begins anew."""
 _SEARCHED: Final = ("text", "regex", "error")
 """Conditions on what may be masked."""
 
@@ -100,15 +105,33 @@ class Commands:
     Args:
         links: the instances.
         audit: where it is written.
+        store: where operations are kept.
         is_masked: whether only administrators see all of payloads.
     """
 
-    def __init__(self, links: Links, audit: Audit, *, is_masked: bool = False) -> None:
+    def __init__(
+        self,
+        links: Links,
+        audit: Audit,
+        store: OperationStore,
+        *,
+        is_masked: bool = False,
+    ) -> None:
         self._links = links
         self._audit = audit
         self._is_masked = is_masked
         self._who: dict[str, Principal] = {}
-        self.operations = Operations(self._note_end)
+        self.operations = Operations(self._note_end, store)
+
+    async def open(self) -> None:
+        """Take up the operations that are kept; those that were cut are noted.
+
+        Raises:
+            PichannelsError: a file cannot be read or written.
+        """
+        for cut in await self.operations.open():
+            self._who[cut.id] = Principal(cut.user, Role.VIEW, "restart")
+            await self._note_end(cut)
 
     # Looking before
 
@@ -193,29 +216,91 @@ class Commands:
             OverBudget: too much goes on.
             PichannelsError: the instance does not answer, or refuses.
         """
-        given = dict(arguments or {})
+        return await self._begin(who, instance, action, dict(arguments or {}), count)
+
+    async def _begin(
+        self,
+        who: Principal,
+        instance: str,
+        action: str,
+        given: dict[str, Any],
+        count: int | None,
+        continues: Operation | None = None,
+    ) -> Operation:
         link = await self._checked(who, instance, action, given)
+        if action == "replay" and not (given.get("ids") or given.get("end")):
+            # What it makes itself is not meant, also when it goes on later.
+            given["end"] = format_ticks(clock.now() + 1)
+        more = {} if continues is None else _resuming(continues)
         total = None
         if _action(action).is_bulk:
-            total = await self._count(link, action, given)
+            total = await self._count(link, action, {**given, **more})
             is_one = total <= 1 and len(given.get("ids") or ()) == 1
             if count != total and not is_one:
                 raise CountNeeded(action, total, count)
 
         async def work(operation: Operation) -> Any:
-            return await self._do_long(link, operation, given)
+            return await self._do_long(link, operation, {**given, **more})
 
-        await self.note(who, action, given, instance=instance, result="asked")
+        noted = given if continues is None else {**given, "continues": continues.id}
+        await self.note(who, action, noted, instance=instance, result="asked")
         made = self.operations.begin(
             instance,
             action,
             who.name,
             work,
+            given,
             total=total,
             can_cancel=action in ("replay", "send"),
+            continues=continues,
         )
         self._who[made.id] = who
         return made
+
+    async def resume(
+        self, who: Principal, id: str, count: int | None = None
+    ) -> Operation:
+        """Go on with an operation that was broken off, with what is left of it.
+
+        A replay goes on behind the last message that was done; the one that was under
+        way then may run twice. Dead letters that have settled are none any more; those
+        that failed again run again.
+
+        Raises:
+            CountNeeded: another number is left than `count`, or none was given.
+            NotAllowed: the user may not do this.
+            NoSuchOperation: there is none.
+            UsageError: it is over, goes on already, or can only be begun again.
+            PichannelsError: as `begin`.
+        """
+        before = self.operations.get(id)
+        if not before.is_broken_off:
+            told = f"operation {id} is {before.state}"
+            raise UsageError(f"{told}, and does not go on")
+        if before.action not in RESUMED:
+            raise UsageError(f"{before.action} does not go on; begin it again")
+        given = self.operations.given(id)
+        return await self._begin(
+            who, before.instance, before.action, given, count, before
+        )
+
+    async def repeat(
+        self, who: Principal, id: str, count: int | None = None
+    ) -> Operation:
+        """Begin an operation again from its start; what it has done is done twice.
+
+        Raises:
+            CountNeeded: it concerns another number than `count`, or none was given.
+            NotAllowed: the user may not do this.
+            NoSuchOperation: there is none.
+            UsageError: it goes on.
+            PichannelsError: as `begin`.
+        """
+        before = self.operations.get(id)
+        if before.state == "running":
+            raise UsageError(f"operation {id} is running")
+        given = self.operations.given(id)
+        return await self.begin(who, before.instance, before.action, given, count)
 
     async def cancel(self, who: Principal, id: str) -> Operation:
         """End an operation before it is done.
@@ -322,7 +407,7 @@ class Commands:
             return await link.command(action, **given)
         forget = link.events.subscribe(_following(event, operation))
         try:
-            return await link.command(action, **given, ticket=operation.id)
+            return await link.command(action, **{**given, "ticket": operation.place})
         finally:
             forget()
 
@@ -345,6 +430,14 @@ class Commands:
         return {"sent": sent}
 
 
+def _resuming(before: Operation) -> dict[str, Any]:
+    """What a command is given to go on where another one was cut."""
+    if before.action == "prune":
+        return {}
+    ticket = {"ticket": before.place} if before.action == "replay" else {}
+    return {**ticket, "resume": True}
+
+
 def _action(name: str) -> Action:
     if name not in ACTIONS:
         raise UsageError(f"there is no action {name!r}{nearest(name, ACTIONS)}")
@@ -353,7 +446,7 @@ def _action(name: str) -> Action:
 
 def _following(name: str, operation: Operation) -> Callable[[Event], None]:
     def follow(event: Event) -> None:
-        if event.name == name and event.facts.get("ticket") == operation.id:
+        if event.name == name and event.facts.get("ticket") == operation.place:
             known = {
                 k: v for k, v in event.facts.items() if k not in ("ticket", "time")
             }

@@ -19,6 +19,8 @@ from pichannels.ui.data import ReadModel
 from pichannels.ui.links import Links, Place
 from pichannels.ui.log_lines import LogLines
 from pichannels.ui.masking import Mask
+from pichannels.ui.operation_store import OperationStore
+from pichannels.ui.operations import REMEMBERED
 from pichannels.ui.roles import NotLoggedIn, Principal, Role
 from pichannels.ui.saved_searches import SavedSearches
 from pichannels.ui.sessions import Session, Sessions, Throttle
@@ -87,7 +89,8 @@ class Console:
         self.links = Links(plan.places, config.searches)
         mask = Mask(config.mask, config.mask_text)
         self.data = ReadModel(self.links, self.budget, mask)
-        self.commands = Commands(self.links, self.audit, is_masked=bool(mask))
+        kept = OperationStore(folder / "operations.sqlite", REMEMBERED)
+        self.commands = Commands(self.links, self.audit, kept, is_masked=bool(mask))
         self.settings = SettingsFiles(self.links, self.commands, folder / "versions")
         self.tracer = Tracer(self.links, self.commands, self.data)
         self.log = LogLines(self.links, self.data)
@@ -121,6 +124,7 @@ class Console:
 
     async def open(self) -> None:
         """Begin to follow the instances."""
+        await self.commands.open()
         await self.settings.open()
         await self.links.open()
 

@@ -59,7 +59,10 @@ def test_commands_with_routes_of_their_own_leave_out_none() -> None:
         f"DELETE {API}/session",
         f"POST {API}/searches",
         f"DELETE {API}/searches/{{}}",
-        f"POST {API}/operations/{{}}/cancel",
+        *(
+            f"POST {API}/operations/{{}}/{what}"
+            for what in ("cancel", "resume", "repeat")
+        ),
         f"POST {API}/instances/{{}}/channels/{{}}/messages",
         f"POST {API}/instances/{{}}/settings/versions/{{}}/apply",
         f"POST {API}/instances/{{}}/stop",

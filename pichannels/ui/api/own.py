@@ -268,6 +268,48 @@ async def cancel_operation(ask: Ask, id: str) -> Any:
     return found.seen(ask.console.data.mask_for(ask.who))
 
 
+class Known(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """That somebody knows how many it concerns.
+
+    Attributes:
+        count: how many, where it concerns more than one.
+    """
+
+    count: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+@routes.add(
+    "POST",
+    "/operations/{id}/resume",
+    role=Role.OPERATE,
+    answer=Operation,
+    body=Known,
+    status=202,
+)
+async def resume_operation(ask: Ask, id: str, body: Any) -> Any:
+    """Go on with what is left of an operation that was cut, cancelled or has failed.
+
+    Replays go on behind the last message that was done, redrives, discards and prunes
+    with what they have left; other operations can only be begun again.
+    """
+    found = await ask.console.commands.resume(ask.who, id, body.count)
+    return found.seen(ask.console.data.mask_for(ask.who))
+
+
+@routes.add(
+    "POST",
+    "/operations/{id}/repeat",
+    role=Role.OPERATE,
+    answer=Operation,
+    body=Known,
+    status=202,
+)
+async def repeat_operation(ask: Ask, id: str, body: Any) -> Any:
+    """Begin an operation again from its start; what it has done is done twice."""
+    found = await ask.console.commands.repeat(ask.who, id, body.count)
+    return found.seen(ask.console.data.mask_for(ask.who))
+
+
 @routes.add("GET", "/load", role=Role.VIEW, answer=Load)
 async def get_load(ask: Ask) -> Any:
     """What is under way here."""

@@ -9,7 +9,14 @@ from typing import Any, Final, NamedTuple
 from pichannels import clock
 from pichannels.errors import PichannelsError
 from pichannels.ui.content import MessageRow
-from pichannels.ui.pages import audit_part, log_part, parts, tables, users_part
+from pichannels.ui.pages import (
+    audit_part,
+    log_part,
+    operations_part,
+    parts,
+    tables,
+    users_part,
+)
 from pichannels.ui.pages.calm import Calm
 from pichannels.ui.pages.formats import (
     bytes_text,
@@ -133,6 +140,7 @@ def _servers(page: Page) -> Markup:
             Column("State", _pace),
             Column("Requests/s", lambda one: _asked(page, one), number=True),
             Column("Allowed/s", lambda one: count_text(one["rate"]), number=True),
+            Column("History/s", lambda one: _history(page, one), number=True),
             Column("Under way", _running, number=True),
             Column("At once", lambda one: count_text(one["concurrency"]), number=True),
             Column("Live waits", lambda one: _of(one, "waiting", "live"), True),
@@ -160,6 +168,15 @@ def _pace(server: Report) -> Markup:
 
 def _asked(page: Page, server: Report) -> str:
     return rate_text(page.watch.rate(f"server {server['name']}", "sent"))
+
+
+def _history(page: Page, server: Report) -> Markup:
+    """What repair and backfill have of it, and may have; changed elsewhere."""
+    own = server["history_rate"]
+    limit = "" if own is None else f" of {own:g}"
+    text = f"{server['history_used']:.1f}{limit}"
+    title = "repair and backfill; the page of coverage has their budget"
+    return parts.link(page.href("coverage"), text, title=title)
 
 
 def _running(server: Report) -> str:
@@ -336,6 +353,7 @@ def _log_lines(page: Page) -> Markup:
 _PARTS: Final = (
     _Part("health", "Health", _health),
     _Part("flight", "Under way", _flight),
+    _Part("done", "Operations", operations_part.build),
     _Part("log", "Events", _log),
     _Part("lines", "Log", log_part.build, Role.DATA),
     _Part("users", "Users and tokens", users_part.build, Role.ADMIN),

@@ -67,6 +67,7 @@ _STATES: Final[Mapping[str, tuple[Tone, str]]] = {
     "paused": ("warn", "paused"),
     "dropped": ("off", "off"),
     "cancelled": ("off", "off"),
+    "cut": ("warn", "warn"),
     "rejected": ("warn", "warn"),
     "stopped": ("off", "off"),
     "error": ("bad", "bad"),

@@ -30,6 +30,26 @@ def test_a_paused_channel_is_among_what_happened(
     expect(page.locator(".timeline li", has_text="paused").first).to_be_visible()
 
 
+def test_an_operation_is_told_and_begun_again_after_its_count_was_typed(
+    open_page: OpenPage, console: Plant, serious: Callable[[Page], list[str]]
+) -> None:
+    query: dict[str, Any] = {"channel": "plant", "state": "processed", "count": 2}
+    ids = [row["id"] for row in console.get("/messages", **query)["messages"]]
+    wanted = {"ids": ids, "channel": "plant", "to_sink": "publish", "count": 2}
+    console.ended(console.post("/replays", wanted, "operate").json())
+    page = open_page("/operations?part=done", "operate")
+    rows = page.get_by_role("table", name="operations").locator("tbody tr")
+    expect(rows.first).to_contain_text("operate-user")
+    rows.first.get_by_role("button", name="Begin again").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("replayed twice")
+    dialog.get_by_label("Type").fill("2")
+    dialog.get_by_role("button", name="Begin again").click()
+    expect(rows.nth(1)).to_contain_text("done")
+    expect(rows.nth(0)).to_contain_text("2 replayed")
+    assert serious(page) == []
+
+
 def test_lines_of_the_log_come_until_they_are_held_still(
     open_page: OpenPage, console: Plant
 ) -> None:

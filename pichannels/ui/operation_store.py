@@ -1,0 +1,99 @@
+"""Operations in a file, so that what was cut is known after a restart."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from pichannels.errors import PichannelsError
+
+__all__ = ["Kept", "OperationStore"]
+
+_SCHEMA: Final = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+CREATE TABLE IF NOT EXISTS operation (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    told BLOB NOT NULL,
+    arguments BLOB NOT NULL
+);
+"""
+_SAVE: Final = """
+INSERT INTO operation (id, told, arguments) VALUES (?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET told = excluded.told
+"""
+
+
+class Kept(NamedTuple):
+    """One operation as JSON, and what it was given."""
+
+    told: bytes
+    arguments: dict[str, Any]
+
+
+class OperationStore:
+    """The file of the last operations; its methods are for threads.
+
+    Args:
+        path: of the file; the folder is made.
+        most: how many are kept.
+    """
+
+    def __init__(self, path: Path, most: int) -> None:
+        self._path = path
+        self._most = most
+        self._lock = threading.Lock()
+        self._conn: sqlite3.Connection | None = None
+
+    def save(self, id: str, told: bytes, arguments: dict[str, Any]) -> None:
+        """Keep one as it is now; it is durable when this returns.
+
+        Raises:
+            PichannelsError: it cannot be written.
+        """
+        given = msgspec.json.encode(arguments, enc_hook=str)
+        self._run(_SAVE, (id, told, given))
+        self._run(
+            "DELETE FROM operation WHERE number <="
+            " (SELECT max(number) FROM operation) - ?",
+            (self._most,),
+        )
+
+    def load(self) -> list[Kept]:
+        """All that are kept, the oldest first.
+
+        Raises:
+            PichannelsError: the file cannot be read.
+        """
+        if not self._path.exists():
+            return []
+        rows = self._run("SELECT told, arguments FROM operation ORDER BY number", ())
+        return [Kept(told, msgspec.json.decode(given)) for told, given in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._conn is not None:
+                self._conn.close()
+                self._conn = None
+
+    def _run(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        try:
+            with self._lock:
+                return self._opened().execute(sql, values).fetchall()
+        except (sqlite3.Error, OSError) as exc:
+            raise PichannelsError(f"the operations in {self._path}: {exc}") from exc
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._conn is None:
+            self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
+            self._conn = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False
+            )
+            self._conn.executescript(_SCHEMA)
+        return self._conn
