@@ -66,7 +66,7 @@ def _show(found: dict[str, Any]) -> None:
     limit = "all that live values leave" if own is None else f"{own:g} requests/s"
     if server["history_paused"]:
         limit += ", paused"
-    short = ", and would ask more" if found["is_short"] else ""
+    short = ", all that it may" if found["is_short"] else ""
     say(f"server {server['name']}")
     say(f"  may be asked  {server['full_rate']:g} requests/s, {server['rate']:.3g} now")
     say(f"  for history   {limit}")

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from pichannels.cli.fitting import FittingTable
 from pichannels.cli.holes import oldest_hole
 from pichannels.cli.output import duration
 from pichannels.lifecycle import Status
@@ -21,7 +21,6 @@ __all__ = [
     "rate_text",
     "size_text",
     "state_text",
-    "table_of",
     "tables",
 ]
 
@@ -144,8 +143,10 @@ def _heading(status: dict[str, Any], is_own: bool) -> Iterator[Text]:
     yield Text("  ".join(places), "dim", no_wrap=True, overflow="ellipsis")
 
 
-def _channels(channels: Iterable[dict[str, Any]], rates: Rates) -> Table:
-    table = table_of("CHANNEL", "STATE", "IN/S", "DONE/S", "LAG", "UNSETTLED", "ERRORS")
+def _channels(channels: Iterable[dict[str, Any]], rates: Rates) -> FittingTable:
+    table = FittingTable(
+        "CHANNEL", "STATE", "IN/S", "DONE/S", "LAG", "UNSETTLED", "ERRORS"
+    )
     above: list[str] = []
     for channel in channels:
         name = channel["name"]
@@ -169,10 +170,10 @@ def _sources(
     channels: Iterable[dict[str, Any]],
     rates: Rates,
     coverage: Iterable[dict[str, Any]],
-) -> Table:
+) -> FittingTable:
     covered = {each["channel"]: each for each in coverage}
     columns = ["TAGS", "UNRESOLVED", "OPEN", "VALUES/S", "LOSSES"]
-    table = table_of("SOURCE", *columns, *(["HOLES", "OLDEST"] if covered else []))
+    table = FittingTable("SOURCE", *columns, *(["HOLES", "OLDEST"] if covered else []))
     for channel in channels:
         source = channel["source"]
         wanted = source.get("pi_channels", 0)
@@ -200,8 +201,8 @@ def _holes(each: dict[str, Any] | None) -> tuple[Text, Text]:
     return Text(f"{count:,}", "yellow" if count else ""), age
 
 
-def _sinks(sinks: Iterable[dict[str, Any]], rates: Rates) -> Table:
-    table = table_of("SINK", "TAKEN/S", "QUEUED", "FAILED", "RETRIES")
+def _sinks(sinks: Iterable[dict[str, Any]], rates: Rates) -> FittingTable:
+    table = FittingTable("SINK", "TAKEN/S", "QUEUED", "FAILED", "RETRIES")
     for sink in sinks:
         counts = sink["statistics"]
         failed, errors = counts.get("failed", 0), counts.get("errors", 0)
@@ -218,16 +219,6 @@ def _sinks(sinks: Iterable[dict[str, Any]], rates: Rates) -> Table:
 def state_text(state: str) -> Text:
     """The state of a channel in its colour."""
     return Text(state, _COLOURS.get(state, "yellow"))
-
-
-def table_of(first: str, *others: str) -> Table:
-    """A table without rows: names at the left, numbers at the right."""
-    table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column(first, ratio=1, no_wrap=True, overflow="ellipsis")
-    for name in others:
-        justify: Any = "left" if name == "STATE" else "right"
-        table.add_column(name, justify=justify, no_wrap=True, min_width=7)
-    return table
 
 
 def rate_text(rate: float | None) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
-from pichannels.cli.live import Rates, rate_text, table_of
+from pichannels.cli.fitting import FittingTable
+from pichannels.cli.live import Rates, rate_text
 
 __all__ = ["nodes_of", "nodes_table", "sinks_table", "took_text"]
 
@@ -21,10 +21,10 @@ def nodes_of(status: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(found, key=lambda node: (-(node["share"] or 0.0), node["name"]))
 
 
-def nodes_table(nodes: Iterable[dict[str, Any]], rates: Rates) -> Table:
+def nodes_table(nodes: Iterable[dict[str, Any]], rates: Rates) -> FittingTable:
     """What each of these does."""
     heads = ("NODE", "IN/S", "IN", "OUT", "DROPPED", "FAILED", "P50", "P99", "SHARE")
-    table = table_of(*heads)
+    table = FittingTable(*heads)
     for node in nodes:
         failed, share = node["failed"] + node["rejected"], node["share"]
         table.add_row(
@@ -41,10 +41,10 @@ def nodes_table(nodes: Iterable[dict[str, Any]], rates: Rates) -> Table:
     return table
 
 
-def sinks_table(sinks: Iterable[dict[str, Any]], rates: Rates) -> Table:
+def sinks_table(sinks: Iterable[dict[str, Any]], rates: Rates) -> FittingTable:
     """What each of these does."""
     heads = ("SINK", "TAKEN/S", "WRITTEN/S", "IN FLIGHT", "ACK 99 %", "FAILED")
-    table = table_of(*heads, "RETRIES")
+    table = FittingTable(*heads, "RETRIES")
     for sink in sinks:
         failed, retries = sink["statistics"].get("failed", 0), sink["retries"]
         name = Text(sink["name"])

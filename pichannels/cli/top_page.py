@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from pichannels.cli.fitting import FittingTable
 from pichannels.cli.holes import oldest_hole
 from pichannels.cli.live import (
     Rates,
@@ -17,7 +17,6 @@ from pichannels.cli.live import (
     rate_text,
     size_text,
     state_text,
-    table_of,
 )
 from pichannels.cli.output import duration
 from pichannels.cli.top_nodes import nodes_of, nodes_table, sinks_table, took_text
@@ -29,12 +28,14 @@ QUIT: Final = frozenset({"q", "Q", "\x1b", "\x03", "\x04"})
 _UP: Final = frozenset({"k", "\x1b[A", "\x1bOA", "\xe0H"})
 _DOWN: Final = frozenset({"j", "\x1b[B", "\x1bOB", "\xe0P"})
 _HELP: Final = (
-    "q quit   s sort   r reverse   c sub-channels   n nodes   p pause   j/k scroll"
-    "   ? keys"
+    "q quit   s sort by the next column   S the one before   r the order round",
+    "c sub-channels   n nodes   p keep what is shown   j/k scroll   ? no keys",
 )
 _MANY_SINKS: Final = 8
+_FEW: Final = 6
 _MANY_TROUBLES: Final = 3
 _OLD: Final = 10.0
+_FULL: Final = 0.95
 
 _Worth = Callable[[dict[str, Any], Rates], Any]
 
@@ -122,10 +123,13 @@ def page(
     if status is None:
         return Text("no instance answers; it is looked for again   q quit", "yellow")
     above = [*_heading(status, rates), *_servers(status, rates), *_troubles(status)]
-    sinks = status["sinks"][:_MANY_SINKS]
-    below = 1 + (len(sinks) + 2 if sinks else 0)
-    room = max(height - len(above) - below - 1, 2)
     rows = nodes_of(status) if view.has_nodes else view.ordered(status, rates)
+    footer = len(_HELP) if view.has_help else 1
+    left = height - len(above) - footer - 1
+    # With a blank line and a head they take two lines more.
+    many = max(min(_MANY_SINKS, left - min(len(rows), _FEW) - 2), 0)
+    sinks = status["sinks"][:many]
+    room = max(left - (len(sinks) + 2 if sinks else 0), 2)
     view.first = min(view.first, max(len(rows) - room, 0))
     shown = rows[view.first : view.first + room]
     listed = (
@@ -137,7 +141,7 @@ def page(
     if sinks:
         parts += [Text(), sinks_table(sinks, rates)]
     left = len(rows) - len(shown)
-    return Group(*parts, _footer(view, left))
+    return Group(*parts, *_footer(view, left))
 
 
 def _heading(status: dict[str, Any], rates: Rates) -> Iterator[Text]:
@@ -164,6 +168,8 @@ def _servers(status: dict[str, Any], rates: Rates) -> Iterator[Text]:
         line.append(f"PI {server['name']}  ")
         asked = rate_text(rates.of(f"{server['name']} asked"))
         line.append(f"{asked}/s of {server['rate']:.0f}")
+        if server["rate"] < server["full_rate"] * _FULL:
+            line.append(f", slowed from {server['full_rate']:.0f}", "yellow")
         if (half := server["latency"]["p50"]) is not None:
             line.append(f"  answers in {took_text(half)}", "dim")
         waiting = sum(server["waiting"].values())
@@ -189,10 +195,10 @@ def _channels(
     status: dict[str, Any],
     rates: Rates,
     view: View,
-) -> Table:
+) -> FittingTable:
     covered = {each["channel"]: each for each in status.get("coverage", [])}
     heads = [_head(name, view) for name in SORTS]
-    table = table_of(*heads, *(["HOLES", "OLDEST"] if covered else []))
+    table = FittingTable(*heads, *(["HOLES", "OLDEST"] if covered else []))
     for channel in channels:
         name, errors = channel["name"], errors_of(channel)
         retries = channel.get("retries", 0)
@@ -232,13 +238,15 @@ def _holes(each: dict[str, Any] | None) -> tuple[Text, Text]:
     return Text(f"{count:,}", "yellow" if count else ""), age
 
 
-def _footer(view: View, left: int) -> Text:
+def _footer(view: View, left: int) -> Iterator[Text]:
     if view.has_help:
-        return Text(_HELP, "reverse", no_wrap=True, overflow="ellipsis")
+        for line in _HELP:
+            yield Text(line, "reverse", no_wrap=True, overflow="ellipsis")
+        return
     order = f"{view.sort}{', reversed' if view.is_reversed else ''}"
     if view.has_nodes:
         order = "share of time"
     more = f"   {left} more" if left else ""
     paused = "   PAUSED" if view.is_paused else ""
     text = f"sorted by {order}{more}{paused}   q quit   s sort   ? keys"
-    return Text(text, "dim", no_wrap=True, overflow="ellipsis")
+    yield Text(text, "dim", no_wrap=True, overflow="ellipsis")

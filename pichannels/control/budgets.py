@@ -118,9 +118,10 @@ def ready_in(
 def _is_short(server: ServerReport) -> bool:
     if server.history_paused:
         return False
+    # That some wait tells nothing: they may wait for a place under way.
     own = server.history_rate
-    is_full = own is not None and server.history_used >= own * _ALL_OF_IT
-    return is_full or server.waiting["history"] > 0
+    allowed = server.rate if own is None else min(own, server.rate)
+    return server.history_used >= allowed * _ALL_OF_IT
 
 
 def _report(limiters: Limiters, limiter: Limiter) -> ServerReport:

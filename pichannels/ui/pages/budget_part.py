@@ -52,10 +52,10 @@ class BudgetPart:
         ]
         if not found:
             return Markup("")
-        head = parts.heading("What PI is asked for it", page.cli("backfill", "budget"))
-        told = (
-            "for repair, backfill, comparing and trends of the past, behind live values"
+        head = parts.heading(
+            "PI requests for repair and backfill", page.cli("backfill", "budget")
         )
+        told = "also for comparing and for trends of the past; live values go first"
         shown = [self._card(one) for one in found]
         return join([head, parts.note(told), tag("div", *shown, classes="cards")])
 
@@ -140,8 +140,8 @@ def _state(found: Report) -> Markup:
     if found["server"]["history_paused"]:
         return parts.badge("repair paused", "warn", "paused")
     if found["is_short"]:
-        return parts.badge("would ask more", "busy")
-    return parts.badge("asks what it needs", "good")
+        return parts.badge("uses all it may", "busy")
+    return parts.badge("needs no more", "good")
 
 
 def _allowed(server: Report) -> str:

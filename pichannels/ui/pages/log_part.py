@@ -20,7 +20,7 @@ _SHOWN: Final = 300
 _LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _TONES: Final = {
     "DEBUG": "off",
-    "INFO": "good",
+    "INFO": "off",
     "WARNING": "warn",
     "ERROR": "bad",
     "CRITICAL": "bad",
@@ -145,7 +145,6 @@ class _LogPart:
 
     def _row(self, line: LogLine) -> Markup:
         page = self._page
-        tone = _TONES.get(line.level, "off")
         stack: Child = None
         if line.stack:
             inside = tag("pre", line.stack)
@@ -154,7 +153,7 @@ class _LogPart:
         return tag(
             "li",
             page.time(line.time, is_long=False),
-            tag("span", parts.icon(tone), line.level.lower(), classes=f"level {tone}"),
+            _level(line.level),
             self._channel(line),
             said,
             self._message(line),
@@ -184,3 +183,9 @@ class _LogPart:
             ),
             classes="message",
         )
+
+
+def _level(level: str) -> Markup:
+    tone = _TONES.get(level, "off")
+    mark = None if tone == "off" else parts.icon(tone)
+    return tag("span", mark, level.lower(), classes=f"level {tone}")

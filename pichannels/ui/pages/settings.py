@@ -43,6 +43,7 @@ class SettingsPage:
     def __init__(self, page: Page) -> None:
         self._page = page
         self._differences: list[Difference] | None = None
+        self._changes: Mapping[str, Any] | None = None
         self._refused = ""
         self._told: Markup | None = None
         self._found: Region | None = None
@@ -97,13 +98,23 @@ class SettingsPage:
             return parts.error(self._refused)
         if self._differences is None:
             return parts.loading("the file is loaded and compared")
-        return differences_told(self._differences, value_text)
+        changes = self._changes
+        if changes is None or not (changes["channels"] or changes["restart"]):
+            return differences_told(self._differences, value_text)
+        differing = self._differences
+        return join(
+            [
+                differences_told(differing, value_text) if differing else None,
+                plan_told("What applying would change", changes),
+            ]
+        )
 
     async def _compare(self) -> None:
         page = self._page
         try:
             who = await page.current()
             self._differences = await page.console.settings.compare(who, page.instance)
+            self._changes = await page.console.settings.plan(who, page.instance)
             self._refused = ""
         except PichannelsError as exc:
             self._differences, self._refused = None, f"the file cannot be used: {exc}"

@@ -40,7 +40,7 @@ def shown(found: dict[str, Any] | None, view: View | None = None, **more: int) -
         rates.note(found, 0.0)
     out = StringIO()
     drawn = page(found, rates, view or View(), more.get("height", 24))
-    Console(file=out, width=120).print(drawn)
+    Console(file=out, width=more.get("width", 120)).print(drawn)
     return out.getvalue()
 
 
@@ -124,6 +124,7 @@ def test_the_limiter_and_sinks_are_shown() -> None:
         "waiting": {"live": 0, "history": 7},
         "too_many": 3,
         "history_paused": True,
+        "full_rate": 200.0,
         "latency": {"p50": 0.012, "p99": 0.1},
     }
     sink = {
@@ -177,3 +178,33 @@ def test_no_instance_is_no_failure() -> None:
 def test_keys_that_come_together_are_told_apart(text: str, keys: list[str]) -> None:
     assert keys_of(text) == keys
     assert {*keys_of("\x1b"), END} <= QUIT
+
+
+def test_a_narrow_terminal_has_whole_names_and_what_tells_most() -> None:
+    name = "plant.numbers.publish"
+    found = status(channel(name, state="processing", lag=12.0), coverage=[])
+    wide, narrow = shown(found), shown(found, width=80)
+    assert "BYTES/S" in wide and "BYTES/S" not in narrow
+    (line,) = [line for line in narrow.splitlines() if name in line]
+    assert ("processing" in line, "12.0 s" in line, len(line) <= 80) == (
+        True,
+        True,
+        True,
+    )
+
+
+def test_all_keys_are_told_on_a_narrow_terminal() -> None:
+    view = View()
+    view.press("?")
+    told = shown(status(channel("a")), view, width=80)
+    assert "quit" in told and "scroll" in told and "\u2026" not in told
+
+
+def test_a_low_terminal_has_channels_and_keys_before_sinks() -> None:
+    acks = {"p99": None}
+    counts = {"processed": 0, "statistics": {}, "retries": 0, "in_flight": 0}
+    counts |= {"is_paused": False, "acks": acks}
+    sinks = [{"name": f"s{n}", "kind": "File", **counts} for n in range(8)]
+    lines = shown(status(channel("a"), sinks=sinks), height=10).splitlines()
+    assert len(lines) <= 10
+    assert lines[-1].startswith("sorted by name")
