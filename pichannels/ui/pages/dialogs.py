@@ -45,7 +45,8 @@ class Dialog:
             danger: whether it destroys something.
         """
         self.close()
-        self._answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Act | None] = asyncio.get_running_loop().create_future()
+        self._answer = answer
         kind = "danger" if danger else "main"
         send = tag("button", verb, type="submit", classes=f"button {kind}")
         away = parts.button("Cancel", "dialog-no", {"cancel": True})
@@ -58,9 +59,11 @@ class Dialog:
         )
         self._show(form, wide=wide)
         try:
-            return await self._answer
+            return await answer
         finally:
-            self.close()
+            # Another question may have come in its place.
+            if self._answer is answer:
+                self.close()
 
     async def confirm(
         self,

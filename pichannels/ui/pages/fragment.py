@@ -52,10 +52,16 @@ class Fragment(ui.element, component="assets/fragment.js"):
         super().__init__()
         self._props["tag"] = tag
         self._props["html"] = ""
+        self._taken = 0
         if handle is not None:
 
             async def told(event: GenericEventArguments) -> None:
                 given = event.args
+                # It is told until it is taken, and done once.
+                self.run_method("taken", given["number"])
+                if given["number"] <= self._taken:
+                    return
+                self._taken = given["number"]
                 await handle(Act(given["name"], given["data"], given["fields"]))
 
             self.on("act", told)

@@ -27,6 +27,8 @@ __all__ = ["add_pages"]
 
 _FOLDER: Final = Path(__file__).parent / "assets"
 _PATIENCE: Final = 30.0
+_AWAY: Final = 30.0
+"""Seconds for which a browser may be away, or nobody may answer it, and go on after."""
 _KEYS: Final = (
     ("/", "search a tag, a message id or a channel"),
     ("?", "show these keys"),
@@ -58,7 +60,7 @@ def add_pages(app: FastAPI, console: Console) -> None:
         tailwind=False,
         binding_refresh_interval=None,
         show_welcome_message=False,
-        reconnect_timeout=10.0,
+        reconnect_timeout=_AWAY,
     )
     _with_watches(app, watches)
 

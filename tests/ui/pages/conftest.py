@@ -23,8 +23,17 @@ PICTURES: Final = "PICHANNELS_PICTURES"
 
 OpenPage = Callable[..., Page]
 
-# Other tests run beside these.
-expect.set_options(timeout=20_000)
+# Other tests run beside these, and leave little for pages, which come after all else.
+_PATIENCE: Final = 60_000
+_LONGEST: Final = 180
+expect.set_options(timeout=_PATIENCE)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give tests of pages longer than others."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(_LONGEST), append=False)
 
 
 def _reference(folder: Path) -> str:
@@ -108,6 +117,7 @@ def open_page(
             permissions=["clipboard-read", "clipboard-write"],
         )
         contexts.append(context)
+        context.set_default_timeout(_PATIENCE)
         context.add_cookies(sessions[role])
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))

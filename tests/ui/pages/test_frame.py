@@ -121,3 +121,30 @@ def test_the_search_finds_channels_messages_and_tags(open_page: OpenPage) -> Non
         page.wait_for_url(place)
         page.go_back()
         page.wait_for_function("window.did_handshake")
+
+
+def _verified(console: Plant) -> int:
+    entries = console.client().get("/audit", params={"action": "verify"}).json()
+    return sum(each["result"] == "asked" for each in entries["entries"])
+
+
+def test_what_is_clicked_is_done_once_where_the_connection_breaks(
+    open_page: OpenPage, console: Plant
+) -> None:
+    page, socket = open_page("/sinks", role="operate"), "window.socket.io.engine"
+    before = _verified(console)
+    button = page.get_by_role("button", name="Verify the journal")
+    # The click never arrives.
+    page.evaluate(f"{socket}.transport.ws.send = () => {{}}")
+    button.click()
+    page.evaluate(f"{socket}.close()")
+    expect(page.locator(".toasts")).to_contain_text("the journal is whole")
+    # That it has arrived is never known.
+    page.evaluate(f"{socket}.transport.ws.onmessage = () => {{}}")
+    button.click()
+    while _verified(console) < before + 2:
+        continue
+    page.evaluate(f"{socket}.close()")
+    page.wait_for_function("window.socket.connected")
+    expect(page.locator(".toast", has_text="is whole").last).to_be_visible()
+    assert _verified(console) == before + 2

@@ -58,7 +58,7 @@ def test_what_comes_is_shown_as_it_comes_until_it_is_paused(
     page = open_page("/messages?tail=1&channel=plant&text=followed")
     expect(page.get_by_text("no message fits")).to_be_visible()
     console.give('{"this": "is followed"}', "plant")
-    expect(rows(page)).to_have_count(1, timeout=20_000)
+    expect(rows(page)).to_have_count(1)
     page.get_by_role("link", name="Pause").click()
     expect(page.get_by_role("link", name="Follow what comes")).to_be_visible()
     assert "tail" not in page.url
@@ -83,7 +83,7 @@ def test_the_way_through_the_nodes_can_be_compared(
     page = open_page(f"/messages?id={found['messages'][0]['id']}&at=plant")
     page.get_by_role("button", name="Trace through the nodes").click()
     way = page.get_by_role("region", name="way through the nodes")
-    expect(way).to_contain_text("plant.decode", timeout=40_000)
+    expect(way).to_contain_text("plant.decode")
     way.locator("[name=one]").select_option("in plant.decode")
     way.locator("[name=other]").select_option("out plant.decode")
     expect(way.locator(".diff .added").first).to_contain_text("+")
@@ -141,7 +141,7 @@ def test_a_message_becomes_a_test_of_the_project(
     page.get_by_role("button", name="Save as test").click()
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     told = page.get_by_role("status")
-    expect(told).to_contain_text("asks for: error", timeout=40_000)
+    expect(told).to_contain_text("asks for: error")
     test = console.folder / "tests" / f"test_plant_{failed[0]}.py"
     assert "outcome.node == 'plant.decode'" in test.read_text()
 

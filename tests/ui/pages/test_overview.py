@@ -27,7 +27,7 @@ def test_values_move_by_themselves(open_page: OpenPage) -> None:
     curve = page.locator(".flow polyline").first
     curve.wait_for(state="attached")
     before = curve.get_attribute("points")
-    expect(curve).not_to_have_attribute("points", str(before), timeout=15_000)
+    expect(curve).not_to_have_attribute("points", str(before))
 
 
 def test_who_may_not_operate_is_offered_nothing(open_page: OpenPage) -> None:
@@ -77,13 +77,13 @@ def test_a_lost_connection_shows_and_so_does_its_return(
     httpx.post(faults, json=refuse).raise_for_status()
     httpx.post(faults, json={"fault": "drop"}).raise_for_status()
     try:
-        expect(page.locator(".timeline")).to_contain_text("PI lost", timeout=15_000)
-        expect(lamp).to_contain_text(re.compile("not connected|partly"), timeout=15_000)
+        expect(page.locator(".timeline")).to_contain_text("PI lost")
+        expect(lamp).to_contain_text(re.compile("not connected|partly"))
         card = page.locator("[data-key='channel-plant'] header")
         expect(card).to_contain_text("not connected")
     finally:
         httpx.post(faults, json={"fault": "clear"}).raise_for_status()
-    expect(lamp).not_to_contain_text(re.compile("not|partly"), timeout=30_000)
+    expect(lamp).not_to_contain_text(re.compile("not|partly"))
 
 
 def test_a_view_is_copied_as_a_command(open_page: OpenPage) -> None:

@@ -38,13 +38,13 @@ def test_a_changed_file_is_told_applied_and_put_back(
     settings.write_text(f"{settings.read_text()}\nDRAIN_TIMEOUT = 12.5\n")
     page = open_page("/settings")
     differences = page.get_by_role("table", name="differences")
-    expect(differences).to_contain_text("DRAIN_TIMEOUT", timeout=30_000)
+    expect(differences).to_contain_text("DRAIN_TIMEOUT")
     expect(differences).to_contain_text("12.5")
     texts = page.get_by_role("table", name="what differs in")
     expect(texts.locator("tr.added").last).to_contain_text("DRAIN_TIMEOUT = 12.5")
     page.get_by_role("button", name="Apply").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("DRAIN_TIMEOUT", timeout=30_000)
+    expect(dialog).to_contain_text("DRAIN_TIMEOUT")
     dialog.get_by_role("button", name="Apply").click()
     expect(page.get_by_text("the file says what runs")).to_be_visible(timeout=30_000)
     page.get_by_role("button", name="Roll back").first.click()
@@ -60,7 +60,7 @@ def test_a_file_with_a_fault_is_told_and_not_applied(
     page = open_page("/settings", "operate")
     page.get_by_role("button", name="Check").click()
     found = page.get_by_role("table", name="what was found")
-    expect(found).to_contain_text("did you mean 'DRAIN_TIMEOUT'", timeout=30_000)
+    expect(found).to_contain_text("did you mean 'DRAIN_TIMEOUT'")
 
 
 def test_it_keeps_nobody_out(

@@ -73,12 +73,32 @@ function fieldsOf(place) {
   return found;
 }
 
+// What was told and has not been taken yet. A connection that ends takes with it what is
+// on its way, so that this is told once more by the next one.
+const waiting = new Set();
+let isFollowing = false;
+
+function tellWaiting() {
+  for (const place of waiting) place.tellAgain();
+}
+
+function follow() {
+  if (isFollowing || !window.socket) return;
+  isFollowing = true;
+  window.socket.on("connect", tellWaiting);
+}
+
 export default {
   template: `<component :is="tag"></component>`,
   props: { html: String, tag: String },
   emits: ["act"],
   data() {
     return { shown: null };
+  },
+  created() {
+    this.untaken = [];
+    // Greater than all numbers before, also where this is made anew.
+    this.number = Date.now();
   },
   mounted() {
     this.show();
@@ -89,6 +109,9 @@ export default {
   },
   updated() {
     this.show();
+  },
+  unmounted() {
+    waiting.delete(this);
   },
   methods: {
     show() {
@@ -103,7 +126,21 @@ export default {
       window.pichannels?.refresh(this.$el);
     },
     tell(place) {
-      this.$emit("act", { name: place.dataset.act, data: { ...place.dataset }, fields: fieldsOf(place) });
+      follow();
+      const act = { name: place.dataset.act, data: { ...place.dataset }, fields: fieldsOf(place) };
+      this.number += 1;
+      this.untaken.push({ number: this.number, ...act });
+      waiting.add(this);
+      // Without a connection all is told by the next one, in its order.
+      const isAway = window.did_handshake && !window.socket.connected;
+      if (!isAway) this.$emit("act", this.untaken.at(-1));
+    },
+    tellAgain() {
+      for (const act of this.untaken) this.$emit("act", act);
+    },
+    taken(number) {
+      this.untaken = this.untaken.filter((act) => act.number > number);
+      if (!this.untaken.length) waiting.delete(this);
     },
     clicked(event) {
       const place = event.target.closest("[data-act]");
