@@ -116,6 +116,7 @@ def test_only_what_is_required_is_imported() -> None:
     foreign["pichannels.adapters.postgres"] -= {"asyncpg"}
     foreign["pichannels.adapters.protobuf_messages"] -= {"google"}
     foreign["pichannels.adapters.protobuf_sources"] -= {"google"}
+    foreign["pichannels.adapters.protobuf_texts"] -= {"google"}
     foreign["pichannels.adapters.rocks"] -= {"rocksdict"}
     foreign["pichannels.adapters.xml_documents"] -= {"defusedxml", "xmltodict"}
     foreign["pichannels.streaming.filesystem"] -= {"fsspec"}

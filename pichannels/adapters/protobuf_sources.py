@@ -1,8 +1,7 @@
-"""Protobuf's language: file descriptors of `.proto` texts, and texts of descriptors.
+"""Reads Protobuf's language: file descriptors of `.proto` texts.
 
-Registries keep texts. Some take descriptors too and make texts of them, some do not.
-What has no part in the bytes of a message is left out: services, extensions, and all
-options but those that change what is read.
+Registries keep texts. Some give descriptors of them, some do not. What has no part in
+the bytes of a message is left out: services, extensions, and options of one's own.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ try:
 except ImportError:
     descriptor_pb2 = None  # type: ignore[assignment,unused-ignore]
 
-__all__ = ["descriptor_of", "text_of"]
+__all__ = ["descriptor_of"]
 
 _TOKEN: Final = re.compile(
     r"""\s+|//[^\n]*|/\*.*?\*/
@@ -30,14 +29,15 @@ _TOKEN: Final = re.compile(
 _UNREADABLE: Final = "no .proto text that can be read"
 _LABELS: Final = {"optional": 1, "required": 2, "repeated": 3}
 _REPEATED: Final = 3
-_STRING: Final = 9
-_GROUP: Final = 10
 _BYTES: Final = 12
+_MOST_FIELDS: Final = 2**29 - 1
+_MOST: Final = 2**31 - 1
 _END: Final = ""
+_QUOTES: Final = "\"'"
 _OPENING: Final = "{[(<"
 _CLOSING: Final = "}])>"
 # What stands in a file or a message and says nothing of its bytes.
-_SKIPPED: Final = frozenset({"option", "service", "extend", "extensions", "reserved"})
+_SKIPPED: Final = frozenset({"service", "extend", "extensions"})
 
 
 def descriptor_of(name: str, text: str) -> bytes:
@@ -50,7 +50,7 @@ def descriptor_of(name: str, text: str) -> bytes:
     try:
         _Reader(text).read_file(file)
         return bytes(file.SerializeToString())
-    except (ValueError, RecursionError) as exc:
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError) as exc:
         raise SettingsError(f"{_UNREADABLE}: {exc}") from exc
 
 
@@ -71,17 +71,27 @@ class _Reader:
             elif word == "package":
                 file.package = self._statement()
             elif word == "import":
-                file.dependency.append(_unquoted(self._statement()))
+                self._read_import(file)
             elif word == "message":
                 self._read_message(
                     file.message_type.add(name=self._take()), file.syntax
                 )
             elif word == "enum":
                 self._read_enum(file.enum_type.add(name=self._take()))
+            elif word == "option":
+                self._read_option(file.options)
             elif word in _SKIPPED:
                 self._skip()
             elif word != ";":
                 raise self._fault(word)
+
+    def _read_import(self, file: Any) -> None:
+        words = self._skip()
+        if words[0] == "public":
+            file.public_dependency.append(len(file.dependency))
+        elif words[0] == "weak":
+            file.weak_dependency.append(len(file.dependency))
+        file.dependency.append(_unquoted(words[-1]))
 
     def _read_message(self, message: Any, syntax: str) -> None:
         self._expect("{")
@@ -93,6 +103,11 @@ class _Reader:
                 self._read_enum(message.enum_type.add(name=self._take()))
             elif word == "oneof":
                 self._read_oneof(message)
+            elif word == "option":
+                self._read_option(message.options)
+            elif word == "reserved":
+                # The end of a range of fields is behind it.
+                self._read_reserved(message, _MOST_FIELDS, 1)
             elif word in _SKIPPED:
                 self._skip()
             elif word != ";":
@@ -110,8 +125,8 @@ class _Reader:
         message.oneof_decl.add(name=self._take())
         self._expect("{")
         while (word := self._take()) != "}":
-            if word in _SKIPPED:
-                self._skip()
+            if word == "option":
+                self._read_option(message.oneof_decl[index].options)
             elif word != ";":
                 self._read_field(message, word).oneof_index = index
 
@@ -147,29 +162,69 @@ class _Reader:
         self._set_kind(field, entry.name)
 
     def _read_options(self, field: Any) -> None:
-        """Of a field only its default changes what is read."""
         self._expect("[")
         while (word := self._take()) != "]":
             if word == "default":
                 self._expect("=")
                 field.default_value = _default(self._take(), field.type)
-            elif word in _OPENING:
-                self._skip_to(_CLOSING[_OPENING.index(word)])
+            elif word == "json_name":
+                self._expect("=")
+                field.json_name = _unquoted(self._take())
+            elif word != ",":
+                self._set_option(field.options, word)
+
+    def _read_option(self, options: Any) -> None:
+        self._set_option(options, self._take())
+        self._expect(";")
+
+    def _set_option(self, options: Any, name: str) -> None:
+        """Set what the library knows; an option of one's own is left out."""
+        if name == "(":
+            self._skip_to(")")
+            while self._next not in ("=", _END):
+                self._take()
+        self._expect("=")
+        value = self._take()
+        if value in _OPENING:
+            self._skip_to(_CLOSING[_OPENING.index(value)])
+            return
+        field = options.DESCRIPTOR.fields_by_name.get(name)
+        if field is None:
+            return
+        if field.enum_type is not None:
+            setattr(options, name, field.enum_type.values_by_name[value].number)
+        elif value in ("true", "false"):
+            setattr(options, name, value == "true")
+        else:
+            setattr(options, name, _unquoted(value))
+
+    def _read_reserved(self, inside: Any, most: int, beyond: int) -> None:
+        """Numbers, ranges and names that are not to be used again."""
+        words = [word for word in self._skip() if word != ","]
+        while words:
+            word = words.pop(0)
+            if word[0] in _QUOTES:
+                inside.reserved_name.append(_unquoted(word))
+                continue
+            end = word
+            if words[:1] == ["to"]:
+                _, end, *words = words
+            last = most if end == "max" else int(end, 0)
+            inside.reserved_range.add(start=int(word, 0), end=last + beyond)
 
     def _read_enum(self, enum: Any) -> None:
         self._expect("{")
         while (word := self._take()) != "}":
             if word == "option":
-                name = self._take()
-                said = self._skip()
-                if name == "allow_alias":
-                    enum.options.allow_alias = "true" in said
-            elif word in _SKIPPED:
-                self._skip()
+                self._read_option(enum.options)
+            elif word == "reserved":
+                self._read_reserved(enum, _MOST, 0)
             elif word != ";":
                 self._expect("=")
-                enum.value.add(name=word, number=self._number())
-                self._skip()
+                value = enum.value.add(name=word, number=self._number())
+                if self._next == "[":
+                    self._read_options(value)
+                self._expect(";")
 
     def _set_kind(self, field: Any, kind: str) -> None:
         known = self._kinds.get(kind)
@@ -207,12 +262,13 @@ class _Reader:
         words: list[str] = []
         while (word := self._take()) != ";":
             words.append(word)
-            if word == "{":
-                self._skip_to("}")
-                if self._next != ";":
-                    break
-            elif word == _END:
+            if word == _END:
                 raise self._fault(word)
+            if word in _OPENING:
+                self._skip_to(_CLOSING[_OPENING.index(word)])
+            # A block ends a statement by itself.
+            if word == "{" and self._next != ";":
+                break
         return words
 
     def _skip_to(self, closing: str) -> None:
@@ -245,7 +301,7 @@ def _unquoted(text: str) -> str:
 
 def _default(token: str, kind: int) -> str:
     """A default as descriptors have it."""
-    if token[0] not in "\"'":
+    if token[0] not in _QUOTES:
         return token
     # Of bytes they keep the escapes.
     return token[1:-1] if kind == _BYTES else _unquoted(token)
@@ -254,113 +310,3 @@ def _default(token: str, kind: int) -> str:
 def _entry_name(field: str) -> str:
     """What the message of a map's entries is called."""
     return "".join(word[:1].upper() + word[1:] for word in field.split("_")) + "Entry"
-
-
-# Texts
-
-
-def text_of(file: bytes) -> str | None:
-    """The `.proto` text of a file descriptor; None where it has editions or groups."""
-    proto = descriptor_pb2.FileDescriptorProto.FromString(file)
-    if proto.syntax == "editions" or any(map(_has_group, proto.message_type)):
-        return None
-    lines = [f'syntax = "{proto.syntax or "proto2"}";']
-    if proto.package:
-        lines.append(f"package {proto.package};")
-    lines += [f'import "{name}";' for name in proto.dependency]
-    writer = _Writer(proto.syntax == "proto3")
-    for enum in proto.enum_type:
-        lines += writer.enum(enum)
-    for message in proto.message_type:
-        lines += writer.message(message)
-    return "\n".join(lines) + "\n"
-
-
-def _has_group(message: Any) -> bool:
-    kinds = {field.type for field in message.field}
-    return _GROUP in kinds or any(map(_has_group, message.nested_type))
-
-
-class _Writer:
-    """Makes the lines of messages and enums."""
-
-    def __init__(self, is_proto3: bool) -> None:
-        self._is_proto3 = is_proto3
-        labels = descriptor_pb2.FieldDescriptorProto.Label.items()
-        self._labels = {n: name.removeprefix("LABEL_").lower() for name, n in labels}
-        kinds = descriptor_pb2.FieldDescriptorProto.Type.items()
-        self._kinds = {n: name.removeprefix("TYPE_").lower() for name, n in kinds}
-
-    def message(self, message: Any) -> Iterator[str]:
-        yield f"message {message.name} {{"
-        for enum in message.enum_type:
-            yield from _indented(self.enum(enum))
-        # What is nested keeps its place, as data names messages by it; a map's entries
-        # are nested too.
-        maps = {}
-        for nested in message.nested_type:
-            if nested.options.map_entry:
-                field = next(
-                    each
-                    for each in message.field
-                    if each.type_name.rpartition(".")[2] == nested.name
-                )
-                maps[field.number] = nested
-                yield f"  {self._map(field, nested)}"
-            else:
-                yield from _indented(self.message(nested))
-        alone = [each for each in message.field if each.number not in maps]
-        yield from _indented(self._fields(message, alone))
-        yield "}"
-
-    def _fields(self, message: Any, fields: list[Any]) -> Iterator[str]:
-        shown: set[int] = set()
-        for field in fields:
-            if not field.HasField("oneof_index") or field.proto3_optional:
-                yield self._field(field, self._label(field))
-            elif field.oneof_index not in shown:
-                shown.add(field.oneof_index)
-                yield f"oneof {message.oneof_decl[field.oneof_index].name} {{"
-                for each in fields:
-                    if each.HasField("oneof_index") and (
-                        each.oneof_index == field.oneof_index
-                    ):
-                        yield f"  {self._field(each, '')}"
-                yield "}"
-
-    def _label(self, field: Any) -> str:
-        label = self._labels[field.label]
-        is_told = not self._is_proto3 or field.proto3_optional or label == "repeated"
-        return f"{label} " if is_told else ""
-
-    def _field(self, field: Any, label: str) -> str:
-        default = ""
-        if field.HasField("default_value"):
-            default = f" [default = {self._default(field)}]"
-        return f"{label}{self._kind(field)} {field.name} = {field.number}{default};"
-
-    def _default(self, field: Any) -> str:
-        if field.type == _BYTES:
-            return f'"{field.default_value}"'
-        if field.type == _STRING:
-            data = field.default_value.encode()
-            return f'"{text_encoding.CEscape(data, as_utf8=False)}"'
-        return str(field.default_value)
-
-    def _map(self, field: Any, entry: Any) -> str:
-        key, value = map(self._kind, entry.field)
-        return f"map<{key}, {value}> {field.name} = {field.number};"
-
-    def _kind(self, field: Any) -> str:
-        return str(field.type_name).lstrip(".") or self._kinds[field.type]
-
-    def enum(self, enum: Any) -> Iterator[str]:
-        yield f"enum {enum.name} {{"
-        if enum.options.allow_alias:
-            yield "  option allow_alias = true;"
-        yield from (f"  {each.name} = {each.number};" for each in enum.value)
-        yield "}"
-
-
-def _indented(lines: Iterator[str]) -> Iterator[str]:
-    return (f"  {line}" for line in lines)

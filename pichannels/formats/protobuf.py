@@ -24,7 +24,8 @@ from pichannels.adapters.protobuf_messages import (
     set_time,
     time_text,
 )
-from pichannels.adapters.protobuf_sources import descriptor_of, text_of
+from pichannels.adapters.protobuf_sources import descriptor_of
+from pichannels.adapters.protobuf_texts import text_of
 from pichannels.errors import CodecError, DecodeError, SettingsError, nearest
 from pichannels.formats.framing import Subject, WireCodec, split
 from pichannels.formats.records import sample_fields

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from google.protobuf import descriptor_pb2, struct_pb2
+from google.protobuf import (
+    any_pb2,
+    api_pb2,
+    descriptor_pb2,
+    descriptor_pool,
+    source_context_pb2,
+    struct_pb2,
+    type_pb2,
+)
+from google.protobuf.compiler import plugin_pb2
 
 from pichannels.adapters.protobuf_messages import classes_of
-from pichannels.adapters.protobuf_sources import descriptor_of, text_of
+from pichannels.adapters.protobuf_sources import descriptor_of
+from pichannels.adapters.protobuf_texts import text_of
 from pichannels.errors import SettingsError
 from tests.unit.formats.proto_files import line_file, unit_file
 
@@ -25,6 +36,7 @@ message Pump {
   reserved 2 to 4, 9;
   reserved 'old';
   message Bearing { optional double heat = 1 [deprecated = true]; }
+  extensions 100 to max [declaration = { number: 100 }];
   string name = 1 [json_name = "n", (plant.note) = { text: "a;b}" }];
   map<string, Bearing> bearings_of = 5;
   oneof load { double watts = 6; State state = 7; }
@@ -58,17 +70,48 @@ def test_a_text_is_read_as_protoc_reads_it() -> None:
     assert pump.HasField("count") and not pump.spare[0].HasField("count")
 
 
-@pytest.mark.parametrize("file", [descriptor_pb2, struct_pb2], ids=["proto2", "proto3"])
+def resolved(data: bytes, *before: bytes) -> list[Any]:
+    """What the library makes of a file: its fields and their kinds."""
+    pool = descriptor_pool.DescriptorPool()
+    for each in before:
+        pool.AddSerializedFile(each)
+    pool.AddSerializedFile(data)
+    name = descriptor_pb2.FileDescriptorProto.FromString(data).name
+    file = pool.FindFileByName(name)
+    found = [file.GetOptions().SerializeToString()]
+    found += map(shown, file.enum_types_by_name.values())
+    for message in nested(file.message_types_by_name.values()):
+        found += map(shown, [*message.fields, *message.enum_types, *message.oneofs])
+    return found
+
+
+def nested(messages: Any) -> Iterator[Any]:
+    for each in messages:
+        yield each
+        yield from nested(each.nested_types)
+
+
+def shown(part: Any) -> tuple[Any, ...]:
+    names = ("number", "type", "has_presence", "default_value", "json_name")
+    facts = [getattr(part, name, None) for name in names]
+    kinds = [getattr(part, name, None) for name in ("message_type", "enum_type")]
+    values = [(v.name, v.number) for v in getattr(part, "values", [])]
+    options = part.GetOptions().SerializeToString()
+    kind_names = [kind.full_name for kind in kinds if kind is not None]
+    return part.full_name, facts, kind_names, values, options
+
+
+@pytest.mark.parametrize(
+    "file", [plugin_pb2, struct_pb2, api_pb2], ids=["plugin", "struct", "api"]
+)
 def test_a_descriptor_comes_back_from_its_text(file: Any) -> None:
-    text = text_of(file.DESCRIPTOR.serialized_pb)
+    needed = [descriptor_pb2, any_pb2, source_context_pb2, type_pb2]
+    before = [each.DESCRIPTOR.serialized_pb for each in needed]
+    data = file.DESCRIPTOR.serialized_pb
+    text = text_of(data)
     assert text is not None
-    text = text.replace("google.protobuf", "ours")
-    again = text_of(descriptor_of("ours.proto", text))
-    assert again == text
-    messages = file.DESCRIPTOR.message_types_by_name.values()
-    theirs = sorted(f.name for each in messages for f in each.fields)
-    found = fields_of(classes_of([descriptor_of("ours.proto", text)]))
-    assert theirs == sorted(row[2] for row in found if row[0].count(".") == 1)
+    again = descriptor_of(file.DESCRIPTOR.name, text)
+    assert resolved(again, *before) == resolved(data, *before)
 
 
 def test_what_one_imports_is_named_as_it_was() -> None:
@@ -79,19 +122,35 @@ def test_what_one_imports_is_named_as_it_was() -> None:
     assert sorted(fields_of(classes_of(read))) == sorted(fields_of(classes_of(written)))
 
 
-def test_defaults_are_kept() -> None:
-    text = (
-        'syntax = "proto2";\n'
-        "message M {\n"
-        '  optional string s = 1 [default = "a\\"b\\303\\251"];\n'
-        "  optional double d = 2 [default = -1.5e-3];\n"
-        "  required bytes b = 3;\n"
-        "}\n"
-    )
-    data = descriptor_of("m.proto", text)
-    message = classes_of([data])["M"]()
+WHOLE = r"""syntax = "proto2";
+import public "other.proto";
+option java_package = "org.plant";
+option optimize_for = LITE_RUNTIME;
+enum E {
+  option allow_alias = true;
+  reserved 7;
+  A = 0;
+  B = 0 [deprecated = true];
+}
+message M {
+  option deprecated = true;
+  reserved 4 to 6;
+  reserved "old";
+  map<string, E> by_name = 8 [deprecated = true];
+  optional string s = 1 [default = "a\"b\303\251", json_name = "text"];
+  optional double d = 2 [default = -1.5e-3];
+  required bytes b = 3;
+  repeated int32 many = 7 [packed = true];
+}
+"""
+
+
+def test_all_that_a_text_says_is_kept() -> None:
+    data = descriptor_of("m.proto", WHOLE)
+    other = descriptor_pb2.FileDescriptorProto(name="other.proto").SerializeToString()
+    message = classes_of([other, data])["M"]()
     assert (message.s, message.d) == ('a"bé', -0.0015)
-    assert text_of(data) == text
+    assert text_of(data) == WHOLE
 
 
 @pytest.mark.parametrize(
@@ -115,6 +174,24 @@ def test_what_is_no_text_is_told(text: str) -> None:
         descriptor_of("a.proto", text)
 
 
-def test_what_a_text_cannot_say_is_left_to_descriptors() -> None:
-    file = descriptor_pb2.FileDescriptorProto(name="a.proto", syntax="editions")
+def own_option(file: Any) -> None:
+    file.options.MergeFromString(b"\xc2\x3e\x01x")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: setattr(file, "syntax", "editions"),
+        lambda file: file.service.add(name="S"),
+        lambda file: file.message_type.add(name="M").extension_range.add(
+            start=1, end=2
+        ),
+        lambda file: file.message_type.add(name="M").field.add(name="f", type=10),
+        own_option,
+    ],
+    ids=["edition", "service", "extensions", "group", "option"],
+)
+def test_what_a_text_would_lose_is_left_to_descriptors(change: Any) -> None:
+    file = descriptor_pb2.FileDescriptorProto(name="a.proto")
+    change(file)
     assert text_of(file.SerializeToString()) is None
