@@ -78,7 +78,7 @@ def resolved(data: bytes, *before: bytes) -> list[Any]:
     pool.AddSerializedFile(data)
     name = descriptor_pb2.FileDescriptorProto.FromString(data).name
     file = pool.FindFileByName(name)
-    found = [file.GetOptions().SerializeToString()]
+    found: list[Any] = [file.GetOptions().SerializeToString()]
     found += map(shown, file.enum_types_by_name.values())
     for message in nested(file.message_types_by_name.values()):
         found += map(shown, [*message.fields, *message.enum_types, *message.oneofs])
