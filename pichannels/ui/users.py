@@ -14,7 +14,7 @@ import secrets
 import threading
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from functools import cached_property, wraps
+from functools import wraps
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -93,6 +93,12 @@ def _scrypt(password: str, salt: bytes, n: int, r: int, p: int) -> bytes:
     return hashlib.scrypt(data, salt=salt, n=n, r=r, p=p, maxmem=_MEMORY)
 
 
+def _nobody() -> str:
+    """What is kept of a password that nobody knows."""
+    parts = (b64encode(secrets.token_bytes(size)).decode() for size in (16, 64))
+    return "$".join(("scrypt", str(_N), str(_R), str(_P), *parts))
+
+
 def _is_password(password: str, kept: str) -> bool:
     try:
         _, n, r, p, salt, wanted = kept.split("$")
@@ -138,11 +144,6 @@ class Users:
         self._users: dict[str, User] = {}
         self.changing = threading.Lock()
 
-    @cached_property
-    def _nobody(self) -> str:
-        # Somebody who does not exist takes as long as somebody with a wrong password.
-        return hash_password(secrets.token_urlsafe(16))
-
     def all(self) -> list[User]:
         """The users, by name.
 
@@ -160,7 +161,8 @@ class Users:
     def check(self, name: str, password: str) -> User | None:
         """The user whose password this is; takes a while, whoever it is."""
         user = self.get(name)
-        kept = user.password if user and user.password else self._nobody
+        # Who does not exist takes as long as who has a wrong password.
+        kept = user.password if user and user.password else _nobody()
         fits = _is_password(password, kept)
         return user if fits and user and user.password else None
 

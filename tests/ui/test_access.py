@@ -101,6 +101,36 @@ async def test_the_websocket_takes_a_login(
     ]
 
 
+async def test_a_page_from_elsewhere_gets_no_websocket(
+    tmp_path: Path, tokens: dict[str, str]
+) -> None:
+    console = await make_console(tmp_path)
+    session = console.sessions.open("admin")
+    app, sent = make_app(console), list[Any]()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    for origin in (b"https://evil.example", URL.encode()):
+        cookie = f"{COOKIE}={session.id}".encode()
+        scope = {
+            "type": "websocket",
+            "path": f"{API}/instances/nowhere/socket",
+            "headers": [
+                (b"host", b"127.0.0.1:8600"),
+                (b"origin", origin),
+                (b"cookie", cookie),
+            ],
+            "query_string": b"",
+        }
+        await app(scope, receive, send)
+    # The second comes as far as to be told that there is no such instance.
+    assert [each["code"] for each in sent] == [4401, 4403]
+
+
 async def test_nothing_is_changed_by_get(tmp_path: Path) -> None:
     app = make_app(await make_console(tmp_path))
     readers = ("list_", "get_", "follow_", "is_live")
@@ -237,9 +267,11 @@ async def test_behind_a_proxy_only_its_own_word_counts_for_addresses(
     console = await make_console(tmp_path, behind_proxy=True)
     async with asking(console) as client:
         client.headers["X-Forwarded-For"] = "203.0.113.9, 10.0.0.7"
-        await log_in(client)
+        answer = await log_in(client)
         (entry,) = (await asyncio.to_thread(console.audit.find)).entries
     assert entry.address == "10.0.0.7"
+    # The browser speaks TLS with the proxy.
+    assert "secure" in answer.headers["set-cookie"].lower()
 
 
 async def test_without_a_proxy_nobody_may_choose_an_address(
