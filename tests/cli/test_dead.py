@@ -59,6 +59,11 @@ def test_dead_letters_are_listed_shown_mended_and_run_again(folder: Folder) -> N
     assert [row["error"] for row in listed] == ["value 2 is odd", "value 1 is odd"]
     table = folder.run("dead", "list")
     assert "values.Sink" in table.out
+    (group,) = folder.run("dead", "groups", "--json").json
+    muted = folder.run("dead", "mute", group["id"], "--for", "2h", "--until-change")
+    assert muted.out.startswith("2 dead letters are muted until 20")
+    assert "or until they change" in folder.run("dead", "groups").out
+    assert folder.run("dead", "unmute", group["id"]).out == "unmuted\n"
     shown = folder.run("dead", "show", listed[1]["id"])
     assert "ValueError: value 1 is odd" in shown.out
     folder.write("change.json", json.dumps({"payload": "value 9"}))

@@ -102,7 +102,8 @@ def _group_columns(page: Page) -> list[tables.Column[FailureGroup]]:
     def where(group: FailureGroup) -> Child:
         address = page.here(group=group.id, letter=None, skip=None)
         name = parts.link(address, group.node or group.channel)
-        return tag("div", name, tag("small", group.error))
+        muting = mutes.muting(page, group)
+        return tag("div", name, tag("small", group.error), muting)
 
     def sample(group: FailureGroup) -> Child:
         address = page.here(group=group.id, letter=group.sample, skip=None)
@@ -122,7 +123,6 @@ def _group_columns(page: Page) -> list[tables.Column[FailureGroup]]:
         tables.Column("Tags", tags),
         tables.Column("First and last", times, classes="nowrap"),
         tables.Column("What the newest says", sample, classes="cause"),
-        tables.Column("Muted", lambda g: mutes.muting(page, g)),
         tables.Column("", lambda g: _group_actions(page, g)),
     ]
 

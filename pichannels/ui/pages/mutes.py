@@ -41,7 +41,7 @@ def muting(page: Page, group: FailureGroup) -> Child:
         return tag("div", shown, tag("small", f"{_ENDED[muted.ended]}; was {by}"))
     ends: list[Child] = [by]
     if muted.until is not None:
-        ends += [" until ", page.time(muted.until, is_long=False)]
+        ends += [" until ", page.time(muted.until)]
     if muted.until_change:
         ends.append(" or until it changes" if muted.until else " until it changes")
     return tag("div", parts.badge("muted", "off", "paused"), tag("small", join(ends)))

@@ -63,7 +63,7 @@ def _operations(page: Page) -> Markup:
         page,
         [
             Column("Begun", lambda one: page.time(one.started), classes="nowrap"),
-            Column("Operation", lambda one: one.action, classes="mono"),
+            Column("Operation", lambda one: one.action),
             Column("State", _state),
             Column("So far", _progress),
             Column("Result", _result, classes="wide"),
