@@ -17,6 +17,7 @@ __all__ = [
     "site_zone",
     "span_text",
     "time_text",
+    "took_text",
 ]
 
 _MINUS: Final = "\u2212"
@@ -64,6 +65,17 @@ def seconds_text(value: float) -> str:
             digits = 0 if unit == "ms" or abs(shown) >= 100 else 1
             return f"{shown:.{digits}f}{_THIN}{unit}"
     return f"{value / 86_400:.1f}{_THIN}d"
+
+
+def took_text(value: float | None) -> str:
+    """How long something short took, such as `12 µs`; "–" where that is not known."""
+    if value is None:
+        return "–"
+    if value >= 0.01:
+        return seconds_text(value)
+    if value >= 0.001:
+        return f"{value * 1000:.1f}{_THIN}ms"
+    return f"{value * 1e6:.0f}{_THIN}µs"
 
 
 def span_text(value: float) -> str:

@@ -195,8 +195,18 @@ def _texts(box: Box) -> list[Child]:
             text_anchor="end",
         ),
         tag("text", "", x=x, y=f"{box.y + 48:.0f}", classes="state"),
-        tag("text", "", x=x, y=f"{box.y + 42:.0f}", classes="line-of"),
-        tag("text", "", x=x, y=f"{box.y + 68:.0f}", classes="wrong"),
+        tag("text", "", x=x, y=f"{box.y + 39:.0f}", classes="line-of"),
+        tag("text", "", x=x, y=f"{box.y + 56:.0f}", classes="took"),
+        tag("text", "", x=x, y=f"{box.y + 73:.0f}", classes="wrong"),
+        tag(
+            "rect",
+            x=f"{box.x:.0f}",
+            y=f"{box.y + box.height - 4:.0f}",
+            width="0",
+            height="4",
+            classes="heat",
+            data={"whole": f"{box.width:.0f}"},
+        ),
     ]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -11,10 +9,10 @@ import msgspec
 
 from pichannels.control.deadletters import Listed
 from pichannels.errors import PichannelsError, UsageError
-from pichannels.ui.content import MessageRow
 from pichannels.ui.pages import channel_actions, parts
-from pichannels.ui.pages.formats import count_text, seconds_text
+from pichannels.ui.pages.formats import count_text, seconds_text, took_text
 from pichannels.ui.pages.fragment import Act
+from pichannels.ui.pages.graph_tap import NodeTap
 from pichannels.ui.pages.graph_values import channel_of
 from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.page import Page, Region
@@ -25,8 +23,6 @@ from pichannels.ui.tracing import WayStep
 
 __all__ = ["Panel"]
 
-_EVERY: Final = 1.0
-_KEPT: Final = 20
 _LONGEST: Final = 4000
 
 Report = Mapping[str, Any]
@@ -44,13 +40,11 @@ class Panel:
         self._page = page
         self._id = id
         self._region: Region | None = None
-        self._tapped: deque[MessageRow] = deque(maxlen=_KEPT)
-        self._is_tapping = False
-        self._error = ""
+        self._tap: NodeTap | None = None
 
     async def add(self) -> None:
         """Show it, and take its clicks."""
-        self._page.on("tap", self._tap, Role.DATA)
+        self._page.on("tap", self._toggle, Role.DATA)
         self._page.on("run-sample", self._run_sample, Role.OPERATE)
         self._region = await self._page.add(self._shown, live=True)
 
@@ -68,7 +62,7 @@ class Panel:
             parts.facts(self._facts(box)),
             await self._last_error(box),
             self._actions(box),
-            self._taps(),
+            self._tap.shown() if self._tap else None,
             classes="panel",
         )
 
@@ -105,8 +99,8 @@ class Panel:
             yield "Settled in, 99 %", quantile_text(channel["settling"], 0.99)
             for name in ("received", "processed", "dropped", "rejected", "failed"):
                 yield name.capitalize(), parts.number(count_text(channel[name]))
-        if box["processed"] is not None:
-            yield "Messages", parts.number(count_text(box["processed"]))
+        if box["figures"] is not None:
+            yield from _figures(box["figures"])
         for name, value in box["statistics"].items():
             label = name.replace("_", " ").capitalize()
             yield label, parts.number(count_text(value))
@@ -130,8 +124,7 @@ class Panel:
 
     def _actions(self, box: Report) -> Markup:
         page = self._page
-        label = "Stop the tap" if self._is_tapping else "Tap live messages"
-        tapping = page.action(label, "tap", mark="off" if self._is_tapping else "busy")
+        tapping = self._tap_button(box)
         sample: Child = None
         if box["kind"] != "channel":
             sample = page.action("Run the last message through here", "run-sample")
@@ -144,58 +137,35 @@ class Panel:
         row = tag("div", tapping, sample, seen, classes="actions")
         return join([row, buttons])
 
-    def _taps(self) -> Markup | None:
-        if self._error:
-            return parts.error(self._error)
-        if not (self._is_tapping or self._tapped):
+    def _tap_button(self, box: Report) -> Child:
+        node = self._node_of(box)
+        if node is None:
             return None
-        rows = [self._tapped_row(row) for row in reversed(self._tapped)]
-        told = f"one of {self._channel()} each second, as it came in"
+        if self._tap is None or self._tap.node != node:
+            self._tap = NodeTap(self._page, node, self._refresh)
+        is_on = self._tap.is_on
+        label = "Stop the tap" if is_on else "Tap live messages"
+        command = self._page.command("tap", self._channel(), "--node", node)
         return join(
             [
-                tag("h3", "Tap"),
-                parts.note(told),
-                tag("ol", *rows, classes="taps")
-                if rows
-                else parts.loading("waiting for the next message"),
+                self._page.action(label, "tap", mark="off" if is_on else "busy"),
+                parts.copy_button(command) if self._page.may(Role.DATA) else None,
             ]
         )
 
-    def _tapped_row(self, row: MessageRow) -> Markup:
-        way = parts.link(self._page.href("messages", id=row.id), row.id)
-        head = join(
-            [
-                self._page.time(row.timestamp, is_long=False),
-                way,
-                parts.state_badge(row.state),
-            ]
-        )
-        text = row.payload or ""
-        data = {"key": f"tap-{row.id}"}
-        return tag("li", tag("div", head), tag("pre", text[:400]), data=data)
+    def _node_of(self, box: Report) -> str | None:
+        """Where messages are tapped: at the box, or the first node of a channel."""
+        if box["figures"] is not None:
+            return self._id
+        channel = self._report(channel_of(box))
+        nodes = channel["nodes"] if channel else []
+        return str(nodes[0]["name"]) if nodes else None
 
     # What is done
 
-    async def _tap(self, act: Act) -> None:
-        self._is_tapping = not self._is_tapping
-        if self._is_tapping:
-            self._page.begin(self._follow(), "tap")
-        await self._refresh()
-
-    async def _follow(self) -> None:
-        page = self._page
-        wanted = MessagesWanted(channel=self._channel(), count=1)
-        while self._is_tapping:
-            try:
-                who = await page.current()
-                found = await page.console.data.messages(who, page.instance, wanted)
-                self._error = ""
-                known = self._tapped[-1].id if self._tapped else ""
-                self._tapped.extend(r for r in found.messages if r.id != known)
-            except PichannelsError as exc:
-                self._error = str(exc)
-            await self._refresh()
-            await asyncio.sleep(_EVERY)
+    async def _toggle(self, act: Act) -> None:
+        if self._tap is not None:
+            await self._tap.toggle()
 
     async def _run_sample(self, act: Act) -> None:
         page, channel = self._page, self._channel()
@@ -217,6 +187,22 @@ class Panel:
     async def _refresh(self) -> None:
         if self._region is not None:
             await self._region.refresh()
+
+
+def _figures(figures: Report) -> Iterable[tuple[str, Child]]:
+    """What a node does; see `NodeReport`."""
+    yield "Messages in", parts.number(count_text(figures["came"]))
+    yield "Messages out", parts.number(count_text(figures["left"]))
+    for name in ("dropped", "rejected", "failed", "retries"):
+        count = figures[name]
+        is_bad = name == "failed" and count
+        shown = parts.number(count_text(count), tone="bad" if is_bad else "")
+        yield name.capitalize(), shown
+    times, share = figures["times"], figures["share"]
+    yield "Takes, half", parts.number(took_text(times["p50"]))
+    yield "Takes, 99 %", parts.number(took_text(times["p99"]))
+    if share is not None:
+        yield "Share of time", parts.meter(share, f"{share:.0%}", tone="good")
 
 
 def _step(step: WayStep) -> Markup:

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from pichannels import clock
 from pichannels.ui.pages.channel_actions import state_of
-from pichannels.ui.pages.formats import count_text, rate_text
+from pichannels.ui.pages.formats import count_text, rate_text, took_text
 from pichannels.ui.pages.watch import Watch
 
 __all__ = ["Moving", "channel_of", "values_of"]
@@ -58,7 +58,8 @@ class Moving:
 def values_of(graph: Report, moving: Moving, watch: Watch) -> dict[str, Any]:
     """What a script writes into the drawing.
 
-    `boxes`: for each id its `line`, `state`, and `wrong` where errors were counted.
+    `boxes`: for each id its `line`, `state`, and `wrong` where errors were counted; of
+    nodes how long they `took`, and their `share` of the time of their channel.
     `arrows`: for `start>end` the `rate` of messages, how `wide` its line is, and of a
     queue what is `queued` and how `full` it is.
 
@@ -100,14 +101,26 @@ def _box(box: Report, moving: Moving, states: Mapping[str, Report]) -> dict[str,
         return {**found, "wrong": f"{count_text(failed)} failed" if failed else ""}
     if box["processed"] is None:
         return {}
-    counts = box["statistics"]
+    counts, figures = box["statistics"], box["figures"]
     wrong = sum(counts.get(name, 0) for name in _WRONG)
+    wrong = max(wrong, figures["failed"])
     line = f"{rate_text(moving.rate(box['id']))}/s"
     total = f"{_short(box['processed'])} messages"
     return {
+        "state": "paused" if box["is_paused"] else "",
         "line": f"{line}, {total}",
+        "took": _took(figures),
+        "share": round(figures["share"] or 0.0, 3),
         "wrong": f"{count_text(wrong)} errors" if wrong else "",
     }
+
+
+def _took(figures: Report) -> str:
+    times, share = figures["times"], figures["share"]
+    if times["p50"] is None or share is None:
+        return ""
+    half, most = took_text(times["p50"]), took_text(times["p99"])
+    return f"{half}, p99 {most}, {share:.0%}"
 
 
 def _short(count: float) -> str:

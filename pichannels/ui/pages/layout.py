@@ -13,6 +13,7 @@ from pichannels.ui.pages.formats import (
     rate_text,
     seconds_text,
     span_text,
+    took_text,
 )
 from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.markup import Child, Markup, join, tag
@@ -195,19 +196,37 @@ def _pi(page: Page, status: Mapping[str, Any]) -> list[Child]:
         lamp = parts.badge("partly", "warn")
     else:
         lamp = parts.badge("not connected", "bad")
-    told = tag("small", f"{rate_text(sum(rates))} of {count_text(limit)} req/s")
-    title = f"{opened} of {wanted} PI channels open"
+    latencies = [each["latency"] for each in status["pi_servers"]]
+    half = max((t["p50"] for t in latencies if t["p50"] is not None), default=None)
+    asked = f"{rate_text(sum(rates))} of {count_text(limit)} req/s"
+    told = tag("small", asked if half is None else f"{took_text(half)}{_DOT}{asked}")
+    title = f"{opened} of {wanted} PI channels open{_latency(latencies)}"
     return [_lamp("PI", join([lamp, told]), page.href("operations"), title)]
+
+
+def _latency(latencies: Sequence[Mapping[str, Any]]) -> str:
+    """How long the servers took to answer, in words; "" where none has answered."""
+    told = [
+        f"half within {took_text(each['p50'])}, 99 % within {took_text(each['p99'])},"
+        f" the last {took_text(each['last'])}"
+        for each in latencies
+        if each["p50"] is not None
+    ]
+    return f"; answers: {'; '.join(told)}" if told else ""
 
 
 def _sinks(page: Page, status: Mapping[str, Any]) -> Markup:
     broken = [each for each in status["troubles"] if each["kind"] == "sink"]
+    paused = [each["name"] for each in status["sinks"] if each["is_paused"]]
     total = len(status["sinks"])
     if broken:
         lamp = parts.badge(f"{len(broken)} of {total} down", "bad")
+    elif paused:
+        lamp = parts.badge(f"{len(paused)} of {total} paused", "warn", "paused")
     else:
         lamp = parts.badge(f"{total} ready", "good")
-    title = "; ".join(f"{each['part']}: {each['reason']}" for each in broken)
+    told = [f"{each['part']}: {each['reason']}" for each in broken]
+    title = "; ".join([*told, *(f"{name}: paused" for name in paused)])
     return _lamp("Sinks", lamp, page.href("sinks"), title or None)
 
 

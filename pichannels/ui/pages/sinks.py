@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from pichannels.control.deadletters import Listed
 from pichannels.errors import PichannelsError
+from pichannels.ui.content import hidden_error
 from pichannels.ui.pages import channel_actions, parts
-from pichannels.ui.pages.formats import count_text, rate_text
+from pichannels.ui.pages.formats import count_text, rate_text, took_text
+from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.page import Page
 from pichannels.ui.pages.spreads import quantile_text
@@ -27,6 +29,7 @@ _WRITTEN: Final = "written"
 async def build(page: Page) -> None:
     """The sinks, the one that was chosen, and the stores."""
     channel_actions.install(page)
+    _install(page)
     stores = Stores(page)
     stores.install()
     await page.add(partial(_sinks, page), live=True)
@@ -54,14 +57,6 @@ def _sinks(page: Page) -> Markup:
 
 
 def _columns(page: Page, status: Report) -> list[Column[Report]]:
-    def settling(sink: Report) -> str:
-        channel = _channel_of(sink, status)
-        return quantile_text(channel["settling"], 0.99) if channel else "–"
-
-    def retries(sink: Report) -> Child:
-        channel = _channel_of(sink, status)
-        return count_text(channel["retries"]) if channel else "–"
-
     return [
         Column(
             "Sink", lambda sink: parts.link(page.here(sink=sink["name"]), sink["name"])
@@ -70,9 +65,10 @@ def _columns(page: Page, status: Report) -> list[Column[Report]]:
         Column("Connection", lambda sink: _connection(sink, status)),
         Column("Values", lambda sink: _rate(page, sink), number=True),
         Column("Written", lambda sink: _count(sink, _WRITTEN), number=True),
-        Column("In flight", lambda sink: _count(sink, "queued"), number=True),
-        Column("Ack, 99 %", settling, number=True),
-        Column("Retries", retries, number=True),
+        Column("In flight", lambda sink: count_text(sink["in_flight"]), number=True),
+        Column("Ack, half", lambda s: took_text(s["acks"]["p50"]), number=True),
+        Column("Ack, 99 %", lambda s: took_text(s["acks"]["p99"]), number=True),
+        Column("Retries", lambda sink: count_text(sink["retries"]), number=True),
         Column("Failed writes", lambda sink: _bad(sink, "errors"), number=True),
         Column("Failed values", lambda sink: _bad(sink, "failed"), number=True),
     ]
@@ -91,6 +87,8 @@ def _trouble(sink: Report, status: Report) -> str:
 
 def _connection(sink: Report, status: Report) -> Markup:
     trouble = _trouble(sink, status)
+    if sink["is_paused"]:
+        return parts.state_badge("paused", title="messages wait until it is resumed")
     if trouble:
         return parts.state_badge("not connected", title=trouble)
     connected = sink["statistics"].get("connected")
@@ -144,7 +142,8 @@ async def _chosen(page: Page) -> Markup:
         curve,
         parts.facts(_facts(page, sink, channel, status)),
         await _last_error(page, sink),
-        _actions(page, channel),
+        await _last_letter(page, sink),
+        _actions(page, sink, channel),
         classes="sink",
     )
 
@@ -156,11 +155,15 @@ def _facts(
     if trouble:
         yield "Trouble", parts.number(trouble, tone="bad")
     yield "Messages taken", count_text(sink["processed"])
+    yield "In flight", count_text(sink["in_flight"])
+    yield "Retries", count_text(sink["retries"])
     for name, value in sink["statistics"].items():
         yield name.replace("_", " ").capitalize(), count_text(value)
+    half, most = (took_text(sink["acks"][name]) for name in ("p50", "p99"))
+    yield "Acknowledged in", f"half {half}, 99 % {most}"
     if channel is not None:
         times = [quantile_text(channel["settling"], part) for part in (0.5, 0.99)]
-        yield "Acknowledged in", f"half {times[0]}, 99 % {times[1]}"
+        yield "Settled in", f"half {times[0]}, 99 % {times[1]}"
     where = parts.link(
         page.href("graph", channel=sink["name"].partition(".")[0], node=sink["name"]),
         "in the channel graph",
@@ -169,6 +172,20 @@ def _facts(
 
 
 async def _last_error(page: Page, sink: Report) -> Markup | None:
+    """What it failed with last, also where it went well when it was tried again."""
+    if not (page.may(Role.DATA) and sink["error"]):
+        return None
+    mask = page.console.data.mask_for(await page.current())
+    head = tag(
+        "div",
+        parts.badge("last error", "bad"),
+        page.time(sink["error_time"]),
+        classes="actions",
+    )
+    return tag("div", head, tag("pre", hidden_error(sink["error"], mask)))
+
+
+async def _last_letter(page: Page, sink: Report) -> Markup | None:
     if not page.may(Role.DATA):
         return None
     top = sink["name"].partition(".")[0]
@@ -177,7 +194,7 @@ async def _last_error(page: Page, sink: Report) -> Markup | None:
         wanted = Listed(channel=top, node=sink["name"], count=1)
         found = await page.console.data.dead_letters(who, page.instance, wanted)
     except PichannelsError as exc:
-        return parts.note(f"the last error is not known: {exc}")
+        return parts.note(f"the last dead letter is not known: {exc}")
     if not found:
         return None
     way = parts.link(
@@ -185,7 +202,7 @@ async def _last_error(page: Page, sink: Report) -> Markup | None:
     )
     head = tag(
         "div",
-        parts.badge("last error", "bad"),
+        parts.badge("last dead letter", "bad"),
         page.time(found[0]["timestamp"]),
         way,
         classes="actions",
@@ -193,8 +210,27 @@ async def _last_error(page: Page, sink: Report) -> Markup | None:
     return tag("div", head, tag("pre", str(found[0]["error"])))
 
 
-def _actions(page: Page, channel: Report | None) -> Markup | None:
+def _actions(page: Page, sink: Report, channel: Report | None) -> Markup:
+    what, label = ("resume", "Resume") if sink["is_paused"] else ("pause", "Pause")
+    data = {"what": what, "sink": sink["name"]}
+    button = page.action(f"{label} this sink", "sink", data)
+    copied = parts.copy_button(page.command("sink", what, sink["name"]))
+    told = "Messages wait for a sink that is paused, and nothing is lost."
+    own = tag("div", button, copied, classes="actions")
     if channel is None:
-        return None
-    told = f"A sink is held up together with its channel, {channel['name']}:"
-    return join([parts.note(told), channel_actions.buttons(page, channel)])
+        return join([parts.note(told), own])
+    whole = parts.note(f"The whole channel, {channel['name']}:")
+    buttons = channel_actions.buttons(page, channel)
+    return join([parts.note(told), own, whole, buttons])
+
+
+def _install(page: Page) -> None:
+    """Take the clicks that pause and resume a sink."""
+
+    async def command(act: Act) -> None:
+        what, name = act.data["what"], act.data["sink"]
+        if what in ("pause", "resume"):
+            told = f"{name}: {what} is done"
+            await page.run(f"{what}-sink", {"sink": name}, told)
+
+    page.on("sink", command, Role.OPERATE)

@@ -34,7 +34,11 @@ def test_live_messages_are_tapped(open_page: OpenPage) -> None:
     page = open_page("/graph?node=plant.decode", role="data")
     page.get_by_role("button", name="Tap live messages").click()
     expect(page.locator(".taps li").nth(1)).to_be_visible(timeout=20_000)
-    expect(page.locator(".taps li").first).to_contain_text("processed")
+    first = page.locator(".taps li").first
+    expect(first).to_contain_text("processed")
+    expect(first.get_by_role("heading", name="Out")).to_be_visible()
+    expect(page.locator(".panel")).to_contain_text(re.compile("Takes, 99 %\\s*\\d"))
+    expect(page.locator("[data-box='plant.decode'] .took")).to_contain_text("p99")
 
 
 def test_a_stored_message_runs_through_a_node(open_page: OpenPage) -> None:

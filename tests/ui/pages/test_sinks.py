@@ -32,6 +32,16 @@ def test_a_sink_is_opened_by_its_link(open_page: OpenPage) -> None:
     expect(page.locator(".card.sink")).to_contain_text("Rotations")
 
 
+def test_one_sink_is_paused_and_resumed(open_page: OpenPage) -> None:
+    page = open_page("/sinks?sink=plant.publish", role="operate")
+    page.get_by_role("button", name="Pause this sink").click()
+    lamp = page.locator(".lamp", has_text="Sinks")
+    expect(lamp).to_contain_text("paused", timeout=15_000)
+    expect(_row(page, "plant.publish")).to_contain_text("paused")
+    page.get_by_role("button", name="Resume this sink").click()
+    expect(lamp).not_to_contain_text("paused", timeout=15_000)
+
+
 def test_stores_show_policy_and_their_oldest_message(open_page: OpenPage) -> None:
     page = open_page("/sinks", role="view")
     expect(page.locator(".frame-main")).to_contain_text("power cuts")

@@ -13,6 +13,9 @@
     const state = found.state || "";
     put(place.querySelector(".state"), state ? `${SIGNS[state] || "…"} ${state}` : "");
     put(place.querySelector(".line-of"), state ? "" : found.line || "");
+    put(place.querySelector(".took"), state ? "" : found.took || "");
+    const heat = place.querySelector(".heat");
+    heat?.setAttribute("width", heat.dataset.whole * (found.share || 0));
     put(place.querySelector(".wrong"), found.wrong ? `✕ ${found.wrong}` : "");
     place.classList.toggle("is-wrong", Boolean(found.wrong));
     place.dataset.state = state;
