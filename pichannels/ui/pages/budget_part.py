@@ -57,7 +57,7 @@ class BudgetPart:
         )
         told = "also for comparing and for trends of the past; live values go first"
         shown = [self._card(one) for one in found]
-        return join([head, parts.note(told), tag("div", *shown, classes="cards")])
+        return join([head, tag("p", told), tag("div", *shown, classes="cards")])
 
     def _card(self, found: Report) -> Markup:
         server = found["server"]

@@ -97,8 +97,7 @@ async def jobs_part(page: Page) -> Markup:
             Column("Priority", lambda job: _priority(page, job)),
             Column("Tags", _tags, classes="wide"),
             Column("Range", lambda job: _range(page, job)),
-            Column("Values", lambda job: count_text(job["values"]), number=True),
-            Column("Values/s", lambda job: rate_text(job["rate"]), number=True),
+            Column("Values", _values, number=True),
             Column("By", lambda job: job["who"] or "–"),
         ],
         found[:_SHOWN],
@@ -135,6 +134,14 @@ def _progress(job: Job) -> Markup:
     if job["unreadable"]:
         bad = parts.badge(f"{count_text(job['unreadable'])} unreadable", "bad")
     return tag("span", shown, bad, title=f"{text}{left}")
+
+
+def _values(job: Job) -> Markup:
+    """How many were read, and how many come in a second."""
+    lines: list[Child] = [count_text(job["values"])]
+    if job["state"] == "running" and job["rate"] is not None:
+        lines += [tag("br"), tag("small", f"{rate_text(job['rate'])}/s")]
+    return tag("span", *lines)
 
 
 def _eta(job: Job) -> str:
