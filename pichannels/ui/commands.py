@@ -127,7 +127,7 @@ class Commands:
         """Take up the operations that are kept; those that were cut are noted.
 
         Raises:
-            PichannelsError: a file cannot be read or written.
+            PichannelsError: the audit log cannot be written.
         """
         for cut in await self.operations.open():
             self._who[cut.id] = Principal(cut.user, Role.VIEW, "restart")

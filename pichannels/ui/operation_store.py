@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pichannels.errors import PichannelsError
+from pichannels.errors import JournalLocked, PichannelsError
+from pichannels.journal.lock import InstanceLock
 
 __all__ = ["Kept", "OperationStore"]
 
@@ -48,6 +49,7 @@ class OperationStore:
         self._path = path
         self._most = most
         self._lock = threading.Lock()
+        self._owner = InstanceLock(path)
         self._conn: sqlite3.Connection | None = None
 
     def save(self, id: str, told: bytes, arguments: dict[str, Any]) -> None:
@@ -75,8 +77,23 @@ class OperationStore:
         rows = self._run("SELECT told, arguments FROM operation ORDER BY number", ())
         return [Kept(told, msgspec.json.decode(given)) for told, given in rows]
 
+    def claim(self) -> bool:
+        """Whether no other process has operations in this file that go on.
+
+        Until `close` none of them gets it.
+
+        Raises:
+            PichannelsError: that cannot be found out.
+        """
+        try:
+            self._owner.take()
+        except JournalLocked:
+            return False
+        return True
+
     def close(self) -> None:
         """Close the file."""
+        self._owner.release()
         with self._lock:
             if self._conn is not None:
                 self._conn.close()

@@ -127,20 +127,26 @@ class Operations:
         self._is_closing = False
 
     async def open(self) -> list[Operation]:
-        """Take up those that are kept: the ones that the end of this process has cut.
+        """Take up those that are kept: the ones that the end of a process has cut.
 
-        Raises:
-            PichannelsError: the file cannot be read.
+        What goes on in another process that uses the same file is left alone.
         """
         cut: list[Operation] = []
-        for told, given in await asyncio.to_thread(self._store.load):
+        try:
+            is_own = await asyncio.to_thread(self._store.claim)
+            kept = await asyncio.to_thread(self._store.load)
+        except PichannelsError as exc:
+            # They are no reason to have no pages.
+            logger.error("no operations are remembered: %s", exc)
+            return cut
+        for told, given in kept:
             try:
                 found = msgspec.json.decode(told, type=Operation)
             except msgspec.DecodeError:
                 # Another version has written it.
                 continue
             self._all[found.id], self._given[found.id] = found, given
-            if found.state == "running":
+            if found.state == "running" and is_own:
                 found.state, found.error = "cut", _KILLED
                 found.ended = format_ticks(clock.now())
                 await self._keep(found)

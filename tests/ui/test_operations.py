@@ -139,17 +139,18 @@ async def test_what_the_end_of_the_instance_cuts_goes_on_after_its_start(
     assert len(sink.got + other.got) <= len(ALL) + 1
 
 
-async def test_what_a_crash_of_the_pages_leaves_is_told_as_cut(tmp_path: Path) -> None:
+def leave(folder: Path, id: str) -> None:
+    """What a process has kept that is in the midst of an import."""
     left = Operation(
-        id="x1", instance="plant", action="import", user="ann", started="2026-01-01"
+        id=id, instance="plant", action="import", user="ann", started="2026-01-01"
     )
+    store = OperationStore(folder / "ui" / "operations.sqlite", 9)
+    store.save(id, msgspec.json.encode(left), {"channel": "orders"})
+    store.close()
 
-    def crash() -> None:
-        store = OperationStore(tmp_path / "ui" / "operations.sqlite", 9)
-        store.save("x1", msgspec.json.encode(left), {"channel": "orders"})
-        store.close()
 
-    await asyncio.to_thread(crash)
+async def test_what_a_crash_of_the_pages_leaves_is_told_as_cut(tmp_path: Path) -> None:
+    await asyncio.to_thread(leave, tmp_path, "x1")
     async with pages(tmp_path) as console:
         found: Any = console.commands.operations.get("x1")
         (entry,) = (await asyncio.to_thread(console.audit.find)).entries
@@ -157,3 +158,10 @@ async def test_what_a_crash_of_the_pages_leaves_is_told_as_cut(tmp_path: Path) -
             await console.commands.resume(ANN, "x1")
     assert (found.state, found.ended is not None) == ("cut", True)
     assert (entry.action, entry.result, entry.user) == ("import", "cut", "ann")
+
+
+async def test_what_goes_on_in_other_pages_is_not_cut(tmp_path: Path) -> None:
+    async with pages(tmp_path):
+        await asyncio.to_thread(leave, tmp_path, "x2")
+        async with pages(tmp_path) as other:
+            assert other.commands.operations.get("x2").state == "running"
