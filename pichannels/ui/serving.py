@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import msgspec
@@ -34,11 +35,16 @@ class Started(msgspec.Struct, frozen=True):
 
 
 class _Server(uvicorn.Server):
-    """Tells where it listens, once it does."""
+    """Tells where it listens, once it does; ends at the first signal, or at once."""
 
     def __init__(self, config: uvicorn.Config, told: Callable[[int], None]) -> None:
         super().__init__(config)
         self._told = told
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Not to be raised again at the end, which would cut off what is cleared away.
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)

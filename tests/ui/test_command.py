@@ -49,7 +49,8 @@ def serving(
             assert process.stdout is not None
             yield process.stdout.readline()
         finally:
-            process.kill()
+            process.terminate()
+            assert process.wait() == 0
 
 
 def user(folder: Folder, *args: str) -> Result:
@@ -103,7 +104,8 @@ def test_an_instance_elsewhere_is_served_without_a_project(tmp_path: Path) -> No
         headers = {"Authorization": f"Bearer {token}"}
         (row,) = httpx.get(f"{found[1]}/api/v1/instances", headers=headers).json()
     assert (row["name"], row["connected"]) == ("far", False)
-    assert Path(found[2]).parent == tmp_path / ".pichannels" / "ui"
+    file = Path(found[2])
+    assert (file.parent, file.exists()) == (tmp_path / ".pichannels" / "ui", False)
 
 
 @pytest.mark.parametrize("command", ["check", "ui"])
