@@ -60,7 +60,7 @@ def site(mode: str, port: int) -> BaseChannel:
             publish.Remote(url, "values", timeout=3, retry=SOON, heartbeat=HEARTBEAT)
         )
     else:
-        endpoint = RemoteEndpoint(port=port, heartbeat=HEARTBEAT)
+        endpoint = RemoteEndpoint(port=port, heartbeat=HEARTBEAT, reuse_port=True)
         channel.add(publish.Outbox(endpoint, "values"))
     return channel
 
@@ -68,7 +68,7 @@ def site(mode: str, port: int) -> BaseChannel:
 def headquarters(mode: str, port: int) -> BaseChannel:
     channel: BaseChannel
     if mode == "push":
-        endpoint = RemoteEndpoint(port=port, heartbeat=HEARTBEAT)
+        endpoint = RemoteEndpoint(port=port, heartbeat=HEARTBEAT, reuse_port=True)
         channel = InboxChannel("hq", endpoint=endpoint, stream="values", retry=SOON)
     else:
         channel = RemoteChannel(
