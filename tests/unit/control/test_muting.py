@@ -65,16 +65,7 @@ async def test_a_muted_group_is_counted_and_kept_muted(tmp_path: Path) -> None:
         assert found.muted is not None and found.muted.who == "ann"
 
 
-async def test_another_cause_ends_it(tmp_path: Path) -> None:
-    async with engine_with(tmp_path, "too high") as engine:
-        group = (await the_group(engine)).id
-        await mute(engine.journal, MuteWanted(group=group, until_change=True))
-        await fail(engine, "too low")
-        found = await the_group(engine)
-    assert (found.is_quiet, ended(found)) == (False, "cause")
-
-
-async def test_more_of_them_end_it(tmp_path: Path) -> None:
+async def test_more_of_them_or_another_cause_end_it(tmp_path: Path) -> None:
     async with engine_with(tmp_path, "too high") as engine:
         group = (await the_group(engine)).id
         await mute(engine.journal, MuteWanted(group=group, until_change=True))
@@ -82,21 +73,17 @@ async def test_more_of_them_end_it(tmp_path: Path) -> None:
         assert ended(await the_group(engine)) == ""
         await fail(engine, "too high")
         assert ended(await the_group(engine)) == "rate"
+        await fail(engine, "too low")
+        assert ended(await the_group(engine)) == "cause"
 
 
-async def test_time_ends_it(tmp_path: Path) -> None:
+async def test_time_or_somebody_ends_it(tmp_path: Path) -> None:
     async with engine_with(tmp_path, "too high") as engine:
         group = (await the_group(engine)).id
         made = await mute(engine.journal, MuteWanted(group=group, seconds=3600))
         assert made.is_quiet
         await mute(engine.journal, MuteWanted(group=group, seconds=1e-6))
         assert ended(await the_group(engine)) == "time"
-
-
-async def test_what_is_unmuted_is_loud_again(tmp_path: Path) -> None:
-    async with engine_with(tmp_path, "too high") as engine:
-        group = (await the_group(engine)).id
-        await mute(engine.journal, MuteWanted(group=group, seconds=60))
         assert await unmute(engine.journal, group) == {"unmuted": True}
         assert (await the_group(engine)).muted is None
         assert await unmute(engine.journal, group) == {"unmuted": False}

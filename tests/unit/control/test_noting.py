@@ -56,24 +56,18 @@ async def test_a_command_is_noted_before_and_after(
     engine: Engine, client: ControlClient
 ) -> None:
     await client.command("pause-channel", channel="boiler")
-    asked, done = await noted(engine)
-    assert (asked.action, asked.result, done.result) == (
-        "pause-channel",
-        "asked",
-        "done",
-    )
-    assert (asked.user, asked.way) == (os_user() or "terminal", "terminal")
-    assert asked.arguments == '{"channel":"boiler"}'
-
-
-async def test_what_fails_is_noted_with_its_cause(
-    engine: Engine, client: ControlClient
-) -> None:
     with pytest.raises(CommandFailed):
         await client.command("stop-channel", channel="nobody")
-    found = (await noted(engine))[-1]
-    assert found.result == "failed"
-    assert "nobody" in found.detail
+    asked, done, _, failed = await noted(engine)
+    told = [(each.action, each.result) for each in (asked, done, failed)]
+    assert told == [
+        ("pause-channel", "asked"),
+        ("pause-channel", "done"),
+        ("stop-channel", "failed"),
+    ]
+    assert (asked.user, asked.way) == (os_user() or "terminal", "terminal")
+    assert asked.arguments == '{"channel":"boiler"}'
+    assert "nobody" in failed.detail
 
 
 async def test_looking_and_counting_and_pages_are_not_noted(
