@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 __all__ = ["Arrow", "Box", "Drawing", "draw", "fold", "sub_channels"]
 
 _WIDTHS: Final = {"join": 14, "branch": 96, "out": 64}
-_WIDTH: Final = 180
+_WIDTH: Final = 200
 _HEIGHTS: Final = {"join": 14, "branch": 34, "out": 34}
 _HEIGHT: Final = 80
 _GAP: Final = 60

@@ -105,7 +105,7 @@ def _box(box: Report, moving: Moving, states: Mapping[str, Report]) -> dict[str,
     wrong = sum(counts.get(name, 0) for name in _WRONG)
     wrong = max(wrong, figures["failed"])
     line = f"{rate_text(moving.rate(box['id']))}/s"
-    total = f"{_short(box['processed'])} messages"
+    total = f"{_short(box['processed'])} msg"
     return {
         "state": "paused" if box["is_paused"] else "",
         "line": f"{line}, {total}",

@@ -39,6 +39,7 @@ __all__ = ["build"]
 _EVENTS: Final = 200
 _UNDER_WAY: Final = ("processing", "wait_retry", "pending")
 _EACH: Final = 100
+_FULL: Final = 0.95
 _GOOD: Final = 4.0
 
 Report = Mapping[str, Any]
@@ -143,10 +144,8 @@ def _servers(page: Page) -> Markup:
             Column("History/s", lambda one: _history(page, one), number=True),
             Column("Under way", _running, number=True),
             Column("At once", lambda one: count_text(one["concurrency"]), number=True),
-            Column("Live waits", lambda one: _of(one, "waiting", "live"), True),
-            Column("History waits", lambda one: _of(one, "waiting", "history"), True),
-            Column("Live sent", lambda one: _of(one, "sent", "live"), True),
-            Column("History sent", lambda one: _of(one, "sent", "history"), True),
+            Column("Waiting, live + history", lambda one: _both(one, "waiting"), True),
+            Column("Sent, live + history", lambda one: _both(one, "sent"), True),
             Column("Slowed", lambda one: count_text(one["slowed"]), number=True),
             Column("429", lambda one: count_text(one["too_many"]), number=True),
         ],
@@ -163,6 +162,10 @@ def _pace(server: Report) -> Markup:
         return parts.badge(f"pauses {seconds_text(server['pause'])}", "warn", "wait")
     if server["history_paused"]:
         return parts.badge("history paused", "warn", "paused")
+    part = server["rate"] / server["full_rate"]
+    if part < _FULL:
+        title = f"it may be asked {server['full_rate']:g} requests/s, and answered slowly or with errors"
+        return parts.badge(f"slowed to {part:.0%}", "warn", title=title)
     return parts.badge("open", "good")
 
 
@@ -175,7 +178,7 @@ def _history(page: Page, server: Report) -> Markup:
     own = server["history_rate"]
     limit = "" if own is None else f" of {own:g}"
     text = f"{server['history_used']:.1f}{limit}"
-    title = "repair and backfill; the page of coverage has their budget"
+    title = "repair and backfill, each part of a batch counted; to be changed there"
     return parts.link(page.href("coverage"), text, title=title)
 
 
@@ -183,8 +186,9 @@ def _running(server: Report) -> str:
     return count_text(sum(server["running"].values()))
 
 
-def _of(server: Report, what: str, priority: str) -> str:
-    return count_text(server[what][priority])
+def _both(server: Report, what: str) -> str:
+    """Of live requests, and of those for history."""
+    return " + ".join(count_text(server[what][each]) for each in ("live", "history"))
 
 
 def _numbers(page: Page) -> Markup:

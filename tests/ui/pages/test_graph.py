@@ -16,7 +16,7 @@ def test_boxes_show_states_and_rates(open_page: OpenPage) -> None:
     page = open_page("/graph")
     channel = page.locator("[data-box='plant']")
     expect(channel).to_contain_text(re.compile("waiting|processing"))
-    expect(page.locator("[data-box='plant.decode']")).to_contain_text("messages")
+    expect(page.locator("[data-box='plant.decode']")).to_contain_text("msg")
     expect(page.locator("[data-arrow='plant>plant.decode'] .rate")).to_contain_text(
         "/s"
     )
