@@ -164,7 +164,7 @@ def _pace(server: Report) -> Markup:
         return parts.badge("history paused", "warn", "paused")
     part = server["rate"] / server["full_rate"]
     if part < _FULL:
-        title = f"it may be asked {server['full_rate']:g} requests/s, and answered slowly or with errors"
+        title = f"of {server['full_rate']:g}/s, as it answered slowly or with errors"
         return parts.badge(f"slowed to {part:.0%}", "warn", title=title)
     return parts.badge("open", "good")
 
