@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from pichannels.adapters.kafka_admin import Administration
+from pichannels.errors import TryAgain
 from tests.servers.process import ServerProcess
 
 __all__ = ["PASSWORD", "USER", "Kafka", "why_missing"]
@@ -115,7 +118,13 @@ class Kafka(ServerProcess):
     async def make_topic(self, name: str, partitions: int = 4) -> None:
         """Make a topic."""
         administration = Administration({"bootstrap_servers": self.address}, "Kafka")
-        assert await administration.create(name, partitions=partitions)
+        async with asyncio.timeout(40):
+            while True:
+                # On a machine with much else to do a broker may not be in time.
+                with suppress(TryAgain):
+                    await administration.create(name, partitions=partitions)
+                    return
+                await asyncio.sleep(0.1)
 
     def needs(self, what: str) -> None:
         """Go on: a broker has it."""
