@@ -1,35 +1,38 @@
 """Searches at the limit of the API leave the data path at its rate.
 
-With `PROOFS=full`, as in continuous integration, the store is larger and the rates are
-compared; otherwise it is only seen that searches are refused and messages go on.
+The instance and its pages get one processor between them, which the data path alone
+would keep busy: what the pages take there, the data path does not get. Other work on
+the machine takes from both alike, so that the part which is left holds beside it. Rates
+on the wall do not: they are the business of the benchmark `console`. With
+`PROOFS=full`, as in continuous integration, it is a minute, and a million messages.
 """
 
 from __future__ import annotations
 
-import asyncio
+import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from pichannels.journal import Journal
-from pichannels.message import Message
-from pichannels.states import State
+from benchmarks.history import CHANNEL, fill
 from tests.strength import either
 from tests.ui.plants import Plant, running
 
-STORED = either(100_000, 2_000)
-WINDOWS = either(5, 1)
-SECONDS = either(2.0, 0.5)
+pytestmark = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="processes cannot be kept together"
+)
+
+STORED = either(1_000_000, 5_000)
+SECONDS = either(60.0, 3.0)
 ASKING = 4
-# The benchmark `console` measures it against the aim of 0.9; here a machine that does
-# other work may not matter.
-LEAST = either(0.3, 0.01)
+LEAST = 0.9
+TRIES = 3
 
 SETTINGS = """\
 import asyncio
@@ -44,12 +47,14 @@ class Sink(BaseNode):
     is_sink = True
 
     def process(self, msg):
+        # Enough of it that the disk is not what is waited for.
+        msg.meta["sum"] = sum(range(5_000))
         return msg
 
 
 class Fast(BaseChannel):
     async def start_source(self):
-        self.feeding = [asyncio.create_task(self.feed()) for _ in range(50)]
+        self.feeding = [asyncio.create_task(self.feed()) for _ in range(200)]
 
     async def feed(self):
         while True:
@@ -68,73 +73,84 @@ CHANNELS = [Fast("fast").add(Sink())]
 """
 
 
-async def fill(file: Path) -> None:
-    """Messages of yesterday, for the searches."""
-    file.parent.mkdir()
-    journal = Journal(file, durability="normal")
-    await journal.open()
-    for number in range(STORED):
-        ticket = journal.append("old", Message(payload=f'{{"number": {number}}}'))
-        journal.settle(ticket.seq, State.PROCESSED)
-        if number % 1000 == 999:
-            await ticket.durable
-    await journal.flush()
-    await journal.close()
+def threads_of(pid: int) -> list[Path]:
+    """Where the system tells of each thread of a process."""
+    return list(Path(f"/proc/{pid}/task").iterdir())
 
 
-def rate(plant: Plant) -> float:
-    """Messages that are settled in a second."""
-    before, start = plant.get("/channels/fast")["processed"], time.monotonic()
-    threading.Event().wait(SECONDS)
-    after, end = plant.get("/channels/fast")["processed"], time.monotonic()
-    return float(after - before) / (end - start)
+def used(pid: int) -> float:
+    """Seconds of processors that the threads of a process have had."""
+    told = [each / "schedstat" for each in threads_of(pid)]
+    return sum(int(each.read_text().split()[0]) for each in told) / 1e9
+
+
+def allow(pids: Collection[int], processors: Collection[int]) -> None:
+    """Let all threads of these processes run there only."""
+    for pid in pids:
+        for thread in threads_of(pid):
+            os.sched_setaffinity(int(thread.name), processors)
+
+
+@contextmanager
+def together(*pids: int) -> Iterator[None]:
+    """Leave one processor to all of these processes meanwhile."""
+    all_of_them = os.sched_getaffinity(0)
+    allow(pids, {min(all_of_them)})
+    yield
+    allow(pids, all_of_them)
 
 
 @contextmanager
 def searched(plant: Plant, answers: Counter[int]) -> Iterator[None]:
-    """Several clients that search without a pause meanwhile, until they are refused.
+    """Several clients that search meanwhile, and pause only when they are refused.
 
-    Returns when all have had an answer, however long a busy machine takes for it.
+    Begins when all have had an answer, however long a busy machine takes for it.
     """
     ended = threading.Event()
     begun = threading.Barrier(ASKING + 1)
-    query = {"channel": "old", "text": "nowhere"}
+    query = {"channel": CHANNEL, "text": "nowhere"}
 
     def ask() -> None:
-        with httpx.Client(headers=plant.client().headers, timeout=60) as client:
+        with httpx.Client(headers=plant.client().headers, timeout=None) as client:
             url = f"{plant.url}/api/v1/instances/plant/messages"
             answers[client.get(url, params=query).status_code] += 1
-            begun.wait(60)
+            begun.wait()
             while not ended.is_set():
                 answer = client.get(url, params=query)
                 answers[answer.status_code] += 1
-                if answer.status_code == 429:
-                    ended.wait(0.1)
+                ended.wait(float(answer.headers.get("Retry-After", 0)))
 
-    asking = [threading.Thread(target=ask) for _ in range(ASKING)]
+    asking = [threading.Thread(target=ask, daemon=True) for _ in range(ASKING)]
     for each in asking:
         each.start()
-    begun.wait(60)
+    begun.wait()
     yield
     ended.set()
     for each in asking:
         each.join()
 
 
-@pytest.mark.timeout(240)
+def left_to(instance: int, pages: int) -> float:
+    """The part of what both get that the instance gets."""
+    before = used(instance), used(pages)
+    time.sleep(SECONDS)
+    own, other = used(instance) - before[0], used(pages) - before[1]
+    return own / (own + other)
+
+
+@pytest.mark.timeout(400)
 def test_searches_at_the_limit_leave_the_data_path_at_its_rate(
     tmp_path: Path,
 ) -> None:
-    asyncio.run(fill(tmp_path / ".pichannels" / "journal.sqlite"))
+    (tmp_path / ".pichannels").mkdir()
+    fill(tmp_path / ".pichannels" / "journal.sqlite", STORED)
     answers: Counter[int] = Counter()
-    ratios = []
-    with running(tmp_path, SETTINGS) as plant:
-        rate(plant)
-        for _ in range(WINDOWS):
-            quiet = rate(plant)
-            with searched(plant, answers):
-                ratios.append(rate(plant) / max(quiet, 1e-9))
+    left: list[float] = []
+    with running(tmp_path, SETTINGS, gives_way=True) as plant:
+        assert plant.process is not None
+        both = plant.process.pid, int(plant.client().get("/load").json()["pid"])
+        with searched(plant, answers), together(*both):
+            while len(left) < TRIES and max(left, default=0.0) < LEAST:
+                left.append(left_to(*both))
     assert answers[200] and answers[429], answers
-    assert set(answers) == {200, 429}
-    # Others may use the machine meanwhile: that is not what is measured here.
-    assert sorted(ratios)[-2:][0] >= LEAST, ratios
+    assert left[-1] >= LEAST, left

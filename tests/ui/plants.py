@@ -141,8 +141,16 @@ def _put_first(pid: int) -> None:
 
 
 @contextlib.contextmanager
-def running(folder: Path, settings: str = SETTINGS) -> Iterator[Plant]:
-    """Run a plant; ends with the block."""
+def running(
+    folder: Path, settings: str = SETTINGS, *, gives_way: bool = False
+) -> Iterator[Plant]:
+    """Run a plant; ends with the block.
+
+    Args:
+        folder: of its project.
+        settings: text of the file.
+        gives_way: whether its pages come after all else, as they do elsewhere.
+    """
     plant = Plant(folder)
     text = settings.replace("PORT", str(free_port()))
     (folder / "settings.py").write_text(text.replace("OWN", str(free_port())))
@@ -168,7 +176,8 @@ def running(folder: Path, settings: str = SETTINGS) -> Iterator[Plant]:
                     plant.url = found[1]
                     break
             assert plant.url, (folder / "log.txt").read_text()
-            _put_first(process.pid)
+            if not gives_way:
+                _put_first(process.pid)
             plant.process = process
             yield plant
         finally:

@@ -39,6 +39,14 @@ def own_pid(plant: Plant) -> int | None:
     return int(answer.json()["pid"])
 
 
+def test_pages_share_the_session_of_the_instance_not_its_group(own: Plant) -> None:
+    pages = own_pid(own)
+    assert pages is not None and own.process is not None
+    instance = own.process.pid
+    assert os.getsid(pages) == os.getsid(instance)
+    assert os.getpgid(pages) != os.getpgid(instance)
+
+
 def test_pages_that_are_killed_begin_again(own: Plant) -> None:
     before = own_pid(own)
     assert before is not None and own.process is not None
