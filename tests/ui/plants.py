@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,9 @@ CHANNELS = [boiler, orders, notes, scratch]
 """
 
 ROLES = ("view", "data", "operate", "admin")
+PATIENCE = 60.0
+"""Seconds for an answer; other tests run beside these."""
+_BETWEEN = 0.02
 
 
 def free_port() -> int:
@@ -96,7 +100,7 @@ class Plant:
             self._clients[role] = httpx.Client(
                 base_url=f"{self.url}/api/v1",
                 headers={"Authorization": f"Bearer {self.tokens[role]}"},
-                timeout=30,
+                timeout=PATIENCE,
             )
         return self._clients[role]
 
@@ -110,13 +114,21 @@ class Plant:
         """What a command of the instance answers."""
         return self.client(role).post(f"/instances/plant{path}", json=body or {})
 
+    def messages(self, count: int, **query: Any) -> list[Any]:
+        """The newest messages of a search, as soon as there are so many."""
+        while True:
+            found = self.get("/messages", **query)["messages"]
+            if len(found) >= count:
+                return list(found[:count])
+            time.sleep(_BETWEEN)
+
     def give(self, payload: Any, channel: str = "orders") -> None:
         """Give a channel a message, and wait until it is settled."""
         done = self._settled(channel)
         answer = self.post(f"/channels/{channel}/messages", {"payload": payload})
         assert answer.status_code == 200, answer.text
         while self._settled(channel) <= done:
-            continue
+            time.sleep(_BETWEEN)
 
     def _settled(self, channel: str) -> int:
         found = self.get(f"/channels/{channel}")
@@ -159,23 +171,24 @@ def running(
         users.add(f"{role}-user", Role(role))
         plant.tokens[role] = users.make_token(f"{role}-user")
     users.change("admin-user", password="correct horse battery")
+    out = folder / "out.txt"
     with (
         (folder / "log.txt").open("w") as log,
+        # Not a pipe, which would be full at some time.
+        out.open("w") as said,
         subprocess.Popen(
             [sys.executable, "-m", "pichannels", "start", "--plain"],
             cwd=folder,
-            stdout=subprocess.PIPE,
+            stdout=said,
             stderr=log,
             text=True,
         ) as process,
     ):
         try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if found := re.search(r"pages +(http\S+)", line):
-                    plant.url = found[1]
-                    break
-            assert plant.url, (folder / "log.txt").read_text()
+            while not (found := re.search(r"pages +(http\S+)\n", out.read_text())):
+                assert process.poll() is None, (folder / "log.txt").read_text()
+                time.sleep(0.05)
+            plant.url = found[1]
             if not gives_way:
                 _put_first(process.pid)
             plant.process = process

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pichannels.ui.users import Users
-from tests.ui.plants import ROLES, Plant, running
+from tests.ui.plants import PATIENCE, ROLES, Plant, running
 
 CHROMIUM: Final = Path("/usr/bin/chromium")
 PASSWORD: Final = "correct horse battery"
@@ -24,9 +24,8 @@ PICTURES: Final = "PICHANNELS_PICTURES"
 OpenPage = Callable[..., Page]
 
 # Other tests run beside these, and leave little for pages, which come after all else.
-_PATIENCE: Final = 60_000
 _LONGEST: Final = 180
-expect.set_options(timeout=_PATIENCE)
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -82,7 +81,7 @@ def sessions(console: Plant) -> dict[str, Any]:
     """The cookies of a user of each role, who has logged in."""
     kept: dict[str, Any] = {}
     for role in ROLES:
-        with httpx.Client(base_url=console.url) as client:
+        with httpx.Client(base_url=console.url, timeout=PATIENCE) as client:
             login = {"name": f"{role}-user", "password": PASSWORD}
             client.post("/api/v1/session", json=login).raise_for_status()
             cookies = [
@@ -117,7 +116,7 @@ def open_page(
             permissions=["clipboard-read", "clipboard-write"],
         )
         contexts.append(context)
-        context.set_default_timeout(_PATIENCE)
+        context.set_default_timeout(PATIENCE * 1000)
         context.add_cookies(sessions[role])
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(str(error)))

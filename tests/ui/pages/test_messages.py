@@ -19,8 +19,8 @@ def failed(console: Plant) -> list[str]:
     """The ids of messages that no node can read, the newest first."""
     for number in range(3):
         console.give(BAD % number, "plant")
-    page = console.get("/messages", channel="plant", text="message of PI")
-    return [row["id"] for row in page["messages"]]
+    query = {"channel": "plant", "state": "error", "text": "message of PI"}
+    return [row["id"] for row in console.messages(3, **query)]
 
 
 def rows(page: Page) -> Any:
@@ -79,8 +79,8 @@ def test_a_message_tells_why_it_failed_and_what_it_holds(
 def test_the_way_through_the_nodes_can_be_compared(
     open_page: OpenPage, console: Plant
 ) -> None:
-    found = console.get("/messages", channel="plant", state="processed", count=1)
-    page = open_page(f"/messages?id={found['messages'][0]['id']}&at=plant")
+    (found,) = console.messages(1, channel="plant", state="processed")
+    page = open_page(f"/messages?id={found['id']}&at=plant")
     page.get_by_role("button", name="Trace through the nodes").click()
     way = page.get_by_role("region", name="way through the nodes")
     expect(way).to_contain_text("plant.decode")
@@ -98,10 +98,8 @@ def test_a_message_is_resent_as_it_was_edited(
     page.get_by_role("button", name="Send", exact=True).click()
     expect(page.get_by_role("status")).to_contain_text("sent to plant")
     query = {"meta": f"edited_from={failed[1]}", "text": "by hand"}
-    rows_: list[Any] = []
-    while not rows_:
-        rows_ = console.get("/messages", channel="plant", **query)["messages"]
-    assert rows_[0]["payload"] == '{"edited": "by hand"}'
+    (row,) = console.messages(1, channel="plant", **query)
+    assert row["payload"] == '{"edited": "by hand"}'
 
 
 def test_a_replay_of_many_takes_the_typed_count(
@@ -121,9 +119,8 @@ def test_a_replay_of_many_takes_the_typed_count(
 def test_a_message_is_replayed_into_one_sink_only(
     open_page: OpenPage, console: Plant
 ) -> None:
-    query = {"channel": "plant", "state": "processed", "count": 1}
-    id = console.get("/messages", **query)["messages"][0]["id"]
-    page = open_page(f"/messages?id={id}&at=plant", "operate")
+    (found,) = console.messages(1, channel="plant", state="processed")
+    page = open_page(f"/messages?id={found['id']}&at=plant", "operate")
     expect(page.get_by_role("table", name="samples")).to_contain_text("SIMSRV/")
     page.get_by_role("button", name="Replay from a node").click()
     dialog = page.get_by_role("dialog")

@@ -73,7 +73,7 @@ def test_a_lost_connection_shows_and_so_does_its_return(
     lamp = page.locator(".lamp", has_text="req/s")
     simulator = console.get("/status")["simulator"].removesuffix("/piwebapi")
     faults = f"{simulator}/simulator/faults"
-    refuse = {"fault": "status", "code": 503, "path": "channel", "seconds": 60}
+    refuse = {"fault": "status", "code": 503, "path": "channel", "seconds": 600}
     httpx.post(faults, json=refuse).raise_for_status()
     httpx.post(faults, json={"fault": "drop"}).raise_for_status()
     try:

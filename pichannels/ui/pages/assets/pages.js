@@ -94,7 +94,7 @@
     }
     if (event.key === "g") {
       waits = true;
-      setTimeout(() => (waits = false), 1500);
+      setTimeout(() => (waits = false), 3000);
     } else if (event.key === "/") {
       event.preventDefault();
       document.getElementById("search")?.focus();
