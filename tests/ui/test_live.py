@@ -173,7 +173,7 @@ def test_changed_settings_are_compared_applied_and_put_back(plant: Plant) -> Non
     back = plant.post(f"/settings/versions/{version['id']}/apply").json()
     assert back["rolled_back"] == version["id"]
     assert (file.read_text(), file.stat().st_mode & 0o777) == (before, 0o600)
-    query = {"action": "roll-back", "count": 1}
+    query = {"action": "roll-back", "count": "1"}
     assert version["id"] in plant.client().get("/audit", params=query).text
 
 
