@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Mapping
@@ -217,6 +218,8 @@ class Audit:
     def _opened(self) -> sqlite3.Connection:
         if self._conn is None:
             self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
+            # SQLite gives the files beside it the mode of this one.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             self._conn = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False
             )

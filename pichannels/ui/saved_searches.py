@@ -84,5 +84,9 @@ class SavedSearches:
     def _write(self, found: _All) -> None:
         self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
         draft = self._path.with_suffix(".draft")
-        draft.write_bytes(msgspec.json.encode(found))
+        draft.unlink(missing_ok=True)
+        # What is searched for may be what payloads hold.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(found))
         os.replace(draft, self._path)
