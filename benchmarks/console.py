@@ -195,7 +195,7 @@ class _Searchers:
         self._is_refused = asyncio.Event()
         self._is_enough = asyncio.Event()
         self._seconds = 0.0
-        self._refused = self._scanned = 0
+        self._refused = self._unanswered = self._scanned = 0
         self._waited: list[float] = []
         self.notes: list[str] = []
 
@@ -236,6 +236,10 @@ class _Searchers:
                 self._refused += 1
                 self._is_refused.set()
                 return float(answer.headers["Retry-After"])
+            if answer.status == 503:
+                # A machine with much other work had no time for it at all.
+                self._unanswered += 1
+                return 0.0
             if answer.status != 200:
                 raise ProcessFailed("a search", answer.status, await answer.text())
             page = await answer.json()
@@ -244,10 +248,12 @@ class _Searchers:
         return 0.0
 
     def _tell(self) -> None:
-        waited = sorted(self._waited)
+        waited = sorted(self._waited) or [0.0]
         half, most = (waited[int(len(waited) * part)] for part in (0.5, 0.99))
         self.notes[:] = [
-            f"At the limit for {self._seconds:.0f} s: {len(waited):,} searches answered"
-            f" (p50 {half:.2f} s, p99 {most:.2f} s) and {self._refused:,} refused;"
+            f"At the limit for {self._seconds:.0f} s:"
+            f" {len(self._waited):,} searches answered"
+            f" (p50 {half:.2f} s, p99 {most:.2f} s) and {self._refused:,} refused,"
+            f" {self._unanswered:,} given up;"
             f" {self._scanned:,} messages looked at"
         ]
