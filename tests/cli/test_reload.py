@@ -46,7 +46,7 @@ def write(folder: Folder, names: str) -> None:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 50
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.05)

@@ -214,7 +214,7 @@ async def test_a_channel_stops_at_once_while_no_answer_comes(
             if simulator.faults.counts["slow"]:
                 break
             await asyncio.sleep(0.01)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             await plant.channel.stop()
         assert plant.channel.is_stopped()
 
@@ -226,6 +226,6 @@ async def test_a_channel_stops_at_once_while_the_server_is_away(
         await plant.event("pi.connected")
         await simulator.close()
         await plant.event("pi.not_opened")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             await plant.channel.stop()
         assert plant.channel.is_stopped()

@@ -47,7 +47,7 @@ class Sink(BaseNode):
         def came() -> bool:
             return value in self.values.get(tag, ())
 
-        async with asyncio.timeout(5), self._changed:
+        async with asyncio.timeout(30), self._changed:
             await self._changed.wait_for(came)
 
 
@@ -65,7 +65,7 @@ class Running:
         self._heard.set()
 
     async def event(self, name: str) -> Event:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 for event in self.events:
                     if event.name == name:

@@ -52,7 +52,7 @@ class Running:
         return [(event.facts["old"], event.facts["new"]) for event in told]
 
     async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not condition():
                 await _a_moment()
 

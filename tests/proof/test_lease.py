@@ -103,7 +103,7 @@ class Instance:
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 50
     while not holds():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)

@@ -226,7 +226,7 @@ async def test_what_pauses_a_channel_runs_again_whatever_its_store(
     await root.start()
     with pytest.raises(PausedChanException):
         await channel.handle(Message(payload="x"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while journal.count_unsettled("flaky"):  # noqa: ASYNC110 - a counter
             await asyncio.sleep(0.005)
     assert channel.message_store is not None

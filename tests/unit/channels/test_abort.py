@@ -61,7 +61,7 @@ async def test_an_abort_drains_nothing() -> None:
     node = Stuck()
     channel = BaseChannel("stuck", drain_timeout=3600).add(node)
     handling = await busy(channel, node)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         await channel.abort()
     assert (channel.status, node.is_stopped) == (Status.STOPPED, True)
     await give_up(handling)
@@ -73,7 +73,7 @@ async def test_an_abort_ends_a_stop_that_drains() -> None:
     handling = await busy(channel, node)
     stopping = asyncio.create_task(channel.stop())
     await asyncio.sleep(0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         await channel.abort()
         await stopping
     assert node.is_stopped
@@ -87,7 +87,7 @@ async def test_an_abort_reaches_sub_channels() -> None:
     handling = await busy(channel, node)
     stopping = asyncio.create_task(channel.stop())
     await asyncio.sleep(0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         await channel.abort()
         await stopping
     assert (fork.status, node.is_stopped) == (Status.STOPPED, True)
@@ -123,7 +123,7 @@ async def test_a_cancelled_stop_drains_nothing_and_stops_the_parts() -> None:
     stopping = asyncio.create_task(channel.stop())
     await asyncio.sleep(0)
     stopping.cancel()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await asyncio.wait([stopping])
     assert stopping.cancelled()
     assert (channel.status, node.is_stopped) == (Status.STOPPED, True)
@@ -137,7 +137,7 @@ async def test_a_stop_that_is_cancelled_at_the_source_does_not_drain() -> None:
     stopping = asyncio.create_task(channel.stop())
     await asyncio.sleep(0)
     stopping.cancel()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await asyncio.wait([stopping])
     assert channel.status is Status.STOPPED
     await give_up(handling)

@@ -589,7 +589,7 @@ async def test_a_turn_that_is_given_to_one_who_left_goes_to_the_next() -> None:
     await asyncio.sleep(0)
     turn.done()
     leaving.cancel()
-    await asyncio.wait_for(next_one, 1)
+    await asyncio.wait_for(next_one, 10)
     assert leaving.cancelled() and turn.busy
 
 
@@ -648,7 +648,7 @@ async def test_a_held_message_is_settled_with_the_one_that_contains_it() -> None
         assert not first.done()
         second = await channel.handle(Message(payload=2))
         assert second.payload == [1, 2]
-        assert (await asyncio.wait_for(first, 1)).state is State.DROPPED
+        assert (await asyncio.wait_for(first, 10)).state is State.DROPPED
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def fails(error: Exception) -> Callable[[Message], None]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.005)
 
@@ -373,7 +373,7 @@ async def test_a_client_that_does_not_end_holds_up_no_stop(
     async with running(channel), connected(channel) as (_, writer):
         writer.write(HALF)
         await until(lambda: channel.under_way == 1)
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             await channel.stop()
     assert (channel.under_way, caplog.text) == (0, "")
 

@@ -51,7 +51,7 @@ class Seen(BaseNode):
         return msg
 
     async def reached(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.payloads) < count:
                 self._came.clear()
                 await self._came.wait()
@@ -219,7 +219,7 @@ async def test_who_waits_for_room_while_the_channel_stops_is_told(
         await channel.stop()
         small.delete(1)
         with pytest.raises(ChannelStopped):
-            await asyncio.wait_for(waiting, 5)
+            await asyncio.wait_for(waiting, 10)
     await small.close()
 
 
@@ -807,7 +807,7 @@ async def test_a_copy_may_pause_the_whole(journal: Journal) -> None:
     await channel.start()
     channel.events.subscribe(lambda event: states.append(event.facts["new"]))
     await put(channel, "a")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while fork.processed == 0:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0)
     await channel.stop()

@@ -75,7 +75,7 @@ async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
 
 
 async def settled(journal: Journal, *names: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while any(map(journal.count_unsettled, names)):  # noqa: ASYNC110 - a counter
             await asyncio.sleep(0.005)
 
@@ -136,7 +136,7 @@ async def test_sources_start_last_and_stop_first(journal: Journal) -> None:
     channel, sink = merged(timer)
     channel.attach(journal=journal)
     async with running(channel):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(sink.payloads) < 3:  # noqa: ASYNC110 - a list
                 await asyncio.sleep(0.005)
     assert timer.is_stopped() and timer.next_tick is None
@@ -168,7 +168,7 @@ async def test_accepted_messages_wait_for_sinks_and_not_for_each_other(
     async with running(channel):
         for number in range(20):
             await source.accept(Message(payload=number))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(sink.payloads) < 20:  # noqa: ASYNC110 - a list
                 await asyncio.sleep(0.005)
         assert journal.count_unsettled("in") == 20
@@ -209,7 +209,7 @@ async def test_what_a_crash_interrupts_runs_again_once_also_with_a_history(
         await channel.start()
         if is_crash:
             await source.accept(Message(payload="kept"))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not journal.count_unsettled("merged"):  # noqa: ASYNC110
                     await asyncio.sleep(0.005)
             await channel.abort()

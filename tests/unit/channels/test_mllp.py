@@ -84,13 +84,13 @@ class Sender:
 
     async def answer(self) -> list[str]:
         """MSA-1 to MSA-3 of the next answer."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             block = await self.reader.readuntil(b"\x1c\r")
         segment = hl7.parse(block.strip(b"\x0b\x1c\r")).segment("MSA")
         return [str(field) for field in segment[1:]]
 
     async def is_closed(self) -> bool:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.reader.read() == b""
 
 
@@ -137,7 +137,7 @@ def keeping(*nodes: BaseNode, **options: Any) -> MLLPChannel:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.005)
 

@@ -44,7 +44,7 @@ class Seen(BaseNode):
         return msg
 
     async def reached(self, count: int) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.payloads) < count:
                 self._came.clear()
                 await self._came.wait()
@@ -200,7 +200,7 @@ async def test_stopping_waits_for_nothing_that_only_is_stored(journal: Journal) 
         await put(channel, "a", "b")
         await asyncio.sleep(0)
         await channel.pause()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(5):
             await channel.stop()
     assert journal.count_unsettled("boiler") == 2
 

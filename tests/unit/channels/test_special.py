@@ -231,7 +231,7 @@ async def test_end_nodes_wait_for_acknowledgements(fails: bool) -> None:
             ack.set_exception(OSError("lost"))
         else:
             ack.set_result(None)
-        outcome = await asyncio.wait_for(running, 5)
+        outcome = await asyncio.wait_for(running, 10)
     assert (before, log[0][0], log[1:]) == (
         [],
         "fail" if fails else "join",

@@ -372,7 +372,7 @@ async def journal(tmp_path: Path, hands: Hands) -> AsyncIterator[Journal]:
 
 
 async def until_settled(channel: TickingChannel, journal: Journal) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while True:
             await journal.flush()
             await rest()
@@ -388,7 +388,7 @@ async def test_a_tick_is_durable_before_the_first_node(
     channel.attach(journal=journal)
     await channel.start()
     await hands.pass_by(10)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not channel.received:
             await journal.flush()
     assert journal.count_unsettled("timer") == 1
@@ -416,7 +416,7 @@ async def test_after_a_restart(
     second = at("0 * * * *", hands, catch_up=catch_up)
     second.attach(journal=journal)
     await second.start()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(messages(second)) < len(ran):
             await journal.flush()
             await rest()

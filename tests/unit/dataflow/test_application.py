@@ -402,7 +402,7 @@ async def test_handlers_of_updates_alone_run_until_they_are_stopped(
     await asyncio.sleep(0)
     await cache("a", 1)
     app.stop()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 10)
     assert got == [("a", 1)]
 
 
@@ -442,7 +442,7 @@ async def test_a_paused_source_gives_nothing_until_all_have_resumed_it(
     await asyncio.sleep(0.01)
     assert got == []
     app.resume(numbers, by="two")
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 10)
     assert got == list(range(5))
 
 
@@ -459,7 +459,7 @@ async def test_a_handler_can_pause_its_own_source_at_once(app: Application) -> N
     await asyncio.sleep(0.01)
     assert (got, app.source(numbers).is_paused) == ([0, 1, 2], True)
     app.resume(numbers)
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 10)
     assert got == list(range(5))
 
 
@@ -481,7 +481,7 @@ async def test_what_comes_while_it_is_paused_is_kept(app: Application) -> None:
     await asyncio.sleep(0.01)
     assert got == []
     app.resume(source)
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 10)
     assert got == [1, 2]
 
 
@@ -491,7 +491,7 @@ async def test_a_paused_application_stops(app: Application) -> None:
     running = asyncio.create_task(app.stream())
     await asyncio.sleep(0.01)
     app.stop()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 10)
     assert app.source(numbers).is_paused
 
 
@@ -688,7 +688,7 @@ async def test_stop_finishes_what_is_under_way(app: Application) -> None:
     running = asyncio.create_task(app.stream())
     await begun.wait()
     app.stop()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 10)
     assert got == [0]
 
 
@@ -712,7 +712,7 @@ async def test_a_pipe_gives_what_it_holds_when_the_stream_is_stopped(
     running = asyncio.create_task(app.stream())
     await asyncio.sleep(0.01)
     app.stop()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 10)
     assert got == [[1, 2]]
 
 
@@ -740,7 +740,7 @@ async def test_it_can_be_stopped_before_it_has_begun(app: Application) -> None:
     running = asyncio.create_task(app.stream())
     await asyncio.sleep(0)
     app.stop()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 10)
     assert channel.is_stopped()
 
 
@@ -771,7 +771,7 @@ async def test_what_does_not_end_is_cancelled_after_a_while() -> None:
     running = asyncio.create_task(app.stream())
     await begun.wait()
     app.stop()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 10)
     assert len(cancelled) == 1
 
 

@@ -34,7 +34,7 @@ class Keep(BaseNode):
 
 async def started(channel: BaseChannel) -> None:
     """Until the stream has started the channel."""
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         while channel.is_stopped():  # noqa: ASYNC110
             await asyncio.sleep(0)
 
@@ -62,7 +62,7 @@ async def test_a_channel_is_a_source_that_settles_when_sinks_are_done(
     gate.set()
     await handling
     app.stop()
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 10)
     assert (got, channel.processed, channel.is_stopped()) == ([1], 1, True)
 
 
@@ -148,7 +148,7 @@ async def test_stop_lets_a_channel_of_ones_own_drain(app: Application) -> None:
     ]
     await asyncio.sleep(0.005)
     app.stop()
-    await asyncio.wait_for(running, 2)
+    await asyncio.wait_for(running, 10)
     await asyncio.gather(*calls)
     assert sorted(got) == list(range(50))
 

@@ -311,5 +311,5 @@ async def test_a_paused_stream_goes_on_where_it_was_wrong(app: Application) -> N
     await asyncio.sleep(0.01)
     assert enriched == [(1, 0), (2, 0), (3, 0)]
     weather_comes.put_nowait(36)
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 10)
     assert enriched[3:] == [(offset, 36) for offset in range(1, 8)]

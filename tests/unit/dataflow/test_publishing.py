@@ -65,7 +65,7 @@ async def test_a_reader_that_is_left_holds_up_nobody() -> None:
 
     reading = asyncio.create_task(first_one())
     await asyncio.sleep(0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         for number in range(3000):
             await proxy(number)
     assert await reading == 0
@@ -78,7 +78,7 @@ async def test_closing_lets_who_waits_go_on() -> None:
     sending = asyncio.create_task(proxy(2))
     await asyncio.sleep(0)
     reader.close()
-    await asyncio.wait_for(sending, 1)
+    await asyncio.wait_for(sending, 10)
     assert [value async for value in reader] == [1]
 
 
@@ -87,7 +87,7 @@ async def test_a_reader_may_answer_itself() -> None:
     reader = proxy.subscribe(limit=2)
     await proxy(0)
     await proxy(0)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         for _ in range(100):
             await proxy(await anext(reader) + 1)
     assert sorted([await anext(reader), await anext(reader)]) == [50, 50]
@@ -106,7 +106,7 @@ async def test_what_a_reader_adds_without_end_is_told() -> None:
     await asyncio.sleep(0)
     await proxy(1)
     with pytest.raises(Backpressure):
-        await asyncio.wait_for(running, 1)
+        await asyncio.wait_for(running, 10)
 
 
 def test_a_queue_without_room_is_refused() -> None:

@@ -194,7 +194,7 @@ async def test_the_retention_is_looked_after(tmp_path: Path) -> None:
     msg = Message(payload="now")
     await store.store(msg)
     await store.change_message_state(await keep(store), "processed")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await store.total() > 1:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.01)
     (left,) = await store.search()

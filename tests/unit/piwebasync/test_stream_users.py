@@ -71,7 +71,7 @@ async def test_a_handler_that_awaits_something_cancelled_costs_its_message(
     stream = Stream(queue, on_event=note)
     await stream.start(request_of(sim), handler)
     await sim.connected()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         send(sim, -777.0)
         assert isinstance((await failed.get()).__cause__, asyncio.CancelledError)
         send(sim, 1.0)
@@ -92,7 +92,7 @@ async def test_taking_that_awaits_something_cancelled_ends_the_stream(
     )
     await sim.connected()
     send(sim, 13.0)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         assert isinstance(await errors.get(), UsageError)
     assert stream.is_closed
     with pytest.raises(UsageError, match="was cancelled"):
@@ -113,7 +113,7 @@ async def test_a_stream_that_is_aborted_stays_cancelled(
     await stream.start(request_of(sim), wait)
     await sim.connected()
     send(sim, 1.0)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         await began.wait()
         await stream.abort()
     assert not [one for one in events if isinstance(one, HandlerFailed)]
@@ -141,7 +141,7 @@ async def test_a_callback_may_be_a_coroutine_function(sim: Simulator) -> None:
 
     stream = Stream()
     await failed(stream, sim, on_error)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         await began.wait()
         may_go.set()
         with pytest.raises(ValueError, match="too much"):
@@ -163,7 +163,7 @@ async def test_a_callback_that_never_ends_is_given_up_at_stop(
 
     stream = Stream(stop_timeout=0.01)
     await failed(stream, sim, on_error)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         await began.wait()
         with pytest.raises(ValueError, match="too much"):
             await stream.stop()
@@ -181,7 +181,7 @@ async def test_a_callback_may_stop_its_own_stream(sim: Simulator) -> None:
         stopped.set()
 
     await failed(stream, sim, on_error)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         await stopped.wait()
         await stream.stop()
     assert not stream.is_running
@@ -198,7 +198,7 @@ async def test_a_callback_that_fails_is_logged(
 
     stream = Stream()
     await failed(stream, sim, on_error)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         await called.wait()
         with pytest.raises(ValueError, match="too much"):
             await stream.stop()

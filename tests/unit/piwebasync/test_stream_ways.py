@@ -56,7 +56,7 @@ class Taker:
         return [value for batch in self.batches for value in batch]
 
     async def until(self, value: float) -> None:
-        async with asyncio.timeout(3), self._came:
+        async with asyncio.timeout(10), self._came:
             await self._came.wait_for(lambda: value in self.values)
 
     async def counted(self, name: str, count: int) -> None:
@@ -66,7 +66,7 @@ class Taker:
             await asyncio.sleep(0)
 
     async def told(self, kind: type[StreamEvent], count: int = 1) -> None:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(10):
             for _ in range(10_000):
                 if sum(isinstance(one, kind) for one in self.events) >= count:
                     return

@@ -54,7 +54,7 @@ async def test_closing_while_it_opens_ends_the_opening(
     await door.knocked.wait()
     await client.close()
     with pytest.raises(ChannelClosedOK, match="closed by this client"):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await opening
     assert (client.is_closed, client.is_open) == (True, False)
     door.may_open.set()
@@ -91,7 +91,7 @@ async def test_a_stream_that_is_stopped_opens_no_further(
     stream = Stream(asyncio.Queue(1))
     starting = asyncio.create_task(stream.start(a_request(server), print))
     await door.knocked.wait()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         await end(stream)
         with pytest.raises(StreamStateError, match="stopped meanwhile"):
             await starting
@@ -115,7 +115,7 @@ async def test_a_stream_that_is_stopped_changes_no_further(server: Server) -> No
     await stream.start(a_request(server), print)
     changing = asyncio.create_task(stream.update(a_request(server)))
     await door.knocked.wait()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(5):
         await stream.stop()
         with pytest.raises(StreamStateError, match="stopped meanwhile"):
             await changing
