@@ -70,7 +70,8 @@ class _Forks:
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            text=True,
+            # What was read and not wanted yet would be hidden from `select`.
+            bufsize=0,
         )
         atexit.register(self._close)
 
@@ -92,7 +93,7 @@ class _Forks:
     def _ask(self, request: str) -> int:
         there, back = self._process.stdin, self._process.stdout
         assert there is not None and back is not None
-        print(request, file=there, flush=True)
+        there.write(f"{request}\n".encode())
         child = int(back.readline())
         if not select.select([back], [], [], _TIMEOUT)[0]:
             os.kill(child, 9)

@@ -55,6 +55,9 @@ def test_what_was_logged_of_a_channel_is_told(empty: Folder) -> None:
         shown = empty.run("log", "--channel", "boiler")
         none = empty.run("log", "--level", "error")
         one = empty.run("log", "--json", "--text", "FEED: begins")
-    assert shown.out.endswith("WARNING own: boiler: begins [channel=boiler]\n")
+    assert (shown.err, shown.out.partition(" ")[2]) == (
+        "",
+        "WARNING own: boiler: begins [channel=boiler]\n",
+    )
     assert (none.out, one.json["channel"]) == ("", "feed")
     assert empty.run("log").code == 4
