@@ -29,7 +29,7 @@ def test_the_guide_names_routes_that_there_are() -> None:
     text = (DOCS / "api.md").read_text("utf-8")
     named = re.findall(r"`(?:GET|POST) \.\.\.(/[\w/-]+)", text)
     ends = {f"/api/v1/instances/{{instance}}{place}" for place in named}
-    known = {re.sub(r"\{(name|id|id:path)\}", "X", path) for path in PATHS}
-    shown = {re.sub(r"/(CHANNEL|ID)\b", "/X", end) for end in ends}
+    known = {re.sub(r"\{(name|id|id:path|group)\}", "X", path) for path in PATHS}
+    shown = {re.sub(r"/(CHANNEL|ID|GROUP)\b", "/X", end) for end in ends}
     assert len(shown) > 8
     assert shown - known == set()
