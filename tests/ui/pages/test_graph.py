@@ -45,7 +45,7 @@ def test_a_stored_message_runs_through_a_node(open_page: OpenPage) -> None:
     page = open_page("/graph?node=plant.decode", role="operate")
     page.get_by_role("button", name="Run the last message through here").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text("at plant.decode", timeout=30_000)
+    expect(dialog).to_contain_text("at plant.decode")
     expect(dialog.locator("pre").first).to_contain_text("payload")
 
 

@@ -22,7 +22,7 @@ def test_a_sink_shows_what_it_writes(open_page: OpenPage) -> None:
     expect(row).to_contain_text("ready")
     written = row.locator("td").nth(4)
     before = written.inner_text()
-    expect(written).not_to_have_text(before, timeout=15_000)
+    expect(written).not_to_have_text(before)
 
 
 def test_a_sink_is_opened_by_its_link(open_page: OpenPage) -> None:
@@ -36,10 +36,10 @@ def test_one_sink_is_paused_and_resumed(open_page: OpenPage) -> None:
     page = open_page("/sinks?sink=plant.publish", role="operate")
     page.get_by_role("button", name="Pause this sink").click()
     lamp = page.locator(".lamp", has_text="Sinks")
-    expect(lamp).to_contain_text("paused", timeout=15_000)
+    expect(lamp).to_contain_text("paused")
     expect(_row(page, "plant.publish")).to_contain_text("paused")
     page.get_by_role("button", name="Resume this sink").click()
-    expect(lamp).not_to_contain_text("paused", timeout=15_000)
+    expect(lamp).not_to_contain_text("paused")
 
 
 def test_stores_show_policy_and_their_oldest_message(open_page: OpenPage) -> None:
@@ -54,10 +54,10 @@ def test_pruning_takes_the_typed_count(open_page: OpenPage, console: Plant) -> N
     page = open_page("/sinks")
     _row(page, "plant").get_by_role("button", name="Prune").click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Older than, days").fill("0")
+    # Nothing is as old as that, whatever other tests have left here.
+    dialog.get_by_label("Older than, days").fill("9999")
     dialog.get_by_label("Only in state").select_option("dropped")
     dialog.get_by_role("button", name="Count them").click()
-    # Nothing of this channel was dropped.
     expect(page.locator(".toasts")).to_contain_text("there is nothing to do")
     _row(page, "plant").get_by_role("button", name="Prune").click()
     dialog.get_by_label("Older than, days").fill("0.00001")
