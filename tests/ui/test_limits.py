@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from pichannels.control.audit import Audit
 from pichannels.errors import PichannelsError, UsageError
 from pichannels.testing import ManualClock
-from pichannels.control.audit import Audit
 from pichannels.ui.budget import Budget, OverBudget
 from pichannels.ui.commands import CountNeeded
 from pichannels.ui.guard import API
