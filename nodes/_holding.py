@@ -147,7 +147,6 @@ class Holding(Limited):
         self._overdue: list[HeldState] = []
         self._ending: deque[tuple[Hold, BaseException | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._is_urgent = False
         # How many messages may be unsettled since the last look.
         self._unsettled = 0
 
@@ -233,9 +232,10 @@ class Holding(Limited):
         """What is held came with another message than what was."""
         old, state.source = state.source, source
         if source is not None:
-            self._unsettled += not source.count
+            if not source.count:
+                self._unsettled += 1
+                self._wake(0 if self._unsettled > _MOST else None)
             source.add()
-            self._wake(0 if self._unsettled > _MOST else None)
         if old is not None:
             old.remove()
         elif state.saved_at is not None:
@@ -324,15 +324,13 @@ class Holding(Limited):
     # Saving
 
     def _wake(self, delay: float | None = None) -> None:
-        if self._timer is not None and delay == 0 and not self._is_urgent:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + (self.max_hold if delay is None else delay)
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
             self._timer.cancel()
-            self._timer = None
-        if self._timer is None:
-            self._is_urgent = delay == 0
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(
-                self.max_hold if delay is None else delay, self._look
-            )
+        self._timer = loop.call_at(due, self._look)
 
     def _look(self) -> None:
         """Save what is held, and find what has been held for too long."""

@@ -321,6 +321,19 @@ async def test_a_silent_tag_does_not_keep_its_message_unsettled(
     await rig.channel.stop()
 
 
+async def test_a_heartbeat_far_ahead_keeps_no_later_message_unsettled(
+    journal: Journal,
+) -> None:
+    rig = Rig(door(max_hold=0.01, comp_max=600), journal)
+    await rig.channel.start()
+    await rig.give(sample(0, 0), sample(1, 1))
+    await rig.until_unsettled(0)
+    await rig.give(sample(2, 2))
+    await rig.until_unsettled(0)
+    assert await journal.restore("plant.door", "held.0") == [sample(2, 2)]
+    await rig.channel.stop()
+
+
 async def test_a_caller_who_waits_gets_a_result_within_max_hold(
     journal: Journal,
 ) -> None:
