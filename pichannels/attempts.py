@@ -48,18 +48,18 @@ async def attempted(
         given.delivery = msg.delivery
         try:
             return _with(done, await _collected(call(given)))
-        except _INSTRUCTIONS:
+        except _INSTRUCTIONS as exc:
             if done:
-                return iter(done)
+                return _raising(done, exc)
             raise
         except SampleErrors as exc:
             error: Exception = exc
             failed = failed_of(given, exc)
-            if failed is None:
-                return _ended(done, msg, exc)
-            delay = policy.delay(attempt, _cause(exc))
-            if delay is None:
-                return _ended(done, msg, exc)
+            delay = None if failed is None else policy.delay(attempt, _cause(exc))
+            if failed is None or delay is None:
+                return _ended(
+                    done, msg, exc if attempt == 1 else _left(given, exc, done)
+                )
             done += _rest_of(given, exc)
             msg = failed
         except Exception as exc:
@@ -83,6 +83,13 @@ def failed_of(msg: Message, exc: SampleErrors) -> Message | None:
     if not all(isinstance(index, int) and index in known for index in exc.causes):
         return None
     return msg.derive([samples[index] for index in exc.causes])
+
+
+def _left(msg: Message, exc: SampleErrors, done: list[Any]) -> SampleErrors:
+    """The error of a later try, with what failed in it; what did not is done."""
+    failed = failed_of(msg, exc)
+    done += _rest_of(msg, exc)
+    return SampleErrors(exc.causes, failed=msg if failed is None else failed)
 
 
 def _rest_of(msg: Message, exc: SampleErrors) -> list[Message]:
