@@ -238,7 +238,7 @@ for _what in _CHANNEL:
     body=Injected,
 )
 async def inject_message(ask: Ask, instance: str, name: str, body: Any) -> Any:
-    """Give a channel a message, which it processes as if its source had brought it."""
+    """Give a channel a message, which it processes in the lane `replay`."""
     return await run_action(
         ask, instance, "inject", {"channel": name, **given_by(body)}
     )
