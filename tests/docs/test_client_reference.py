@@ -15,7 +15,14 @@ from tests.docs.pages import DOCS
 # What the others stand on; users meet it through them.
 INSIDE: Final = {
     *("asking", "batched", "bulk", "connection", "filling", "handling", "health"),
-    *("interrupting", "lenient", "redirects", "stream_updates", "telling"),
+    *(
+        "event_tags",
+        "interrupting",
+        "lenient",
+        "redirects",
+        "stream_updates",
+        "telling",
+    ),
     *("opening", "parameters", "retrying", "sessions", "silence", "tls", "transport"),
     *("controllers_base", "controllers_common", "controllers_searches", "updates"),
     # Their names are in `auth`, or in `pichannels.piwebasync` itself.

@@ -34,7 +34,8 @@ def cut_power(notes: Path, rng: random.Random) -> int:
     """
     unsynced = _unsynced(_read(notes))
     for path, pending in unsynced.items():
-        if path.exists():
+        # Of folders, which are synced too, nothing is written.
+        if pending and path.exists():
             _leave_some(path, pending, rng)
     notes.unlink(missing_ok=True)
     return sum(map(len, unsynced.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -118,6 +119,22 @@ class PostgresServer(ServerProcess):
                 self._process = self._popen(*self.command())
             assert time.monotonic() < deadline, self.log
             time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it without any warning, and at once all that would answer a last time."""
+        workers = self._workers()
+        super().kill()
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _workers(self) -> list[int]:
+        """The processes that it answers with, where the system tells."""
+        if self._process is None:
+            return []
+        pid = self._process.pid
+        told = Path(f"/proc/{pid}/task/{pid}/children")
+        return [int(each) for each in told.read_text().split()] if told.exists() else []
 
     def close(self) -> None:
         """End it in good order, so that it leaves no shared memory, and its folder."""
