@@ -109,9 +109,11 @@ def searched(plant: Plant, answers: Counter[int]) -> Iterator[None]:
     ended = threading.Event()
     begun = threading.Barrier(ASKING + 1)
     query = {"channel": CHANNEL, "text": "nowhere"}
+    # A connection that is kept might be closed just as the next request comes.
+    headers = {**plant.client().headers, "Connection": "close"}
 
     def ask() -> None:
-        with httpx.Client(headers=plant.client().headers, timeout=None) as client:
+        with httpx.Client(headers=headers, timeout=None) as client:
             url = f"{plant.url}/api/v1/instances/plant/messages"
             answers[client.get(url, params=query).status_code] += 1
             begun.wait()

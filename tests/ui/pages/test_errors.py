@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,7 +25,7 @@ def group(console: Plant) -> Iterator[dict[str, Any]]:
         console.give(f'{{"odd": {number}}}', "plant")
     # Live messages settle beside these, so who gives them cannot tell when they have.
     while not (found := _undecoded(console)) or found["count"] < 3:
-        continue
+        time.sleep(0.05)
     yield found
     wanted = {"channel": "plant", "reason": "end of the test"}
     count = console.post("/discards/preview", wanted).json()["count"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -144,10 +145,10 @@ def test_what_is_clicked_is_done_once_where_the_connection_breaks(
     page.evaluate(f"{socket}.transport.ws.onmessage = () => {{}}")
     button.click()
     while _verified(console) < before + 2:
-        continue
+        time.sleep(0.05)
     page.evaluate(f"{socket}.close()")
     page.wait_for_function("window.socket.connected")
     button.click()
     while _verified(console) < before + 3:
-        continue
+        time.sleep(0.05)
     assert _verified(console) == before + 3

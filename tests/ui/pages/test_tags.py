@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -26,7 +27,7 @@ def trend_of(open_page: OpenPage, tag: str, more: str = "", role: str = "data") 
 def received(console: Plant) -> None:
     """Values of the tag were received."""
     while not console.get("/values", tag="UNIT1.BOILER.TEMP", count=5)["values"]:
-        continue
+        time.sleep(0.05)
 
 
 @pytest.mark.usefixtures("received")
