@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -144,10 +146,10 @@ def _mount(folder: Path) -> bool:
 
 def _unmount(folder: Path) -> None:
     """Take the file system away, and leave what it held in the folder."""
-    kept = {each.name: each.read_bytes() for each in folder.iterdir()}
-    subprocess.run(["umount", str(folder)], check=True, timeout=10)
-    for name, content in kept.items():
-        (folder / name).write_bytes(content)
+    with tempfile.TemporaryDirectory() as kept:
+        shutil.copytree(folder, kept, dirs_exist_ok=True)
+        subprocess.run(["umount", "--lazy", str(folder)], check=True, timeout=10)
+        shutil.copytree(kept, folder, dirs_exist_ok=True)
 
 
 def _fill(path: Path) -> None:
