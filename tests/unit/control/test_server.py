@@ -169,6 +169,7 @@ async def test_a_reader_that_goes_away_is_forgotten(
     while engine.events._followers:
         engine.events.fire("test")
         await asyncio.sleep(0.01)
+    assert not engine.events._followers
 
 
 # Commands

@@ -58,3 +58,4 @@ async def test_old_futures_are_let_go_when_they_are_done() -> None:
     async with asyncio.timeout(10):
         while deadlines.waiting:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
+    assert not deadlines.waiting

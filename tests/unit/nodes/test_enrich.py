@@ -283,6 +283,7 @@ async def test_a_file_that_changes_is_read_again(tmp_path: Path) -> None:
     await asyncio.to_thread(path.write_text, "tag,area\nTI1,elsewhere\n")
     await until(lambda: area_of(node) == "elsewhere")
     await node.stop()
+    assert area_of(node) == "elsewhere"
 
 
 async def test_a_bad_file_never_replaces_a_good_one(
