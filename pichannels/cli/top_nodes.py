@@ -43,7 +43,7 @@ def nodes_table(nodes: Iterable[dict[str, Any]], rates: Rates) -> FittingTable:
 
 def sinks_table(sinks: Iterable[dict[str, Any]], rates: Rates) -> FittingTable:
     """What each of these does."""
-    heads = ("SINK", "TAKEN/S", "WRITTEN/S", "IN FLIGHT", "ACK 99 %", "FAILED")
+    heads = ("SINK", "TAKEN/S", "WRITTEN/S", "IN FLIGHT", "ACK P99", "FAILED")
     table = FittingTable(*heads, "RETRIES")
     for sink in sinks:
         failed, retries = sink["statistics"].get("failed", 0), sink["retries"]

@@ -95,8 +95,8 @@ class Panel:
         if channel is not None:
             yield "State", parts.state_badge(channel_actions.state_of(channel))
             yield "Lag", seconds_text(channel["lag"])
-            yield "Settled in, half", quantile_text(channel["settling"], 0.5)
-            yield "Settled in, 99 %", quantile_text(channel["settling"], 0.99)
+            yield "Settled in, p50", quantile_text(channel["settling"], 0.5)
+            yield "Settled in, p99", quantile_text(channel["settling"], 0.99)
             for name in ("received", "processed", "dropped", "rejected", "failed"):
                 yield name.capitalize(), parts.number(count_text(channel[name]))
         if box["figures"] is not None:
@@ -199,8 +199,8 @@ def _figures(figures: Report) -> Iterable[tuple[str, Child]]:
         shown = parts.number(count_text(count), tone="bad" if is_bad else "")
         yield name.capitalize(), shown
     times, share = figures["times"], figures["share"]
-    yield "Takes, half", parts.number(took_text(times["p50"]))
-    yield "Takes, 99 %", parts.number(took_text(times["p99"]))
+    yield "Takes, p50", parts.number(took_text(times["p50"]))
+    yield "Takes, p99", parts.number(took_text(times["p99"]))
     if share is not None:
         yield "Share of time", parts.meter(share, f"{share:.0%}", tone="good")
 

@@ -207,7 +207,7 @@ def _pi(page: Page, status: Mapping[str, Any]) -> list[Child]:
 def _latency(latencies: Sequence[Mapping[str, Any]]) -> str:
     """How long the servers took to answer, in words; "" where none has answered."""
     told = [
-        f"half within {took_text(each['p50'])}, 99 % within {took_text(each['p99'])},"
+        f"p50 {took_text(each['p50'])}, p99 {took_text(each['p99'])},"
         f" the last {took_text(each['last'])}"
         for each in latencies
         if each["p50"] is not None

@@ -216,8 +216,8 @@ def _of_instance(page: Page, status: Report) -> list[tuple[str, Child]]:
         ("Process", str(status["pid"])),
         ("Up for", span_text(status["uptime"])),
         ("Processor", "–" if cpu is None else f"{cpu:.0%} of one"),
-        ("Event loop late, half", quantile_text(status["loop_lag"], 0.5)),
-        ("99 of 100", quantile_text(status["loop_lag"], 0.99)),
+        ("Event loop late, p50", quantile_text(status["loop_lag"], 0.5)),
+        ("p99", quantile_text(status["loop_lag"], 0.99)),
     ]
     if status["lease"] is not None:
         held = parts.badge("held", "good") if status["lease"]["is_held"] else None
@@ -253,8 +253,8 @@ def _of_journal(status: Report) -> list[tuple[str, Child]]:
     found: list[tuple[str, Child]] = [
         ("Filled", full or parts.meter(used / max(1, budget), told)),
         ("File", bytes_text(journal["file_bytes"])),
-        ("Commit, half", quantile_text(journal["commit_seconds"], 0.5)),
-        ("99 of 100", quantile_text(journal["commit_seconds"], 0.99)),
+        ("Commit, p50", quantile_text(journal["commit_seconds"], 0.5)),
+        ("p99", quantile_text(journal["commit_seconds"], 0.99)),
         ("Worst commit", seconds_text(journal["worst_commit"])),
         ("Waits for room", count_text(journal["waiting"])),
         ("Failed commits", count_text(journal["failures"])),

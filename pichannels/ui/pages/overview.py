@@ -149,7 +149,7 @@ def _facts(
     late = parts.number(seconds_text(lag), tone="warn" if lag > _LATE else "")
     yield "Lag", late
     half, most = (quantile_text(channel["settling"], part) for part in (0.5, 0.99))
-    yield "Settled in", parts.number(f"half {half}, 99 % {most}")
+    yield "Settled in", parts.number(f"p50 {half}, p99 {most}")
     waiting = f"{count_text(channel['in_memory'])}, {count_text(channel['unsettled'])}"
     yield (
         "In flight, unsettled",

@@ -66,8 +66,8 @@ def _columns(page: Page, status: Report) -> list[Column[Report]]:
         Column("Values", lambda sink: _rate(page, sink), number=True),
         Column("Written", lambda sink: _count(sink, _WRITTEN), number=True),
         Column("In flight", lambda sink: count_text(sink["in_flight"]), number=True),
-        Column("Ack, half", lambda s: took_text(s["acks"]["p50"]), number=True),
-        Column("Ack, 99 %", lambda s: took_text(s["acks"]["p99"]), number=True),
+        Column("Ack, p50", lambda s: took_text(s["acks"]["p50"]), number=True),
+        Column("Ack, p99", lambda s: took_text(s["acks"]["p99"]), number=True),
         Column("Retries", lambda sink: count_text(sink["retries"]), number=True),
         Column("Failed writes", lambda sink: _bad(sink, "errors"), number=True),
         Column("Failed values", lambda sink: _bad(sink, "failed"), number=True),
@@ -160,10 +160,10 @@ def _facts(
     for name, value in sink["statistics"].items():
         yield name.replace("_", " ").capitalize(), count_text(value)
     half, most = (took_text(sink["acks"][name]) for name in ("p50", "p99"))
-    yield "Acknowledged in", f"half {half}, 99 % {most}"
+    yield "Acknowledged in", f"p50 {half}, p99 {most}"
     if channel is not None:
         times = [quantile_text(channel["settling"], part) for part in (0.5, 0.99)]
-        yield "Settled in", f"half {times[0]}, 99 % {times[1]}"
+        yield "Settled in", f"p50 {times[0]}, p99 {times[1]}"
     where = parts.link(
         page.href("graph", channel=sink["name"].partition(".")[0], node=sink["name"]),
         "in the channel graph",

@@ -218,8 +218,8 @@ def _size(journal: Report) -> Iterable[tuple[str, Child]]:
 
 
 def _commits(journal: Report) -> Iterable[tuple[str, Child]]:
-    yield "Half in", quantile_text(journal["commit_seconds"], 0.5)
-    yield "99 % in", quantile_text(journal["commit_seconds"], 0.99)
+    yield "p50", quantile_text(journal["commit_seconds"], 0.5)
+    yield "p99", quantile_text(journal["commit_seconds"], 0.99)
     yield "Worst", seconds_text(journal["worst_commit"])
     yield "Commits", count_text(journal["commits"])
     waiting = f"{count_text(journal['waiting'])} callers"

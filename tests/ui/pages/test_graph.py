@@ -37,7 +37,7 @@ def test_live_messages_are_tapped(open_page: OpenPage) -> None:
     first = page.locator(".taps li").first
     expect(first).to_contain_text("processed")
     expect(first.get_by_role("heading", name="Out")).to_be_visible()
-    expect(page.locator(".panel")).to_contain_text(re.compile("Takes, 99 %\\s*\\d"))
+    expect(page.locator(".panel")).to_contain_text(re.compile("Takes, p99\\s*\\d"))
     expect(page.locator("[data-box='plant.decode'] .took")).to_contain_text("p99")
 
 
