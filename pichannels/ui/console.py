@@ -12,13 +12,13 @@ import msgspec
 from pichannels.config import is_loopback
 from pichannels.control.access import make_token
 from pichannels.control.audit import Audit
+from pichannels.control.masking import Mask
 from pichannels.errors import SettingsError
 from pichannels.ui.budget import Budget
 from pichannels.ui.commands import Commands
 from pichannels.ui.data import ReadModel
 from pichannels.ui.links import Links, Place
 from pichannels.ui.log_lines import LogLines
-from pichannels.ui.masking import Mask
 from pichannels.ui.operation_store import OperationStore
 from pichannels.ui.operations import REMEMBERED
 from pichannels.ui.roles import NotLoggedIn, Principal, Role

@@ -7,10 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from pichannels import codecs
+from pichannels.control.masking import Mask
 from pichannels.errors import CodecError
 from pichannels.journal.records import Record
 from pichannels.query import payload_text
-from pichannels.ui.masking import Mask
 from pichannels.values import format_ticks
 
 __all__ = [

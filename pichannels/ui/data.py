@@ -14,7 +14,14 @@ import msgspec
 from pichannels.control.archive import Archived, ArchiveWanted
 from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.failure_groups import FailureGroup
+from pichannels.control.frames import (
+    MessageSamples,
+    SamplesWanted,
+    event_id_of,
+    page_of,
+)
 from pichannels.control.history import Search
+from pichannels.control.masking import Mask
 from pichannels.errors import (
     CodecError,
     JournalError,
@@ -35,9 +42,7 @@ from pichannels.ui.content import (
     view_of,
 )
 from pichannels.ui.failures import GroupsFound, groups_in, hidden_group, letters_in
-from pichannels.ui.frames import MessageSamples, SamplesWanted, event_id_of, page_of
 from pichannels.ui.links import Link, Links
-from pichannels.ui.masking import Mask
 from pichannels.ui.reading import Timed
 from pichannels.ui.reports import Reports
 from pichannels.ui.roles import Principal, Role

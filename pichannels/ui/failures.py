@@ -10,12 +10,12 @@ import msgspec
 from pichannels import clock
 from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.failure_groups import FailureGroup, FailureGroups, failure_of
+from pichannels.control.masking import Mask
 from pichannels.control.mutes import NAMESPACE, judge, read_mutes
 from pichannels.errors import UsageError
 from pichannels.journal.reader import read_all_saved
 from pichannels.journal.records import Record
 from pichannels.ui.content import facts_of, row_of
-from pichannels.ui.masking import Mask
 from pichannels.ui.reading import Timed
 from pichannels.ui.searching import MessagesWanted, search_journal
 

@@ -10,11 +10,11 @@ from typing import Final
 
 import msgspec
 
+from pichannels.control.masking import Mask
 from pichannels.errors import PichannelsError
 from pichannels.loglines import KEPT, LogLine, LogPage, LogWanted, chosen
 from pichannels.ui.data import ReadModel
 from pichannels.ui.links import Link, Links
-from pichannels.ui.masking import Mask
 from pichannels.ui.roles import Principal, Role
 
 __all__ = ["LogFollowing", "LogLines", "without_masked"]

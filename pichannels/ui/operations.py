@@ -11,10 +11,10 @@ from typing import Any, Final, Literal
 import msgspec
 
 from pichannels import clock
+from pichannels.control.masking import Mask
 from pichannels.control.refusals import CommandFailed, NoInstance
 from pichannels.errors import NotConnected, PichannelsError, UsageError
 from pichannels.ui.budget import OverBudget
-from pichannels.ui.masking import Mask
 from pichannels.ui.operation_store import OperationStore
 from pichannels.values import format_ticks
 

@@ -13,6 +13,9 @@ import msgspec
 
 from pichannels import clock, codecs
 from pichannels.control.arguments import ticks_of
+from pichannels.control.fitting import MOST, MessagesWanted, message_test
+from pichannels.control.frames import EventId, event_id_of, key_of, names
+from pichannels.control.masking import Mask
 from pichannels.errors import CodecError, JournalError, UsageError
 from pichannels.journal.reader import read_records
 from pichannels.journal.records import Record
@@ -20,9 +23,6 @@ from pichannels.journal.schema import CODES
 from pichannels.journal.tags import MINUTE
 from pichannels.message import Message
 from pichannels.states import State
-from pichannels.ui.fitting import MOST, MessagesWanted, message_test
-from pichannels.ui.frames import EventId, event_id_of, key_of, names
-from pichannels.ui.masking import Mask
 from pichannels.ui.reading import Timed
 from pichannels.values import TICKS_PER_SECOND, format_ticks
 

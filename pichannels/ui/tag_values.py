@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, TypeAlias
 import msgspec
 
 from pichannels.control.arguments import ticks_of
+from pichannels.control.frames import samples_in
 from pichannels.errors import CodecError
 from pichannels.journal.records import Record
-from pichannels.ui.frames import samples_in
 from pichannels.ui.reading import Timed
 from pichannels.ui.searching import MessagesWanted, search_journal
 from pichannels.values import DigitalState, Sample, ValueFailure, format_ticks

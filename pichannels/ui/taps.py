@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
+from pichannels.control.masking import Mask
 from pichannels.control.taps import Passed, TapReport, TapWanted
 from pichannels.ui.data import ReadModel
 from pichannels.ui.links import Links
-from pichannels.ui.masking import Mask
 from pichannels.ui.roles import Principal, Role
 
 __all__ = ["NodeTaps"]

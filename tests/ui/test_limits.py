@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from pichannels.control.audit import Audit
+from pichannels.control.jsonpath import json_matcher
+from pichannels.control.masking import HIDDEN, Mask
 from pichannels.errors import PichannelsError, UsageError
 from pichannels.testing import ManualClock
 from pichannels.ui.budget import Budget, OverBudget
 from pichannels.ui.commands import CountNeeded
 from pichannels.ui.guard import API
-from pichannels.ui.jsonpath import json_matcher
-from pichannels.ui.masking import HIDDEN, Mask
 from pichannels.ui.roles import Principal, Role
 from pichannels.ui.sessions import Sessions, Throttle, Throttled
 from tests.ui.apps import asking, make_console

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from pichannels.control.masking import Mask
 from pichannels.errors import JournalError, UsageError
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.states import State
 from pichannels.testing import ManualClock
-from pichannels.ui.masking import Mask
 from pichannels.ui.reading import Timed, TimedReader
 from pichannels.ui.searching import MessagesWanted, Page, search_journal
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from pichannels.control.masking import Mask
 from pichannels.loglines import LogRing, LogWanted
 from pichannels.ui.log_lines import without_masked
-from pichannels.ui.masking import Mask
 
 logger = logging.getLogger("plant.ring")
 logger.setLevel(logging.DEBUG)

@@ -12,6 +12,7 @@ from pichannels.control.backfills import JobsWanted
 from pichannels.control.budgets import BudgetReport
 from pichannels.control.chosen import Grouped, Listed
 from pichannels.control.coverage_reports import CoverageReport, CoverageWanted
+from pichannels.control.frames import MessageSamples, SamplesWanted
 from pichannels.control.parked import Parked
 from pichannels.control.pictures import GraphReport, GraphWanted
 from pichannels.control.reports import ChannelReport, SinkReport, StatusReport
@@ -22,7 +23,6 @@ from pichannels.ui.api.routing import Ask, Routes
 from pichannels.ui.content import MessageView
 from pichannels.ui.data import InstanceRow, MessagePage
 from pichannels.ui.failures import GroupsFound
-from pichannels.ui.frames import MessageSamples, SamplesWanted
 from pichannels.ui.roles import Role
 from pichannels.ui.searching import MessagesWanted
 from pichannels.ui.settings_delta import Delta

@@ -9,8 +9,8 @@ import msgspec
 
 from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.failure_groups import FailureGroup
+from pichannels.control.masking import HIDDEN
 from pichannels.errors import UsageError
-from pichannels.ui.masking import HIDDEN
 from pichannels.ui.pages import message_texts, mutes, parts, tables
 from pichannels.ui.pages.formats import count_text
 from pichannels.ui.pages.fragment import Act

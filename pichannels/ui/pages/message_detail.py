@@ -9,10 +9,10 @@ from typing import Any, Final
 import msgspec
 
 from pichannels import codecs
+from pichannels.control.masking import HIDDEN
 from pichannels.errors import CodecError, UsageError
 from pichannels.ui.content import MessageView
 from pichannels.ui.guard import API
-from pichannels.ui.masking import HIDDEN
 from pichannels.ui.pages import (
     message_payload,
     message_texts,

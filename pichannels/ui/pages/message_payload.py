@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pichannels.control.frames import MessageSamples, SampleRow, SamplesWanted
 from pichannels.ui.content import MessageView
-from pichannels.ui.frames import MessageSamples, SampleRow, SamplesWanted
 from pichannels.ui.pages import message_texts, parts, tables
 from pichannels.ui.pages.formats import bytes_text, count_text
 from pichannels.ui.pages.markup import Child, Markup, tag

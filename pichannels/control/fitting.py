@@ -8,13 +8,13 @@ from typing import Annotated, Final
 
 import msgspec
 
+from pichannels.control.frames import event_id_of, holds
+from pichannels.control.jsonpath import json_matcher
+from pichannels.control.masking import Mask
 from pichannels.errors import UsageError
 from pichannels.matching import BoundedPattern
 from pichannels.message import Message
 from pichannels.query import payload_text
-from pichannels.ui.frames import event_id_of, holds
-from pichannels.ui.jsonpath import json_matcher
-from pichannels.ui.masking import Mask
 
 __all__ = ["MOST", "MessagesWanted", "message_test"]
 

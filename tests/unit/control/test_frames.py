@@ -7,12 +7,12 @@ import pytest
 
 from nodes import decode
 from pichannels.channels.intake import Intake
+from pichannels.control import frames
+from pichannels.control.frames import SamplesWanted, event_id_of, holds, page_of
+from pichannels.control.masking import HIDDEN, Mask
 from pichannels.errors import UsageError
 from pichannels.message import Message
 from pichannels.piwebasync.webids import point_web_id
-from pichannels.ui import frames
-from pichannels.ui.frames import SamplesWanted, event_id_of, holds, page_of
-from pichannels.ui.masking import HIDDEN, Mask
 
 ID = point_web_id("7d3c1f0a-0000-4000-8000-000000000001", 4711, r"\\S\FLOW")
 

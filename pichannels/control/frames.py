@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
 
+from pichannels.control.masking import HIDDEN, Mask
 from pichannels.errors import CodecError, DecodeError, UsageError
 from pichannels.manifest import decode_manifest
 from pichannels.message import Message
@@ -19,7 +20,6 @@ from pichannels.piwebasync.parsing import (
     to_samples,
 )
 from pichannels.piwebasync.timed_values import StreamEvents
-from pichannels.ui.masking import HIDDEN, Mask
 from pichannels.values import (
     NO_DATA,
     DigitalState,
