@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from pichannels.cli.output import say
+from pichannels.cli.options import safe
 from pichannels.cli.ui import absolute, folder_of, place_of, where
 from pichannels.engine import Engine
 from pichannels.errors import SettingsError
@@ -18,7 +18,7 @@ from pichannels.project import Project
 from pichannels.ui.supervision import Supervisor
 from pichannels.ui_config import UIConfig, missing_extra
 
-__all__ = ["pages_of", "with_pages"]
+__all__ = ["pages_of", "tell", "with_pages"]
 
 logger: Final = logging.getLogger("pichannels.ui")
 
@@ -52,7 +52,7 @@ async def with_pages(
     engine: Engine, run: Callable[[], Coroutine[Any, Any, bool]], plan: bytes
 ) -> bool:
     """Run an instance, and the pages from its start to its end."""
-    supervisor = Supervisor(plan, _tell)
+    supervisor = Supervisor(plan, tell)
 
     def begin(event: Event) -> None:
         if event.name == "instance.started":
@@ -66,8 +66,10 @@ async def with_pages(
         await supervisor.close()
 
 
-def _tell(started: dict[str, Any]) -> None:
-    # The token is for the terminal, not for the log.
-    say(f"  pages      {where(started)}")
+def tell(started: dict[str, Any]) -> None:
+    """Say where the pages are, and how to log in, also above the tables of `start`."""
+    # The token is for the terminal, not for the log. It is written to what stands for
+    # the output just now; the real one would be drawn over by the tables.
+    sys.stdout.write(f"{safe(f'  pages      {where(started)}')}\n")
     sys.stdout.flush()
     logger.info("pages and API: %s", started["url"])
