@@ -204,6 +204,9 @@ class _Rows:
             code = CODES[state]
             aside = "" if state is State.PROCESSED else " AND m.state <> 3"
             self._where.append(f"m.state = {code}{aside}")
+        if query.knows is not None:
+            # Each condition on facts needs one; most messages have none at all.
+            self._where.append("m.facts IS NOT NULL")
         for part in _parts(query):
             self._where.append(f"b.content LIKE {self._mark(_like(part))}")
         if tag is not None:

@@ -65,6 +65,8 @@ class PostgreSQLMessageStore(MessageStore):
     """
 
     indexes_tags = True
+    indexes_texts = True
+    indexes_facts = True
 
     def __init__(self, store_id: str, database: _Database) -> None:
         self.store_id = store_id
@@ -119,8 +121,9 @@ class PostgreSQLMessageStore(MessageStore):
         if self._is_started:
             return self._database
         if self._refused is not None:
-            target = self._database.target
-            raise NotConnected(target, str(self._refused)) from self._refused
+            why = self._refused
+            reason = why.reason if isinstance(why, NotConnected) else str(why)
+            raise NotConnected(self._database.target, reason) from why
         raise UsageError(f"{self!r} is not started; call start()")
 
     async def store(self, msg: Message) -> str | None:

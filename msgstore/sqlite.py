@@ -286,9 +286,7 @@ def _entry(record: Record) -> Entry:
         return record.entry()
     except CodecError as exc:
         # One that cannot be read costs itself, not the search.
-        return {
-            "id": str(record.seq),
-            "state": str(record.state),
-            "message": Message("application/octet-stream", record.data),
-            "meta": {"err_msg": str(exc)},
-        }
+        msg, id = Message("application/octet-stream", record.data), str(record.seq)
+        msg.ticks, msg.store_id = record.ticks, id
+        meta = {"err_msg": str(exc)}
+        return {"id": id, "state": str(record.state), "message": msg, "meta": meta}

@@ -56,6 +56,8 @@ class MessageStore(ABC):
             the channel of this name are those of the store.
         is_in_memory: True for one that touches nothing outside the process.
         indexes_tags: it can be searched by tag.
+        indexes_texts: it finds texts without reading all messages.
+        indexes_facts: it finds facts without reading the messages that have none.
     """
 
     store_id: str
@@ -63,6 +65,8 @@ class MessageStore(ABC):
     shares_journal: bool = False
     is_in_memory: bool = False
     indexes_tags: bool = False
+    indexes_texts: bool = False
+    indexes_facts: bool = False
 
     def attach(self, journal: Any) -> None:
         """Take the journal of the instance; see `shares_journal`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,11 +16,12 @@ from pichannels.cli.common import (
     common_options,
     json_option,
 )
-from pichannels.cli.completion import complete_channels, complete_ids
+from pichannels.cli.completion import complete_channels, complete_ids, complete_nodes
 from pichannels.cli.output import complain, say, say_json, say_table
 from pichannels.control import history
 from pichannels.control.client import ControlClient
-from pichannels.control.history import Search
+from pichannels.control.fitting import MOST
+from pichannels.control.walking import Search, walk
 from pichannels.engine import opened_stores
 from pichannels.errors import JournalError
 from pichannels.journal.schema import connect_reader
@@ -109,7 +111,22 @@ def show(id: str, channel: str | None, as_json: bool) -> None:
     type=click.Choice([str(state) for state in State]),
     help="Only messages in this state.",
 )
+@click.option("--lane", help="Only of this lane, such as live, repair or replay.")
+@click.option(
+    "--node",
+    metavar="NAME",
+    shell_complete=complete_nodes,
+    help="Only what failed, or was dropped, at this node.",
+)
+@click.option("--error", metavar="TEXT", help="Only where the error contains this.")
+@click.option("--error-class", metavar="NAME", help="Such as ValueError.")
+@click.option("--attempts", type=click.IntRange(0), help="Tried so often at least.")
+@click.option("--tag", help="Only with events of this tag: its name, path or WebID.")
+@click.option("--event-id", metavar="ID", help="Only with the event of this id.")
+@click.option("--meta", metavar="NAME[=VALUE]", help="Only with this in the meta.")
 @click.option("--regex", help="Only where this is found in the payload.")
+@click.option("--json-path", metavar="PATH", help="Only with a value at this path.")
+@click.option("--json-value", metavar="TEXT", help="What the value at the path is.")
 @click.option("--skip", default=0, type=click.IntRange(0), help="Leave out the first.")
 @click.option(
     "--count",
@@ -121,20 +138,26 @@ def show(id: str, channel: str | None, as_json: bool) -> None:
 @click.option("--oldest-first", is_flag=True, help="Otherwise the newest come first.")
 @json_option
 @common_options
-def search(oldest_first: bool, as_json: bool, **conditions: Any) -> None:
+def search(skip: int, count: int, as_json: bool, **conditions: Any) -> None:
     """Find messages, by default the newest; with TEXT those that contain it."""
-    wanted = Search(
-        order_by="timestamp" if oldest_first else "-timestamp", **conditions
-    )
+    wanted = Search(**conditions)
 
     async def online(client: ControlClient) -> Any:
-        return await client.command("search", **msgspec.structs.asdict(wanted))
+        async def page(asked: Search) -> Any:
+            return await client.command("search", **msgspec.structs.asdict(asked))
+
+        return await _search(page, wanted, skip, count)
 
     async def offline(project: Project) -> Any:
-        async with opened_stores(project):
-            return await history.search(project, wanted)
+        async def page(asked: Search) -> Any:
+            return msgspec.structs.asdict(await walk(project, asked))
 
-    found = ask(online, offline)
+        async with opened_stores(project):
+            return await _search(page, wanted, skip, count)
+
+    found, missing = ask(online, offline)
+    for each in missing:
+        complain(f"not searched: {each}")
     if as_json:
         say_json(found)
         return
@@ -143,6 +166,25 @@ def search(oldest_first: bool, as_json: bool, **conditions: Any) -> None:
         row["payload"] = _line(row["payload"])
         row["error"] = _line(row["error"])
     say_table(columns, ([row[name] for name in columns] for row in found))
+
+
+async def _search(
+    page: Callable[[Search], Awaitable[Any]], wanted: Search, skip: int, count: int
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """So many of the messages that fit, and which stores could not be read."""
+    found: list[dict[str, Any]] = []
+    missing: dict[str, None] = {}
+    cursor: str | None = None
+    while len(found) < count:
+        some = min(skip + count - len(found), MOST)
+        part = await page(msgspec.structs.replace(wanted, count=some, cursor=cursor))
+        missing |= dict.fromkeys(part["missing"])
+        found += part["messages"][skip:]
+        skip = max(0, skip - len(part["messages"]))
+        cursor = part["next"]
+        if cursor is None:
+            break
+    return found, list(missing)
 
 
 def _line(text: str) -> str:

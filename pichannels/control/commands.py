@@ -26,7 +26,6 @@ from pichannels.control.budgets import BudgetWanted, change_budget
 from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.coverage import coverage_report
 from pichannels.control.coverage_reports import CoverageWanted
-from pichannels.control.history import Search
 from pichannels.control.keeping import Export, Import, Prune
 from pichannels.control.muting import MuteWanted, mute, unmute
 from pichannels.control.parked import list_parked
@@ -38,6 +37,7 @@ from pichannels.control.sending import Fetch, Give
 from pichannels.control.settings import settings_report
 from pichannels.control.tags import TagsChange, change_tags
 from pichannels.control.taps import Taps, TapWanted
+from pichannels.control.walking import Search, walk
 from pichannels.errors import UsageError, nearest
 from pichannels.events import EventBus
 from pichannels.journal import Journal
@@ -235,12 +235,12 @@ async def _stop(instance: Instance, request: _Stop) -> Any:
     return {"stopping": True}
 
 
-async def _stores(instance: Instance, request: _Nothing) -> Any:
-    return await history.stores(instance.project)
+async def _stores(instance: Instance, request: history.StoresWanted) -> Any:
+    return await history.stores(instance.project, count=request.count)
 
 
 async def _search(instance: Instance, request: Search) -> Any:
-    return await history.search(instance.project, request)
+    return await walk(instance.project, request)
 
 
 async def _show(instance: Instance, request: _Show) -> Any:
@@ -473,7 +473,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "start-channel": Command(_Channel, _start_channel),
     "stop": Command(_Stop, _stop),
     "stop-channel": Command(_Channel, _stop_channel),
-    "stores": Command(_Nothing, _stores),
+    "stores": Command(history.StoresWanted, _stores),
     "tags": Command(TagsChange, _tags),
     "tap": Command(TapWanted, _tap),
     "verify": Command(_Nothing, _verify),

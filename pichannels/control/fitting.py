@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Annotated, Final
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from pichannels.control.frames import event_id_of, holds
+from pichannels.control.frames import EventId, about, event_id_of, holds
 from pichannels.control.jsonpath import json_matcher
-from pichannels.control.masking import Mask
+from pichannels.control.masking import Mask, masked_text
 from pichannels.errors import UsageError
 from pichannels.matching import BoundedPattern
 from pichannels.message import Message
-from pichannels.query import payload_text
+from pichannels.states import Entry
+from pichannels.values import TICKS_PER_SECOND, format_ticks
 
-__all__ = ["MOST", "MessagesWanted", "message_test"]
+__all__ = [
+    "LIVE",
+    "MOST",
+    "MessagesWanted",
+    "entry_test",
+    "failed_so",
+    "message_test",
+    "near_event",
+]
 
 MOST: Final = 500
+LIVE: Final = "live"
+"""The lane of messages that name none."""
+
+_EARLY: Final = 3600 * TICKS_PER_SECOND
+"""Clocks differ: an event may have come so long before its time."""
+_DAY: Final = 24 * _EARLY
 
 
 class MessagesWanted(
@@ -27,7 +42,7 @@ class MessagesWanted(
     """What is searched for, all of it.
 
     Attributes:
-        channel: full name; all channels that share the journal without.
+        channel: full name; all channels without.
         start, end: made at or after, and before (ISO 8601).
         state: `pending processing wait_retry processed dropped error rejected`.
         lane: `live late repair correction delete replay`, or another one.
@@ -72,6 +87,70 @@ class MessagesWanted(
         """Whether the answer tells what payloads hold."""
         inside = (self.text, self.regex, self.json_path, self.error, self.meta)
         return any(each is not None for each in (*inside, self.event_id))
+
+
+W = TypeVar("W", bound=MessagesWanted)
+
+
+def near_event(wanted: W, event: EventId) -> W:
+    """The same where an event is looked for: from its time on, unless it says when."""
+    start, end = wanted.start, wanted.end
+    if start is None:
+        start = format_ticks(event.ticks - _EARLY)
+        end = format_ticks(event.ticks + _DAY) if end is None else end
+    return msgspec.structs.replace(wanted, start=start, end=end, oldest_first=True)
+
+
+def entry_test(
+    wanted: MessagesWanted, mask: Mask | None
+) -> Callable[[Entry], bool] | None:
+    """Whether a stored message is what is wanted, all but where and when it is.
+
+    Args:
+        mask: hides what must not be found, either.
+
+    Raises:
+        UsageError: a condition is not of its kind.
+    """
+    fits = message_test(wanted, mask)
+    outside = (*_failure(wanted), wanted.attempts, wanted.lane, wanted.tag)
+    if fits is None and not any(outside):
+        return None
+
+    def test(entry: Entry) -> bool:
+        msg, facts = entry["message"], entry["meta"]
+        if wanted.attempts and not _number(facts.get("attempts")) >= wanted.attempts:
+            return False
+        if wanted.lane is not None and wanted.lane != msg.meta.get("lane", LIVE):
+            return False
+        if any(_failure(wanted)) and not failed_so(facts, wanted, mask):
+            return False
+        if wanted.event_id is None and wanted.tag and not about(msg, wanted.tag):
+            return False
+        return fits is None or fits(msg)
+
+    return test
+
+
+def _failure(wanted: MessagesWanted) -> tuple[str | None, ...]:
+    return wanted.node, wanted.error, wanted.error_class
+
+
+def _number(fact: Any) -> int:
+    return fact if isinstance(fact, int) else 0
+
+
+def failed_so(
+    facts: Mapping[str, Any], wanted: MessagesWanted, mask: Mask | None
+) -> bool:
+    """Whether the facts about an outcome tell of the failure that is looked for."""
+    at = str(facts.get("node", ""))
+    if wanted.node and at != wanted.node and not at.endswith(f".{wanted.node}"):
+        return False
+    if wanted.error_class and facts.get("error") != wanted.error_class:
+        return False
+    said = str(facts.get("err_msg", ""))
+    return not wanted.error or wanted.error in (mask.applied(said) if mask else said)
 
 
 def message_test(
@@ -121,9 +200,7 @@ def _payload_test(
         has_json = json_matcher(wanted.json_path, wanted.json_value, hides)
 
     def fits(msg: Message) -> bool:
-        seen = payload_text(msg.payload)
-        if mask:
-            seen = mask.applied(seen)
+        seen = masked_text(msg.payload, mask)
         if text not in seen or (pattern is not None and not pattern.is_in(seen)):
             return False
         return has_json is None or has_json(msg.payload)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -24,6 +25,7 @@ from pichannels.values import (
     NO_DATA,
     DigitalState,
     Sample,
+    Tag,
     ValueFailure,
     format_ticks,
 )
@@ -34,6 +36,7 @@ __all__ = [
     "MessageSamples",
     "SampleRow",
     "SamplesWanted",
+    "about",
     "event_id_of",
     "holds",
     "is_open",
@@ -143,14 +146,43 @@ def samples_in(msg: Message) -> Iterator[Sample]:
     Their event ids are those that `decode.PI` gives, where that names server and tags
     as the source does.
     """
-    payload = msg.payload
-    if isinstance(payload, list):
-        yield from (each for each in payload if isinstance(each, Sample))
+    if isinstance(msg.payload, Sample | list):
+        yield from _plain_samples(msg.payload)
         return
-    raw = payload.encode("utf-8", "replace") if isinstance(payload, str) else payload
+    for document in _documents(msg):
+        found = to_samples(document, partial(_tag, msg)).samples
+        yield from (each for each in found if each.ticks != NO_DATA)
+
+
+def about(msg: Message, tag: str) -> bool:
+    """Whether a message has events of the tag of this WebID, key, path or name."""
+    called = tag.upper()
+    if isinstance(msg.payload, Sample | list):
+        known = (each.tag for each in _plain_samples(msg.payload))
+    else:
+        known = (_tag(msg, each) for one in _documents(msg) for each in one.streams)
+    return any(
+        tag == each.web_id or called in (each.name.upper(), each.path.upper(), each.key)
+        for each in known
+    )
+
+
+def _plain_samples(payload: Sample | list[Any]) -> Iterator[Sample]:
+    payload = [payload] if isinstance(payload, Sample) else payload
+    return (each for each in payload if isinstance(each, Sample))
+
+
+def _tag(msg: Message, stream: StreamEvents) -> Tag:
+    server, by_path = str(msg.meta.get("server") or ""), msg.meta.get("keys") == "path"
+    return tag_of_stream(stream, server, by_path=by_path)
+
+
+def _documents(msg: Message) -> Iterator[ChannelMessage]:
+    """The documents of PI in a payload, whose streams are named."""
+    raw = msg.payload
+    raw = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
     if not isinstance(raw, bytes):
         return
-    server, by_path = str(msg.meta.get("server") or ""), msg.meta.get("keys") == "path"
     for part in filter(None, raw.split(_SEPARATOR)):
         try:
             document = _document(part)
@@ -159,12 +191,7 @@ def samples_in(msg: Message) -> Iterator[Sample]:
         for stream in document.streams:
             if not (stream.web_id or stream.path or stream.name):
                 name_from_meta(stream, msg.meta)
-
-        def lookup(stream: StreamEvents) -> Any:
-            return tag_of_stream(stream, server, by_path=by_path)
-
-        found = to_samples(document, lookup).samples
-        yield from (each for each in found if each.ticks != NO_DATA)
+        yield document
 
 
 def _document(part: bytes) -> ChannelMessage:

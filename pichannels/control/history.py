@@ -12,27 +12,25 @@ import msgspec
 
 from pichannels import codecs
 from pichannels.channels import BaseChannel
-from pichannels.errors import CodecError, MessageNotFound, UsageError
-from pichannels.journal import Journal, payload_text
+from pichannels.errors import CodecError, MessageNotFound, UsageError, nearest
+from pichannels.journal import Journal
 from pichannels.project import Project
 from pichannels.store import Entry, MessageStore
 from pichannels.values import format_ticks
 
 __all__ = [
-    "Search",
     "Selection",
+    "StoresWanted",
     "Place",
     "back_up",
     "by_id",
     "by_search",
     "channels_with_store",
-    "search",
     "show",
     "stores",
 ]
 
 _PAGE: Final = 200
-_PREVIEW: Final = 200
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,12 +63,16 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         }
 
 
-class Search(Selection, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A page of stored messages; see `MessageStore.search`."""
+class StoresWanted(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """What is asked of stores.
 
-    skip: int = 0
-    count: int = 20
-    order_by: str = "-timestamp"
+    Attributes:
+        count: also how many messages each holds.
+    """
+
+    count: bool = True
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,48 +107,23 @@ def channels_with_store(
     return found
 
 
-async def stores(project: Project) -> list[dict[str, Any]]:
+async def stores(project: Project, *, count: bool = True) -> list[dict[str, Any]]:
     """Each store: its channel, its kind and how many messages it holds.
 
     `journal` says whether they are in the journal of the instance.
+
+    Args:
+        count: False leaves their number out, which may take a while to find.
     """
     return [
         {
             "channel": channel.name,
             "store": type(store).__name__,
-            "messages": await store.total(),
+            "messages": await store.total() if count else None,
             "journal": store.shares_journal,
         }
         for channel, store in channels_with_store(project)
     ]
-
-
-async def search(project: Project, wanted: Search) -> list[dict[str, Any]]:
-    """A page of stored messages, each in short.
-
-    Raises:
-        UsageError: a condition is not of its kind, or there is no such channel.
-    """
-    if wanted.ids:
-        found = [item async for page in by_id(project, wanted) for item in page]
-        return [_in_short(*item) for item in found]
-    pages: list[tuple[str, Entry]] = []
-    for channel, store in channels_with_store(project, wanted.channel):
-        # Each store may hold all of the page.
-        entries = await store.search(
-            0, wanted.skip + wanted.count, wanted.order_by, **wanted.filters()
-        )
-        pages += [(channel.name, entry) for entry in entries]
-    _sort(pages, wanted.order_by)
-    return [_in_short(*item) for item in pages[wanted.skip :][: wanted.count]]
-
-
-def _sort(pages: list[tuple[str, Entry]], order_by: str) -> None:
-    def key(item: tuple[str, Entry]) -> tuple[str, int]:
-        state = item[1]["state"] if "state" in order_by else ""
-        return state, item[1]["message"].ticks
-
-    pages.sort(key=key, reverse=order_by.startswith("-"))
 
 
 async def show(project: Project, id: str, channel: str | None) -> dict[str, Any]:
@@ -179,26 +156,20 @@ async def _one(project: Project, id: str, channel: str | None) -> tuple[str, Ent
             found.append((holder.name, await store.get(id)))
     if not found:
         said = "" if channel else f"no store of this project holds message {id!r}"
-        raise MessageNotFound(channel or "", id, said)
+        raise MessageNotFound(channel or "", id, _with_hint(project, id, said))
     if len(found) > 1:
         names = ", ".join(name for name, _ in found)
         raise UsageError(f"several stores hold a message {id!r}: {names}; name one")
     return found[0]
 
 
-def _in_short(channel: str, entry: Entry) -> dict[str, Any]:
-    msg = entry["message"]
-    text = payload_text(msg.payload)
-    return {
-        "id": entry["id"],
-        "channel": channel,
-        "state": entry["state"],
-        "timestamp": format_ticks(msg.ticks),
-        "uuid": msg.uuid,
-        "lane": msg.meta.get("lane", ""),
-        "error": entry["meta"].get("err_msg", ""),
-        "payload": text if len(text) <= _PREVIEW else f"{text[:_PREVIEW]}...",
-    }
+def _with_hint(project: Project, id: str, said: str) -> str:
+    """What is told of an id that is not there, and may be meant as something else."""
+    names = [channel.name for channel in project.all_channels()]
+    if said and id in names:
+        return f"{said}; {id!r} is a channel: give it as --channel {id}"
+    hint = "" if id.isdecimal() else nearest(id, names)
+    return f"{said}{hint.replace('mean', 'mean the channel')}" if said else said
 
 
 def _plain(value: Any) -> Any:

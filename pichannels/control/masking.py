@@ -32,9 +32,13 @@ class Mask:
         fields: names of fields, with `*` and `?`; capitals do not matter. One with dots
             is the way from the outermost field, such as `patient.name`.
         texts: regular expressions of what is hidden in all texts.
+
+    Attributes:
+        fields, texts: the same, to make another one of them.
     """
 
     def __init__(self, fields: Sequence[str] = (), texts: Sequence[str] = ()) -> None:
+        self.fields, self.texts = list(fields), list(texts)
         joined = "|".join(translate(name.lower()) for name in fields)
         self._fields = re.compile(joined) if fields else None
         self._texts = [re.compile(text) for text in texts]

@@ -17,10 +17,8 @@ from pichannels.control.failure_groups import FailureGroup
 from pichannels.control.frames import (
     MessageSamples,
     SamplesWanted,
-    event_id_of,
     page_of,
 )
-from pichannels.control.history import Search
 from pichannels.control.masking import Mask
 from pichannels.errors import (
     CodecError,
@@ -32,21 +30,17 @@ from pichannels.errors import (
 from pichannels.journal.reader import read_record
 from pichannels.journal.records import Record
 from pichannels.message import Message
-from pichannels.ui.budget import Budget
 from pichannels.ui.content import (
-    MessageRow,
     MessageView,
     hidden_error,
     masked_message,
-    row_of,
     view_of,
 )
 from pichannels.ui.failures import GroupsFound, groups_in, hidden_group, letters_in
-from pichannels.ui.links import Link, Links
+from pichannels.ui.links import Link
 from pichannels.ui.reading import Timed
-from pichannels.ui.reports import Reports
 from pichannels.ui.roles import Principal, Role
-from pichannels.ui.searching import MessagesWanted, search_journal
+from pichannels.ui.searches import Searches
 from pichannels.ui.tag_values import (
     LatestWanted,
     Values,
@@ -55,16 +49,13 @@ from pichannels.ui.tag_values import (
     values_of,
 )
 
-__all__ = ["InstanceRow", "MessagePage", "NoSuchChannel", "ReadModel"]
+__all__ = ["InstanceRow", "NoSuchChannel", "ReadModel"]
 
 T = TypeVar("T")
 
 _OPEN: Final = Mask()
-_SKIPPED: Final = "skip"
 _READ_HERE: Final = {"channel", "node", "error", "start", "end", "skip", "count"}
 """Conditions on dead letters that are looked at here; the instance knows all."""
-_NAMES: Final = 300.0
-"""Seconds for which names of tags are known; there may be very many."""
 
 
 class NoSuchChannel(PichannelsError):
@@ -92,24 +83,7 @@ class InstanceRow(msgspec.Struct, frozen=True, kw_only=True):
     has_journal: bool = False
 
 
-class MessagePage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of messages.
-
-    Attributes:
-        messages: those that were found.
-        next: the cursor of the next page, or None.
-        complete: False where the time was over before the page was full; `next` goes
-            on.
-        scanned: how many messages were looked at, where that is known.
-    """
-
-    messages: list[MessageRow]
-    next: str | None = None
-    complete: bool = True
-    scanned: int | None = None
-
-
-class ReadModel(Reports):
+class ReadModel(Searches):
     """Reads journals for a bounded time, and asks the instances for all else.
 
     All methods raise `NotAllowed` where the role is not enough, `NoSuchInstance`,
@@ -121,17 +95,6 @@ class ReadModel(Reports):
         budget: what searches may take.
         mask: what only administrators see.
     """
-
-    def __init__(self, links: Links, budget: Budget, mask: Mask) -> None:
-        super().__init__(links)
-        self._budget = budget
-        self._mask = mask
-
-    def mask_for(self, who: Principal) -> Mask | None:
-        """What is hidden from a user; None: all payloads."""
-        if not who.role.may(Role.DATA):
-            return None
-        return _OPEN if who.role.may(Role.ADMIN) else self._mask
 
     # Instances
 
@@ -186,82 +149,6 @@ class ReadModel(Reports):
 
     # Messages
 
-    async def messages(
-        self, who: Principal, instance: str, wanted: MessagesWanted
-    ) -> MessagePage:
-        """A page of stored messages.
-
-        Raises:
-            JournalError: the journal cannot be read.
-            UsageError: a condition is not of its kind.
-        """
-        who.need(Role.DATA if wanted.looks_inside else Role.VIEW)
-        link, mask = self._links.get(instance), self.mask_for(who)
-        is_asked = link.journal is None or await self._is_elsewhere(link, wanted)
-        tag = wanted.tag
-        if wanted.event_id is not None:
-            tag = event_id_of(wanted.event_id).key
-        if tag is not None and not is_asked:
-            key = await self._tag_key(link, tag)
-            wanted = msgspec.structs.replace(wanted, tag=key)
-        with self._budget.search() as seconds:
-            if is_asked:
-                return await self._asked(link, wanted, mask)
-            assert link.journal is not None
-            page = await link.journal.run(
-                lambda timed: search_journal(timed, wanted, mask), seconds
-            )
-        return MessagePage(
-            messages=[row_of(record, mask) for record in page.records],
-            next=page.next,
-            complete=page.is_complete,
-            scanned=page.scanned,
-        )
-
-    async def _is_elsewhere(self, link: Link, wanted: MessagesWanted) -> bool:
-        """Whether the channel keeps its messages in a store of its own."""
-        if wanted.channel is None:
-            return False
-        try:
-            found = await self._fresh(link.name, 60.0, "stores")
-        except PichannelsError:
-            # It does not run: then there is only the journal.
-            return False
-        own = [each for each in found if each["channel"] == wanted.channel]
-        return bool(own) and not own[0].get("journal", True)
-
-    async def _asked(
-        self, link: Link, wanted: MessagesWanted, mask: Mask | None
-    ) -> MessagePage:
-        """A page of a store that only the instance can read."""
-        unusable = (
-            *("lane", "node", "error", "tag", "json_path", "event_id"),
-            *("meta", "attempts", "error_class"),
-        )
-        given = [name for name in unusable if getattr(wanted, name) is not None]
-        if given:
-            raise UsageError(f"this store cannot be searched by {', '.join(given)}")
-        if mask and wanted.looks_inside:
-            raise UsageError("what is masked cannot be searched in this store")
-        skip = _skipped(wanted.cursor)
-        search = Search(
-            channel=wanted.channel,
-            start=wanted.start,
-            end=wanted.end,
-            state=wanted.state,
-            text=wanted.text,
-            regex=wanted.regex,
-            skip=skip,
-            count=wanted.count + 1,
-            order_by="timestamp" if wanted.oldest_first else "-timestamp",
-        )
-        rows = await link.command("search", **msgspec.structs.asdict(search))
-        is_more = len(rows) > wanted.count
-        return MessagePage(
-            messages=[_told(row, mask) for row in rows[: wanted.count]],
-            next=f"{_SKIPPED}{skip + wanted.count}" if is_more else None,
-        )
-
     async def message(
         self, who: Principal, instance: str, id: str, channel: str | None = None
     ) -> MessageView:
@@ -299,8 +186,9 @@ class ReadModel(Reports):
 
     async def _record(self, link: Link, id: str, channel: str | None) -> Record | None:
         """The message in the journal; None where another store may have it."""
-        is_elsewhere = await self._is_elsewhere(link, MessagesWanted(channel=channel))
-        if link.journal is None or is_elsewhere or not _is_number(id):
+        if link.journal is None or not _is_number(id):
+            return None
+        if await self._is_elsewhere(link, channel):
             return None
 
         def read(timed: Timed) -> Record | None:
@@ -375,22 +263,6 @@ class ReadModel(Reports):
             instance, 5.0, "tags", channel=channel
         )
         return found
-
-    async def _tag_key(self, link: Link, tag: str) -> str:
-        """The WebID of a tag of this name or path; else what was given."""
-        known: dict[str, str] = {}
-        try:
-            for channel in (await link.status())["channels"]:
-                if "tags" in channel["source"]:
-                    arguments = {"channel": channel["name"]}
-                    found = await self._fresh(link.name, _NAMES, "tags", **arguments)
-                    for each in found["streams"]:
-                        path = each["tag"].upper()
-                        known[path] = known[path.rpartition("\\")[2]] = each["web_id"]
-        except PichannelsError:
-            # It does not run; WebIDs are found all the same.
-            return tag
-        return known.get(tag.upper()) or tag
 
     async def latest(
         self, who: Principal, instance: str, channel: str, tags: Sequence[str] = ()
@@ -473,15 +345,6 @@ def _samples(
         return MessageSamples(samples=[], total=0)
 
 
-def _skipped(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    number = cursor.removeprefix(_SKIPPED)
-    if not _is_number(number):
-        raise UsageError(f"cursor {cursor!r} is of no page before")
-    return int(number)
-
-
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 19
 
@@ -492,9 +355,3 @@ def _hidden(
     if mask is None:
         return {**row, **dict.fromkeys(names)}
     return {**row, **{name: mask.applied(row[name]) for name in names}}
-
-
-def _told(row: dict[str, Any], mask: Mask | None) -> MessageRow:
-    shown = _hidden(row, ("error", "payload"), mask)
-    shown["error"] = shown["error"] or ""
-    return msgspec.convert(shown, MessageRow)

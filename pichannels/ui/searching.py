@@ -13,7 +13,13 @@ import msgspec
 
 from pichannels import clock, codecs
 from pichannels.control.arguments import ticks_of
-from pichannels.control.fitting import MOST, MessagesWanted, message_test
+from pichannels.control.fitting import (
+    MOST,
+    MessagesWanted,
+    failed_so,
+    message_test,
+    near_event,
+)
 from pichannels.control.frames import EventId, event_id_of, key_of, names
 from pichannels.control.masking import Mask
 from pichannels.errors import CodecError, JournalError, UsageError
@@ -24,7 +30,6 @@ from pichannels.journal.tags import MINUTE
 from pichannels.message import Message
 from pichannels.states import State
 from pichannels.ui.reading import Timed
-from pichannels.values import TICKS_PER_SECOND, format_ticks
 
 __all__ = ["MOST", "MessagesWanted", "Page", "search_journal"]
 
@@ -35,9 +40,6 @@ _QUICK, _SLOW = 0.05, 0.25
 _FIRST, _LAST = -(2**62), 2**62
 _UNINDEXED: Final = 100_000
 """Messages that the index of tags may not have yet, at most."""
-_EARLY: Final = 3600 * TICKS_PER_SECOND
-"""Clocks differ: an event may have come so long before its time."""
-_DAY: Final = 24 * _EARLY
 _PROCESSED: Final = CODES[State.PROCESSED]
 
 
@@ -107,14 +109,8 @@ def search_journal(
 
 def _of_event(timed: Timed, wanted: MessagesWanted, event: EventId) -> MessagesWanted:
     """The same as a search by tag, from the time of an event on."""
-    start = format_ticks(event.ticks - _EARLY) if wanted.start is None else wanted.start
-    end = wanted.end
-    if wanted.start is None and end is None:
-        end = format_ticks(event.ticks + _DAY)
     tag = key_of(timed.conn, event, wanted.tag or event.key)
-    return msgspec.structs.replace(
-        wanted, tag=tag, start=start, end=end, oldest_first=True
-    )
+    return msgspec.structs.replace(near_event(wanted, event), tag=tag)
 
 
 def _checked(wanted: MessagesWanted, mask: Mask | None) -> _Search:
@@ -345,22 +341,13 @@ def _outcomes(timed: Timed, rows: list[_Row]) -> dict[int, bytes]:
 
 
 def _has_failed_so(outcome: bytes | None, search: _Search) -> bool:
-    wanted = search.wanted
     if outcome is None:
         return False
     try:
         facts = dict(codecs.decode(outcome))
     except CodecError:
         return False
-    at = str(facts.get("node", ""))
-    if wanted.node and at != wanted.node and not at.endswith(f".{wanted.node}"):
-        return False
-    if wanted.error_class and facts.get("error") != wanted.error_class:
-        return False
-    said = str(facts.get("err_msg", ""))
-    return not wanted.error or wanted.error in (
-        search.mask.applied(said) if search.mask else said
-    )
+    return failed_so(facts, search.wanted, search.mask)
 
 
 def _bodies(timed: Timed, rows: list[_Row], search: _Search) -> Iterator[int]:

@@ -191,6 +191,40 @@ def test_other_stores_are_searched_by_the_instance(plant: Plant) -> None:
     assert second["next"] is None
 
 
+def test_other_stores_are_searched_by_all_conditions(plant: Plant) -> None:
+    plant.give('{"quay": {"berth": 4}, "secret": "s3cret"}', "notes")
+    (row,) = plant.get("/messages", channel="notes", json_path="$.quay.berth")[
+        "messages"
+    ]
+    found = {
+        name: len(plant.get("/messages", "data", channel="notes", **query)["messages"])
+        for name, query in {
+            "all": {"lane": "replay", "meta": "lane=replay", "text": "quay"},
+            "failed": {"node": "shout", "text": "quay"},
+            "masked": {"text": "s3cret"},
+            "masked value": {"json_path": "$.secret", "json_value": "s3cret"},
+        }.items()
+    }
+    assert row["lane"] == "replay"
+    assert found == {"all": 1, "failed": 0, "masked": 0, "masked value": 0}
+
+
+def test_all_channels_are_searched_wherever_they_are_kept(plant: Plant) -> None:
+    for number in range(6):
+        plant.give(f"everywhere {number}", ("notes", "orders", "scratch")[number % 3])
+    seen: list[tuple[str, str]] = []
+    query: dict[str, Any] = {"text": "everywhere", "lane": "replay", "count": 2}
+    while True:
+        page = plant.get("/messages", **query)
+        seen += [(row["channel"], row["payload"]) for row in page["messages"]]
+        if page["next"] is None:
+            break
+        query["cursor"] = page["next"]
+    channels = ("scratch", "orders", "notes")
+    payloads = [f"everywhere {number}" for number in range(5, -1, -1)]
+    assert seen == list(zip(channels * 2, payloads, strict=True))
+
+
 def test_a_bulk_action_needs_the_count(plant: Plant, orders: list[Any]) -> None:
     wanted = {"channel": "orders", "state": "processed", "text": "plain"}
     refused = plant.post("/replays", wanted)

@@ -21,9 +21,10 @@ from pichannels.control.tags import TagsReport
 from pichannels.reload import ReloadReport
 from pichannels.ui.api.routing import Ask, Routes
 from pichannels.ui.content import MessageView
-from pichannels.ui.data import InstanceRow, MessagePage
+from pichannels.ui.data import InstanceRow
 from pichannels.ui.failures import GroupsFound
 from pichannels.ui.roles import Role
+from pichannels.ui.searches import MessagePage
 from pichannels.ui.searching import MessagesWanted
 from pichannels.ui.settings_delta import Delta
 from pichannels.ui.settings_files import Difference, Version

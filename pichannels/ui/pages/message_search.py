@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
-import msgspec
-
 from pichannels.errors import UsageError
 from pichannels.states import State
-from pichannels.ui.guard import API
 from pichannels.ui.pages import parts, tables
 from pichannels.ui.pages.markup import Child, Markup, tag
 from pichannels.ui.pages.page import Page
@@ -81,25 +77,13 @@ def saved_query(query: Mapping[str, str]) -> str:
 # What does the same
 
 
-def command(page: Page, found: MessagesWanted, url: str) -> str:
-    """What shows the same on a command line.
-
-    Args:
-        url: where the pages are, for what only the API searches by.
-    """
-    chosen = selection(found)
-    if chosen is None:
-        path = f"{url}{API}/instances/{page.instance}/messages"
-        given = {k: v for k, v in msgspec.structs.asdict(found).items() if v}
-        address = f"{path}?{urlencode(given)}"
-        header = "Authorization: Bearer $PICHANNELS_TOKEN"
-        return f'curl -H "{header}" {shlex.quote(address)}'
-    words: list[str] = []
-    for name, value in chosen.items():
-        if value and name == "text":
-            words.insert(0, value)
-        elif value:
-            words += [f"--{name}", value]
+def command(page: Page, found: MessagesWanted) -> str:
+    """What shows the same on a command line."""
+    words = [found.text] if found.text else []
+    for name in (*_TEXTS, "attempts", "start", "end"):
+        value = getattr(found, name)
+        if value is not None and name != "text":
+            words += [f"--{name.replace('_', '-')}", str(value)]
     if found.oldest_first:
         words.append("--oldest-first")
     return page.command("store", "search", *words)

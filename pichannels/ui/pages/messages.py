@@ -11,7 +11,6 @@ import msgspec
 from pichannels.errors import UsageError
 from pichannels.ui.budget import OverBudget
 from pichannels.ui.content import MessageRow
-from pichannels.ui.data import MessagePage
 from pichannels.ui.pages import (
     message_detail,
     message_search,
@@ -24,6 +23,7 @@ from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.page import Page
 from pichannels.ui.roles import Role
+from pichannels.ui.searches import MessagePage
 from pichannels.values import TICKS_PER_SECOND, format_ticks, parse_ticks
 
 __all__ = ["build"]
@@ -133,11 +133,13 @@ class _Found:
             return parts.note(f"{shown}, the newest first; new ones come by themselves")
         if found.scanned is not None:
             shown += f", {count_text(found.scanned)} looked at"
+        told: list[Child] = [
+            parts.note(f"not searched: {each}", "warn") for each in found.missing
+        ]
         if found.complete:
-            return parts.note(shown)
-        return parts.note(
-            f"{shown} in the time for one search; go on with Next", "warn"
-        )
+            return join([*told, parts.note(shown)])
+        more = f"{shown} in the time for one search; go on with Next"
+        return join([*told, parts.note(more, "warn")])
 
 
 def _key(row: MessageRow) -> str:
@@ -186,10 +188,7 @@ async def _top(page: Page, found: _Found) -> Markup:
         "Pause" if found.is_followed else "Follow what comes",
         classes="button",
     )
-    config = page.console.config
-    scheme = "https" if config.cert else "http"
-    url = f"{scheme}://{config.host}:{config.port}"
-    copied = parts.copy_button(message_search.command(page, wanted, url))
+    copied = parts.copy_button(message_search.command(page, wanted))
     replay = None
     chosen = message_search.selection(wanted)
     if chosen is not None and any(v for k, v in chosen.items() if k != "channel"):

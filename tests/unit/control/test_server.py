@@ -193,7 +193,7 @@ async def test_a_replay_into_a_paused_channel_is_stored(
     engine: Engine, client: ControlClient
 ) -> None:
     await engine.project.channel("boiler").handle(Message(payload="hot"))
-    (found,) = await client.command("search", text="hot")
+    (found,) = (await client.command("search", text="hot"))["messages"]
     await client.command("pause-channel", channel="boiler")
     report = await client.command("replay", ids=[found["id"]])
     assert (report["stored"], report["replayed"]) == (1, 0)
@@ -203,7 +203,7 @@ async def test_a_stored_message_is_found_shown_and_replayed(
     engine: Engine, client: ControlClient
 ) -> None:
     await engine.project.channel("boiler").handle(Message(payload="hot"))
-    (found,) = await client.command("search", text="hot")
+    (found,) = (await client.command("search", text="hot"))["messages"]
     shown = await client.command("show", id=found["id"])
     report = await client.command("replay", ids=[found["id"]])
     assert shown["message"]["payload"] == "hot"
