@@ -8,18 +8,24 @@ from typing import Any, Final
 import msgspec
 
 from pichannels.ui.pages import channel_actions, parts
+from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.graph_drawing import drawing
-from pichannels.ui.pages.graph_layout import fold, sub_channels
+from pichannels.ui.pages.graph_layout import apart, fold, sub_channels
 from pichannels.ui.pages.graph_panel import Panel
 from pichannels.ui.pages.graph_values import Moving, values_of
-from pichannels.ui.pages.markup import Markup, tag
-from pichannels.ui.pages.page import Page
+from pichannels.ui.pages.markup import Markup, join, tag
+from pichannels.ui.pages.page import Page, Region
 from pichannels.ui.pages.revisions import delta_of, revision_told
 
 __all__ = ["build"]
 
 _MANY: Final = 60
 """Boxes from which on sub-channels are folded, unless the address says otherwise."""
+_FEW: Final = 6
+"""Channels that are ways beside each other; more are in a list."""
+_WIDTH: Final = 1200
+"""How wide the place of the drawing is, until the browser has told."""
+_WIDEST: Final = 10_000
 
 Report = Mapping[str, Any]
 
@@ -28,8 +34,10 @@ async def build(page: Page) -> None:
     """Choices, the drawing, what moves in it, and the panel of what was clicked."""
     channel_actions.install(page)
     view = _View(page)
+    page.on("graph-width", view.take_width)
+    page.on("graph-of", view.go)
     await page.add(view.head, live=True)
-    await page.add(view.shown, live=True)
+    view.region = await page.add(view.shown, live=True)
     await page.add(view.values, live=True)
     if page.query.get("node"):
         panel = Panel(page, page.query["node"])
@@ -41,10 +49,15 @@ class _View:
 
     Args:
         page: where it is shown.
+
+    Attributes:
+        region: where it is drawn.
     """
 
     def __init__(self, page: Page) -> None:
+        self.region: Region | None = None
         self._page = page
+        self._width = _WIDTH
         self._moving = Moving()
         self._graph: Report = {"boxes": [], "arrows": []}
 
@@ -76,29 +89,39 @@ class _View:
             else ()
         )
         chosen = page.query.get("channel", "")
-        ways = [parts.link(page.here(channel=None, node=None), "all channels")]
-        ways += [
-            parts.link(page.href("graph", channel=name), name) for name in tops[:12]
-        ]
-        marked = [
-            tag("span", way, classes="chosen" if is_now else "")
-            for way, is_now in zip(
-                ways,
-                [not chosen, *(chosen.partition(".")[0] == name for name in tops)],
-                strict=False,
-            )
-        ]
         tools = [
             parts.link(page.here(fold="all"), "Fold all", classes="button"),
             parts.link(page.here(fold="none"), "Unfold all", classes="button"),
             _zoom("out", "Smaller"),
             _zoom("fit", "Fit"),
             _zoom("in", "Larger"),
-            page.cli("graph"),
+            page.cli("graph", *([chosen] if chosen else [])),
         ]
-        which = tag("nav", *marked, classes="which", aria_label="channels")
-        revisions = await self._revisions(tops, chosen.partition(".")[0])
+        top = chosen.partition(".")[0]
+        revisions = await self._revisions(tops, top)
+        which = self._which(tops, top)
         return parts.heading("Channel graph", which, revisions, tag("span", *tools))
+
+    def _which(self, tops: list[str], chosen: str) -> Markup:
+        """The ways to each channel alone; where there are many, in a list."""
+        page = self._page
+        if len(tops) > _FEW:
+            names = [
+                ("", f"all {len(tops)} channels"),
+                *((each, each) for each in tops),
+            ]
+            return parts.select("channel", "Channel", names, chosen, act="graph-of")
+        ways = [("", page.here(channel=None, node=None), "all channels")]
+        ways += [(name, page.href("graph", channel=name), name) for name in tops]
+        marked = [
+            tag(
+                "span",
+                parts.link(address, text),
+                classes="chosen" if name == chosen else "",
+            )
+            for name, address, text in ways
+        ]
+        return tag("nav", *marked, classes="which", aria_label="channels")
 
     async def _revisions(self, tops: list[str], chosen: str) -> Markup | None:
         """The revision of what is shown; of all channels those that are to change."""
@@ -117,16 +140,32 @@ class _View:
         whole = await self._read()
         self._moving.note(whole)
         folded = self._folded(whole)
-        self._graph = fold(whole, folded)
+        self._graph = apart(fold(whole, folded))
         if not self._graph["boxes"]:
             return parts.empty("the project has no channels")
-        return drawing(self._page, self._graph, whole, folded)
+        return drawing(self._page, self._graph, whole, folded, self._width)
 
     def values(self) -> Markup:
-        """What a script writes into the drawing."""
+        """What a script writes into the drawing, and where it tells its width."""
         found = values_of(self._graph, self._moving, self._page.watch)
         text = msgspec.json.encode(found).decode().replace("<", "\\u003c")
-        return tag("script", Markup(text), type="application/json", id="graph-values")
+        data: dict[str, str | int] = {"act": "graph-width", "known": self._width}
+        told = tag("button", type="button", hidden=True, id="graph-width", data=data)
+        shown = Markup(text)
+        return join(
+            [told, tag("script", shown, type="application/json", id="graph-values")]
+        )
+
+    async def go(self, act: Act) -> None:
+        """Somebody has chosen a channel."""
+        self._page.go(self._page.href("graph", channel=act.text("channel")))
+
+    async def take_width(self, act: Act) -> None:
+        """The browser tells how wide the place of the drawing is."""
+        width = act.data.get("width", "")
+        if width.isdecimal() and 0 < int(width) < _WIDEST and self.region is not None:
+            self._width = int(width)
+            await self.region.refresh()
 
 
 def _zoom(what: str, label: str) -> Markup:

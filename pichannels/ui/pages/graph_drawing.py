@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from pichannels.ui.pages.graph_layout import Arrow, Box, draw, sub_channels
+from pichannels.ui.pages.graph_layout import Arrow, Box, Turn, draw, sub_channels
 from pichannels.ui.pages.graph_values import channel_of
 from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.page import Page
 
-__all__ = ["drawing"]
+__all__ = ["SMALLEST", "drawing"]
 
+SMALLEST: Final = 0.8
+"""So small it may be drawn that states still are 20 px."""
 _LONGEST: Final = 22
 
 Report = Mapping[str, Any]
 
 
 def drawing(
-    page: Page, graph: Report, whole: Report, folded: Collection[str]
+    page: Page, graph: Report, whole: Report, folded: Collection[str], width: float
 ) -> Markup:
     """Boxes and arrows, with empty places for what moves.
 
@@ -26,8 +28,9 @@ def drawing(
         graph: what is drawn.
         whole: the same before anything was folded.
         folded: the sub-channels that are one box each.
+        width: of the place for it, in pixels of the browser.
     """
-    drawn = draw(graph)
+    drawn = draw(graph, width / SMALLEST)
     every = sub_channels(whole["boxes"])
     arrows = [_arrow(each) for each in drawn.arrows]
     boxes = [_box(page, each, every, folded) for each in drawn.boxes]
@@ -41,7 +44,7 @@ def drawing(
         height=f"{drawn.height:.0f}",
         role="group",
         aria_label=f"graph of {len(drawn.boxes)} boxes",
-        data={"width": f"{drawn.width:.0f}"},
+        data={"width": f"{drawn.width:.0f}", "height": f"{drawn.height:.0f}"},
     )
     return tag(
         "div",
@@ -60,15 +63,9 @@ def _arrow(arrow: Arrow) -> Markup:
     start, end = arrow.start, arrow.end
     x1, y1 = start.x + start.width, start.y + start.height / 2
     x2, y2 = end.x, end.y + end.height / 2
-    if abs(y1 - y2) < 1:
-        path = f"M{x1:.0f} {y1:.0f}H{x2 - 7:.0f}"
-    else:
-        # In the gap before the column of its end, where no boxes are.
-        bend = max(x1 + 12, x2 - 48)
-        path = (
-            f"M{x1:.0f} {y1:.0f}C{bend:.0f} {y1:.0f} {bend:.0f} {y1:.0f}"
-            f" {bend:.0f} {(y1 + y2) / 2:.0f}S{bend:.0f} {y2:.0f} {x2 - 7:.0f} {y2:.0f}"
-        )
+    path = _line(x1, y1, x2 - 7, y2)
+    if arrow.turn is not None:
+        path = _turned(x1, y1, arrow.turn, x2 - 7, y2)
     head = f"M{x2 - 8:.0f} {y2 - 4:.0f}L{x2:.0f} {y2:.0f}L{x2 - 8:.0f} {y2 + 4:.0f}z"
     texts = [_rate(arrow, x1, y1, x2, y2), _queue(x2, y2)]
     if arrow.label:
@@ -88,6 +85,24 @@ def _arrow(arrow: Arrow) -> Markup:
         *texts,
         data={"arrow": f"{start.id}>{end.id}"},
     )
+
+
+def _line(x1: float, y1: float, x2: float, y2: float) -> str:
+    if abs(y1 - y2) < 1:
+        return f"M{x1:.0f} {y1:.0f}H{x2:.0f}"
+    # In the gap before the column of its end, where no boxes are.
+    bend = max(x1 + 12, x2 - 41)
+    return (
+        f"M{x1:.0f} {y1:.0f}C{bend:.0f} {y1:.0f} {bend:.0f} {y1:.0f}"
+        f" {bend:.0f} {(y1 + y2) / 2:.0f}S{bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
+    )
+
+
+def _turned(x1: float, y1: float, turn: Turn, x2: float, y2: float) -> str:
+    """Out to the right, back below the boxes, and on from the left."""
+    right, y, left, on = turn
+    back = f"M{x1:.0f} {y1:.0f}H{right:.0f}V{y:.0f}H{left:.0f}V{on:.0f}"
+    return back + _line(left, on, x2, y2)
 
 
 def _rate(arrow: Arrow, x1: float, y1: float, x2: float, y2: float) -> Markup:

@@ -22,6 +22,18 @@ def test_boxes_show_states_and_rates(open_page: OpenPage) -> None:
     )
 
 
+def test_all_of_it_is_in_sight_in_a_small_window(open_page: OpenPage) -> None:
+    page = open_page("/graph", width=1024, height=768)
+    expect(page.locator("#graph-width")).not_to_have_attribute("data-known", "1200")
+    page.wait_for_function(
+        """() => {
+          const canvas = document.querySelector(".canvas");
+          return canvas.scrollWidth <= canvas.clientWidth;
+        }"""
+    )
+    expect(page.locator("[data-box='plant.console.Console']")).to_be_attached()
+
+
 def test_a_sub_channel_is_folded_into_its_first_box(open_page: OpenPage) -> None:
     page = open_page("/graph")
     page.get_by_label("fold plant.numbers", exact=True).click()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from pichannels.ui.pages.graph_layout import Box, Drawing, draw, fold
+from pichannels.ui.pages.graph_bands import bands
+from pichannels.ui.pages.graph_layout import Box, Drawing, apart, draw, fold
 
 
 def _box(id: str, kind: str = "node") -> dict[str, Any]:
@@ -88,3 +89,50 @@ def test_boxes_of_a_large_graph_do_not_lie_on_each_other() -> None:
 
 def test_a_circle_is_drawn_too() -> None:
     assert len(draw(_graph(["a", "b"], "a>b", "b>a")).boxes) == 2
+
+
+def _chain(length: int) -> dict[str, Any]:
+    names = [f"a.{i}" for i in range(length)]
+    return _graph(names, *(f"{one}>{other}" for one, other in pairwise(names)))
+
+
+def test_what_is_too_wide_goes_on_below() -> None:
+    drawing = draw(_chain(12), width=1500)
+    assert drawing.width <= 1500
+    assert max(box.x + box.width for box in drawing.boxes) < drawing.width
+    assert len({box.y for box in drawing.boxes}) == 3
+    turned = [each.end.id for each in drawing.arrows if each.turn is not None]
+    assert turned == ["a.4", "a.8"]
+
+
+def test_what_goes_on_below_lies_on_nothing() -> None:
+    graph = _graph(
+        ["a", "a.case", "a.x", "a.y", "a.join", "a.last", "b", "b.one", "b.two"],
+        *("a>a.case", "a.case>a.x", "a.x>a.y", "a.y>a.join", "a.case>a.join"),
+        *("a.join>a.last", "b>b.one", "b.one>b.two"),
+    )
+    assert _collisions(draw(graph, width=700)) == []
+
+
+def test_bands_end_where_few_arrows_go_on() -> None:
+    ways = [*pairwise(range(6)), (1, 4), (2, 4)]
+    found = bands([100] * 6, ways, 10, most=450)
+    assert found == [range(2), range(2, 6)]
+
+
+def test_one_that_is_too_wide_by_itself_is_a_band() -> None:
+    assert bands([100, 500, 100], [(0, 1), (1, 2)], 10, most=300) == [
+        range(1),
+        range(1, 2),
+        range(2, 3),
+    ]
+
+
+def test_each_way_out_has_an_end_of_its_own() -> None:
+    graph = _graph(["a", "a.bad", "a.last"], "a>a.bad", "a>a.last")
+    graph["boxes"].append(_box("a:out", "out"))
+    ends = [("a.bad", "a:out"), ("a.last", "a:out")]
+    graph["arrows"] += [{"start": one, "end": end, "label": ""} for one, end in ends]
+    found = apart(graph)
+    assert [each["end"] for each in found["arrows"][2:]] == ["a:out<a.bad", "a:out"]
+    assert {each["id"] for each in found["boxes"]} >= {"a:out", "a:out<a.bad"}

@@ -2,8 +2,11 @@
 
 (() => {
   const SIGNS = { waiting: "✓", processing: "▶", paused: "‖", stopped: "■", "not connected": "✕" };
+  const LEAST = 0.8;
   let scale = 1;
-  let isFitted = false;
+  // The size of the drawing that was fitted; another drawing is fitted anew.
+  let fitted = "";
+  let told = 0;
 
   function put(place, text) {
     if (place && place.textContent !== text) place.textContent = text;
@@ -41,8 +44,26 @@
     const { boxes, arrows } = JSON.parse(text);
     for (const place of svg.querySelectorAll("[data-box]")) writeBox(place, boxes[place.dataset.box] || {});
     for (const place of svg.querySelectorAll("[data-arrow]")) writeArrow(place, arrows[place.dataset.arrow] || {});
-    if (!isFitted) fit(svg, 0.8);
+    // Later, since who takes clicks may not listen yet.
+    setTimeout(measure);
+    if (fitted !== sizeOf(svg)) fit(svg, LEAST);
     else resize(svg);
+  }
+
+  function sizeOf(svg) {
+    return `${svg.dataset.width} ${svg.dataset.height}`;
+  }
+
+  // The server breaks what is too wide, and has to know what is.
+  function measure() {
+    const canvas = document.querySelector(".canvas");
+    const teller = document.getElementById("graph-width");
+    if (!canvas || !teller) return;
+    const width = canvas.clientWidth;
+    if (Math.abs(width - (told || teller.dataset.known)) < 40) return;
+    told = width;
+    teller.dataset.width = width;
+    teller.click();
   }
 
   function resize(svg) {
@@ -51,8 +72,11 @@
   }
 
   function fit(svg, least) {
-    isFitted = true;
-    scale = Math.max(least, Math.min(1, (svg.parentElement.clientWidth - 4) / svg.dataset.width));
+    fitted = sizeOf(svg);
+    const canvas = svg.parentElement;
+    const high = Number.parseFloat(getComputedStyle(canvas).maxHeight) || canvas.clientHeight;
+    const whole = Math.min((canvas.clientWidth - 4) / svg.dataset.width, (high - 4) / svg.dataset.height);
+    scale = Math.max(least, Math.min(1, whole));
     resize(svg);
     svg.querySelector(".box.chosen")?.scrollIntoView({ block: "nearest", inline: "center" });
   }
@@ -64,6 +88,15 @@
     if (what === "fit") return fit(svg, 0.1);
     scale = Math.max(0.1, Math.min(2, scale * (what === "in" ? 1.25 : 0.8)));
     resize(svg);
+  });
+
+  let resized = 0;
+  window.addEventListener("resize", () => {
+    clearTimeout(resized);
+    resized = setTimeout(() => {
+      fitted = "";
+      write();
+    }, 200);
   });
 
   window.pichannels.onRefresh(write);
