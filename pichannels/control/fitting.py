@@ -10,11 +10,10 @@ import msgspec
 
 from pichannels.control.frames import EventId, about, event_id_of, holds
 from pichannels.control.jsonpath import json_matcher
-from pichannels.control.masking import Mask
+from pichannels.control.masking import Mask, masked_text
 from pichannels.errors import UsageError
 from pichannels.matching import BoundedPattern
 from pichannels.message import Message
-from pichannels.query import payload_text
 from pichannels.states import Entry
 from pichannels.values import TICKS_PER_SECOND, format_ticks
 
@@ -201,9 +200,7 @@ def _payload_test(
         has_json = json_matcher(wanted.json_path, wanted.json_value, hides)
 
     def fits(msg: Message) -> bool:
-        seen = payload_text(msg.payload)
-        if mask:
-            seen = mask.applied(seen)
+        seen = masked_text(msg.payload, mask)
         if text not in seen or (pattern is not None and not pattern.is_in(seen)):
             return False
         return has_json is None or has_json(msg.payload)

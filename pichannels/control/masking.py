@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import translate
-from json import JSONDecodeError, JSONDecoder
 from typing import Any, Final
 
 import msgspec
 
-__all__ = ["HIDDEN", "Mask"]
+from pichannels.control.mask_texts import HIDDEN, without_fields
+from pichannels.query import payload_text
 
-HIDDEN: Final = "(masked)"
+__all__ = ["HIDDEN", "Mask", "masked_text"]
 
-_JSON: Final = JSONDecoder()
-_DOCUMENTS: Final = 20
-"""How many JSON documents in one text are looked into."""
-_DONE: Final = rf"""['"]?{re.escape(HIDDEN)}"""
-_VALUE: Final = r"""'(?:[^'\\]|\\.)*'?|"(?:[^"\\]|\\.)*"?|[^\s,;&)}\]]+"""
+_KNOWN: Final = 10_000
+"""Paths of which is known whether they are hidden."""
+_LONGEST: Final = 2000
+"""Characters of a way to a field; what is deeper is hidden."""
+_TYPE: Final = "$type"
+_WRAPPED: Final = ("value", "text")
+"""Where codecs put a value beside its type."""
 
 
 class Mask:
     """Hides the values of fields by their names, and parts of texts.
 
-    JSON documents in a text are looked into, and so is what has the form `name: value`
-    or `name=value`, as errors quote it.
+    JSON documents in a text are looked into, elements of XML, and what has the form
+    `name: value` or `name=value`, as errors quote it.
 
     Args:
         fields: names of fields, with `*` and `?`; capitals do not matter. One with dots
-            is the way from the outermost field, such as `patient.name`.
+            is the end of the way to a field, such as `patient.name`.
         texts: regular expressions of what is hidden in all texts.
 
     Attributes:
@@ -39,15 +43,11 @@ class Mask:
 
     def __init__(self, fields: Sequence[str] = (), texts: Sequence[str] = ()) -> None:
         self.fields, self.texts = list(fields), list(texts)
-        joined = "|".join(translate(name.lower()) for name in fields)
+        names = [each for name in fields for each in (name, f"*.{name}")]
+        joined = "|".join(translate(name.lower()) for name in names)
         self._fields = re.compile(joined) if fields else None
         self._texts = [re.compile(text) for text in texts]
-        # Where a text ends too soon or is no JSON, nobody knows the way to a field.
-        plain = "|".join(_words(name) for name in fields if "." not in name)
-        named = (
-            rf"""(?<![\w.])(['"]?(?:{plain})['"]?\s*[:=]\s*)(?!{_DONE})(?:{_VALUE})"""
-        )
-        self._named = re.compile(named, re.IGNORECASE) if plain else None
+        self._known: dict[str, bool] = {}
 
     def __bool__(self) -> bool:
         return self._fields is not None or bool(self._texts)
@@ -56,66 +56,98 @@ class Mask:
         """The value without what is hidden; what is not changed is not copied."""
         if not self:
             return value
+        try:
+            return self._applied(value, path)
+        except RecursionError:
+            return HIDDEN
+
+    def _applied(self, value: Any, path: str) -> Any:
         if isinstance(value, Mapping):
-            return {k: self._field(str(k), v, path) for k, v in value.items()}
+            return self._mapping(value, path)
         if isinstance(value, list | tuple):
-            return [self.applied(each, path) for each in value]
+            return [self._applied(each, path) for each in value]
+        if isinstance(value, bytes):
+            text = value.decode("latin-1")
+            shown = self._text(text, path)
+            return value if shown == text else shown
         return self._text(value, path) if isinstance(value, str) else value
 
+    def _mapping(self, value: Mapping[Any, Any], path: str) -> dict[Any, Any]:
+        kind, inner = value.get(_TYPE), value.get("value")
+        if kind == "bytes" and isinstance(inner, str):
+            return self._bytes(dict(value), inner, path)
+        if kind == "dict" and isinstance(inner, list) and all(map(_is_pair, inner)):
+            # As codecs write a mapping whose keys are no texts.
+            pairs = [[k, self._field(str(k), v, path)] for k, v in inner]
+            return {**value, "value": pairs}
+        is_typed = isinstance(kind, str)
+        return {
+            self._key(key): self._applied(each, path)
+            if is_typed and key in _WRAPPED and not self._hides(_way(path, key))
+            else self._field(str(key), each, path)
+            for key, each in value.items()
+        }
+
+    def _key(self, key: Any) -> Any:
+        return self._parts(key) if self._texts and isinstance(key, str) else key
+
+    def _bytes(self, value: dict[str, Any], coded: str, path: str) -> dict[str, Any]:
+        """Bytes that are no UTF-8, looked at as a text of the same length."""
+        with contextlib.suppress(binascii.Error, ValueError):
+            text = base64.b64decode(coded).decode("latin-1")
+            shown = self._text(text, path)
+            if shown != text:
+                return {_TYPE: "bytes", "text": shown}
+        return value
+
     def _field(self, name: str, value: Any, path: str) -> Any:
-        whole = f"{path}.{name}" if path else name
-        fields = self._fields
-        if fields is not None:
-            if fields.match(name.lower()) or fields.match(whole.lower()):
-                return HIDDEN
-        return self.applied(value, whole)
+        whole = _way(path, name)
+        return HIDDEN if self._hides(whole) else self._applied(value, whole)
+
+    def _hides(self, path: str) -> bool:
+        if self._fields is None:
+            return False
+        found = self._known.get(path)
+        if found is None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            is_deep = len(path) > _LONGEST
+            found = is_deep or self._fields.match(path.lower()) is not None
+            self._known[path] = found
+        return found
 
     def _text(self, text: str, path: str) -> str:
-        if self._fields is not None:
-            text = self._documents(text, path)
-        if self._named is not None:
-            text = self._named.sub(rf"\1{HIDDEN}", text)
+        return self._parts(self._named(text, path))
+
+    def _parts(self, text: str) -> str:
         for pattern in self._texts:
             text = pattern.sub(HIDDEN, text)
         return text
 
-    def _documents(self, text: str, path: str) -> str:
-        """The text without what is hidden in JSON documents in it."""
+    def _named(self, text: str, path: str) -> str:
+        if self._fields is None:
+            return text
         if text[:1] in ("{", "["):
             with contextlib.suppress(ValueError, RecursionError):
-                # Much quicker, where the whole text is one.
-                return self._document(text, msgspec.json.decode(text), path)
-        parts: list[str] = []
-        at = 0
-        for _ in range(_DOCUMENTS):
-            start = _opening(text, at)
-            if start < 0:
-                break
-            found, end = _document(text, start)
-            parts += (text[at:start], self._document(text[start:end], found, path))
-            at = end
-        return "".join([*parts, text[at:]])
-
-    def _document(self, text: str, found: Any, path: str) -> str:
-        if found is None:
-            return text
-        masked = self.applied(found, path)
-        return text if masked == found else msgspec.json.encode(masked).decode()
+                # Much quicker, where the whole text is one document.
+                found = msgspec.json.decode(text)
+                masked = self._applied(found, path)
+                if masked == found:
+                    return text
+                return msgspec.json.encode(masked).decode()
+        return without_fields(text, path, self._hides, self.applied)
 
 
-def _words(name: str) -> str:
-    """A pattern of a field's name in a text."""
-    return re.escape(name).replace(r"\*", r"[\w-]*").replace(r"\?", r"[\w-]")
+def masked_text(payload: Any, mask: Mask | None) -> str:
+    """A payload as text, as searches and lists look at it, without what is hidden."""
+    if not mask:
+        return payload_text(payload)
+    return str(mask.applied(payload_text(mask.applied(payload))))
 
 
-def _opening(text: str, at: int) -> int:
-    found = [place for sign in "{[" if (place := text.find(sign, at)) >= 0]
-    return min(found, default=-1)
+def _way(path: str, name: Any) -> str:
+    return f"{path}.{name}" if path else str(name)
 
 
-def _document(text: str, start: int) -> tuple[Any, int]:
-    """A JSON document and where it ends; None and the next place where none begins."""
-    try:
-        return _JSON.raw_decode(text, start)
-    except (JSONDecodeError, RecursionError):
-        return None, start + 1
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2

@@ -7,10 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from pichannels import codecs
-from pichannels.control.masking import Mask
+from pichannels.control.masking import Mask, masked_text
 from pichannels.errors import CodecError
 from pichannels.journal.records import Record
-from pichannels.query import payload_text
 from pichannels.values import format_ticks
 
 __all__ = [
@@ -24,6 +23,11 @@ __all__ = [
 ]
 
 PREVIEW: Final = 200
+_OPEN_META: Final = frozenset(
+    {"lane", "late", "part", "part_of", "parts", "replay_of", "edited_from"}
+    | {"replay_from", "replay_to_sink"}
+)
+"""Facts of messages that quote no payload."""
 
 
 class MessageRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +64,8 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
         id, channel, state: as in `MessageRow`.
         outcome: facts about what became of it: `err_msg`, `node`, `attempts`, ...
         message: `timestamp`, `uuid`, `content_type`, `meta`, `payload` and `ctx`; the
-            last two are None where the user may not see them.
+            last two are None, and most of `meta` is left out, where the user may see no
+            payloads.
     """
 
     id: str
@@ -87,7 +92,7 @@ def row_of(record: Record, mask: Mask | None) -> MessageRow:
         attempts=record.attempts,
         node=str(facts.get("node", "")),
         error=_error(facts, mask),
-        payload=None if mask is None else shorten(mask.applied(text_of(record))),
+        payload=None if mask is None else shorten(text_of(record, mask)),
     )
 
 
@@ -110,10 +115,10 @@ def facts_of(record: Record) -> dict[str, Any]:
         return {}
 
 
-def text_of(record: Record) -> str:
-    """The payload as text, as a search looks at it."""
+def text_of(record: Record, mask: Mask) -> str:
+    """The payload as text, as a search looks at it, without what is hidden."""
     try:
-        return payload_text(record.message().payload)
+        return masked_text(record.message().payload, mask)
     except CodecError as exc:
         return f"unreadable: {exc}"
 
@@ -143,6 +148,8 @@ def masked_message(view: MessageView, mask: Mask | None) -> MessageView:
     """The same without what is hidden."""
     if mask is None:
         message = {**view.message, "payload": None, "ctx": None}
+        meta = message.get("meta") or {}
+        message["meta"] = {k: v for k, v in meta.items() if k in _OPEN_META}
         known = ("node", "attempts", "sample_error_count")
         outcome = {k: v for k, v in view.outcome.items() if k in known}
     else:
