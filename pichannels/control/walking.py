@@ -21,7 +21,7 @@ from pichannels import clock
 from pichannels.control.fitting import LIVE, MessagesWanted, entry_test, near_event
 from pichannels.control.frames import event_id_of
 from pichannels.control.history import channels_with_store
-from pichannels.control.masking import Mask
+from pichannels.control.masking import Mask, masked_text
 from pichannels.errors import (
     DecodeError,
     MessageNotFound,
@@ -30,7 +30,7 @@ from pichannels.errors import (
 )
 from pichannels.piwebasync import webids
 from pichannels.project import Project
-from pichannels.query import Query, payload_text
+from pichannels.query import Query
 from pichannels.states import Entry
 from pichannels.store import MessageStore
 from pichannels.values import format_ticks
@@ -179,10 +179,10 @@ class _Plan:
     def row(self, channel: str, entry: Entry) -> dict[str, Any]:
         """A message in short, without what is hidden."""
         msg, facts = entry["message"], entry["meta"]
-        text = payload_text(msg.payload)
+        text = masked_text(msg.payload, self.mask)
         error = str(facts.get("err_msg", ""))
         if self.mask:
-            text, error = self.mask.applied(text), self.mask.applied(error)
+            error = self.mask.applied(error)
         attempts = facts.get("attempts")
         return {
             "id": entry["id"],
