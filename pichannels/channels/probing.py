@@ -239,11 +239,15 @@ class Probing:
     def _judge(self, tag: int, sample: Sample, at: int) -> Verdict:
         expectations, newest = self._hearing.expectations, sample.ticks
         listening = self._listening(tag, expectations.due(tag, newest, at))
-        seen = max(expectations.newest(tag), listening or 0)
+        known = expectations.newest(tag)
+        seen = max(known, listening or 0)
         value = crc32(repr(sample.value).encode())
         is_overdue = expectations.is_overdue(tag, at)
         verdict = expectations.probed(tag, newest, value, at, listening)
-        if is_overdue and verdict is Verdict.QUIET:
+        if newest > known:
+            # Its source is not: what it has given is on its way, or has to be read.
+            self._hearing.quiet.pop(tag, None)
+        elif is_overdue and verdict is Verdict.QUIET:
             self._hearing.quiet[tag] = Mark(verdict, newest)
         if verdict is Verdict.BLIND:
             why = f"PI has newer values than {format_ticks(seen)}"

@@ -208,6 +208,19 @@ async def test_a_silent_tag_that_always_has_new_values_in_pi_is_noticed(
         assert found.told("coverage.blind")
 
 
+async def test_a_tag_of_which_pi_has_more_than_came_is_no_quiet_one(
+    sim: Simulator, tmp_path: Path
+) -> None:
+    async with running(sim, tmp_path, watching(grace=1e6), TAG, MORE) as found:
+        hearing = found.covering.hearing
+        assert hearing is not None
+        await found.until(lambda: 0 in hearing.quiet)
+        sim.faults.mute(TAG)
+        sim.push(TAG, 7.0)
+        await found.until(lambda: 0 not in hearing.quiet)
+        assert not found.covering.marks
+
+
 @pytest.mark.parametrize("status", [403, 404])
 async def test_silent_tags_of_which_pi_tells_nothing_are_no_quiet_ones(
     status: int, sim: Simulator, tmp_path: Path
