@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from pichannels import clock
-from pichannels.errors import printable
+from pichannels.errors import UsageError, nearest, printable
 from pichannels.values import TICKS_PER_SECOND, format_ticks
 
 __all__ = ["KEPT", "LogLine", "LogPage", "LogRing", "LogWanted", "chosen"]
@@ -22,6 +22,7 @@ KEPT: Final = 2000
 
 _LONGEST: Final = 4000
 _LONGEST_STACK: Final = 16_000
+_NAMED: Final = 10
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 _ORDER: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -80,12 +81,16 @@ class LogPage(msgspec.Struct, frozen=True, kw_only=True):
         last: number of the newest line, fitting or not.
         run: another text after a start, when numbers begin anew.
         lost: how many behind `after` are no longer kept.
+        kept: how many lines are kept, fitting or not.
+        since: time of the oldest of these, ISO 8601; "" without any.
     """
 
     lines: list[LogLine]
     last: int
     run: str
     lost: int = 0
+    kept: int = 0
+    since: str = ""
 
 
 def chosen(lines: Collection[LogLine], wanted: LogWanted) -> list[LogLine]:
@@ -189,8 +194,28 @@ class LogRing(logging.Handler):
         first = lines[0].number if lines else self._last + 1
         lost = max(0, first - wanted.after - 1) if wanted.after else 0
         return LogPage(
-            lines=chosen(lines, wanted), last=self._last, run=self._run, lost=lost
+            lines=chosen(lines, wanted),
+            last=self._last,
+            run=self._run,
+            lost=lost,
+            kept=len(lines),
+            since=lines[0].time if lines else "",
         )
+
+    def check(self, wanted: LogWanted) -> None:
+        """Look whether what is asked for can be there at all.
+
+        Raises:
+            UsageError: there is no such channel, and no line of one that there was.
+        """
+        name = wanted.channel
+        if name is None or name in self.channels:
+            return
+        known = {*self.channels, *(line.channel for line in list(self._lines))}
+        if name not in known:
+            names = ", ".join(sorted(self.channels)[:_NAMED])
+            told = nearest(name, known) or f"; there are {names}"
+            raise UsageError(f"there is no channel {name!r}{told}")
 
     async def wait(self, after: int, seconds: float) -> None:
         """Return when there is a line with a greater number, or time is over."""

@@ -16,11 +16,12 @@ from pichannels.cli.options import (
     Commands,
     ExitCode,
     common_options,
+    complain,
     json_option,
 )
 from pichannels.control.access import read_address
 from pichannels.control.refusals import NoInstance
-from pichannels.errors import SettingsError
+from pichannels.errors import NotConnected, SettingsError
 from pichannels.settings_file import DATA_DIR, SETTINGS_VARIABLE, find_settings
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "ask_instance",
     "common_options",
     "data_dir_of",
+    "follow_instance",
     "has_settings",
     "json_option",
     "load_project",
@@ -110,6 +112,22 @@ def ask_instance(online: Online[T]) -> T:
         with contextlib.suppress(NoInstance):
             return asyncio.run(_ask(usual, online))
     return asyncio.run(_ask(load_project().data_dir, online))
+
+
+def follow_instance(online: Online[None]) -> None:
+    """Show what the running instance tells, until Ctrl-C; exit code 4 when it ends.
+
+    Raises:
+        NoInstance: there is none to begin with.
+        SettingsError: the settings are wrong, and no instance is found.
+    """
+    try:
+        ask_instance(online)
+    except KeyboardInterrupt:
+        return
+    except NotConnected:
+        complain("the instance has stopped")
+        click.get_current_context().exit(ExitCode.NO_INSTANCE)
 
 
 def data_dir_of(place: Path | None = None) -> Path:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, Final
 
 import click
 import msgspec
 
-from pichannels.cli.common import ask_instance, common_options, json_option
+from pichannels.cli.common import (
+    ask_instance,
+    common_options,
+    follow_instance,
+    json_option,
+)
 from pichannels.cli.completion import complete_channels
-from pichannels.cli.output import complain, say, say_line
+from pichannels.cli.output import complain, say, say_line, short_time
 from pichannels.control.client import ControlClient
 from pichannels.loglines import KEPT, LogLine, LogPage
 
@@ -17,6 +23,12 @@ __all__ = ["log"]
 
 _LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 _WAIT: Final = 5.0
+_PARTS: Final = (
+    ("level", " of level {} and above"),
+    ("channel", " of channel {!r}"),
+    ("message_id", " of message {}"),
+    ("text", " with {!r}"),
+)
 
 
 @click.command(short_help="Show the last lines of the log.")
@@ -67,20 +79,33 @@ def log(
         asked: dict[str, Any] = {**wanted, "count": count}
         page = _page(await client.command("log", **asked))
         _tell(page, as_json)
+        if not page.lines:
+            complain(_nothing(page, wanted))
         while follow:
             asked = {**wanted, "after": page.last, "count": KEPT, "wait": _WAIT}
             page = _page(await client.command("log", **asked))
             _tell(page, as_json)
+            # Who reads this from a pipe gets it at once.
+            sys.stdout.flush()
 
-    try:
-        ask_instance(online)
-    except KeyboardInterrupt:
-        if not follow:
-            raise
+    (follow_instance if follow else ask_instance)(online)
 
 
 def _page(found: Any) -> LogPage:
     return msgspec.convert(found, LogPage)
+
+
+def _nothing(page: LogPage, wanted: dict[str, Any]) -> str:
+    """Why nothing is shown."""
+    if not page.kept:
+        return "no lines: nothing has been logged yet"
+    parts = [text.format(wanted[name]) for name, text in _PARTS if wanted[name]]
+    since = f"{page.kept:,} lines are kept, since {short_time(page.since)}"
+    found = f"no lines{''.join(parts)}; {since}"
+    message = wanted["message_id"] or ""
+    if message.isdecimal():
+        found += f"; the UUID of that message: pichannels store show {message}"
+    return found
 
 
 def _tell(page: LogPage, as_json: bool) -> None:
@@ -94,7 +119,7 @@ def _tell(page: LogPage, as_json: bool) -> None:
 
 
 def _text(line: LogLine) -> str:
-    shown = f"{line.time} {line.level:<7} {line.logger}: {line.text}"
+    shown = f"{short_time(line.time)} {line.level:<7} {line.logger}: {line.text}"
     named = {"channel": line.channel, "node": line.node, "message": line.message_id}
     told = " ".join(f"{name}={value}" for name, value in named.items() if value)
     whole = f"{shown} [{told}]" if told else shown

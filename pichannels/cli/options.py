@@ -30,6 +30,7 @@ __all__ = [
     "common_options",
     "complain",
     "json_option",
+    "safe",
     "say",
 ]
 
@@ -38,17 +39,28 @@ TOKEN_VARIABLE: Final = "PICHANNELS_TOKEN"
 
 _SETTINGS_ERRORS: Final = ("SettingsError", "SettingsProblems")
 
+_CONTROLS: Final = {
+    code: f"\\x{code:02x}"
+    for code in (*range(0x20), *range(0x7F, 0xA0))
+    if chr(code) not in "\t\n"
+}
+
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def safe(text: str) -> str:
+    """The text without what would command a terminal: messages may be anybody's."""
+    return text.translate(_CONTROLS)
 
 
 def say(text: str = "") -> None:
     """A line of plain text."""
-    click.echo(text)
+    click.echo(safe(text))
 
 
 def complain(text: str) -> None:
     """What went wrong, to the error output."""
-    click.echo(text, err=True)
+    click.echo(safe(text), err=True)
 
 
 class ExitCode(enum.IntEnum):

@@ -14,11 +14,12 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from pichannels.cli.options import complain, say
+from pichannels.cli.options import complain, safe, say
 from pichannels.probes import Finding
 from pichannels.values import DigitalState, Sample, ValueFailure
 
 __all__ = [
+    "WIDTH_OF_FILES",
     "complain",
     "duration",
     "readable",
@@ -29,10 +30,12 @@ __all__ = [
     "say_json",
     "say_line",
     "say_table",
+    "short_time",
     "value_text",
 ]
 
-_WIDTH_OF_FILES: Final = 160
+WIDTH_OF_FILES: Final = 160
+"""How wide lines are where the output is no terminal."""
 _BETWEEN: Final = "  "
 
 
@@ -68,14 +71,14 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         table.add_column(column, justify=justify, overflow="fold")
     for row in texts:
         table.add_row(*row)
-    width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
+    width = None if sys.stdout.isatty() else WIDTH_OF_FILES
     Console(width=width, markup=False, highlight=False).print(table)
 
 
 def _say_plainly(rows: Sequence[Sequence[str]], to_right: Sequence[bool]) -> bool:
     """The same table, much quicker; False where a row has to be folded."""
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    if sum(widths) + len(_BETWEEN) * (len(widths) - 1) > _WIDTH_OF_FILES:
+    if sum(widths) + len(_BETWEEN) * (len(widths) - 1) > WIDTH_OF_FILES:
         return False
     if not all(text.isprintable() for row in rows for text in row):
         return False
@@ -121,6 +124,11 @@ def value_text(value: Any) -> Any:
     return value.message if isinstance(value, ValueFailure) else value
 
 
+def short_time(time: str) -> str:
+    """An instant in ISO 8601 to the millisecond."""
+    return f"{time.removesuffix('Z'):.23}Z"
+
+
 def duration(seconds: float) -> str:
     """A length of time in its two largest units."""
     minutes, rest = divmod(int(seconds), 60)
@@ -135,4 +143,4 @@ def duration(seconds: float) -> str:
 def _text(cell: object) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
-    return f"{cell:,}" if isinstance(cell, int) else str(cell)
+    return f"{cell:,}" if isinstance(cell, int) else safe(str(cell))

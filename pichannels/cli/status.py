@@ -8,16 +8,15 @@ from typing import Any, Final
 import click
 
 from pichannels.cli.common import (
-    ExitCode,
     ask_instance,
     common_options,
+    follow_instance,
     json_option,
 )
 from pichannels.cli.holes import holes_line
-from pichannels.cli.output import complain, say, say_json, say_line, say_table
+from pichannels.cli.output import say, say_json, say_line, say_table
 from pichannels.cli.terminal import Screen, is_terminal
 from pichannels.control.client import ControlClient
-from pichannels.errors import NotConnected
 
 __all__ = ["status"]
 
@@ -39,8 +38,7 @@ _EVERY: Final = 1.0
 @click.option("--watch", "-w", is_flag=True, help="Go on until Ctrl-C.")
 @common_options
 @json_option
-@click.pass_context
-def status(ctx: click.Context, watch: bool, as_json: bool) -> None:
+def status(watch: bool, as_json: bool) -> None:
     """Show what the running instance does; exit code 4 when there is none.
 
     With --watch on a terminal the same tables as `start` has; elsewhere, and with
@@ -49,13 +47,7 @@ def status(ctx: click.Context, watch: bool, as_json: bool) -> None:
     if not watch:
         _show(ask_instance(ControlClient.status), as_json)
         return
-    try:
-        ask_instance(lambda client: _watch(client, as_json))
-    except KeyboardInterrupt:
-        return
-    except NotConnected:
-        complain("the instance has stopped")
-        ctx.exit(ExitCode.NO_INSTANCE)
+    follow_instance(lambda client: _watch(client, as_json))
 
 
 async def _watch(client: ControlClient, as_json: bool) -> None:

@@ -415,6 +415,9 @@ async def _backfill_priority(instance: Instance, request: _Prioritised) -> Any:
 
 
 async def _log(instance: Instance, request: _Log) -> Any:
+    if not request.after:
+        # A channel that is followed may be taken away meanwhile.
+        instance.log.check(request)
     if request.wait:
         await instance.log.wait(request.after, request.wait)
     return instance.log.read(request)

@@ -17,7 +17,15 @@ from pichannels import clock
 from pichannels.channels.chain import Chain
 from pichannels.channels.tapping import Passage, tap_once
 from pichannels.control.figures import node_of
-from pichannels.errors import Backpressure, UsageError
+from pichannels.errors import (
+    Backpressure,
+    Dropped,
+    EndOfChain,
+    PauseChannel,
+    Rejected,
+    RetryLater,
+    UsageError,
+)
 from pichannels.project import Project
 from pichannels.values import format_ticks
 
@@ -31,6 +39,12 @@ _PATIENCE: Final = 15.0
 """Seconds after which a tap ends that nobody reads."""
 _MOST: Final = 16
 _LONGEST: Final = 10.0
+_OUTCOMES: Final = (
+    (EndOfChain, "processed"),
+    (Dropped, "dropped"),
+    (Rejected, "rejected"),
+    ((RetryLater, PauseChannel), "retry"),
+)
 
 
 class TapWanted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +68,8 @@ class Passed(msgspec.Struct, frozen=True, kw_only=True):
         time: when it came, ISO 8601.
         uuid: tells it from all others.
         seconds: how long the node worked.
+        outcome: `processed`, `nothing` (nothing left: it was dropped, or is kept for
+            later), `dropped`, `rejected`, `retry` (it comes again later) or `failed`.
         error: what it raised, or "".
         came: what came: `content_type`, `meta`, `payload`, and `omitted`, which says
             what of it is not shown, or "".
@@ -64,6 +80,7 @@ class Passed(msgspec.Struct, frozen=True, kw_only=True):
     time: str
     uuid: str
     seconds: float
+    outcome: str
     error: str
     came: dict[str, Any]
     left: list[dict[str, Any]]
@@ -176,6 +193,7 @@ class _Tap:
                 time=format_ticks(passage.ticks),
                 uuid=passage.uuid,
                 seconds=passage.seconds,
+                outcome=_outcome(passage),
                 error="" if error is None else str(error) or type(error).__name__,
                 came=passage.came,
                 left=passage.left,
@@ -211,3 +229,13 @@ class _Tap:
                 await self._came.wait()
         except TimeoutError:
             return
+
+
+def _outcome(passage: Passage) -> str:
+    """What the node has made of a message, in a word."""
+    if passage.error is None:
+        return "processed" if passage.left else "nothing"
+    for kinds, outcome in _OUTCOMES:
+        if isinstance(passage.error, kinds):
+            return outcome
+    return "failed"

@@ -55,9 +55,12 @@ def test_what_was_logged_of_a_channel_is_told(empty: Folder) -> None:
         shown = empty.run("log", "--channel", "boiler")
         none = empty.run("log", "--level", "error")
         one = empty.run("log", "--json", "--text", "FEED: begins")
+        wrong = empty.run("log", "--channel", "boilr")
     assert (shown.err, shown.out.partition(" ")[2]) == (
         "",
         "WARNING own: boiler: begins [channel=boiler]\n",
     )
-    assert (none.out, one.json["channel"]) == ("", "feed")
+    assert (none.code, none.out, one.json["channel"]) == (0, "", "feed")
+    assert none.err.startswith("no lines of level ERROR and above; ")
+    assert (wrong.code, "did you mean 'boiler'?" in wrong.err) == (2, True)
     assert empty.run("log").code == 4

@@ -28,9 +28,13 @@ def test_messages_are_seen_at_a_node(empty: Folder) -> None:
     with empty.start():
         seen = empty.run("tap", "clock", "--node", "out", "--count", "2", "--json")
         wrong = empty.run("tap", "clock", "--node", "oat")
+        none = empty.run("tap", "clock")
+        plain = empty.run("tap", "clock", "--node", "clock.out", "--count", "1")
     lines = [json.loads(line) for line in seen.out.splitlines()]
     assert [each["came"] == each["left"][0] for each in lines] == [True, True]
     assert (wrong.code, "did you mean 'clock.out'?" in wrong.err) == (2, True)
+    assert (none.code, none.err) == (2, "Error: say which --node of 'clock': out\n")
+    assert plain.out.splitlines()[-1] == "  out  as it came"
 
 
 def test_a_sink_is_paused_before_and_while_it_runs(empty: Folder) -> None:

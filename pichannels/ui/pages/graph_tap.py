@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-import msgspec
-
+from pichannels.control.tapped import samples_in, text_of
 from pichannels.control.taps import Passed, TapWanted
 from pichannels.errors import PichannelsError
 from pichannels.ui.pages import parts
 from pichannels.ui.pages.formats import took_text
 from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.page import Page
+from pichannels.values import DigitalState, Sample
 
 __all__ = ["NodeTap"]
 
@@ -23,6 +23,8 @@ _WAIT: Final = 5.0
 _CALM: Final = 0.5
 """Seconds from one look to the next, so that people can read."""
 _LONGEST: Final = 400
+_ROWS: Final = 8
+_OUTCOMES: Final = {"nothing": "nothing left"}
 
 
 class NodeTap:
@@ -98,7 +100,7 @@ class NodeTap:
 
 
 def _row(page: Page, number: int, passed: Passed) -> Markup:
-    state = "failed" if passed.error else "processed"
+    state = _OUTCOMES.get(passed.outcome, passed.outcome)
     head = tag(
         "div",
         page.time(passed.time, is_long=False),
@@ -122,13 +124,18 @@ def _side(name: str, messages: list[dict[str, Any]], more: int = 0) -> Markup:
 
 
 def _text(shown: Mapping[str, Any]) -> str:
-    payload, omitted = shown.get("payload"), str(shown.get("omitted") or "")
-    text = payload if isinstance(payload, str) else msgspec.json.encode(payload)
-    found = text if isinstance(text, str) else text.decode()
-    if len(found) > _LONGEST:
-        found = f"{found[:_LONGEST]}…"
-    if payload is None and omitted:
-        found = f"({omitted})"
-    elif omitted:
-        found = f"{found}\n({omitted})"
-    return found
+    samples = samples_in(shown["payload"])
+    if not samples:
+        found = text_of(shown)
+        return f"{found[:_LONGEST]}…" if len(found) > _LONGEST else found
+    lines = [_sample(each) for each in samples[:_ROWS]]
+    if len(samples) > _ROWS:
+        lines.append(f"and {len(samples) - _ROWS} more")
+    return "\n".join([*lines, *filter(None, [shown["omitted"]])])
+
+
+def _sample(sample: Sample) -> str:
+    value = sample.value
+    shown = value.name if isinstance(value, DigitalState) else f"{value} {sample.units}"
+    marks = "" if sample.good else "  bad"
+    return f"{sample.iso}  {sample.tag.name}  {shown.rstrip()}{marks}"

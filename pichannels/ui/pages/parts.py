@@ -69,6 +69,7 @@ _STATES: Final[Mapping[str, tuple[Tone, str]]] = {
     "cancelled": ("off", "off"),
     "cut": ("warn", "warn"),
     "rejected": ("warn", "warn"),
+    "retry": ("warn", "wait"),
     "stopped": ("off", "off"),
     "error": ("bad", "bad"),
     "failed": ("bad", "bad"),
