@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +21,8 @@ import yaml
 from pichannels.cli import cli
 from pichannels.cli.common import ExitCode
 from pichannels.config import Config
+from pichannels.engine import Engine
+from pichannels.project import Project
 
 FOLDER = Path(__file__).parents[1] / "docs/deploy"
 DRAIN = Config().drain_timeout
@@ -81,22 +85,61 @@ def test_the_windows_service_is_stopped_by_ctrl_c_in_time() -> None:
     assert float(found["stoptimeout"].split()[0]) > DRAIN
 
 
-def test_the_container_is_alive_as_long_as_it_says_so() -> None:
-    text = (FOLDER / "Containerfile").read_text("utf-8")
-    text = text.replace("\\\n", "")
-    (health,) = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", text, re.M)
-    assert "/live" in json.loads(health)[-1]
-    compile(json.loads(health)[-1], "health", "exec")
-    (entry,) = re.findall(r"^ENTRYPOINT (\[.*\])$", text, re.M)
-    program, *arguments = json.loads(entry)
+def container() -> str:
+    """The Containerfile, each instruction on one line."""
+    return (FOLDER / "Containerfile").read_text("utf-8").replace("\\\n", "")
+
+
+def listed(instruction: str) -> list[str]:
+    """What the only one of these instructions of the Containerfile lists."""
+    (found,) = re.findall(rf"^{instruction}\b.* (\[.*\])$", container(), re.M)
+    words: list[str] = json.loads(found)
+    return words
+
+
+async def test_the_health_check_asks_the_instance_that_runs(tmp_path: Path) -> None:
+    _, option, code = listed("HEALTHCHECK")
+    folder = (tmp_path / Config().data_dir).as_posix()
+    code = code.replace(f"/plant/{Config().data_dir}", folder)
+
+    async def ask() -> int:
+        # What a container has for others is not for this.
+        environ = os.environ | {"http_proxy": "http://127.0.0.1:9"}
+        asking = await asyncio.create_subprocess_exec(
+            sys.executable, option, code, env=environ, stderr=subprocess.DEVNULL
+        )
+        return await asking.wait()
+
+    async with Engine(Project([]), data_dir=Path(folder)):
+        assert await ask() == 0
+    assert await ask() == 1
+
+
+def test_the_container_starts_as_a_user_with_no_rights() -> None:
+    program, *arguments = listed("ENTRYPOINT")
     assert program == "pichannels"
     check(arguments)
-    assert "USER pichannels" in text
+    assert container().index("USER pichannels") < container().index("ENTRYPOINT")
+
+
+def test_what_the_container_writes_into_is_a_volume_of_its_user() -> None:
+    (made,) = re.findall(r"mkdir --mode 700 (.*?) &&", container())
+    assert f"chown pichannels {made}\n" in container()
+    assert f"VOLUME /plant/{Config().data_dir}\n" in container()
+    plant = compose()["plant"]
+    mounted = [volume.split(":")[1] for volume in plant["volumes"]]
+    assert plant["read_only"]
+    assert mounted == [f"/plant/{folder}" for folder in made.split()]
+
+
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text("utf-8"))
+    services: dict[str, Any] = found["services"]
+    return services
 
 
 def test_the_containers_are_reached_from_this_host_only() -> None:
-    found: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text("utf-8"))
-    services = found["services"]
+    services = compose()
     ports = [port for each in services.values() for port in each.get("ports", ())]
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
     grace = services["plant"]["stop_grace_period"]
