@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
@@ -12,6 +14,7 @@ import msgspec
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pichannels import clock
 from pichannels.control.access import is_known_host
 from pichannels.errors import PichannelsError
 from pichannels.ui.budget import OverBudget
@@ -25,9 +28,12 @@ __all__ = [
     "FEED",
     "Guard",
     "TooLong",
+    "TooSlow",
     "error_body",
     "is_same_origin",
 ]
+
+logger: Final = logging.getLogger("pichannels.ui")
 
 API: Final = "/api/v1"
 COOKIE: Final = "pichannels_session"
@@ -39,6 +45,9 @@ _SAFE: Final = ("GET", "HEAD", "OPTIONS")
 FEED: Final = "/events"
 """How paths of what does not end by itself end."""
 _LONGEST_BODY: Final = 2**20
+_PATIENCE: Final = 20.0
+"""Seconds for a body; who is slower holds up a place that others need."""
+_FAILED: Final = "this failed; the log tells why"
 _PAGE_POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval';"
     " style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
@@ -89,12 +98,21 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        if scope["type"] == "http":
-            send = self._stamped(scope, send)
+        is_begun = False
+
+        async def told(message: Message) -> None:
+            nonlocal is_begun
+            is_begun = True
+            await send(message)
+
+        out = self._stamped(scope, told) if scope["type"] == "http" else told
         try:
-            await self._let_in(scope, receive, send)
-        except PichannelsError as exc:
-            await self._refuse(scope, receive, send, exc)
+            await self._let_in(scope, receive, out)
+        except Exception as exc:
+            # What is outside of this would answer without our headers.
+            if is_begun:
+                raise
+            await self._refuse(scope, out, exc)
 
     async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -158,9 +176,13 @@ class Guard:
             return f"a session shows its token in {CSRF} when it changes something"
         return ""
 
-    async def _refuse(
-        self, scope: Scope, receive: Receive, send: Send, exc: PichannelsError
-    ) -> None:
+    async def _refuse(self, scope: Scope, send: Send, exc: Exception) -> None:
+        if isinstance(exc, TooLong):
+            await _answer(scope, send, 413, str(exc), kind=type(exc).__name__)
+            return
+        if isinstance(exc, TooSlow):
+            await _answer(scope, send, 408, str(exc), kind=type(exc).__name__)
+            return
         if isinstance(exc, OverBudget):
             await _answer(scope, send, 429, str(exc), retry_after=exc.seconds)
             return
@@ -172,8 +194,11 @@ class Guard:
             where = f"{self._login}?next={quote(place, safe='')}"
             await _answer(scope, send, 303, "log in", location=where)
             return
-        status = 401 if isinstance(exc, NotLoggedIn) else 500
-        await _answer(scope, send, status, str(exc), kind=type(exc).__name__)
+        if isinstance(exc, NotLoggedIn):
+            await _answer(scope, send, 401, str(exc), kind=type(exc).__name__)
+            return
+        logger.error("%s failed", scope["path"], exc_info=exc)
+        await _answer(scope, send, 500, _FAILED, kind="InternalError")
 
     def _policy(self, scope: Scope) -> str:
         if scope["path"].startswith(API):
@@ -200,19 +225,39 @@ class Guard:
 class TooLong(PichannelsError):
     """A body that nothing here asks for."""
 
+    def __init__(self) -> None:
+        super().__init__(f"a body has {_LONGEST_BODY} bytes at most")
+
+
+class TooSlow(PichannelsError):
+    """A body that does not come."""
+
+    def __init__(self) -> None:
+        super().__init__(f"a body takes {_PATIENCE:g} seconds at most")
+
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:
-    """Bodies of requests to the API are small."""
-    if scope["type"] != "http" or not scope["path"].startswith(API):
+    """Bodies are small, and come soon; then one waits for the end of the connection."""
+    if scope["type"] != "http":
         return receive
-    taken = 0
+    taken, is_whole = 0, False
+    end = clock.monotonic() + _PATIENCE
 
     async def bounded() -> Message:
-        nonlocal taken
-        message = await receive()
+        nonlocal taken, is_whole
+        if is_whole:
+            return await receive()
+        try:
+            async with asyncio.timeout(max(0.0, end - clock.monotonic())):
+                message = await receive()
+        except TimeoutError as exc:
+            raise TooSlow from exc
         taken += len(message.get("body", b""))
+        is_whole = not message.get("more_body", False)
         if taken > _LONGEST_BODY:
-            raise TooLong(f"a body has {_LONGEST_BODY} bytes at most")
+            raise TooLong
+        if clock.monotonic() > end:
+            raise TooSlow
         return message
 
     return bounded

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -22,15 +21,13 @@ from pichannels.errors import (
 from pichannels.ui.budget import OverBudget
 from pichannels.ui.commands import CountNeeded
 from pichannels.ui.data import NoSuchChannel
-from pichannels.ui.guard import TooLong, error_body
+from pichannels.ui.guard import TooLong, TooSlow, error_body
 from pichannels.ui.links import NoSuchInstance
 from pichannels.ui.operations import NoSuchOperation
 from pichannels.ui.roles import NotAllowed, NotLoggedIn
 from pichannels.ui.sessions import Throttled
 
 __all__ = ["answer_errors"]
-
-logger: Final = logging.getLogger("pichannels.ui")
 
 _STATUS: Final[tuple[tuple[type[PichannelsError], int], ...]] = (
     (NotLoggedIn, 401),
@@ -40,6 +37,7 @@ _STATUS: Final[tuple[tuple[type[PichannelsError], int], ...]] = (
     (NoSuchOperation, 404),
     (MessageNotFound, 404),
     (CountNeeded, 409),
+    (TooSlow, 408),
     (TooLong, 413),
     (OverBudget, 429),
     (Throttled, 429),
@@ -54,11 +52,10 @@ _PASSED_ON: Final = (400, 404, 409, 503)
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Let an application answer errors of ours as JSON."""
+    """Let an application answer errors of ours as JSON; the guard sees to others."""
     app.add_exception_handler(PichannelsError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def _status_of(error: PichannelsError) -> int:
@@ -95,11 +92,6 @@ async def _http(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     headers = dict(exc.headers or {})
     return _answer(exc.status_code, error_body("HTTPError", exc.detail), headers)
-
-
-async def _unexpected(request: Request, exc: Exception) -> Response:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=exc)
-    return _answer(500, error_body("InternalError", "this failed; the log tells why"))
 
 
 def _answer(

@@ -34,9 +34,6 @@ logger: Final = logging.getLogger("pichannels.ui")
 
 Render = Callable[[], Markup | Awaitable[Markup]]
 
-_CHECK: Final = 7
-"""Polls after which is looked whether the session still is one."""
-
 
 class Region:
     """A part of a page that is written again when something has changed.
@@ -108,7 +105,6 @@ class Page:
         self._live: list[Region] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._ends: list[Callable[[], None]] = []
-        self._polls = 0
         self.dialog = Dialog(self.handle)
         self.toasts = Toasts(self.handle)
         self._client.on_delete(self._close)
@@ -318,9 +314,7 @@ class Page:
         while True:
             await wanted.wait()
             wanted.clear()
-            self._polls += 1
-            if self._polls % _CHECK == 0:
-                await self.current()
+            await self.current()
             self.toasts.fade()
             for region in self._live:
                 await region.refresh()
@@ -330,6 +324,8 @@ class Page:
             await work
         except NotLoggedIn:
             self.go(f"/login?{urlencode({'next': self.here()})}")
+            # A browser that stays is told nothing more.
+            self._close()
         except PichannelsError as exc:
             self.toasts.tell(str(exc), "bad")
         except Exception:
@@ -337,7 +333,7 @@ class Page:
             self.toasts.tell("this failed; the log of the pages tells why", "bad")
 
     def _close(self) -> None:
-        for end in self._ends:
-            end()
+        while self._ends:
+            self._ends.pop()()
         for task in self._tasks:
             task.cancel()

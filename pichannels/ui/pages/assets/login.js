@@ -6,9 +6,9 @@ document.addEventListener("DOMContentLoaded", () => {
 
   function next() {
     const wanted = new URLSearchParams(location.search).get("next") || "/";
-    // Only to one of our own pages.
+    // Only to one of our own pages, whole: a path alone may begin with //.
     const place = new URL(wanted, location.origin);
-    return place.origin === location.origin ? place.pathname + place.search + place.hash : "/";
+    return place.origin === location.origin ? place.href : "/";
   }
 
   async function logIn(body) {
