@@ -23,6 +23,7 @@ from pichannels.ui.operation_store import OperationStore
 from pichannels.ui.operations import REMEMBERED
 from pichannels.ui.roles import NotLoggedIn, Principal, Role
 from pichannels.ui.saved_searches import SavedSearches
+from pichannels.ui.session_store import SessionStore
 from pichannels.ui.sessions import Session, Sessions, Throttle
 from pichannels.ui.settings_files import SettingsFiles
 from pichannels.ui.taps import NodeTaps
@@ -79,7 +80,8 @@ class Console:
         config, folder = plan.config, Path(plan.folder)
         self.config = config
         self.users = Users(folder / "users.json")
-        self.sessions = Sessions(config.session_hours * _HOUR)
+        kept_sessions = SessionStore(folder / "sessions.sqlite")
+        self.sessions = Sessions(config.session_hours * _HOUR, kept_sessions)
         self.throttle = Throttle()
         self.budget = Budget(
             config.requests, config.searches, config.search_seconds, config.search_share
@@ -135,6 +137,7 @@ class Console:
         await self.commands.operations.close()
         await self.links.close()
         await asyncio.to_thread(self.audit.close)
+        await asyncio.to_thread(self.sessions.end)
 
     # Who it is
 
@@ -155,7 +158,7 @@ class Console:
         if user is None:
             raise NotLoggedIn("there is no such user with this password")
         self.throttle.succeed(*keys)
-        return self.sessions.open(user.name)
+        return self.sessions.open(user.name, user.password_hash)
 
     async def log_in_with_token(self, token: str, address: str) -> Session:
         """A new session of whoever has this token.
@@ -196,7 +199,7 @@ class Console:
             found = Principal(_AT_THE_START, Role.ADMIN, "session", id, address)
             return found if is_good else None
         user = await asyncio.to_thread(self.users.get, session.user)
-        if user is None:
+        if user is None or user.password_hash != session.password:
             self.sessions.close(id)
             return None
         return Principal(user.name, user.role, "session", id, address)

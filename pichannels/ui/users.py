@@ -73,6 +73,11 @@ class User(msgspec.Struct, frozen=True):
     password: str = ""
     tokens: list[Token] = []
 
+    @property
+    def password_hash(self) -> str:
+        """Of what is kept of the password: tells whether it is another one by now."""
+        return hashlib.sha256(self.password.encode()).hexdigest()
+
 
 def hash_password(password: str) -> str:
     """What is kept of a password.

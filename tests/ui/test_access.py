@@ -105,7 +105,9 @@ async def test_a_page_from_elsewhere_gets_no_websocket(
     tmp_path: Path, tokens: dict[str, str]
 ) -> None:
     console = await make_console(tmp_path)
-    session = console.sessions.open("admin")
+    user = await asyncio.to_thread(console.users.get, "admin")
+    assert user is not None
+    session = console.sessions.open(user.name, user.password_hash)
     app, sent = make_app(console), list[Any]()
 
     async def send(message: Any) -> None:

@@ -16,8 +16,10 @@ from pichannels.ui.budget import Budget, OverBudget
 from pichannels.ui.commands import CountNeeded
 from pichannels.ui.guard import API
 from pichannels.ui.roles import Principal, Role
+from pichannels.ui.session_store import SessionStore
 from pichannels.ui.sessions import Sessions, Throttle, Throttled
-from tests.ui.apps import asking, make_console
+from pichannels.ui.users import Users
+from tests.ui.apps import PASSWORD, asking, make_console
 
 ADMIN = Principal("ann", Role.ADMIN)
 
@@ -67,6 +69,36 @@ def test_a_session_ends_after_its_time() -> None:
         assert sessions.get(made.id) == made
         now.advance(60)
         assert sessions.get(made.id) is None
+
+
+def test_sessions_last_over_a_restart_but_not_those_that_were_ended(
+    tmp_path: Path,
+) -> None:
+    store = SessionStore(tmp_path / "sessions.sqlite")
+    before = Sessions(60, store)
+    made, ended = before.open("ann"), before.open("ben")
+    before.close(ended.id)
+    before.end()
+    after = Sessions(60, store)
+    found = after.get(made.id)
+    after.end()
+    assert found is not None and found.is_shown(made.csrf)
+    assert after.get(ended.id) is None
+    assert made.id.encode() not in (tmp_path / "sessions.sqlite").read_bytes()
+
+
+async def test_a_session_ends_when_the_password_is_changed_elsewhere(
+    tmp_path: Path, tokens: dict[str, str]
+) -> None:
+    async with asking(await make_console(tmp_path)) as client:
+        login = {"name": "admin", "password": PASSWORD}
+        await client.post(f"{API}/session", json=login)
+        assert (await client.get(f"{API}/session")).status_code == 200
+        users = Users(tmp_path / "ui" / "users.json")
+        await asyncio.to_thread(
+            lambda: users.change("admin", password="quite another one")
+        )
+        assert (await client.get(f"{API}/session")).status_code == 401
 
 
 def test_the_wait_after_wrong_passwords_doubles() -> None:

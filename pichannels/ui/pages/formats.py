@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from pichannels.errors import PichannelsError
@@ -25,9 +25,34 @@ _THIN: Final = "\u202f"
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
+class _SiteZone(tzinfo):
+    """The zone of this machine, as it is in summer and in winter."""
+
+    def utcoffset(self, dt: datetime | None) -> timedelta | None:
+        return _local(dt).utcoffset()
+
+    def dst(self, dt: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, dt: datetime | None) -> str | None:
+        return _local(dt).tzname()
+
+    def fromutc(self, dt: datetime) -> datetime:
+        local = dt.replace(tzinfo=UTC).astimezone()
+        found = local.replace(tzinfo=self)
+        # Of an hour that comes twice this is the second one.
+        is_second = found.utcoffset() != local.utcoffset()
+        return found.replace(fold=1) if is_second else found
+
+
+def _local(dt: datetime | None) -> datetime:
+    naive = datetime.now() if dt is None else dt.replace(tzinfo=None)
+    return naive.astimezone()
+
+
 def site_zone() -> tzinfo:
-    """The time zone of the machine that serves the pages."""
-    return datetime.now(UTC).astimezone().tzinfo or UTC
+    """The time zone of the machine that serves the pages, also of other seasons."""
+    return _SiteZone()
 
 
 def count_text(value: float) -> str:

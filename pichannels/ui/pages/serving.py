@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from nicegui import app as nicegui_app, ui
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from pichannels.ui.console import Console
-from pichannels.ui.pages import layout, parts
+from pichannels.ui.pages import layout, parts, tables
+from pichannels.ui.pages.formats import site_zone
 from pichannels.ui.pages.fragment import Fragment
 from pichannels.ui.pages.login import ASSETS, add_login, head
 from pichannels.ui.pages.markup import Markup, join, tag
@@ -84,7 +87,12 @@ def _serve(entry: Entry, console: Console, watches: Watches) -> None:
     name = place_of(entry.key)
 
     @ui.page(name.path, response_timeout=_PATIENCE)
-    async def show(request: Request) -> None:
+    async def show(request: Request) -> Response | None:
+        is_utc = request.cookies.get("pichannels_zone") != "site"
+        zone = UTC if is_utc else site_zone()
+        exact = tables.absolute(request.query_params, zone)
+        if exact is not None:
+            return RedirectResponse(f"{name.path}?{urlencode(exact)}")
         ui.add_head_html(head() + _own_files(entry.key))
         page = Page(
             console,
@@ -92,11 +100,12 @@ def _serve(entry: Entry, console: Console, watches: Watches) -> None:
             request.state.who,
             entry.key,
             request.query_params,
-            is_utc=request.cookies.get("pichannels_zone") != "site",
+            is_utc=is_utc,
         )
         ui.page_title(f"{name.title} · {page.instance}")
         await page.watch.first()
         await _build(page, entry)
+        return None
 
 
 def _own_files(key: str) -> Markup:

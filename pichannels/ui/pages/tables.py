@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, tzinfo
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pichannels import clock
@@ -16,6 +17,7 @@ from pichannels.values import TICKS_PER_SECOND, ticks_from_datetime
 __all__ = [
     "Column",
     "Range",
+    "absolute",
     "filters",
     "pager",
     "range_fields",
@@ -36,6 +38,8 @@ _PRESETS: Final = {
     "30d": ("last 30 days", 30 * 86_400),
     "own": ("from … to …", None),
 }
+
+_TIMES: Final = ("start", "end")
 
 
 class Column(NamedTuple, Generic[T]):
@@ -217,22 +221,55 @@ def time_of(page: Page, name: str, text: str | None) -> int | None:
     if not text:
         return None
     try:
-        found = datetime.fromisoformat(text.strip())
+        return ticks_from_datetime(_aware(text, page.zone))
     except ValueError as exc:
         raise UsageError(f"{name}: {text!r} is no time; 2026-01-31 12:00 is") from exc
-    aware = found if found.tzinfo else found.replace(tzinfo=page.zone)
-    return ticks_from_datetime(aware)
+
+
+def _aware(text: str, zone: tzinfo) -> datetime:
+    found = datetime.fromisoformat(text.strip())
+    return found if found.tzinfo else found.replace(tzinfo=zone)
+
+
+def absolute(query: Mapping[str, str], zone: tzinfo) -> dict[str, str] | None:
+    """The state of a page with times that mean the same in all zones.
+
+    What somebody types means the zone that he or she looks in; who gets the address may
+    look in the other one.
+
+    Args:
+        query: as the address has it.
+        zone: in which times without one are.
+
+    Returns:
+        None where it is so already, or a time is none.
+    """
+    found = dict(query)
+    for name in _TIMES:
+        with contextlib.suppress(ValueError, OverflowError):
+            if found.get(name):
+                found[name] = _aware(found[name], zone).isoformat()
+    return found if found != dict(query) else None
+
+
+def _typed(page: Page, name: str) -> str:
+    """A time of the address as one would type it; what is none stays."""
+    text = page.query.get(name, "")
+    with contextlib.suppress(ValueError, OverflowError):
+        shown = _aware(text, page.zone).astimezone(page.zone)
+        return f"{shown:%Y-%m-%d %H:%M:%S}".removesuffix(":00")
+    return text
 
 
 def range_fields(page: Page, default: str = "all") -> Markup:
     """The fields of a form that choose a range."""
-    query, name = page.query, _range_name(page, default)
+    name = _range_name(page, default)
     choices = [(key, text) for key, (text, _) in _PRESETS.items()]
     hint = "2026-01-31 12:00"
     return join(
         [
             parts.select("range", "Time", choices, name),
-            parts.text_field("start", "From", query.get("start", ""), hint=hint),
-            parts.text_field("end", "To", query.get("end", ""), hint=hint),
+            parts.text_field("start", "From", _typed(page, "start"), hint=hint),
+            parts.text_field("end", "To", _typed(page, "end"), hint=hint),
         ]
     )

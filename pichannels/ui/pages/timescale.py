@@ -29,10 +29,8 @@ def times(
     """
     seconds = (end - start) / TICKS_PER_SECOND
     step = next((s for s in _STEPS if seconds / s <= most), _STEPS[-1])
-    away = datetime_from_ticks(start).astimezone(zone).utcoffset()
-    shift = round(away.total_seconds()) * TICKS_PER_SECOND if away else 0
     ticks = step * TICKS_PER_SECOND
-    at = start - (start + shift) % ticks + ticks
+    at = start - (start + _away(start, zone)) % ticks + ticks
     # The text of a time at the very end would be cut off.
     last = end - (end - start) // 33
     while at < last:
@@ -43,4 +41,16 @@ def times(
             yield at, text[5:16]
         else:
             yield at, text[11 : 16 if step >= 60 else 19]
-        at += ticks
+        at = _round(at + ticks, zone, ticks)
+
+
+def _away(at: int, zone: tzinfo) -> int:
+    """How far a zone is from UTC then, ticks."""
+    away = datetime_from_ticks(at).astimezone(zone).utcoffset()
+    return round(away.total_seconds()) * TICKS_PER_SECOND if away else 0
+
+
+def _round(at: int, zone: tzinfo, ticks: int) -> int:
+    """The nearest round time, where clocks were set between it and the one before."""
+    over = (at + _away(at, zone)) % ticks
+    return at - over if over <= ticks // 2 else at - over + ticks

@@ -125,6 +125,14 @@ def test_the_search_finds_channels_messages_and_tags(open_page: OpenPage) -> Non
         page.wait_for_function("window.did_handshake")
 
 
+def test_a_strip_tells_while_the_pages_do_not_answer(open_page: OpenPage) -> None:
+    page = open_page()
+    page.evaluate("window.socket.disconnect()")
+    expect(page.get_by_role("alert")).to_contain_text("do not answer")
+    page.evaluate("window.socket.connect()")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def _verified(console: Plant) -> int:
     entries = console.client().get("/audit", params={"action": "verify"}).json()
     return sum(each["result"] == "asked" for each in entries["entries"])

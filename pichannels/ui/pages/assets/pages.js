@@ -57,6 +57,13 @@
     for (const each of table.querySelectorAll('input[name="selected"]')) each.checked = box.checked;
   }
 
+  // A range is one that has a name, or one from … to …: what was chosen last.
+  function agree(field) {
+    const { range, start, end } = field.form.elements;
+    if (field === range && range.value !== "own") start.value = end.value = "";
+    else if (field === start || field === end) range.value = start.value || end.value ? "own" : range.value;
+  }
+
   document.addEventListener("click", (event) => {
     const place = event.target.closest("[data-copy], [data-theme], [data-zone], [data-keys], [data-logout], [data-close]");
     if (!place || place === document.documentElement) return;
@@ -74,7 +81,9 @@
   });
 
   document.addEventListener("change", (event) => {
-    if (event.target.matches("input[data-all]")) tickAll(event.target);
+    const field = event.target;
+    if (field.matches("input[data-all]")) tickAll(field);
+    if (field.closest("form.filters")?.elements.range) agree(field);
   });
 
   // Keys: `/` searches, `g` and a letter goes to a page, `?` lists them.
@@ -114,4 +123,51 @@
       drawers.push(drawer);
     },
   };
+})();
+
+// Tells when the server of the pages does not answer, as all that is shown is old then.
+// It is found again by itself; where it does not know the session any more, it asks who it is.
+(() => {
+  const PATIENCE = 2000;
+  let since = 0;
+  let isAsking = false;
+
+  function strip() {
+    const found = document.getElementById("away");
+    if (found) return found;
+    const made = Object.assign(document.createElement("div"), { id: "away" });
+    made.setAttribute("role", "alert");
+    document.body.append(made);
+    return made;
+  }
+
+  function tell(text) {
+    document.documentElement.toggleAttribute("data-away", Boolean(text));
+    const place = strip();
+    place.hidden = !text;
+    if (place.textContent !== text) place.textContent = text;
+  }
+
+  async function ask() {
+    isAsking = true;
+    try {
+      const answer = await fetch("/api/v1/session", { signal: AbortSignal.timeout(5000) });
+      if (answer.status === 401) location.reload();
+    } catch {
+      // It does not answer yet.
+    }
+    isAsking = false;
+  }
+
+  setInterval(() => {
+    if (!window.socket || window.socket.connected) {
+      if (since) tell("");
+      since = 0;
+      return;
+    }
+    since ||= Date.now();
+    if (Date.now() - since < PATIENCE) return;
+    tell("✕ The pages do not answer: what is shown is old. They are tried again all the time.");
+    if (!isAsking) ask();
+  }, 1000);
 })();
