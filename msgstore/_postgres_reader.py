@@ -16,14 +16,13 @@ from pichannels.adapters.postgres import Link, Login
 from pichannels.errors import CodecError, NotConnected
 from pichannels.journal.schema import CODES, STATES
 from pichannels.message import Message
-from pichannels.query import Query
+from pichannels.query import Query, plain_words
 from pichannels.states import Entry, State
 
-__all__ = ["Reader", "literals", "storable"]
+__all__ = ["Reader", "storable"]
 
 _LINKS: Final = 2
 _PAGE: Final = 500
-_SHORTEST: Final = 3
 _END: Final = 2**63 - 1
 
 _WHOLE: Final = "m.store, m.ticks, m.seq, m.state, m.facts, b.uuid, b.data"
@@ -36,7 +35,6 @@ ORDER BY w.n"""
 _STORE: Final = "SELECT id FROM {s}.store WHERE name = $1"
 _TOTAL: Final = "SELECT count(*) FROM {s}.message WHERE store = $1"
 _STATE: Final = "SELECT state FROM {s}.message WHERE (store, ticks, seq) = ($1, $2, $3)"
-_SPECIAL: Final = re.compile(r"[|()\[\]\\{}?*+]")
 
 
 class Found(NamedTuple):
@@ -282,16 +280,8 @@ def _parts(query: Query) -> list[str]:
     """Texts that each message a query is after contains."""
     parts = [] if query.text is None else [query.text]
     if query.pattern is not None:
-        parts += literals(query.pattern)
+        parts += plain_words(query.pattern)
     return parts
-
-
-def literals(pattern: str) -> list[str]:
-    """Texts that all that a regular expression finds contain, as far as is plain."""
-    plain = re.sub(r"\.[*+?]", "^", pattern)
-    if _SPECIAL.search(plain):
-        return []
-    return [part for part in re.split(r"[.^$]", plain) if len(part) >= _SHORTEST]
 
 
 def _like(text: str) -> str:

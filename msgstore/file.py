@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from msgstore._folders import Folder, Stored, folder_name
 from pichannels import codecs
 from pichannels.errors import CodecError, MessageNotFound, SettingsError, UsageError
@@ -24,7 +26,12 @@ from pichannels.probes import Finding, folder_finding
 from pichannels.query import Query
 from pichannels.retention import Retention
 from pichannels.states import State
-from pichannels.store import Entry, MessageStore, MessageStoreFactory
+from pichannels.store import (
+    Entry,
+    MessageStore,
+    MessageStoreFactory,
+    PageReader,
+)
 
 __all__ = ["FileMessageStore", "FileMessageStoreFactory"]
 
@@ -131,6 +138,26 @@ class FileMessageStore(MessageStore):
         return await asyncio.to_thread(self._search, query)
 
     def _search(self, query: Query) -> list[Entry]:
+        end = query.start + query.count
+        if query.needs_reading:
+            return list(itertools.islice(self.matching(query), query.start, end))
+        # Those that come before the page need not be read.
+        chosen = itertools.islice(self._stored(query), query.start, end)
+        return [e for s in chosen if (e := self._entry(s)) is not None]
+
+    def reader(self, query: Query) -> PageReader:
+        return _Reader(self, query)
+
+    def matching(self, query: Query) -> Iterator[Entry]:
+        """What a query is after, each read when it is asked for.
+
+        Raises:
+            MessageNotFound: there is no message `query.after_id`.
+        """
+        entries = (self._entry(stored) for stored in self._stored(query))
+        return (e for e in entries if e is not None and query.fits(e))
+
+    def _stored(self, query: Query) -> Iterator[Stored]:
         if query.after_id is not None:
             self._folder.state_of(query.after_id)
         found: Iterator[Stored] = self._folder.messages(
@@ -144,12 +171,7 @@ class FileMessageStore(MessageStore):
         if query.by_state:
             # Sorting keeps the order of time within a state.
             found = iter(sorted(found, key=_state, reverse=query.is_reversed))
-        if not query.needs_reading:
-            chosen = itertools.islice(found, query.start, query.start + query.count)
-            return [e for s in chosen if (e := self._entry(s)) is not None]
-        entries = (self._entry(stored) for stored in found)
-        fitting = (e for e in entries if e is not None and query.fits(e))
-        return list(itertools.islice(fitting, query.start, query.start + query.count))
+        return found
 
     def _entry(self, stored: Stored) -> Entry | None:
         try:
@@ -195,6 +217,23 @@ class FileMessageStore(MessageStore):
 
     def __repr__(self) -> str:
         return f"FileMessageStore({self.store_id!r}, {str(self._folder.path)!r})"
+
+
+class _Reader:
+    """Reads in pages, and looks into each folder only once."""
+
+    def __init__(self, store: FileMessageStore, query: Query) -> None:
+        self._store = store
+        self._query = msgspec.structs.replace(query, by_state=False)
+        self._found: Iterator[Entry] | None = None
+
+    async def read(self, count: int) -> list[Entry]:
+        return await asyncio.to_thread(self._read, count)
+
+    def _read(self, count: int) -> list[Entry]:
+        if self._found is None:
+            self._found = self._store.matching(self._query)
+        return list(itertools.islice(self._found, count))
 
 
 class FileMessageStoreFactory(MessageStoreFactory):

@@ -7,13 +7,20 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from pichannels import clock, codecs
 from pichannels.errors import MessageNotFound, UsageError
 from pichannels.message import Message
 from pichannels.query import Query
 from pichannels.retention import Outline, Retention
 from pichannels.states import State
-from pichannels.store import Entry, MessageStore, MessageStoreFactory
+from pichannels.store import (
+    Entry,
+    MessageStore,
+    MessageStoreFactory,
+    PageReader,
+)
 
 __all__ = ["MemoryMessageStore", "MemoryMessageStoreFactory"]
 
@@ -153,11 +160,30 @@ class MemoryMessageStore(MessageStore):
         return self._find(id).entry(self.store_id)
 
     async def find(self, query: Query) -> list[Entry]:
-        after = None if query.after_id is None else self._find(query.after_id)
-        found = await asyncio.to_thread(
-            _select, list(self._kept.values()), query, after
+        found = await self.snapshot(query)
+        return await asyncio.to_thread(
+            self.entries, found, query.start, query.start + query.count
         )
-        return [kept.entry(self.store_id) for kept in found]
+
+    def entries(self, found: Iterator[_Kept], start: int, end: int) -> list[Entry]:
+        """Some of those that were found."""
+        return [
+            each.entry(self.store_id) for each in itertools.islice(found, start, end)
+        ]
+
+    def reader(self, query: Query) -> PageReader:
+        return _Snapshot(self, query)
+
+    async def snapshot(self, query: Query) -> Iterator[_Kept]:
+        """What a query is after, as it is now; each is looked at when it is asked for.
+
+        Raises:
+            MessageNotFound: there is no message `query.after_id`.
+        """
+        after = None if query.after_id is None else self._find(query.after_id)
+        return await asyncio.to_thread(
+            _matching, list(self._kept.values()), query, after
+        )
 
     async def total(self) -> int:
         return len(self._kept)
@@ -174,6 +200,20 @@ class MemoryMessageStore(MessageStore):
 
     def __repr__(self) -> str:
         return f"MemoryMessageStore({self.store_id!r})"
+
+
+class _Snapshot:
+    """Reads in pages what was kept when the first one was read."""
+
+    def __init__(self, store: MemoryMessageStore, query: Query) -> None:
+        self._store = store
+        self._query = msgspec.structs.replace(query, by_state=False)
+        self._found: Iterator[_Kept] | None = None
+
+    async def read(self, count: int) -> list[Entry]:
+        if self._found is None:
+            self._found = await self._store.snapshot(self._query)
+        return await asyncio.to_thread(self._store.entries, self._found, 0, count)
 
 
 class MemoryMessageStoreFactory(MessageStoreFactory):
@@ -215,7 +255,7 @@ def _state(name: str) -> State:
         raise UsageError(f"{name!r} is no state") from exc
 
 
-def _select(kept: list[_Kept], query: Query, after: _Kept | None) -> list[_Kept]:
+def _matching(kept: list[_Kept], query: Query, after: _Kept | None) -> Iterator[_Kept]:
     def order(item: _Kept) -> tuple[str, int, int]:
         return (str(item.state) if query.by_state else "", item.ticks, item.number)
 
@@ -226,5 +266,4 @@ def _select(kept: list[_Kept], query: Query, after: _Kept | None) -> list[_Kept]
         else:
             kept = [item for item in kept if item.position > place]
     found = sorted(kept, key=order, reverse=query.is_reversed)
-    fitting = (item for item in found if item.fits(query))
-    return list(itertools.islice(fitting, query.start, query.start + query.count))
+    return (item for item in found if item.fits(query))

@@ -14,12 +14,21 @@ from pichannels.matching import BoundedPattern
 from pichannels.states import Entry, State
 from pichannels.values import parse_ticks, ticks_from_datetime
 
-__all__ = ["Filters", "Query", "fact_text", "grouping", "payload_text"]
+__all__ = [
+    "Filters",
+    "Query",
+    "fact_text",
+    "grouping",
+    "payload_text",
+    "plain_words",
+]
 
 _ORDERS: Final = ("timestamp", "state", "status", "meta_<name>")
 _GROUPS: Final = ("state", "status", "meta_<name>")
 _META: Final = "meta_"
 _FIRST, _END = -(2**63), 2**63 - 1
+_SHORTEST: Final = 3
+_SPECIAL: Final = re.compile(r"[|()\[\]\\{}?*+]")
 
 
 class Filters(TypedDict, total=False):
@@ -151,6 +160,14 @@ def payload_text(payload: Any) -> str:
     if isinstance(payload, (bytes, bytearray)):
         return payload.decode("utf-8", "replace")
     return str(payload)
+
+
+def plain_words(pattern: str) -> list[str]:
+    """Texts that all that a regular expression finds contain, as far as is plain."""
+    plain = re.sub(r"\.[*+?]", "^", pattern)
+    if _SPECIAL.search(plain):
+        return []
+    return [part for part in re.split(r"[.^$]", plain) if len(part) >= _SHORTEST]
 
 
 def fact_text(facts: Mapping[str, Any], name: str) -> str:

@@ -14,7 +14,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any, Final, overload
+from typing import Any, Final, Protocol, overload
 
 import msgspec
 
@@ -27,7 +27,7 @@ from pichannels.query import Query, fact_text, grouping, payload_text
 from pichannels.states import Entry, State
 from pichannels.values import TICKS_PER_SECOND
 
-__all__ = ["Entry", "MessageStore", "MessageStoreFactory", "State"]
+__all__ = ["Entry", "MessageStore", "MessageStoreFactory", "PageReader", "State"]
 
 SUB_STATES: Final = "submessages_state_history"
 """The fact that holds the states of the messages that a message became."""
@@ -43,6 +43,17 @@ _WORST_LAST: Final = (
 )
 _PAGE: Final = 200
 _PREVIEW: Final = 1000
+
+
+class PageReader(Protocol):
+    """Messages one after the other, so many as are asked for."""
+
+    async def read(self, count: int) -> list[Entry]:
+        """The next ones; fewer where there are no more.
+
+        Raises:
+            MessageNotFound: the one behind which to go on is not there any more.
+        """
 
 
 class MessageStore(ABC):
@@ -126,6 +137,14 @@ class MessageStore(ABC):
         Raises:
             MessageNotFound: there is no message `query.after_id`.
         """
+
+    def reader(self, query: Query) -> PageReader:
+        """What reads the messages that a checked search is after, in pages.
+
+        They come in the order of time, and a page after the other costs no more than
+        all at once. `start` and `count` do not matter.
+        """
+        return _Pages(self, query)
 
     # Overloads tell type checkers that only `group_by` gives a dictionary.
     @overload
@@ -241,13 +260,11 @@ class MessageStore(ABC):
 
     async def _all(self, query: Query) -> AsyncIterator[Entry]:
         """All that a query finds, oldest first, a page in memory at a time."""
-        page = msgspec.structs.replace(
-            query, by_meta=None, is_reversed=False, start=0, count=_PAGE
-        )
-        while found := await self.find(page):
+        plain = msgspec.structs.replace(query, by_meta=None, is_reversed=False)
+        reader = self.reader(plain)
+        while found := await reader.read(_PAGE):
             for entry in found:
                 yield entry
-            page = msgspec.structs.replace(page, after_id=found[-1]["id"])
 
     @abstractmethod
     async def total(self) -> int:
@@ -407,6 +424,23 @@ class MessageStore(ABC):
             raise UsageError(f"no states of parts were noted for message {id!r}")
         states = (State(one["state"]) for one in known)
         await self.change_message_state(id, max(states, key=_WORST_LAST.index))
+
+
+class _Pages:
+    """Each page begins behind the last message of the one before."""
+
+    def __init__(self, store: MessageStore, query: Query) -> None:
+        self._store = store
+        self._query = msgspec.structs.replace(query, start=0, by_state=False)
+
+    async def read(self, count: int) -> list[Entry]:
+        found = await self._store.find(
+            msgspec.structs.replace(self._query, count=count)
+        )
+        if found:
+            last = found[-1]["id"]
+            self._query = msgspec.structs.replace(self._query, after_id=last)
+        return found
 
 
 class MessageStoreFactory(Defined, ABC):

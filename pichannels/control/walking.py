@@ -30,9 +30,9 @@ from pichannels.errors import (
 )
 from pichannels.piwebasync import webids
 from pichannels.project import Project
-from pichannels.query import Query
+from pichannels.query import Query, plain_words
 from pichannels.states import Entry
-from pichannels.store import MessageStore
+from pichannels.store import MessageStore, PageReader
 from pichannels.values import format_ticks
 
 __all__ = ["Search", "Spot", "Walked", "walk"]
@@ -158,7 +158,9 @@ class _Plan:
         """What a store itself finds without reading all; that, and perhaps more."""
         wanted, found = self.wanted, dict[str, Any]()
         if store.indexes_texts and not self.mask:
-            found |= {"text": wanted.text, "rtext": wanted.regex}
+            found["text"] = wanted.text
+            if wanted.regex is not None and plain_words(wanted.regex):
+                found["rtext"] = wanted.regex
         if store.indexes_tags and wanted.tag and _is_web_id(wanted.tag):
             found["tag"] = wanted.tag
         if store.indexes_facts:
@@ -231,6 +233,7 @@ class _Source:
         self._store = store
         self._plan = plan
         self._hints = plan.hints(store)
+        self._reader: PageReader | None = None
         self._last: str | None = None
         self._first, self._end = plan.first, plan.end
         if plan.after is not None:
@@ -248,55 +251,59 @@ class _Source:
         else:
             self._first = max(self._first, ticks + (not is_with))
 
-    async def fill(self, size: int) -> tuple[int, int]:
-        """Look at a page: how many messages, and about how many bytes.
+    async def fill(self, size: int) -> tuple[int, int, float]:
+        """Look at a page: how many messages, about how many bytes, and how long.
 
         Raises:
             PichannelsError, OSError: the store cannot be read.
             UsageError: a regular expression takes too long.
         """
-        entries = await self._page(size)
+        entries, begun = await self._page(size)
         self.is_done = len(entries) < size
         if entries:
             last = entries[-1]
             self._last = last["id"]
             self.reached = Spot(last["message"].ticks, self.channel, last["id"])
         self.rows += await asyncio.to_thread(self._fitting, entries)
-        return len(entries), sum(map(_weight, entries))
+        took = clock.monotonic() - begun
+        return len(entries), sum(map(_weight, entries)), took
 
-    async def _page(self, size: int) -> list[Entry]:
+    async def _page(self, size: int) -> tuple[list[Entry], float]:
+        """The next ones, and when they were asked for."""
+        begun = clock.monotonic()
         if self._hints:
-            left = max(_LEAST, self._plan.until - clock.monotonic())
+            left = max(_LEAST, self._plan.until - begun)
             try:
                 async with asyncio.timeout(left / 2):
-                    return await self._asked(size, self._hints)
+                    return await self._read(size), begun
             except TimeoutError:
                 # What it finds by itself may be far away: so on step by step.
-                self._hints = {}
-        return await self._asked(size, {})
+                self._hints, self._reader = {}, None
+                begun = clock.monotonic()
+        return await self._read(size), begun
 
-    async def _asked(self, size: int, hints: dict[str, Any]) -> list[Entry]:
-        plan = self._plan
-        if self._first >= self._end:
-            return []
-        order = "-timestamp" if plan.is_reversed else "timestamp"
-        query: dict[str, Any] = {"state": plan.wanted.state, **hints}
-        if self._first != plan.first or plan.wanted.start is not None:
-            query["start_dt"] = format_ticks(self._first)
-        if self._end != plan.end or plan.wanted.end is not None:
-            query["end_dt"] = format_ticks(self._end)
+    async def _read(self, size: int) -> list[Entry]:
         try:
-            found: list[Entry] = await self._store.search(
-                0, size, order, start_id=self._last, **query
-            )
+            self._reader = self._reader or self._store.reader(self._query())
+            return await self._reader.read(size)
         except MessageNotFound:
             # It was deleted meanwhile: then its time tells where to go on.
-            spot = self.reached or plan.after
+            spot = self.reached or self._plan.after
             assert spot is not None
             self._last = None
             self._bound(spot.ticks, is_with=False)
-            return await self._asked(size, hints)
-        return found
+            self._reader = self._store.reader(self._query())
+            return await self._reader.read(size)
+
+    def _query(self) -> Query:
+        plan = self._plan
+        found = Query.of(
+            order_by="-timestamp" if plan.is_reversed else "timestamp",
+            state=plan.wanted.state,
+            start_id=self._last,
+            **self._hints,
+        )
+        return msgspec.structs.replace(found, first=self._first, end=self._end)
 
     def _fitting(self, entries: Sequence[Entry]) -> list[tuple[Spot, dict[str, Any]]]:
         fits, plan, channel = self._plan.fits, self._plan, self.channel
@@ -358,9 +365,8 @@ class _Walk:
     async def _fill(self, source: _Source) -> None:
         # What the instance is for comes first.
         await asyncio.sleep(self._rest)
-        begun = clock.monotonic()
         try:
-            count, size = await source.fill(self._size)
+            count, size, took = await source.fill(self._size)
         except UsageError:
             raise
         except (PichannelsError, OSError) as exc:
@@ -370,7 +376,7 @@ class _Walk:
             self._missing.append(f"{source.channel}: {exc}")
             return
         self._scanned += count
-        self._pace(clock.monotonic() - begun, size / max(1, count))
+        self._pace(took, size / max(1, count))
 
     def _pace(self, took: float, weight: float) -> None:
         """How many to look at next, and when."""

@@ -12,7 +12,6 @@ from typing import Any
 import asyncpg  # type: ignore[import-untyped,unused-ignore]
 import pytest
 
-from msgstore._postgres_reader import literals
 from msgstore.postgres import PostgreSQLMessageStore, PostgreSQLMessageStoreFactory
 from nodes.publish import Call
 from pichannels import clock
@@ -23,6 +22,7 @@ from pichannels.errors import NotConnected, SettingsError, StoreHeld, UsageError
 from pichannels.journal import Journal
 from pichannels.message import Message
 from pichannels.project import Project
+from pichannels.query import plain_words
 from pichannels.retention import DAY, Retention
 from pichannels.retry import RetryPolicy
 from pichannels.secrets import Secret
@@ -362,7 +362,7 @@ async def test_odd_texts_are_found(postgres: PostgresServer, text: str) -> None:
     ],
 )
 def test_plain_parts_of_patterns_are_known(pattern: str, parts: list[str]) -> None:
-    assert literals(pattern) == parts
+    assert plain_words(pattern) == parts
 
 
 async def test_texts_have_an_index(postgres: PostgresServer) -> None:
