@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 import secrets
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 import msgspec
 
 from pichannels.access import has_token, is_known_host
+from pichannels.private_files import write_private
 
 __all__ = [
     "SERVER_NAME",
@@ -59,12 +59,7 @@ def make_token() -> str:
 
 def write_address(data_dir: Path, address: Address) -> None:
     """Leave the address where the commands look; only the owner can read it."""
-    partial = data_dir / f"{_FILE}-partial"
-    partial.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with os.fdopen(os.open(partial, flags, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(address))
-    os.replace(partial, data_dir / _FILE)
+    write_private(data_dir / _FILE, msgspec.json.encode(address))
 
 
 def read_address(data_dir: Path) -> Address | None:

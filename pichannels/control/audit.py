@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
@@ -12,14 +9,12 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from pichannels import clock
-from pichannels.errors import PichannelsError
+from pichannels.private_files import PrivateDatabase
 from pichannels.values import format_ticks
 
 __all__ = ["Actor", "Audit", "Entry", "Found", "Who", "kept"]
 
 _SCHEMA: Final = """
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS action (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     ticks INTEGER NOT NULL,
@@ -132,9 +127,7 @@ class Audit:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._conn: sqlite3.Connection | None = None
+        self._file = PrivateDatabase(path, _SCHEMA, "the audit log")
 
     def note(
         self,
@@ -159,7 +152,7 @@ class Audit:
         )
         marks = ", ".join("?" * len(row))
         columns = _COLUMNS.removeprefix("id, ")
-        self._run(f"INSERT INTO action ({columns}) VALUES ({marks})", row)
+        self._file.run(f"INSERT INTO action ({columns}) VALUES ({marks})", row)
 
     def find(
         self,
@@ -194,7 +187,7 @@ class Audit:
             text: value for text, value in conditions.items() if value is not None
         }
         where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
-        rows = self._run(
+        rows = self._file.run(
             f"SELECT {_COLUMNS} FROM action{where} ORDER BY id DESC LIMIT ?",
             (*wanted.values(), count + 1),
         )
@@ -203,28 +196,7 @@ class Audit:
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            if self._conn is not None:
-                self._conn.close()
-                self._conn = None
-
-    def _run(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
-        try:
-            with self._lock:
-                return self._opened().execute(sql, values).fetchall()
-        except (sqlite3.Error, OSError) as exc:
-            raise PichannelsError(f"the audit log {self._path}: {exc}") from exc
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._conn is None:
-            self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
-            # SQLite gives the files beside it the mode of this one.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-            self._conn = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False
-            )
-            self._conn.executescript(_SCHEMA)
-        return self._conn
+        self._file.close()
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

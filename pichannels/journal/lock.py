@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pichannels import clock
 from pichannels.errors import JournalError, JournalLocked
+from pichannels.private_files import make_private_folder
 from pichannels.values import format_ticks
 
 __all__ = ["InstanceLock", "this_process"]
@@ -43,7 +44,7 @@ class InstanceLock:
         conn = None
         try:
             # What is stored is for the user of the instance alone.
-            self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
+            make_private_folder(self._path.parent)
             conn = sqlite3.connect(
                 self._lock_path,
                 timeout=0,

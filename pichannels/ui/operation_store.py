@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from pichannels.errors import JournalLocked, PichannelsError
+from pichannels.errors import JournalLocked
 from pichannels.journal.lock import InstanceLock
+from pichannels.private_files import PrivateDatabase
 
 __all__ = ["Kept", "OperationStore"]
 
 _SCHEMA: Final = """
-PRAGMA journal_mode = WAL;
-PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS operation (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -48,9 +45,8 @@ class OperationStore:
     def __init__(self, path: Path, most: int) -> None:
         self._path = path
         self._most = most
-        self._lock = threading.Lock()
         self._owner = InstanceLock(path)
-        self._conn: sqlite3.Connection | None = None
+        self._file = PrivateDatabase(path, _SCHEMA, "the operations in")
 
     def save(self, id: str, told: bytes, arguments: dict[str, Any]) -> None:
         """Keep one as it is now; it is durable when this returns.
@@ -59,8 +55,8 @@ class OperationStore:
             PichannelsError: it cannot be written.
         """
         given = msgspec.json.encode(arguments, enc_hook=str)
-        self._run(_SAVE, (id, told, given))
-        self._run(
+        self._file.run(_SAVE, (id, told, given))
+        self._file.run(
             "DELETE FROM operation WHERE number <="
             " (SELECT max(number) FROM operation) - ?",
             (self._most,),
@@ -74,7 +70,7 @@ class OperationStore:
         """
         if not self._path.exists():
             return []
-        rows = self._run("SELECT told, arguments FROM operation ORDER BY number", ())
+        rows = self._file.run("SELECT told, arguments FROM operation ORDER BY number")
         return [Kept(told, msgspec.json.decode(given)) for told, given in rows]
 
     def claim(self) -> bool:
@@ -94,23 +90,4 @@ class OperationStore:
     def close(self) -> None:
         """Close the file."""
         self._owner.release()
-        with self._lock:
-            if self._conn is not None:
-                self._conn.close()
-                self._conn = None
-
-    def _run(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
-        try:
-            with self._lock:
-                return self._opened().execute(sql, values).fetchall()
-        except (sqlite3.Error, OSError) as exc:
-            raise PichannelsError(f"the operations in {self._path}: {exc}") from exc
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._conn is None:
-            self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
-            self._conn = sqlite3.connect(
-                self._path, isolation_level=None, check_same_thread=False
-            )
-            self._conn.executescript(_SCHEMA)
-        return self._conn
+        self._file.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 import msgspec
 
 from pichannels.errors import SettingsError, UsageError
+from pichannels.private_files import write_private
 
 __all__ = ["SavedSearches"]
 
@@ -82,11 +82,5 @@ class SavedSearches:
             raise SettingsError(f"{self._path} cannot be read: {exc}") from exc
 
     def _write(self, found: _All) -> None:
-        self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
-        draft = self._path.with_suffix(".draft")
-        draft.unlink(missing_ok=True)
         # What is searched for may be what payloads hold.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(draft, flags, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(found))
-        os.replace(draft, self._path)
+        write_private(self._path, msgspec.json.encode(found))

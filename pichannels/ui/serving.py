@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -12,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import uvicorn
 
+from pichannels.private_files import write_private
 from pichannels.ui.app import Pages, make_app
 from pichannels.ui.console import Console, ConsolePlan
 
@@ -117,12 +117,10 @@ async def _end(server: uvicorn.Server, stop: asyncio.Event | None) -> None:
 
 def _leave(file: Path, token: str) -> None:
     """Leave a token in a file of the owner's; "" takes the file away."""
-    file.unlink(missing_ok=True)
     if token:
-        file.parent.mkdir(0o700, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(file, flags, 0o600), "w") as opened:
-            opened.write(token)
+        write_private(file, token.encode())
+    else:
+        file.unlink(missing_ok=True)
 
 
 def _url(host: str, port: int, is_tls: bool) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
-import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pichannels import clock
+from pichannels.errors import PichannelsError
+from pichannels.private_files import PrivateDatabase
 
 __all__ = ["KeptSession", "SessionStore"]
 
@@ -53,37 +52,35 @@ class SessionStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._file = PrivateDatabase(path, _SCHEMA, "the sessions in")
 
     def load(self) -> list[KeptSession]:
         """Those that are not over, the ones that end last at the end."""
         if not self._path.exists():
             return []
         sql = "SELECT hash, user, password, ends FROM session WHERE ends > ?"
-        rows = self._run(f"{sql} ORDER BY ends", [(clock.now(),)])
+        rows = self._run(f"{sql} ORDER BY ends", (clock.now(),))
+        self._file.close()
         return [KeptSession(*row) for row in rows]
 
     def save(self, one: KeptSession) -> None:
         """Keep one, and forget those that are over."""
-        self._run("DELETE FROM session WHERE ends <= ?", [(clock.now(),)])
-        self._run("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?)", [tuple(one)])
+        self._run("DELETE FROM session WHERE ends <= ?", (clock.now(),))
+        self._run("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?)", tuple(one))
 
     def delete(self, hashes: Iterable[str]) -> None:
         """Forget some."""
-        self._run("DELETE FROM session WHERE hash = ?", [(each,) for each in hashes])
+        self._run("DELETE FROM session WHERE hash = ?", *((each,) for each in hashes))
 
-    def _run(self, sql: str, rows: list[tuple[object, ...]]) -> list[tuple[str, ...]]:
-        found: list[tuple[str, ...]] = []
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _run(self, sql: str, *rows: tuple[object, ...]) -> list[Any]:
+        found: list[Any] = []
         try:
-            with closing(self._opened()) as conn, conn:
-                for row in rows:
-                    found += conn.execute(sql, row).fetchall()
-        except (sqlite3.Error, OSError) as exc:
-            logger.error("sessions are not kept in %s: %s", self._path, exc)
+            for row in rows:
+                found += self._file.run(sql, row)
+        except PichannelsError as exc:
+            logger.error("sessions are not kept: %s", exc)
         return found
-
-    def _opened(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-        conn = sqlite3.connect(self._path)
-        conn.executescript(_SCHEMA)
-        return conn

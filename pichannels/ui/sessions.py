@@ -124,6 +124,8 @@ class Sessions:
     def end(self) -> None:
         """Wait until all is kept; for a thread."""
         self._writing.shutdown()
+        if self._store:
+            self._store.close()
 
 
 def _hash(id: str) -> str:

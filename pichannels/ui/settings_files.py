@@ -22,6 +22,7 @@ import msgspec
 from pichannels import clock
 from pichannels.errors import PichannelsError, UsageError
 from pichannels.events import Event
+from pichannels.private_files import write_private
 from pichannels.ui.commands import Commands
 from pichannels.ui.links import Link, Links
 from pichannels.ui.programs import run_program
@@ -325,11 +326,7 @@ class SettingsFiles:
             id=f"{ticks}-{digest}", kept=format_ticks(ticks), files=texts, apply=apply
         )
         folder = self._folder_of(link)
-        folder.mkdir(0o700, parents=True, exist_ok=True)
-        path = folder / f"{made.id}.json"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(made))
+        write_private(folder / f"{made.id}.json", msgspec.json.encode(made))
         for old in kept[_KEPT - 1 :]:
             (folder / f"{old.id}.json").unlink(missing_ok=True)
 

@@ -5,10 +5,8 @@ Passwords are kept as scrypt makes them, tokens as their hash: neither can be re
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import os
 import re
 import secrets
 import threading
@@ -22,6 +20,7 @@ import msgspec
 
 from pichannels import clock
 from pichannels.errors import PichannelsError, UsageError
+from pichannels.private_files import write_private
 from pichannels.ui.roles import Role
 from pichannels.values import TICKS_PER_SECOND, format_ticks
 
@@ -302,16 +301,9 @@ class Users:
         self._users, self._stamp = {user.name: user for user in users}, stamp
 
     def _write(self, changed: dict[str, User]) -> None:
-        partial = self._path.with_name(f"{self._path.name}-partial")
-        self._path.parent.mkdir(0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
-            partial.unlink()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
         users = [changed[name] for name in sorted(changed)]
         data = msgspec.json.format(msgspec.json.encode(users))
-        with os.fdopen(os.open(partial, flags, 0o600), "wb") as file:
-            file.write(data)
-        os.replace(partial, self._path)
+        write_private(self._path, data)
         # Others read without waiting: what is there is replaced as a whole.
         self._users, self._stamp = changed, None
 
