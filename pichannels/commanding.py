@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Final
 
 from pichannels.channels import BaseChannel
 from pichannels.channels.kept_pauses import pause_sink
 from pichannels.control.figures import sink_of
 from pichannels.control.reports import ChannelReport, SinkState, sink_state
 from pichannels.errors import UsageError
+from pichannels.lifecycle import Status
 from pichannels.reporting import Reporting
 
 __all__ = ["Commanding"]
+
+_RUNNING: Final = (Status.STARTING, Status.WAITING, Status.PROCESSING)
 
 
 class Commanding(Reporting, ABC):
@@ -27,14 +31,17 @@ class Commanding(Reporting, ABC):
         """
 
     async def start_channel(self, name: str) -> ChannelReport:
-        """Start a channel that is stopped.
+        """Start a channel that is stopped; one that runs goes on.
 
         Raises:
             StartError: it did not start.
-            UsageError: there is no such channel, it is a sub-channel, or it runs.
+            UsageError: there is no such channel, it is a sub-channel, or it is paused.
         """
         channel = self._own_channel(name)
-        await self.start_one(channel)
+        if channel.status is Status.PAUSED:
+            raise UsageError(f"channel {name!r} is paused; `resume` lets it go on")
+        if channel.status not in _RUNNING:
+            await self.start_one(channel)
         return self._report(channel)
 
     async def stop_channel(self, name: str) -> ChannelReport:

@@ -19,6 +19,7 @@ from pichannels.cli.common import (
 )
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.output import duration, say, say_json, say_table
+from pichannels.cli.quantities import TIME
 from pichannels.control import backfills
 from pichannels.control.access import os_user
 from pichannels.control.backfills import JobsWanted
@@ -55,8 +56,16 @@ backfill.add_command(budget)
     metavar="PATTERN",
     help="Only tags with this name or path; * and ? stand for others.",
 )
-@click.option("--start", required=True, metavar="TIME", help="Of the range (ISO 8601).")
-@click.option("--end", metavar="TIME", help="Of the range; without it up to now.")
+@click.option(
+    "--start",
+    required=True,
+    type=TIME,
+    metavar="TIME",
+    help="Of the range: ISO 8601, or '*-7d'.",
+)
+@click.option(
+    "--end", type=TIME, metavar="TIME", help="Of the range; without it up to now."
+)
 @click.option(
     "--again", is_flag=True, help="Deliver what counts as delivered once more."
 )

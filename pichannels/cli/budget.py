@@ -22,7 +22,10 @@ __all__ = ["budget"]
     help="Of this server, where several are.",
 )
 @click.option(
-    "--rate", type=float, metavar="N", help="Let history have so many requests/s."
+    "--rate",
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="Let history have so many requests/s.",
 )
 @click.option(
     "--no-limit", is_flag=True, help="Let history have all that live values leave."

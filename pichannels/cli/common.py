@@ -21,7 +21,7 @@ from pichannels.cli.options import (
 )
 from pichannels.control.access import read_address
 from pichannels.control.refusals import NoInstance
-from pichannels.errors import NotConnected, SettingsError
+from pichannels.errors import NotConnected, SettingsError, UsageError, nearest
 from pichannels.settings_file import DATA_DIR, SETTINGS_VARIABLE, find_settings
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ __all__ = [
     "ExitCode",
     "ask",
     "ask_instance",
+    "check_channel",
     "common_options",
     "data_dir_of",
     "follow_instance",
@@ -153,6 +154,26 @@ def ask(online: Online[T], offline: Callable[[Project], Coroutine[Any, Any, T]])
         return ask_instance(online)
     except NoInstance:
         return asyncio.run(offline(load_project()))
+
+
+def check_channel(name: str | None) -> None:
+    """Look whether there is a channel of this name, where one is given.
+
+    Raises:
+        UsageError: there is none; offers the nearest name.
+    """
+
+    async def online(client: ControlClient) -> list[str]:
+        return [each["name"] for each in (await client.status())["channels"]]
+
+    async def offline(project: Project) -> list[str]:
+        return [each.name for each in project.all_channels()]
+
+    if name is None:
+        return
+    known = ask(online, offline)
+    if name not in known:
+        raise UsageError(f"there is no channel {name!r}{nearest(name, known)}")
 
 
 async def _ask(data_dir: Path, online: Online[T]) -> T:

@@ -15,7 +15,8 @@ from pichannels.cli.common import ExitCode, ask, common_options, json_option
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.holes import holes_line, length, oldest_hole
 from pichannels.cli.lazy import load_name
-from pichannels.cli.output import say, say_json, say_table
+from pichannels.cli.output import safe, say, say_json, say_styled, say_table
+from pichannels.cli.quantities import TIME
 from pichannels.control.client import ControlClient
 from pichannels.control.coverage_reports import CoverageWanted
 from pichannels.coverage.expected import Verdict
@@ -65,8 +66,13 @@ _NARROWEST: Final = 40
     help="Only tags with this mark.",
 )
 @click.option("--holes", is_flag=True, help="Show the tags that have holes.")
-@click.option("--start", metavar="TIME", help="Look only at what is later (ISO 8601).")
-@click.option("--end", metavar="TIME", help="Look only at what is earlier.")
+@click.option(
+    "--start",
+    type=TIME,
+    metavar="TIME",
+    help="Look only at what is later: ISO 8601, or '*-2h'.",
+)
+@click.option("--end", type=TIME, metavar="TIME", help="Look only at what is earlier.")
 @click.option("--skip", default=0, type=click.IntRange(0), help="Leave out the first.")
 @click.option(
     "--count",
@@ -146,7 +152,7 @@ def coverage(
     elif wants_tags:
         _show_tags(found, wanted, width or _columns())
     else:
-        _show_channels(found["channels"])
+        _show_channels(found["channels"], wanted.channel)
 
 
 def _asked(wanted: CoverageWanted) -> dict[str, Any]:
@@ -165,9 +171,10 @@ def _asked(wanted: CoverageWanted) -> dict[str, Any]:
 # Channels
 
 
-def _show_channels(channels: list[dict[str, Any]]) -> None:
+def _show_channels(channels: list[dict[str, Any]], wanted: str | None) -> None:
     if not channels:
-        say("no channel has a coverage ledger yet; channels of PI tags begin one")
+        which = "no channel has a" if wanted is None else f"channel {wanted!r} has no"
+        say(f"{which} coverage ledger yet; channels of PI tags begin one")
         return
     say_table(_CHANNELS, map(_channel_row, channels))
     reasons = [row for each in channels for row in _reason_rows(each)]
@@ -268,13 +275,13 @@ def _draw(tags: list[dict[str, Any]], wanted: CoverageWanted, width: int) -> Non
     start = min(parse_ticks(wanted.start or tag["start"]) for tag in tags)
     end = max(parse_ticks(tag["end"]) for tag in tags)
     encoding = sys.stdout.encoding or "ascii"
-    rows = [Row(tag["name"], list(_spans(tag))) for tag in tags]
+    rows = [Row(safe(tag["name"]), list(_spans(tag))) for tag in tags]
     chart = Chart(start, end, rows, width, encoding)
     first, last = (_moment(at) for at in (start, end))
     say(f"{first} to {last}, a column is {length(chart.column)}")
     for line in chart.lines():
-        say(line)
-    say(legend(encoding))
+        say_styled(line)
+    say_styled(legend(encoding))
 
 
 def _spans(tag: dict[str, Any]) -> Iterator[tuple[str, int, int]]:

@@ -8,11 +8,17 @@ from typing import Any, Final, TypeVar
 import click
 import msgspec
 
-from pichannels.cli.common import ExitCode, ask, common_options, json_option
+from pichannels.cli.common import (
+    ExitCode,
+    ask,
+    check_channel,
+    common_options,
+    json_option,
+)
 from pichannels.cli.completion import complete_channels, complete_nodes
 from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import complain, say, say_json, say_table
-from pichannels.cli.quantities import AGE
+from pichannels.cli.quantities import AGE, made_options
 from pichannels.control import deadletters, muting
 from pichannels.control.access import os_user
 from pichannels.control.chosen import Chosen, Grouped, Listed
@@ -58,10 +64,7 @@ def _conditions(command: F) -> F:
         ),
         click.option("--error", metavar="TEXT", help="Only where the cause says this."),
         click.option("--group", metavar="ID", help="Only of this one of `groups`."),
-        click.option(
-            "--start", metavar="TIME", help="Made at this time or later (ISO 8601)."
-        ),
-        click.option("--end", metavar="TIME", help="Made before this time."),
+        made_options,
     )
     for option in reversed(options):
         command = option(command)
@@ -99,6 +102,9 @@ def list_(as_json: bool, **conditions: Any) -> None:
     if as_json:
         say_json(found)
         return
+    if not found:
+        _tell_none(wanted)
+        return
     columns = ("id", "timestamp", "node", "samples", "attempts", "error")
     for row in found:
         row["samples"] = "" if row["samples"] is None else row["samples"]
@@ -131,12 +137,21 @@ def groups(as_json: bool, **conditions: Any) -> None:
     if as_json:
         say_json(found)
         return
+    if not found:
+        _tell_none(wanted)
+        return
     columns = ("id", "count", "node", "error", "tags", "last", "message", "muted")
     for row in found:
         row["muted"] = _muting(row["muted"])
         row["node"] = row["node"] or row["channel"]
         row["message"] = _line(row["message"])
     say_table(columns, ([row[name] for name in columns] for row in found))
+
+
+def _tell_none(wanted: Chosen) -> None:
+    """Say that there are none; a channel that there is not was a mistake."""
+    check_channel(wanted.channel)
+    complain("no dead letters fit" if wanted.conditions else "no dead letters")
 
 
 @dead.command("mute", short_help="Let lamps not tell a group that is known.")
@@ -154,6 +169,8 @@ def mute_(group: str, seconds: float | None, until_change: bool, as_json: bool) 
 
     They are counted and shown as before; lamps do not tell them.
     """
+    if seconds is None and not until_change:
+        raise UsageError("say when it ends: --for 12h, --until-change, or both")
     wanted = MuteWanted(
         group=group, seconds=seconds, until_change=until_change, who=os_user()
     )
@@ -190,7 +207,7 @@ def unmute(group: str, as_json: bool) -> None:
     if as_json:
         say_json(found)
     else:
-        say("unmuted" if found["unmuted"] else "it was not muted")
+        say(f"{group}: {'unmuted' if found['unmuted'] else 'was not muted'}")
 
 
 def _until(muted: dict[str, Any]) -> str:
@@ -261,10 +278,12 @@ def redrive(
     """
     wanted = Chosen(ids=list(ids) or None, **conditions)
     if not (ids or yes or dry_run):
-        _ask_first(_redrive(wanted, True)["selected"], "Run again", as_json)
+        _ask_first(_redrive(wanted, True)["selected"], "Run again", wanted, as_json)
     report = _redrive(wanted, dry_run)
     if as_json:
         say_json(report)
+    elif not report["selected"]:
+        _tell_none(wanted)
     elif dry_run:
         say(f"{report['selected']:,} dead letters would run again")
     else:
@@ -310,9 +329,12 @@ def _ask(
     return found
 
 
-def _ask_first(count: int, what: str, as_json: bool) -> None:
+def _ask_first(count: int, what: str, wanted: Chosen, as_json: bool) -> None:
     if as_json:
         raise UsageError("with --json nobody is asked; give --yes, or --dry-run")
+    if not count:
+        _tell_none(wanted)
+        click.get_current_context().exit()
     click.confirm(f"{what} {count:,} dead letters?", abort=True)
 
 
@@ -387,10 +409,12 @@ def discard(
     wanted = Chosen(ids=list(ids) or None, **conditions)
     if not (ids or yes or dry_run):
         count = _discard(wanted, reason, True)["selected"]
-        _ask_first(count, "Give up", as_json)
+        _ask_first(count, "Give up", wanted, as_json)
     report = _discard(wanted, reason, dry_run)
     if as_json:
         say_json(report)
+    elif not report["selected"]:
+        _tell_none(wanted)
     elif dry_run:
         say(f"{report['selected']:,} dead letters would be given up")
     else:

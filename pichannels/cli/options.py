@@ -7,6 +7,7 @@ quick.
 from __future__ import annotations
 
 import enum
+import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,7 @@ __all__ = [
     "json_option",
     "safe",
     "say",
+    "say_styled",
 ]
 
 TOKEN_VARIABLE: Final = "PICHANNELS_TOKEN"
@@ -56,6 +58,11 @@ def safe(text: str) -> str:
 def say(text: str = "") -> None:
     """A line of plain text."""
     click.echo(safe(text))
+
+
+def say_styled(text: str) -> None:
+    """A line with colours of ours, for terminals that want them; see `safe`."""
+    click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def complain(text: str) -> None:
@@ -86,6 +93,12 @@ class Commands(click.Group):
             else:
                 complain(f"Error: {exc}")
             ctx.exit(_exit_code(exc))
+        except OSError as exc:
+            # Of a file; a closed pipe has no name, and is quiet.
+            if exc.filename is None or ctx.find_root().meta.get("debug"):
+                raise
+            complain(f"Error: {exc.filename}: {exc.strerror}")
+            ctx.exit(ExitCode.FAILED)
 
 
 def _exit_code(error: PichannelsError) -> ExitCode:

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from pichannels.cli.options import complain, safe, say
+from pichannels.cli.options import complain, safe, say, say_styled
 from pichannels.probes import Finding
 from pichannels.values import DigitalState, Sample, ValueFailure
 
@@ -23,12 +23,14 @@ __all__ = [
     "complain",
     "duration",
     "readable",
+    "safe",
     "say",
     "say_bytes",
     "say_csv",
     "say_findings",
     "say_json",
     "say_line",
+    "say_styled",
     "say_table",
     "short_time",
     "value_text",

@@ -15,9 +15,10 @@ from pichannels.cli.common import (
 )
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.output import say, say_json, say_table
+from pichannels.cli.quantities import TIME
 from pichannels.control.client import ControlClient
 from pichannels.coverage.reconcile import hours
-from pichannels.errors import DecodeError, UsageError
+from pichannels.errors import UsageError
 from pichannels.values import TICKS_PER_SECOND, format_ticks, parse_ticks
 
 __all__ = ["reconcile"]
@@ -38,8 +39,13 @@ _TOLD: Final = 100
     metavar="PATTERN",
     help="Only tags with this name or path; * and ? stand for others.",
 )
-@click.option("--start", metavar="TIME", help="ISO 8601; without it a day ago.")
-@click.option("--end", metavar="TIME", help="ISO 8601; without it now.")
+@click.option(
+    "--start",
+    type=TIME,
+    metavar="TIME",
+    help="ISO 8601, or '*-2h'; without it a day ago.",
+)
+@click.option("--end", type=TIME, metavar="TIME", help="ISO 8601; without it now.")
 @json_option
 @common_options
 @click.pass_context
@@ -60,8 +66,8 @@ def reconcile(
     Exit code 1 when something was missing.
     """
     now = clock.now()
-    last = now if end is None else _ticks("end", end)
-    first = last - _DAY if start is None else _ticks("start", start)
+    last = now if end is None else parse_ticks(end)
+    first = last - _DAY if start is None else parse_ticks(start)
     spans = hours(first, last)
     if not spans:
         raise UsageError("there is no whole hour between start and end")
@@ -88,13 +94,6 @@ def reconcile(
         _tell(found)
     if found["missing"]:
         ctx.exit(ExitCode.FAILED)
-
-
-def _ticks(name: str, text: str) -> int:
-    try:
-        return parse_ticks(text)
-    except DecodeError as exc:
-        raise UsageError(f"{name}: {exc}") from exc
 
 
 def _nothing() -> dict[str, Any]:

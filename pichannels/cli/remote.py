@@ -45,6 +45,10 @@ def list_(pattern: str, target: Target, as_json: bool) -> None:
     if as_json:
         say_json([_fields(each) for each in found])
         return
+    if not found:
+        told = "is published" if pattern == "*" else f"fits {pattern!r}"
+        complain(f"nothing {told}, that this token may see")
+        return
     uses = Mode.READ | Mode.WRITE
     rows = ((x.name, x.kind, *_ends(x), described(x.mode & uses)) for x in found)
     say_table(("name", "kind", "first", "end", "for"), rows)
@@ -73,6 +77,9 @@ def streams(target: Target, as_json: bool) -> None:
     found = run(work())
     if as_json:
         say_json(found)
+        return
+    if not found:
+        complain("nothing is open")
         return
     columns = ("client", "name", "mode", "position", "lag", "sent", "received", "lost")
     say_table(columns, ([_cell(row[name]) for name in columns] for row in found))

@@ -21,6 +21,7 @@ from pichannels.cli.completion import (
 from pichannels.cli.linking import Target, linked, run, target_options
 from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import complain, say, say_json
+from pichannels.cli.quantities import made_options
 from pichannels.control import replaying
 from pichannels.control.client import ControlClient
 from pichannels.control.replaying import Replay
@@ -42,8 +43,7 @@ __all__ = ["replay"]
     shell_complete=complete_channels,
     help="Only messages of this channel.",
 )
-@click.option("--start", metavar="TIME", help="Made at this time or later (ISO 8601).")
-@click.option("--end", metavar="TIME", help="Made before this time.")
+@made_options
 @click.option(
     "--state",
     type=click.Choice([str(state) for state in State]),

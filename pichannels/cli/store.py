@@ -18,6 +18,7 @@ from pichannels.cli.common import (
 )
 from pichannels.cli.completion import complete_channels, complete_ids, complete_nodes
 from pichannels.cli.output import complain, say, say_json, say_table
+from pichannels.cli.quantities import made_options
 from pichannels.control import history
 from pichannels.control.client import ControlClient
 from pichannels.control.fitting import MOST
@@ -59,6 +60,8 @@ def list_(as_json: bool) -> None:
     found = ask(online, offline)
     if as_json:
         say_json(found)
+    elif not found:
+        complain("no channel keeps its messages: none has a message store")
     else:
         columns = ("channel", "store", "messages")
         say_table(columns, ([row[name] for name in columns] for row in found))
@@ -104,8 +107,7 @@ def show(id: str, channel: str | None, as_json: bool) -> None:
     shell_complete=complete_channels,
     help="Only messages of this channel.",
 )
-@click.option("--start", metavar="TIME", help="Made at this time or later (ISO 8601).")
-@click.option("--end", metavar="TIME", help="Made before this time.")
+@made_options
 @click.option(
     "--state",
     type=click.Choice([str(state) for state in State]),
@@ -160,6 +162,9 @@ def search(skip: int, count: int, as_json: bool, **conditions: Any) -> None:
         complain(f"not searched: {each}")
     if as_json:
         say_json(found)
+        return
+    if not found:
+        complain("no messages fit")
         return
     columns = ("id", "channel", "state", "timestamp", "payload", "error")
     for row in found:

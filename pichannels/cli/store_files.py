@@ -14,7 +14,7 @@ from pichannels.cli.common import ask, common_options, json_option
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.linking import Target, linked, run, target_options
 from pichannels.cli.output import say, say_json
-from pichannels.cli.quantities import AGE, SIZE
+from pichannels.cli.quantities import AGE, SIZE, made_options
 from pichannels.cli.store import store
 from pichannels.control import keeping
 from pichannels.control.client import ControlClient
@@ -36,8 +36,7 @@ _FINAL: Final = [str(state) for state in State if state.is_final]
 @store.command("export", short_help="Write the messages of a channel to a file.")
 @click.argument("channel", shell_complete=complete_channels)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--start", metavar="TIME", help="Made at this time or later (ISO 8601).")
-@click.option("--end", metavar="TIME", help="Made before this time.")
+@made_options
 @click.option(
     "--state",
     type=click.Choice([str(state) for state in State]),

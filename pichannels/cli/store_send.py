@@ -15,6 +15,7 @@ from pichannels.cli.common import ask, common_options, data_dir_of, json_option
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.options import TOKEN_VARIABLE
 from pichannels.cli.output import say, say_json
+from pichannels.cli.quantities import made_options
 from pichannels.cli.store_pypeman import store
 from pichannels.control.access import Address
 from pichannels.control.client import ControlClient, connect
@@ -38,8 +39,7 @@ __all__ = ["store"]
     help="Another instance: the folder or settings of its project, or the URL of its"
     f" control server, whose token {TOKEN_VARIABLE} has.",
 )
-@click.option("--start", metavar="TIME", help="Made at this time or later (ISO 8601).")
-@click.option("--end", metavar="TIME", help="Made before this time.")
+@made_options
 @click.option(
     "--state",
     type=click.Choice([str(state) for state in State]),

@@ -21,6 +21,7 @@ from pichannels.cli.linking import (
     target_options,
 )
 from pichannels.cli.output import complain, readable, say
+from pichannels.cli.quantities import instant
 from pichannels.errors import (
     CodecError,
     DecodeError,
@@ -56,7 +57,7 @@ Filter = Callable[[Any], Any]
     "start",
     default="end",
     metavar="PLACE",
-    help="Where to begin: end (now), start, a position, or a time (ISO 8601).",
+    help="Where to begin: end (now), start, a position, or a time (ISO 8601, '*-2h').",
 )
 @click.option("--count", type=click.IntRange(1), help="End after so many messages.")
 @click.option("--no-follow", is_flag=True, help="End with what is there now.")
@@ -91,7 +92,7 @@ def _start(text: str) -> Start:
     if text.isdecimal():
         return int(text)
     try:
-        return datetime_from_ticks(parse_ticks(text))
+        return datetime_from_ticks(parse_ticks(instant(text)))
     except DecodeError as exc:
         raise UsageError(
             f"--from is start, end, a position or a time, not {text!r}"

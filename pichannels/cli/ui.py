@@ -21,7 +21,7 @@ from pichannels.cli.common import (
 )
 from pichannels.cli.lazy import load_name
 from pichannels.cli.logs import configure_logging
-from pichannels.cli.output import say, say_json, say_table
+from pichannels.cli.output import complain, say, say_json, say_table
 from pichannels.config import Config
 from pichannels.errors import SettingsError, UsageError
 from pichannels.project import Project, load
@@ -249,6 +249,12 @@ def list_(as_json: bool) -> None:
     ]
     if as_json:
         say_json(rows)
+        return
+    if not rows:
+        complain(
+            "no users: the token of the start logs in, on this machine only; the first"
+            " one: pichannels ui user add NAME --role admin"
+        )
         return
     columns = ("name", "role", "password", "tokens")
     shown = (

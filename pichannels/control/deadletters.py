@@ -51,6 +51,7 @@ __all__ = [
 
 _PAGE: Final = 100
 _PREVIEW: Final = 200
+_WHICH: Final = "say which dead letters: ids, a channel, node, error, group or time"
 _FAILURES_SHOWN: Final = 20
 
 
@@ -231,7 +232,7 @@ async def redrive(
         UsageError: nothing is selected, or a condition is not of its kind.
     """
     if wanted.is_all and not wanted.channel:
-        raise UsageError("say which dead letters: a channel, ids, a node, an error")
+        raise UsageError(_WHICH)
     report = RedriveReport()
     if dry_run:
         async for page in _pages(journal, wanted):
@@ -447,7 +448,7 @@ async def discard(
         UsageError: nothing is selected, or a condition is not of its kind.
     """
     if wanted.is_all and not wanted.channel:
-        raise UsageError("say which dead letters: a channel, ids, a node, an error")
+        raise UsageError(_WHICH)
     count = 0
     async for page in _pages(journal, wanted):
         count += len(page)

@@ -167,7 +167,7 @@ def _with_hint(project: Project, id: str, said: str) -> str:
     """What is told of an id that is not there, and may be meant as something else."""
     names = [channel.name for channel in project.all_channels()]
     if said and id in names:
-        return f"{said}; {id!r} is a channel: give it as --channel {id}"
+        return f"{said}; it is a channel: give it as --channel {id}"
     hint = "" if id.isdecimal() else nearest(id, names)
     return f"{said}{hint.replace('mean', 'mean the channel')}" if said else said
 

@@ -69,7 +69,9 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             UsageError: nothing says what goes.
         """
         if self.age is None and self.size is None:
-            raise UsageError("say what goes: messages of an age, or beyond a size")
+            raise UsageError(
+                "say what goes: messages of an age (30d), or beyond a size (2GiB)"
+            )
         if self.state is None:
             return Retention(age=self.age, size=self.size, states={})
         if self.size is not None:

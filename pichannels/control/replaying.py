@@ -179,7 +179,7 @@ async def replay(
     chosen = wanted if isinstance(wanted, Replay) else Replay(**_fields(wanted))
     if _says_nothing(chosen):
         raise UsageError(
-            "say which messages: ids, a time range, or a state (and a channel)"
+            "say which messages: ids, a state, a time range, a text or a regex"
         )
     if chosen.is_aimed and not (chosen.channel or chosen.ids):
         raise UsageError("name the channel of the node or sink")

@@ -80,7 +80,8 @@ def test_the_journal_is_copied_and_verified(own: Folder) -> None:
     [
         (("store", "show", "99"), 1, "no store of this project holds message '99'"),
         (("store", "search", "-c", "valus"), 2, "did you mean 'values'?"),
-        (("store", "search", "--start", "yesterday"), 2, "no ISO 8601 time"),
+        (("store", "search", "--start", "yesterday"), 2, "'yesterday' is no time"),
+        (("store", "show", "values"), 1, "it is a channel"),
         (("replay",), 2, "say which messages"),
         (("replay", "1", "--start", "2024-01-01"), 2, "with ids no other condition"),
         (("replay", "1", "--to-sink", "Sink"), 2, "'values.Sink' is no sink"),
