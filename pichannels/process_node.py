@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import os
 import signal
+import threading
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -217,8 +219,21 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _begin() -> None:
-    # Ctrl-C is for the instance, which ends its processes.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C, and SIGTERM where a service manager sends it to all processes, are for the
+    # instance: it drains, for which it needs this one, and ends it then.
+    for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
+        if hasattr(signal, name):
+            signal.signal(signal.Signals[name], signal.SIG_IGN)
+    ending = threading.Thread(target=_end_with_parent, name="parent", daemon=True)
+    ending.start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the instance was killed, which ends it otherwise."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 @lru_cache(256)

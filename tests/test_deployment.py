@@ -53,7 +53,7 @@ def test_the_commands_of_the_unit_exist() -> None:
 
 def test_the_unit_waits_longer_than_a_drain_takes() -> None:
     service = unit()["Service"]
-    assert service["Type"] == "notify"
+    assert (service["Type"], service["KillMode"]) == ("notify", "mixed")
     assert float(service["TimeoutStopSec"]) > DRAIN
     assert int(service["RestartPreventExitStatus"]) == ExitCode.SETTINGS
 

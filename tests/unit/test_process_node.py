@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,6 +112,47 @@ async def test_a_process_that_ends_fails_its_message_and_is_replaced() -> None:
         assert found.payload[0] == "hello"
     finally:
         await node.stop()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+async def test_a_signal_to_all_processes_of_a_service_holds_up_no_drain() -> None:
+    node = Worker()
+    await node.start()
+    try:
+        worker = (await node.handle(Message(payload="x"))).payload[1]
+        os.kill(worker, signal.SIGTERM)
+        assert (await node.handle(Message(payload="x"))).payload[1] == worker
+    finally:
+        await node.stop()
+
+
+KILLED = """
+import asyncio, os, signal
+from tests.unit.working import Worker
+
+async def main():
+    await Worker().start()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+async def test_no_process_outlives_an_instance_that_was_killed(tmp_path: Path) -> None:
+    program = tmp_path / "killed.py"
+    program.write_text(KILLED)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(program)),
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PYTHONPATH": "."},
+        stdout=subprocess.PIPE,
+    )
+    assert await process.wait() == -signal.SIGKILL
+    assert process.stdout is not None
+    # The others have it, too: it ends with the last of them.
+    assert await process.stdout.read() == b""
 
 
 async def test_a_node_that_cannot_be_made_there_says_so_at_the_start(
