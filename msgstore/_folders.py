@@ -21,6 +21,7 @@ from zlib import crc32
 
 from pichannels import clock
 from pichannels.errors import MessageNotFound
+from pichannels.holding import remove, replace
 from pichannels.retention import Outline, Retention
 from pichannels.states import State
 from pichannels.values import TICKS_PER_SECOND, datetime_from_ticks, parse_ticks
@@ -88,7 +89,7 @@ class Folder:
         """
         self._make(self._drafts)
         for draft in self._drafts.iterdir():
-            draft.unlink(missing_ok=True)
+            remove(draft)
 
     def new_id(self, ticks: int) -> str:
         """An id for a message that was made at `ticks`; called one at a time."""
@@ -148,7 +149,7 @@ class Folder:
         if facts is not None:
             self._put(facts, _facts(base))
         if state is not before:
-            os.replace(self._file(base, before), self._file(base, state))
+            replace(self._file(base, before), self._file(base, state))
             self._sync(base.parent)
 
     def facts(self, id: str) -> bytes | None:
@@ -167,8 +168,8 @@ class Folder:
             OSError: it cannot be deleted.
         """
         base = self._base(id)
-        self._file(base, self.state_of(id)).unlink()
-        _facts(base).unlink(missing_ok=True)
+        remove(self._file(base, self.state_of(id)))
+        remove(_facts(base))
         self._sync(base.parent)
 
     def messages(
@@ -267,7 +268,7 @@ class Folder:
                 file.flush()
                 if self._fsync:
                     os.fsync(file.fileno())
-            os.replace(draft, path)
+            replace(draft, path)
         except BaseException:
             with suppress(OSError):
                 draft.unlink()

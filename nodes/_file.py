@@ -14,6 +14,7 @@ from nodes._options import at_least, one_of
 from nodes._queue import Item, QueueingSink
 from nodes._rotating import RotatingFile
 from pichannels.errors import SettingsError, UsageError
+from pichannels.holding import is_held
 from pichannels.message import Message
 from pichannels.probes import Finding
 from pichannels.retry import RetryPolicy
@@ -97,11 +98,17 @@ class File(QueueingSink):
             NotADirectoryError,
             FileExistsError,
         ) as exc:
+            if await asyncio.to_thread(is_held, exc):
+                self._tell_closed(exc)
+                return
             raise SettingsError(
                 f"cannot be written: {exc.strerror}", file=str(self.path)
             ) from exc
         except OSError as exc:
-            logger.warning("%s: not open yet: %s", self.fullpath(), exc)
+            self._tell_closed(exc)
+
+    def _tell_closed(self, error: OSError) -> None:
+        logger.warning("%s: not open yet: %s", self.fullpath(), error)
 
     async def probe(self) -> list[Finding]:
         """Look whether the file can be written to; it is not touched."""

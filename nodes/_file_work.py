@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pichannels.errors import CodecError, MessageError, RetryLater
+from pichannels.holding import is_held, remove, replace
 
 __all__ = ["as_bytes", "delete", "move", "read", "siblings", "touch", "write"]
 
@@ -30,7 +31,8 @@ def read(path: str, limit: int | None) -> bytes:
 
     Raises:
         MessageError: it is larger than the limit.
-        RetryLater: the disk is not to be had just now.
+        RetryLater: the disk is not to be had just now, or (on Windows) another
+            program has the file open.
         OSError: it cannot be read.
     """
     with _temporary(path), open(path, "rb") as file:
@@ -51,7 +53,8 @@ def write(path: str, data: bytes, *, is_safe: bool, group: str | None) -> None:
         group: whose file it becomes.
 
     Raises:
-        RetryLater: the disk is full, or not to be had just now.
+        RetryLater: the disk is full, or not to be had just now, or (on Windows)
+            another program has the file open.
         OSError: it cannot be written.
         LookupError: there is no such group.
     """
@@ -66,7 +69,7 @@ def write(path: str, data: bytes, *, is_safe: bool, group: str | None) -> None:
             if group is not None:
                 shutil.chown(place, group=group)
             if is_safe:
-                os.replace(place, path)
+                replace(place, path)
         except BaseException:
             if is_safe:
                 with suppress(OSError):
@@ -79,7 +82,8 @@ def touch(path: str) -> None:
     """Let there be an empty file.
 
     Raises:
-        RetryLater: the disk is full, or not to be had just now.
+        RetryLater: the disk is full, or not to be had just now, or (on Windows)
+            another program has the file open.
         OSError: it cannot be written.
     """
     with _temporary(path):
@@ -93,14 +97,15 @@ def move(path: str, folder: str, name: str) -> str:
     One that was moved already, before a crash, is left where it is.
 
     Raises:
-        RetryLater: the disk is full, or not to be had just now.
+        RetryLater: the disk is full, or not to be had just now, or (on Windows)
+            another program has the file open.
         OSError: it cannot be moved.
     """
     target = os.path.join(folder, name)
     with _temporary(path):
         os.makedirs(folder, exist_ok=True)
         try:
-            os.replace(path, target)
+            replace(path, target)
         except FileNotFoundError:
             if not os.path.exists(target):
                 raise
@@ -110,8 +115,8 @@ def move(path: str, folder: str, name: str) -> str:
             # On another disk: whole there before it is gone here.
             part = f"{target}.tmp"
             shutil.copy2(path, part)
-            os.replace(part, target)
-            os.unlink(path)
+            replace(part, target)
+            remove(path)
         _sync_folder(target)
     return target
 
@@ -120,13 +125,14 @@ def delete(path: str) -> bool:
     """Delete a file; False when there was none.
 
     Raises:
-        RetryLater: the disk is not to be had just now.
+        RetryLater: the disk is not to be had just now, or (on Windows) another
+            program has the file open.
         OSError: it cannot be deleted.
     """
     with _temporary(path):
         if not os.path.isfile(path):
             return False
-        os.unlink(path)
+        remove(path)
     return True
 
 
@@ -158,6 +164,9 @@ def _temporary(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
+        if is_held(exc):
+            reason = "another program has it open"
+            raise RetryLater(f"{path}: {reason}") from exc
         if exc.errno in _TEMPORARY:
             raise RetryLater(f"{path}: {exc.strerror}") from exc
         raise

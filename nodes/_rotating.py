@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from pichannels import clock
+from pichannels.holding import is_held
 from pichannels.values import TICKS_PER_SECOND, format_ticks
 
 __all__ = ["RotatingFile"]
@@ -59,6 +60,7 @@ class RotatingFile:
         self._is_torn = False
         self._period = 0
         self._newest = ("", 0)
+        self._is_told = False
 
     def make_folder(self) -> None:
         """Make the folder of the file.
@@ -109,9 +111,10 @@ class RotatingFile:
             if self._file is None:
                 self.open()
             count = self._fitting(chunks)
-            if not count or self._is_old():
-                self._rotate()
+            if (not count or self._is_old()) and self._rotate():
                 continue
+            # One that cannot be put aside just now grows on: nothing waits for that.
+            count = count or len(chunks)
             self._append(b"".join(chunks[:count]))
             del chunks[:count]
 
@@ -177,18 +180,35 @@ class RotatingFile:
         finally:
             self.close()
 
-    def _rotate(self) -> None:
+    def _rotate(self) -> bool:
+        """Put the file aside; False where another program has it open (Windows)."""
         self.close()
         aside = self._put_aside()
         self._newest = _following(max([self._newest, *(key for key, _ in aside)]))
         stamp, number = self._newest
         name = f"{self.path.stem}-{stamp}-{number:03d}{self.path.suffix}"
-        os.replace(self.path, self.path.with_name(name))
+        try:
+            os.replace(self.path, self.path.with_name(name))
+        except OSError as exc:
+            if not is_held(exc):
+                raise
+            self._grow_on(exc)
+            return False
         self.rotations += 1
+        self._is_told = False
         if self._keep is not None:
             self._remove_old(self._keep)
         if self._fsync:
             _sync_folder(self.path.parent)
+        return True
+
+    def _grow_on(self, error: OSError) -> None:
+        if not self._is_told:
+            logger.warning(
+                "%s is put aside when nobody has it open: %s", self.path, error
+            )
+        self._is_told = True
+        self.open()
 
     def _put_aside(self) -> list[tuple[tuple[str, int], Path]]:
         """The files put aside, oldest first, with the stamp and number of each."""

@@ -19,6 +19,7 @@ from typing import IO, Any, Final, Protocol, cast, runtime_checkable
 
 from pichannels import codecs
 from pichannels.errors import CodecError, UsageError
+from pichannels.holding import replace
 from pichannels.message import Message
 from pichannels.retention import Outline, Retention
 from pichannels.states import Entry, State
@@ -296,7 +297,7 @@ class _Draft:
         self._raw.flush()
         os.fsync(self._raw.fileno())
         self._raw.close()
-        os.replace(self._draft, self._path)
+        replace(self._draft, self._path)
 
     def discard(self) -> None:
         """Leave nothing behind."""

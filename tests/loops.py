@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 from weakref import WeakSet
 
 __all__ = ["Loop"]
 
 
-class Loop(asyncio.SelectorEventLoop):
+if sys.platform == "win32":
+    _System = asyncio.ProactorEventLoop
+else:
+    _System = asyncio.SelectorEventLoop
+
+
+class Loop(_System):
     """The loop of asyncio, at whose end no connection is left that somebody closed.
 
     With TLS the other side has a word in the end of a connection, and many libraries do

@@ -26,6 +26,7 @@ from pichannels.cli.linking import read_leniently
 from pichannels.cli.output import complain, say_bytes
 from pichannels.errors import CodecError, UsageError
 from pichannels.exporting import line_of
+from pichannels.holding import replace
 from pichannels.message import Message
 from pichannels.remote import (
     ByteStream,
@@ -118,7 +119,7 @@ async def _download_bytes(stream: ByteStream, file: Path, part: Part) -> str:
             complain(f"going on behind {done:,} bytes")
         await _copy_to(out, stream, first + done, end, first)
         await asyncio.to_thread(_sync, out)
-    await asyncio.to_thread(os.replace, draft, file)
+    await asyncio.to_thread(replace, draft, file)
     return f"{end - first:,} bytes"
 
 
@@ -174,7 +175,7 @@ async def _download_lines(link: Link, listing: Listing, file: Path, part: Part) 
             async for lines in _lines(stream, end):
                 await asyncio.to_thread(out.write, lines)
                 count += lines.count("\n")
-    await asyncio.to_thread(os.replace, draft, file)
+    await asyncio.to_thread(replace, draft, file)
     return f"{count:,} lines"
 
 

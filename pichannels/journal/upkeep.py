@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from pichannels.errors import CodecError, JournalError
+from pichannels.holding import remove, replace
 from pichannels.manifest import decode_manifest
 
 __all__ = ["back_up", "find_problems"]
@@ -61,7 +62,7 @@ def back_up(conn: sqlite3.Connection, target: Path) -> None:
     partial = target.with_name(f"{target.name}-partial")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.unlink(missing_ok=True)
+        remove(partial)
         copy = sqlite3.connect(partial, isolation_level=None)
         try:
             # In one step: smaller ones would begin anew at each commit.
@@ -71,7 +72,7 @@ def back_up(conn: sqlite3.Connection, target: Path) -> None:
             copy.close()
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
-        os.replace(partial, target)
+        replace(partial, target)
     except (OSError, sqlite3.Error) as exc:
         with contextlib.suppress(OSError):
             partial.unlink()

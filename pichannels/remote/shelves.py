@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, runtime_checkable
 
+from pichannels import holding
 from pichannels.remote.errors import SourceFailed, StreamBusy, StreamNotFound
 from pichannels.remote.files import FileSource
 from pichannels.remote.modes import About
@@ -125,14 +126,14 @@ class Folder:
         return path
 
     def _remove(self, path: Path) -> None:
-        path.unlink()
+        holding.remove(path)
 
     def _move(self, path: Path, to: str, replace: bool) -> None:
         target = self._inside(to)
         if not replace and target.exists():
             raise StreamBusy(to, "there is a file of that name already")
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(path, target)
+        holding.replace(path, target)
 
     def _tidy(self, place: Path) -> None:
         """Take away folders that have become empty: they are made with their files."""

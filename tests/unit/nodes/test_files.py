@@ -158,6 +158,15 @@ async def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -
     assert names(tmp_path) == ["a/old"]
 
 
+@pytest.mark.skipif(sys.platform != "win32", reason="elsewhere they are replaced")
+async def test_a_file_that_another_program_has_open_is_written_later(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "out.txt"
+    with file.open("wb"), pytest.raises(RetryLater, match="has it open"):
+        await result(files.Write(str(file)), message())
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such groups")
 async def test_a_group_that_is_not_there_fails_the_message(tmp_path: Path) -> None:
     done = await outcome(files.Write(tmp_path / "a", group_name="no-such"), message())
