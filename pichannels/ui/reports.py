@@ -77,12 +77,13 @@ class Reports:
     ) -> Any:
         key = (instance, command, *map(str, arguments.values()))
         found = self._kept.get(key)
-        if found is not None and clock.monotonic() - found[0] < seconds:
+        if found is not None and clock.monotonic() < found[0]:
             return found[1]
         answer = await self._links.get(instance).command(command, **arguments)
-        if len(self._kept) > 200:
-            self._kept.clear()
-        self._kept[key] = (clock.monotonic(), answer)
+        now = clock.monotonic()
+        # Answers may be large, and ranges up to now are never asked for again.
+        self._kept = {k: each for k, each in self._kept.items() if now < each[0]}
+        self._kept[key] = (now + seconds, answer)
         return answer
 
     def forget(self) -> None:

@@ -31,7 +31,7 @@ from pichannels.message import Message
 from pichannels.states import State
 from pichannels.ui.reading import Timed
 
-__all__ = ["MOST", "MessagesWanted", "Page", "search_journal"]
+__all__ = ["MOST", "MessagesWanted", "Page", "is_known", "search_journal"]
 
 _PAGE: Final = 500
 _FIRST_BATCH: Final = 16
@@ -156,6 +156,11 @@ def _channels(timed: Timed, name: str | None) -> list[int]:
     return [id_ for (id_,) in rows]
 
 
+def is_known(timed: Timed, channel: str) -> bool:
+    """Whether a journal has, or had, messages of a channel of this name."""
+    return bool(_channels(timed, channel))
+
+
 def _of_channel(timed: Timed, channel: int, search: _Search) -> Iterator[_Row]:
     sql = _sql(search)
     after, bound = search.after, search.first if search.is_reversed else search.end
@@ -274,6 +279,8 @@ def _page(timed: Timed, rows: Iterator[_Row], search: _Search) -> Page:
             last = batch[-1]
             if search.fits is not None:
                 size = _next_batch(size, clock.monotonic() - begun)
+            else:
+                size = min(_PAGE, size * 4)
             if len(found) > count or timed.is_over:
                 break
     except (sqlite3.OperationalError, JournalError):
@@ -304,7 +311,7 @@ def _batch(search: _Search, count: int) -> int:
         return _FIRST_BATCH
     wanted = search.wanted
     narrow = (
-        *(wanted.tag, wanted.node, wanted.error, wanted.error_class),
+        *(wanted.node, wanted.error, wanted.error_class),
         *(wanted.lane, wanted.attempts),
     )
     return _PAGE if any(narrow) or search.state is not None else count + 1
@@ -354,8 +361,10 @@ def _bodies(timed: Timed, rows: list[_Row], search: _Search) -> Iterator[int]:
     tag = search.wanted.tag
     id = search.wanted.event_id
     event = None if id is None else event_id_of(id)
+    # Payloads may be large, and a tag needs none of them.
+    data = "data" if search.fits is not None else "NULL"
     found = timed.conn.execute(
-        "SELECT seq, data, manifest FROM body"
+        f"SELECT seq, {data}, manifest FROM body"
         " WHERE seq IN (SELECT value FROM json_each(?))",
         _numbers(rows),
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
+from pichannels import clock
 from pichannels.control.arguments import ticks_of
 from pichannels.control.frames import samples_in
 from pichannels.errors import CodecError
@@ -20,6 +22,7 @@ __all__ = ["LatestWanted", "ValueRow", "Values", "ValuesWanted", "latest", "valu
 
 MOST: Final = 10_000
 _MESSAGES: Final = 200
+_PARTS: Final = 500
 _LOOKED_AT: Final = 20
 """Pages of messages that are looked at for the latest values of a channel."""
 
@@ -37,6 +40,8 @@ class ValuesWanted(
         start, end: received at or after, and before (ISO 8601).
         lane: only what was received in this one, such as `repair`.
         count: how many at most; the newest.
+        parts: into how many parts the range is cut, each of which gives as many; so a
+            long range is seen as a whole, and not its end alone. It takes a start.
     """
 
     tag: str
@@ -45,6 +50,7 @@ class ValuesWanted(
     end: str | None = None
     lane: str | None = None
     count: Annotated[int, msgspec.Meta(ge=1, le=MOST)] = 1000
+    parts: Annotated[int, msgspec.Meta(ge=1, le=_PARTS)] = 1
 
 
 class LatestWanted(
@@ -112,18 +118,10 @@ def values_of(timed: Timed, wanted: ValuesWanted) -> Values:
     Raises:
         UsageError: a time is none.
     """
-    if wanted.start is not None:
-        ticks_of("start", wanted.start)
-    search = MessagesWanted(
-        tag=wanted.tag,
-        channel=wanted.channel,
-        start=wanted.start,
-        end=wanted.end,
-        lane=wanted.lane,
-        count=_MESSAGES,
-    )
-    found: list[tuple[int, ValueRow]] = []
-    while True:
+    pending, found = deque(_searches(wanted)), list[tuple[int, ValueRow]]()
+    while pending and len(found) < wanted.count and not timed.is_over:
+        size = min(_MESSAGES, max(1, wanted.count // len(pending)))
+        search = msgspec.structs.replace(pending.popleft(), count=size)
         page = search_journal(timed, search)
         for record in page.records:
             found += [
@@ -131,13 +129,39 @@ def values_of(timed: Timed, wanted: ValuesWanted) -> Values:
                 for sample in _samples(record)
                 if wanted.tag in (sample.tag.web_id, sample.tag.path, sample.tag.name)
             ]
-        if page.next is None or timed.is_over or len(found) >= wanted.count:
-            break
-        search = msgspec.structs.replace(search, cursor=page.next)
+        if page.next is not None:
+            pending.append(msgspec.structs.replace(search, cursor=page.next))
     found.sort(key=lambda each: each[0])
     rows = [row for _, row in found[-wanted.count :]]
-    is_complete = page.next is None and len(found) <= wanted.count
+    is_complete = not pending and len(found) <= wanted.count
     return Values(values=rows, complete=is_complete)
+
+
+def _searches(wanted: ValuesWanted) -> Iterator[MessagesWanted]:
+    """One for each part of the range, those first that lie far from each other.
+
+    What there is no time for is then missing here and there, and not at one end.
+    """
+    whole = MessagesWanted(
+        tag=wanted.tag,
+        channel=wanted.channel,
+        start=wanted.start,
+        end=wanted.end,
+        lane=wanted.lane,
+    )
+    start = None if wanted.start is None else ticks_of("start", wanted.start)
+    parts = wanted.parts
+    if start is None or parts == 1:
+        yield whole
+        return
+    end = clock.now() if wanted.end is None else ticks_of("end", wanted.end)
+    size = max(1, -(-(end - start) // parts))
+    for part in sorted(range(parts), key=lambda part: -(part & -part) or -parts):
+        first = start + part * size
+        last = min(first + size, end)
+        if first < last:
+            times = (format_ticks(first), format_ticks(last))
+            yield msgspec.structs.replace(whole, start=times[0], end=times[1])
 
 
 def latest(timed: Timed, wanted: LatestWanted) -> Values:

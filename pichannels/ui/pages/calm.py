@@ -12,27 +12,31 @@ from pichannels.ui.pages.markup import Markup
 __all__ = ["Calm"]
 
 _NEVER: Final = float("-inf")
+_SHARE: Final = 20
+"""As many times as it took to write a part it is good."""
 
 
 class Calm:
     """What renders a part, no more often than it has to; a render of `Page.add`.
 
-    Where the searches are over their budget, what was shown last stays.
+    It takes a small part of the time only: what is quick is written after each poll,
+    so that it says what the header says. Where the searches are over their budget,
+    what was shown last stays.
 
     Args:
         render: writes it.
-        seconds: for how long that is good.
+        seconds: for how long that is good at most.
     """
 
     def __init__(self, render: Callable[[], Awaitable[Markup]], seconds: float) -> None:
         self._render = render
         self._seconds = seconds
         self._shown: Markup | None = None
-        self._at = _NEVER
+        self._until = _NEVER
 
     def forget(self) -> None:
         """Something was changed: write it anew the next time."""
-        self._at = _NEVER
+        self._until = _NEVER
 
     async def __call__(self) -> Markup:
         """What is to be shown.
@@ -40,12 +44,15 @@ class Calm:
         Raises:
             PichannelsError: as what renders does.
         """
-        if self._shown is not None and clock.monotonic() - self._at < self._seconds:
+        begun = clock.monotonic()
+        if self._shown is not None and begun < self._until:
             return self._shown
+        good_for = self._seconds
         try:
             self._shown = await self._render()
+            good_for = min(good_for, (clock.monotonic() - begun) * _SHARE)
         except OverBudget:
             if self._shown is None:
                 raise
-        self._at = clock.monotonic()
+        self._until = clock.monotonic() + good_for
         return self._shown

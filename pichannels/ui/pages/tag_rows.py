@@ -11,6 +11,7 @@ from pichannels.values import TICKS_PER_SECOND, parse_ticks
 __all__ = ["MARKS", "Chosen", "TagRow", "choose", "exact", "name_of", "with_values"]
 
 MARKS: Final = ("quiet", "stale", "flat", "blind", "future")
+_SKEW: Final = 5.0
 _SORTS: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
     "tag": lambda one: name_of(one["tag"]).lower(),
     "path": lambda one: one["tag"].lower(),
@@ -39,11 +40,15 @@ class TagRow(NamedTuple):
         return name_of(self.facts["tag"])
 
     def age(self, now: int) -> float | None:
-        """Seconds since the newest value, of which the time is known somewhere."""
+        """Seconds since the newest value, of which the time is known somewhere.
+
+        It is below 0 for values of the future; clocks that differ a little make none.
+        """
         newest = self.value.time if self.value else self.facts["newest"]
         if not newest:
             return None
-        return max(0.0, (now - parse_ticks(newest)) / TICKS_PER_SECOND)
+        age = (now - parse_ticks(newest)) / TICKS_PER_SECOND
+        return age if age < -_SKEW else max(0.0, age)
 
 
 class Chosen(NamedTuple):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from pichannels import clock
 from pichannels.control.archive import Archived, ArchiveWanted
@@ -28,7 +30,9 @@ from pichannels.ui.pages.tag_rows import (
 from pichannels.ui.pages.trend import (
     Trend,
     archive_line,
+    archive_states,
     bands_of,
+    held_before,
     is_ribbon,
     line_of,
     states_of,
@@ -43,7 +47,15 @@ __all__ = ["build"]
 _PAGE: Final = 50
 _TABLE_GOOD: Final = 6.0
 _TREND_GOOD: Final = 10.0
-_POINTS: Final = 10_000
+_POINTS: Final = 4000
+_PART: Final = 120 * TICKS_PER_SECOND
+_PARTS: Final = 200
+"""Of a long range something is read from so many parts of it."""
+_ASK_EVERY: Final = 10 * TICKS_PER_SECOND
+_AHEAD: Final = 7 * 86_400 * TICKS_PER_SECOND
+"""So long before its time a forecast may have come."""
+_LATER: Final = ("repair", "backfill", "late", "correction", "delete")
+"""Lanes by which values come long after their time."""
 _RANGES: Final = ("15m", "1h", "6h", "24h", "7d")
 _USUAL: Final = "1h"
 _MARK_TONES: Final = {"quiet": "off", "future": "off", "flat": "warn", "stale": "warn"}
@@ -133,7 +145,7 @@ async def _table(page: Page) -> Markup:
         query["q"] = query["tag"]
     # There may be very many.
     chosen = await asyncio.to_thread(choose, streams, query, _PAGE)
-    rows = await _valued(page, channel, chosen.rows)
+    rows, is_complete = await _valued(page, channel, chosen.rows)
     now = clock.now()
     shown = tables.table(
         page,
@@ -154,7 +166,11 @@ async def _table(page: Page) -> Markup:
         chosen=page.query.get("tag", ""),
         nothing="no tag fits",
     )
-    return join([_summary(page, channel, chosen), shown, _pager(page, chosen)])
+    late = (
+        "there was no time to read all last values; the rest comes with the next look"
+    )
+    note = None if is_complete else parts.note(late, "warn")
+    return join([_summary(page, channel, chosen), note, shown, _pager(page, chosen)])
 
 
 def _summary(page: Page, channel: str, chosen: Chosen) -> Markup:
@@ -177,7 +193,8 @@ def _summary(page: Page, channel: str, chosen: Chosen) -> Markup:
         )
         for name, count in sorted(absent.items())
     ]
-    told = f"{count_text(chosen.total)} tags of {channel}"
+    some = f"{count_text(chosen.matching)} of " * (chosen.matching < chosen.total)
+    told = f"{some}{count_text(chosen.total)} tags of {channel}"
     title = tag("h2", told)
     return tag(
         "div", title, *marks, page.cli("tags", channel), classes="heading tag-summary"
@@ -194,14 +211,16 @@ def _pager(page: Page, chosen: Chosen) -> Markup:
     return tables.pager(page, next=after, name="skip", told=told)
 
 
-async def _valued(page: Page, channel: str, rows: list[TagRow]) -> list[TagRow]:
-    """The rows with their last values, for those who may see them."""
+async def _valued(
+    page: Page, channel: str, rows: list[TagRow]
+) -> tuple[list[TagRow], bool]:
+    """The rows with their last values, for who may see them; whether these are all."""
     who = await page.current()
     keys = [row.facts["web_id"] for row in rows if row.facts["web_id"]]
     if not who.role.may(Role.DATA) or page.link.journal is None or not keys:
-        return rows
+        return rows, True
     found = await page.console.data.latest(who, page.instance, channel, keys)
-    return with_values(rows, found.values)
+    return with_values(rows, found.values), found.complete
 
 
 def _name(page: Page, channel: str, row: TagRow) -> Markup:
@@ -240,6 +259,8 @@ def _age(row: TagRow, now: int) -> Child:
     age = row.age(now)
     if age is None:
         return "–"
+    if age < 0:
+        return f"in {seconds_text(-age)}"
     expected = row.facts["expected"]
     is_late = expected is not None and age > 3 * expected
     return parts.number(seconds_text(age), tone="warn" if is_late else "")
@@ -252,7 +273,7 @@ def _expected(row: TagRow) -> Child:
 
 def _state(row: TagRow) -> Child:
     mark, state, reason = (row.facts[name] for name in ("mark", "state", "reason"))
-    if mark:
+    if mark and state in _OPEN:
         since = row.facts["mark_since"]
         title = f"since {since}" if since else None
         icon = "paused" if mark in ("quiet", "future") else "warn"
@@ -273,8 +294,7 @@ async def _trend(page: Page) -> Markup:
     head = _head(page, channel, facts)
     if not page.may(Role.DATA):
         return join([head, parts.note("values take the role data")])
-    asked = tables.range_of(page, _USUAL)
-    start, end = _bounds(asked)
+    start, end = _bounds(tables.range_of(page, _USUAL), _is_future(facts))
     values = await _values(page, channel, facts, start, end)
     covered = await _coverage(page, channel, facts, start, end)
     archive, refused = await _archive(page, channel, facts, start, end)
@@ -287,9 +307,18 @@ async def _trend(page: Page) -> Markup:
     )
 
 
-def _bounds(asked: Range) -> tuple[int, int]:
-    end = clock.now() if asked.end is None else asked.end
+def _is_future(facts: Mapping[str, Any]) -> bool:
+    """Whether values of the tag come long before their time."""
+    return bool(facts["mark"] == "future")
+
+
+def _bounds(asked: Range, is_future: bool) -> tuple[int, int]:
+    """The range; of a forecast it goes as far ahead."""
+    now = clock.now()
+    end = now if asked.end is None else asked.end
     start = end - 3600 * TICKS_PER_SECOND if asked.start is None else asked.start
+    if asked.end is None and is_future:
+        end = max(end, now + (now - start))
     return (start, end) if start < end else (end - TICKS_PER_SECOND, end)
 
 
@@ -329,37 +358,56 @@ def _head(page: Page, channel: str, facts: Mapping[str, Any]) -> Markup:
     )
 
 
+class _Received(NamedTuple):
+    """What came of a tag.
+
+    Attributes:
+        values: in the range, in order.
+        before: the last one before it; a state holds until the next one.
+        is_complete: whether these are all.
+    """
+
+    values: list[ValueRow]
+    before: ValueRow | None
+    is_complete: bool
+
+    @property
+    def known(self) -> list[ValueRow]:
+        """All of them."""
+        return [self.before, *self.values] if self.before else self.values
+
+
 async def _values(
     page: Page, channel: str, facts: Mapping[str, Any], start: int, end: int
-) -> Values:
-    """What was received in the range, and what was read into it later.
-
-    A state holds until the next one: then also the one before.
-    """
+) -> _Received:
+    """What was received in the range, and what was read into it later."""
     who, asked_at = await page.current(), clock.now() - TICKS_PER_SECOND
     first, last = format_ticks(start), format_ticks(end)
-    key = facts["web_id"] or facts["tag"]
-    wanted = ValuesWanted(
-        tag=key, channel=channel, start=first, end=last, count=_POINTS
-    )
-    data = page.console.data
-    live = await data.values(who, page.instance, wanted)
-    read = Values(values=[], complete=True)
-    if end < asked_at:
-        later = ValuesWanted(
-            tag=key, channel=channel, start=last, lane="repair", count=_POINTS
-        )
-        read = await data.values(who, page.instance, later)
+
+    async def read(**wanted: Any) -> Values:
+        key = facts["web_id"] or facts["tag"]
+        given = {"tag": key, "channel": channel, "count": _POINTS, **wanted}
+        data, asked = page.console.data, msgspec.convert(given, ValuesWanted)
+        return await data.values(who, page.instance, asked)
+
+    parts = max(1, min(_PARTS, (end - start) // _PART))
+    if _is_future(facts):
+        found = [await read(start=format_ticks(start - _AHEAD))]
+    else:
+        found = [await read(start=first, end=last, parts=parts)]
+    if end < asked_at and not _is_future(facts):
+        found += [await read(start=last, lane=lane) for lane in _LATER]
+    earlier = await read(end=first, count=1)
     known: dict[tuple[str, str], ValueRow] = {}
-    for row in [*live.values, *read.values]:
-        if start <= parse_ticks(row.time) < end:
-            known.setdefault((row.time, str(row.value)), row)
+    for row in [*(row for each in found for row in each.values), *earlier.values]:
+        known.setdefault((row.time, str(row.value)), row)
     rows = sorted(known.values(), key=lambda row: parse_ticks(row.time))
-    if is_ribbon(rows) or not rows:
-        before = ValuesWanted(tag=key, channel=channel, end=first, count=1)
-        found = await data.values(who, page.instance, before)
-        rows = [row for row in found.values if parse_ticks(row.time) < start] + rows
-    return Values(values=rows, complete=live.complete and read.complete)
+    before = [row for row in rows if parse_ticks(row.time) < start]
+    return _Received(
+        [row for row in rows if start <= parse_ticks(row.time) < end],
+        before[-1] if before else None,
+        all(each.complete for each in found),
+    )
 
 
 async def _coverage(
@@ -384,11 +432,13 @@ async def _archive(
     if page.query.get("pi") != "1":
         return None, ""
     who = await page.current()
+    # The same for all that look within some seconds, so that PI is asked once.
+    step = max(_ASK_EVERY, (end - start) // _PARTS)
     wanted = ArchiveWanted(
         channel=channel,
         tag=facts["web_id"] or facts["tag"],
-        start=format_ticks(start),
-        end=format_ticks(end),
+        start=format_ticks(start // step * step),
+        end=format_ticks(end // step * step),
     )
     try:
         return await page.console.data.archive(who, page.instance, wanted), ""
@@ -399,35 +449,47 @@ async def _archive(
 def _shown(
     page: Page,
     facts: Mapping[str, Any],
-    found: Values,
+    found: _Received,
     covered: TagCoverage | None,
     archive: Archived | None,
     range_: Range,
 ) -> Markup:
-    start, end = range_.start or 0, range_.end or 0
     values = found.values
-    holes = covered.holes if covered else []
-    bands = bands_of(values, holes, covered.in_flight if covered else [], start, end)
-    is_states = is_ribbon(values)
-    cuts = [band for band in bands if band.kind == "hole"]
-    trend = Trend(
-        start,
-        end,
-        [] if is_states else line_of(values, start, end, cuts),
-        states_of(values, end) if is_states else [],
-        bands,
-        [] if is_states else archive_line(archive),
-    )
-    if not values and not bands and not trend.archive:
+    trend = _drawn(found, covered, archive, range_.start or 0, range_.end or 0)
+    if not found.known and not trend.bands and not archive:
         return parts.empty("nothing was received of this tag in this range")
     label = f"trend of {name_of(facts['tag'])}: {count_text(len(values))} values"
-    some = "only a part was read in time"
-    part = None if found.complete else parts.note(some, "warn")
+    some = (
+        "not all values of so long a range could be read: these are some of each part"
+    )
+    part = None if found.is_complete else parts.note(some, "warn")
     return tag(
         "div",
-        legend(trend, facts["units"]),
+        legend(trend, facts["units"], page.zone),
         drawing(trend, page.zone, label),
         part,
-        values_table(values, page.zone),
+        values_table(found.known, page.zone),
         classes="card",
     )
+
+
+def _drawn(
+    found: _Received,
+    covered: TagCoverage | None,
+    archive: Archived | None,
+    start: int,
+    end: int,
+) -> Trend:
+    """What is drawn of all that is known."""
+    values, known = found.values, found.known
+    holes, flights = (covered.holes, covered.in_flight) if covered else ([], [])
+    bands = bands_of(known, holes, flights, start, end)
+    cuts = [band for band in bands if band.kind == "hole"]
+    lines = archive_line(archive)
+    if is_ribbon(known) or not (known or lines):
+        states = states_of(known, end, cuts)
+        return Trend(start, end, [], states, bands, [], archive_states(archive, end))
+    own, held = line_of(values, start, end, cuts), None
+    if not values:
+        held = held_before(found.before)
+    return Trend(start, end, own, [], bands, lines, held=held)

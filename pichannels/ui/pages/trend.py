@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Final, Literal, NamedTuple, TypeAlias
+from zlib import crc32
 
 from pichannels.control.archive import Archived
 from pichannels.control.coverage_reports import Piece, Span
@@ -17,8 +18,10 @@ __all__ = [
     "State",
     "Trend",
     "archive_line",
+    "archive_states",
     "axis",
     "bands_of",
+    "held_before",
     "is_ribbon",
     "line_of",
     "states_of",
@@ -28,6 +31,10 @@ Kind: TypeAlias = Literal["hole", "flight", "bad", "late"]
 
 COLUMNS: Final = 500
 """A line has no more than four points in each of so many parts of the range."""
+
+
+SHADES: Final = 6
+"""Of states, beside which their names stand."""
 
 
 class Dot(NamedTuple):
@@ -47,12 +54,13 @@ class Band(NamedTuple):
 
 
 class State(NamedTuple):
-    """How long a digital tag had a state."""
+    """How long a digital tag had a state; one always has the same shade."""
 
     start: int
     end: int
     name: str
     is_bad: bool
+    shade: int = 0
 
 
 class Trend(NamedTuple):
@@ -64,6 +72,8 @@ class Trend(NamedTuple):
         states: of a digital tag.
         bands: what is to be told of parts of the range.
         archive: what PI itself holds, where it was asked.
+        archive_states: the same of a digital tag.
+        held: the value from before the range, where none came in it.
     """
 
     start: int
@@ -72,6 +82,19 @@ class Trend(NamedTuple):
     states: list[State]
     bands: list[Band]
     archive: list[list[Dot]]
+    archive_states: list[State] = []
+    held: Dot | None = None
+
+    @property
+    def is_ribbon(self) -> bool:
+        """Whether there are states, which have no height."""
+        return bool(self.states or self.archive_states)
+
+    @property
+    def curves(self) -> list[list[Dot]]:
+        """All that has a height."""
+        held = [[self.held]] if self.held else []
+        return [*self.lines, *self.archive, *held]
 
 
 def is_bad(row: ValueRow) -> bool:
@@ -139,17 +162,64 @@ def archive_line(found: Archived | None) -> list[list[Dot]]:
     return [line for line in lines if line]
 
 
-def states_of(values: Sequence[ValueRow], end: int) -> list[State]:
-    """The states one after the other, those that are the same in one."""
-    found: list[State] = []
-    ends = [*(parse_ticks(row.time) for row in values[1:]), end]
-    for row, until in zip(values, ends, strict=False):
-        name = row.error or str(row.value)
-        state = State(parse_ticks(row.time), until, name, is_bad(row))
-        if found and found[-1][2:] == state[2:]:
-            found[-1] = found[-1]._replace(end=until)
-        elif until > state.start:
-            found.append(state)
+def held_before(before: ValueRow | None) -> Dot | None:
+    """The number that was the last one before the range; None where it is none."""
+    number = None if before is None else _number(before)
+    if before is None or number is None:
+        return None
+    return Dot(parse_ticks(before.time), number)
+
+
+def states_of(
+    values: Sequence[ValueRow], end: int, holes: Sequence[Band] = ()
+) -> list[State]:
+    """The states one after the other, those that are the same in one.
+
+    Nobody knows what a state is in a hole, and from there on until the next value.
+    """
+    return _in_a_row(
+        (
+            (
+                parse_ticks(row.time),
+                row.error or str(row.value),
+                is_bad(row),
+                row.state,
+            )
+            for row in values
+        ),
+        end,
+        sorted(hole.start for hole in holes),
+    )
+
+
+def archive_states(found: Archived | None, end: int) -> list[State]:
+    """The same of what PI holds."""
+    values = found.values if found else []
+    return _in_a_row(
+        (
+            (parse_ticks(one.time), str(one.value), not one.good, one.state)
+            for one in values
+        ),
+        end,
+    )
+
+
+def _in_a_row(
+    told: Iterable[tuple[int, str, bool, int | None]],
+    end: int,
+    cuts: Sequence[int] = (),
+) -> list[State]:
+    """States from where they begin, each up to the next one or a cut."""
+    values, found = list(told), list[State]()
+    ends = [*(each[0] for each in values[1:]), end]
+    for (start, name, bad, code), until in zip(values, ends, strict=False):
+        until = next((cut for cut in cuts if start < cut < until), until)
+        last = found[-1] if found else None
+        if last and last[1:4] == (start, name, bad):
+            found[-1] = last._replace(end=until)
+        elif until > start:
+            shade = (crc32(name.encode()) if code is None else code) % SHADES
+            found.append(State(start, until, name, bad, shade))
     return found
 
 

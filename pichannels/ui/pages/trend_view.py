@@ -43,10 +43,10 @@ def drawing(trend: Trend, zone: tzinfo, label: str) -> Markup:
         tag("span", text, style=f"left:{place(at):.2f}%", classes="at")
         for at, text in times(trend.start, trend.end, zone)
     ]
-    steps = axis([*trend.lines, *trend.archive]) if not trend.states else []
-    inner = _ribbon(trend, place) if trend.states else _curves(trend, place, steps)
+    steps = axis(trend.curves) if trend.curves and not trend.is_ribbon else []
+    inner = _curves(trend, place, steps) if steps else _ribbons(trend, place)
     grid = tag("div", *(_band(b, place) for b in trend.bands), inner, classes="plot")
-    heights = [_height(value, steps) for value in steps]
+    heights = [_height(value, steps) for value in steps] or _whose(trend)
     return tag(
         "figure",
         tag("div", *heights, classes="heights", aria_hidden="true"),
@@ -98,11 +98,17 @@ def _curves(trend: Trend, place: Place, steps: Sequence[float]) -> Markup:
         "svg",
         *across,
         *(_line(points(line), "pi", len(line)) for line in trend.archive),
+        _held(trend.held, trend, points) if trend.held else None,
         *(_line(points(line), "own", len(line)) for line in trend.lines),
         viewBox=f"0 0 {_WIDTH:g} {_HEIGHT:g}",
         preserveAspectRatio="none",
         aria_hidden="true",
     )
+
+
+def _held(dot: Dot, trend: Trend, points: Callable[[Sequence[Dot]], str]) -> Markup:
+    line = [dot._replace(ticks=trend.start), dot._replace(ticks=trend.end)]
+    return _line(points(line), "held", len(line))
 
 
 def _line(points: str, kind: str, count: int) -> Markup:
@@ -111,22 +117,38 @@ def _line(points: str, kind: str, count: int) -> Markup:
     return tag("polyline", points=shown, classes=f"{kind}{' dot' * (count == 1)}")
 
 
-def _ribbon(trend: Trend, place: Place) -> Markup:
-    kinds: dict[str, int] = {}
-    shown = [_state(state, place, trend, kinds) for state in trend.states]
-    return tag("div", *shown, classes="ribbon")
+def _ribbons(trend: Trend, place: Place) -> Markup:
+    """States, and below them those of PI, where it was asked."""
+    rows = [
+        tag("div", *(_state(s, place, trend) for s in states), classes=classes)
+        for states, classes in (
+            (trend.states, f"ribbon{' upper' * bool(trend.archive_states)}"),
+            (trend.archive_states, "ribbon lower"),
+        )
+        if states
+    ]
+    return join(rows)
 
 
-def _state(state: State, place: Place, trend: Trend, kinds: dict[str, int]) -> Markup:
+def _whose(trend: Trend) -> list[Markup]:
+    """What stands beside two ribbons."""
+    if not trend.archive_states:
+        return []
+    return [
+        tag("span", name, style=f"bottom:{part}%")
+        for name, part in (("received", 70), ("PI", 30))
+    ]
+
+
+def _state(state: State, place: Place, trend: Trend) -> Markup:
     left = max(0.0, place(max(state.start, trend.start)))
     width = place(min(state.end, trend.end)) - left
-    kind = kinds.setdefault(state.name, len(kinds)) % 6
     lasts = span_text((state.end - state.start) / TICKS_PER_SECOND)
     return tag(
         "span",
         parts.icon("warn") if state.is_bad else None,
         state.name,
-        classes=f"state k{kind} {'bad' if state.is_bad else ''}".strip(),
+        classes=f"state k{state.shade} {'bad' if state.is_bad else ''}".strip(),
         style=f"left:{left:.3f}%;width:{max(width, 0.15):.3f}%",
         title=f"{state.name}, {lasts}",
     )
@@ -141,18 +163,26 @@ def _pointed(trend: Trend, place: Place, zone: tzinfo) -> str:
     ]
     dots += [
         (round(max(0.0, place(state.start)), 2), state.start, state.name)
-        for state in trend.states
+        for state in trend.states or trend.archive_states
     ]
+    if trend.held:
+        dots.append((0.0, trend.held.ticks, number_text(trend.held.number, 5)))
     every = max(1, len(dots) // _POINTED)
     told = [(at, time_text(ticks, zone), text) for at, ticks, text in dots[::every]]
     return msgspec.json.encode(told).decode()
 
 
-def legend(trend: Trend, units: str) -> Markup:
+def legend(trend: Trend, units: str, zone: tzinfo) -> Markup:
     """What is what, with how often and how long it is there."""
     found: list[Child] = []
-    if not trend.states:
-        unit = f", {units}" if units else ""
+    unit = f", {units}" if units else ""
+    if trend.held:
+        told = f"{number_text(trend.held.number, 6)} {units}".rstrip()
+        since = time_text(trend.held.ticks, zone)
+        found.append(
+            _key("line held", f"none came; the last before: {told} at {since}")
+        )
+    elif trend.lines:
         found.append(_key("line own", f"received{unit}"))
     if trend.archive:
         found.append(_key("line pi", "PI archive"))

@@ -98,6 +98,27 @@ def test_a_state_lasts_until_another_one() -> None:
     ]
 
 
+def test_a_state_has_the_same_shade_whatever_was_before() -> None:
+    values = [
+        row(0, "STOP", state=0),
+        row(10, "RUN", state=1),
+        row(20, "A"),
+        row(30, 1),
+    ]
+    shades = {state.name: state.shade for state in states_of(values, END)}
+    assert shades == {s.name: s.shade for s in states_of(values[1:], END)} | {"STOP": 0}
+
+
+def test_nobody_knows_a_state_in_a_hole() -> None:
+    values = [row(0, "RUN", state=1), row(60, "RUN", state=1)]
+    hole = Band("hole", at(20), at(40), "hole: network")
+    found = states_of(values, END, [hole])
+    assert [((s.start - START) / SECOND, (s.end - START) / SECOND) for s in found] == [
+        (0.0, 20.0),
+        (60.0, 100.0),
+    ]
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [([1.0, 2], False), (["RUN"], True), ([True, False], True), ([], False)],
