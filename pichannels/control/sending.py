@@ -9,7 +9,7 @@ import msgspec
 
 from pichannels import clock
 from pichannels.control.history import Selection, channels_with_store
-from pichannels.errors import CodecError, UsageError
+from pichannels.errors import ChannelStopped, CodecError, UsageError
 from pichannels.message import Message
 from pichannels.project import Project
 from pichannels.states import Entry, replayed
@@ -97,7 +97,7 @@ async def give(project: Project, given: Give) -> dict[str, int]:
     """
     channel = project.channel(given.channel)
     if channel.is_stopped():
-        raise UsageError(f"channel {channel.name!r} is stopped; start it first")
+        raise ChannelStopped(channel.name)
     messages = [_message(text) for text in given.messages]
     for msg in messages:
         await channel.accept(msg, lane="replay")

@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.middleware import Middleware
+from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from pichannels import __version__
 from pichannels.ui.api import doing, jobs, live, log, looking, nodes, own
@@ -18,7 +20,7 @@ from pichannels.ui.api.errors import answer_errors
 from pichannels.ui.api.live import Feeds
 from pichannels.ui.api.routing import Ask, Declared, Routes, reply
 from pichannels.ui.console import Console
-from pichannels.ui.guard import Guard
+from pichannels.ui.guard import API, Guard
 from pichannels.ui.proxy import BehindProxy
 from pichannels.ui.roles import Role
 
@@ -91,6 +93,8 @@ def make_app(console: Console, pages: Pages | None = None) -> FastAPI:
         app.include_router(part.router)
     app.include_router(live.router)
     _add_document(app)
+    # Before the pages, which answer all that is left with a page.
+    _add_rest(app)
     if pages is not None:
         pages.add(app, console)
     return app
@@ -112,3 +116,25 @@ def _add_document(app: FastAPI) -> None:
         return reply({"live": True})
 
     app.add_api_route("/live", is_live, response_model=None, include_in_schema=False)
+
+
+def _add_rest(app: FastAPI) -> None:
+    """Tell in JSON that the API has no such route, or not with this method."""
+    known = [(compile_path(each.path)[0], each.method) for each in DECLARED]
+
+    async def get_nothing(request: Request) -> Any:
+        path, method = request.url.path, request.method
+        allowed = sorted({one for fits, one in known if fits.match(path)})
+        where = f"{API}/openapi.json has all routes"
+        if allowed:
+            said = f"{path} takes {', '.join(allowed)}, not {method}; {where}"
+            raise HTTPException(405, said, {"Allow": ", ".join(allowed)})
+        raise HTTPException(404, f"there is no route {path}; {where}")
+
+    app.add_api_route(
+        f"{API}/{{rest:path}}",
+        get_nothing,
+        methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        response_model=None,
+        include_in_schema=False,
+    )

@@ -207,9 +207,12 @@ class ReadModel(Searches):
         with self._budget.search() as seconds:
             given = {k for k, v in msgspec.structs.asdict(wanted).items() if v}
             if link.journal is not None and given <= _READ_HERE:
-                return await link.journal.run(
+                letters = await link.journal.run(
                     lambda timed: letters_in(timed, wanted, mask), seconds
                 )
+                if not letters and wanted.channel:
+                    await self._check_channel(link, wanted.channel)
+                return letters
             _check_error(wanted, mask)
             found = await link.command("dead-list", **msgspec.structs.asdict(wanted))
         return [_hidden(row, ("error", "payload"), mask) for row in found]
@@ -222,9 +225,12 @@ class ReadModel(Searches):
         link, mask = self._links.get(instance), self.mask_for(who)
         with self._budget.search() as seconds:
             if link.journal is not None and not wanted.ids:
-                return await link.journal.run(
+                groups = await link.journal.run(
                     lambda timed: groups_in(timed, wanted, mask), seconds
                 )
+                if not groups.groups and wanted.channel:
+                    await self._check_channel(link, wanted.channel)
+                return groups
             _check_error(wanted, mask)
             rows = await link.command("dead-groups", **msgspec.structs.asdict(wanted))
         found = [

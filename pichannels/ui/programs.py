@@ -47,4 +47,4 @@ async def run_program(*arguments: str, seconds: float = PATIENCE) -> Any:
         return msgspec.json.decode(out)
     except msgspec.DecodeError as exc:
         said = err.decode(errors="replace").strip() or f"exit {process.returncode}"
-        raise PichannelsError(said) from exc
+        raise PichannelsError(said.removeprefix("Error: ")) from exc

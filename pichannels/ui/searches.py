@@ -16,14 +16,14 @@ from pichannels.control.frames import event_id_of
 from pichannels.control.masking import Mask
 from pichannels.control.refusals import NoInstance
 from pichannels.control.walking import Search, Spot
-from pichannels.errors import NotConnected, PichannelsError, UsageError
+from pichannels.errors import NotConnected, PichannelsError, UsageError, nearest
 from pichannels.piwebasync.event_tags import key_in
 from pichannels.ui.budget import Budget
 from pichannels.ui.content import MessageRow, hidden_error, row_of
 from pichannels.ui.links import Link, Links
 from pichannels.ui.reports import Reports
 from pichannels.ui.roles import Principal, Role
-from pichannels.ui.searching import search_journal
+from pichannels.ui.searching import is_known, search_journal
 from pichannels.values import parse_ticks
 
 __all__ = ["MessagePage", "Searches"]
@@ -94,7 +94,10 @@ class Searches(Reports):
                 return await self._asked(link, wanted, mask, seconds)
             own, shared = await self._kept_in(link, wanted.channel)
             if not own:
-                return await self._read(link, wanted, mask, seconds)
+                page = await self._read(link, wanted, mask, seconds)
+                if not page.messages and wanted.channel is not None:
+                    await self._check_channel(link, wanted.channel)
+                return page
             if not shared:
                 return await self._asked(link, wanted, mask, seconds)
             return await self._both(link, wanted, mask, seconds)
@@ -109,6 +112,25 @@ class Searches(Reports):
         stores = [each for each in found if channel in (None, each["channel"])]
         own = any(not each.get("journal", True) for each in stores)
         return own, channel is None or not own
+
+    async def _check_channel(self, link: Link, name: str) -> None:
+        """Refuse a name that no channel has, nor one that was there before.
+
+        Raises:
+            UsageError: this is one.
+        """
+        try:
+            channels = (await link.status())["channels"]
+        except PichannelsError:
+            # It does not run: nobody knows which channels there are.
+            return
+        known = [each["name"] for each in channels]
+        if name in known or link.journal is None:
+            return
+        if not await link.journal.run(
+            lambda timed: is_known(timed, name), self._budget.search_seconds
+        ):
+            raise UsageError(f"there is no channel {name!r}{nearest(name, known)}")
 
     async def _is_elsewhere(self, link: Link, channel: str | None) -> bool:
         """Whether the channel keeps its messages in a store of its own."""

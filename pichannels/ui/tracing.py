@@ -89,6 +89,7 @@ class Tracer:
 
         Raises:
             NotAllowed: the role is not enough.
+            MessageNotFound: there is no such message.
             UsageError: the project is on another machine.
             PichannelsError: it cannot be run.
         """
@@ -132,6 +133,8 @@ class Tracer:
             raise UsageError(f"the settings of {instance} are on another machine")
         if self._working.locked():
             raise OverBudget("traces", 2)
+        # That there is none is told at once, and not by a process.
+        await self._data.message(who, instance, id, channel)
         given = {"channel": channel, "id": id}
         async with self._commands.noted(who, what, given, instance), self._working:
             return await run_program(

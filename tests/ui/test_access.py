@@ -15,12 +15,17 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from pichannels.errors import SettingsError, UsageError
 from pichannels.testing import ManualClock
 from pichannels.ui.app import DECLARED, make_app
-from pichannels.ui.guard import API, COOKIE, CSRF
+from pichannels.ui.cookies import session_name
+from pichannels.ui.guard import API, CSRF
 from pichannels.ui.roles import Role
 from pichannels.ui.users import Users
 from tests.ui.apps import PASSWORD, URL, add_users, asking, make_console
 
-UNDECLARED = {f"{API}/openapi.json": Role.VIEW, "/live": None}
+UNDECLARED = {
+    f"{API}/openapi.json": Role.VIEW,
+    f"{API}/{{rest:path}}": Role.VIEW,
+    "/live": None,
+}
 """Routes that make_app adds by itself."""
 
 
@@ -70,6 +75,30 @@ async def test_no_route_is_without_a_rule(tmp_path: Path) -> None:
     found = {each.path for each in every_route(app) if isinstance(each, APIRoute)}
     assert found - known == set()
     assert len(found) > 50
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/nosuch", 404, None),
+        ("GET", "/instances/plant/status/", 404, None),
+        ("PUT", "/instances/plant/status", 405, "GET"),
+        ("GET", "/instances/plant/channels/x/stop", 405, "POST"),
+        ("POST", "/users/x", 405, "DELETE, PATCH"),
+    ],
+)
+async def test_the_api_tells_in_json_that_it_has_no_such_route(
+    tmp_path: Path,
+    tokens: dict[str, str],
+    method: str,
+    path: str,
+    status: int,
+    allow: str | None,
+) -> None:
+    async with asking(await make_console(tmp_path), tokens["view"]) as client:
+        answer = await client.request(method, f"{API}{path}")
+    assert (answer.status_code, answer.headers.get("allow")) == (status, allow)
+    assert "openapi.json has all routes" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("shown", ["", "wrong", "view"])

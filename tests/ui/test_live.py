@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 from websockets.sync.client import connect
 
 from tests.ui.plants import Plant
@@ -109,7 +110,8 @@ def test_commands_reach_the_instance(plant: Plant) -> None:
     stopped = plant.post("/channels/scratch/stop", role="operate").json()
     assert stopped["state"] == "stopped"
     refused = plant.post("/channels/scratch/messages", {"payload": "x"})
-    assert refused.status_code == 400
+    assert refused.status_code == 409
+    assert "start it" in refused.json()["error"]["message"]
     assert plant.post("/channels/scratch/start").json()["state"] == "waiting"
 
 
@@ -130,6 +132,14 @@ def test_coverage_tells_of_tags(plant: Plant) -> None:
 def test_an_unknown_channel_is_not_found(plant: Plant) -> None:
     answer = plant.client("view").get("/instances/plant/channels/order")
     assert answer.status_code == 404
+    assert "did you mean 'orders'" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("what", ["messages", "dead-letters", "dead-letter-groups"])
+def test_a_search_of_an_unknown_channel_says_so(plant: Plant, what: str) -> None:
+    query = {"channel": "order"}
+    answer = plant.client("view").get(f"/instances/plant/{what}", params=query)
+    assert answer.status_code == 400
     assert "did you mean 'orders'" in answer.json()["error"]["message"]
 
 
