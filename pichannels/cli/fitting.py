@@ -27,6 +27,8 @@ _LEAST: Final = (
 _NAMES: Final = 24
 """So wide names may be without being cut."""
 _USUAL: Final = 7
+_WIDEST: Final = 120
+"""So wide a table is on a terminal that has the room, unless it needs more."""
 
 Cell = str | Text
 
@@ -51,8 +53,9 @@ class FittingTable:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> RenderResult:
-        kept = self._kept(options.max_width)
-        table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="bold")
+        room = min(options.max_width, self._enough())
+        kept = self._kept(room)
+        table = Table(box=None, width=room, padding=(0, 1, 0, 0), header_style="bold")
         table.add_column(self._heads[0], ratio=1, no_wrap=True, overflow="ellipsis")
         for place in kept[1:]:
             head = self._heads[place]
@@ -64,6 +67,12 @@ class FittingTable:
         for row in self._rows:
             table.add_row(*(row[place] for place in kept))
         yield table
+
+    def _enough(self) -> int:
+        """How wide it is at most: numbers far from their names are hard to read."""
+        places = range(1, len(self._heads))
+        whole = sum(self._width(place) + 1 for place in places) + self._width(0) + 1
+        return max(whole, _WIDEST)
 
     def _kept(self, room: int) -> list[int]:
         """The columns that are shown, by number."""

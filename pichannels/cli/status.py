@@ -14,7 +14,15 @@ from pichannels.cli.common import (
     json_option,
 )
 from pichannels.cli.holes import holes_line
-from pichannels.cli.output import say, say_json, say_line, say_table
+from pichannels.cli.live import size_text
+from pichannels.cli.output import (
+    duration,
+    say,
+    say_json,
+    say_line,
+    say_table,
+    short_time,
+)
 from pichannels.cli.terminal import Screen, is_terminal
 from pichannels.control.client import ControlClient
 
@@ -31,7 +39,10 @@ _COLUMNS: Final = {
     "unsettled": "unsettled",
 }
 _SERVER: Final = ("PI server", "asked", "waiting", "at most", "slowed", "429")
+_SINKS: Final = ("sink", "", "taken", "in flight", "retries", "failed")
+_SOURCES: Final = ("source", "tags", "unresolved", "open", "values", "losses")
 _EVERY: Final = 1.0
+_LONGEST: Final = 200
 
 
 @click.command(short_help="Show what the running instance does.")
@@ -45,9 +56,14 @@ def status(watch: bool, as_json: bool) -> None:
     --json, once a second.
     """
     if not watch:
-        _show(ask_instance(ControlClient.status), as_json)
+        _show(ask_instance(_look), as_json)
         return
     follow_instance(lambda client: _watch(client, as_json))
+
+
+async def _look(client: ControlClient) -> dict[str, Any]:
+    await client.look()
+    return await client.status()
 
 
 async def _watch(client: ControlClient, as_json: bool) -> None:
@@ -69,12 +85,13 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
         return
     say(
         f"{found['project']} is {found['state']}, process {found['pid']},"
-        f" since {found['started']}"
+        f" since {short_time(found['started'])} ({duration(found['uptime'])})"
     )
     journal = found["journal"]
     if journal:
+        used, budget = map(size_text, (journal["used_bytes"], journal["budget_bytes"]))
         full = "; it is full" if journal["is_full"] else ""
-        say(f"journal: {journal['used_bytes']:,} bytes{full}")
+        say(f"journal: {used} of {budget}{full}")
     if lease := found["lease"]:
         state = "ours" if lease["is_held"] else "lost"
         say(f"lease: {lease['name']} at {lease['database']}, {state}")
@@ -83,18 +100,54 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     for part in ("control", "simulator"):
         if found[part]:
             say(f"{part}: {found[part]}")
+    say()
     rows = ([c[name] for name in _COLUMNS] for c in found["channels"])
     say_table(list(_COLUMNS.values()), rows)
     for channel in found["channels"]:
         if reason := channel["source"].get("fell_back"):
             say(f"{channel['name']} is polled, as no websocket opens: {reason}")
+    if found["sinks"]:
+        say()
+        say_table(_SINKS, map(_sink_row, found["sinks"]))
     for sink in found["sinks"]:
-        if sink["is_paused"]:
-            say(f"{sink['name']} is paused, {sink['in_flight']:,} messages in flight")
+        if sink["error"]:
+            when = short_time(sink["error_time"])
+            say(f"{sink['name']} failed last at {when}: {_line(sink['error'])}")
+    sources = [each for each in found["channels"] if each["source"].get("tags")]
+    if sources:
+        say()
+        say_table(_SOURCES, map(_source_row, sources))
     for line in filter(None, map(holes_line, found["coverage"])):
         say(line)
     if found["pi_servers"]:
+        say()
         say_table(_SERVER, (_server_row(each) for each in found["pi_servers"]))
+
+
+def _sink_row(sink: dict[str, Any]) -> list[Any]:
+    state = "paused" if sink["is_paused"] else ""
+    failed = sink["statistics"].get("failed", 0)
+    counts = (sink["processed"], sink["in_flight"], sink["retries"], failed)
+    return [sink["name"], state, *counts]
+
+
+def _source_row(channel: dict[str, Any]) -> list[Any]:
+    source = channel["source"]
+    how = " polled" if source.get("polled") else ""
+    opened = f"{source.get('open', 0)} of {source.get('pi_channels', 0)}{how}"
+    counts = (source.get(name, 0) for name in ("events", "losses"))
+    return [
+        channel["name"],
+        source["tags"],
+        source.get("unresolved", 0),
+        opened,
+        *counts,
+    ]
+
+
+def _line(text: str) -> str:
+    short = " ".join(text.split())
+    return short if len(short) <= _LONGEST else f"{short[: _LONGEST - 3]}..."
 
 
 def _server_row(server: dict[str, Any]) -> list[Any]:

@@ -18,11 +18,12 @@ from pichannels.cli.live import Rates
 from pichannels.cli.options import common_options
 from pichannels.cli.terminal import is_terminal
 from pichannels.cli.top_page import QUIT, SORTS, View, page
-from pichannels.control.client import NoInstance, connect
+from pichannels.control.client import ControlClient, NoInstance, connect
 from pichannels.errors import NotConnected, UsageError
 
 __all__ = ["top"]
 
+_PROBED: Final = 5.0
 _CLEAR_LINE: Final = "\x1b[K"
 _HOME: Final = "\x1b[H"
 _CLEAR_REST: Final = "\x1b[J"
@@ -54,6 +55,23 @@ def top(sort: str, every: float) -> None:
         raise UsageError("top needs a terminal; elsewhere: pichannels status --watch")
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_Top(data_dir_of(), View(sort), every).run())
+
+
+@contextlib.asynccontextmanager
+async def _probing(client: ControlClient) -> AsyncIterator[None]:
+    """Let the instance look at its sinks now and then; who waits for it waits long."""
+
+    async def look() -> None:
+        while True:
+            await client.look()
+            await asyncio.sleep(_PROBED)
+
+    looking = asyncio.create_task(look(), name="top probing")
+    try:
+        yield
+    finally:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
 
 
 class _Top:
@@ -107,7 +125,7 @@ class _Top:
     async def _told(self) -> AsyncIterator[dict[str, Any]]:
         """What the instance tells, again and again, as long as it does."""
         with contextlib.suppress(NoInstance, NotConnected):
-            async with await connect(self._data_dir) as client:
+            async with await connect(self._data_dir) as client, _probing(client):
                 while True:
                     yield await client.status()
                     await asyncio.sleep(self._every)

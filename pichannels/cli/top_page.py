@@ -33,6 +33,7 @@ _HELP: Final = (
 )
 _MANY_SINKS: Final = 8
 _FEW: Final = 6
+_MANY_SOURCES: Final = 3
 _MANY_TROUBLES: Final = 3
 _OLD: Final = 10.0
 _FULL: Final = 0.95
@@ -122,7 +123,12 @@ def page(
     """All of it in so many lines; None for no instance that answers."""
     if status is None:
         return Text("no instance answers; it is looked for again   q quit", "yellow")
-    above = [*_heading(status, rates), *_servers(status, rates), *_troubles(status)]
+    above = [
+        *_heading(status, rates),
+        *_servers(status, rates),
+        *_sources(status, rates),
+        *_troubles(status),
+    ]
     rows = nodes_of(status) if view.has_nodes else view.ordered(status, rates)
     footer = len(_HELP) if view.has_help else 1
     left = height - len(above) - footer - 1
@@ -179,6 +185,26 @@ def _servers(status: dict[str, Any], rates: Rates) -> Iterator[Text]:
         if server["history_paused"]:
             line.append("  history paused", "yellow")
         yield line
+
+
+def _sources(status: dict[str, Any], rates: Rates) -> Iterator[Text]:
+    """What channels receive from PI."""
+    sources = [each for each in status["channels"] if each["source"].get("tags")]
+    for channel in sources[:_MANY_SOURCES]:
+        source, name = channel["source"], channel["name"]
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append(f"{name}  {source['tags']:,} tags")
+        if unresolved := source.get("unresolved", 0):
+            line.append(f", {unresolved:,} unresolved", "yellow")
+        how = "polled" if source.get("polled") else "open"
+        opened = f"{source.get('open', 0)} of {source.get('pi_channels', 0)} {how}"
+        line.append(f"  {opened}", "" if channel["is_ready"] else "red")
+        line.append(f"  {rate_text(rates.of(f'{name} values'))} values/s")
+        losses = source.get("losses", 0)
+        line.append(f"  {losses:,} losses", "yellow" if losses else "dim")
+        yield line
+    if len(sources) > _MANY_SOURCES:
+        yield Text(f"and {len(sources) - _MANY_SOURCES} more", "dim")
 
 
 def _troubles(status: dict[str, Any]) -> Iterator[Text]:

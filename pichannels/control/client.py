@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import TracebackType
@@ -65,6 +66,14 @@ class ControlClient:
         """The instance at this moment; see `StatusReport`."""
         found: dict[str, Any] = await self._ask("GET", "/status")
         return found
+
+    async def look(self) -> None:
+        """Let the instance look whether its sinks are there; `status` tells then.
+
+        Waits a little for those that were away.
+        """
+        with contextlib.suppress(CommandFailed):
+            await self._ask("GET", "/ready")
 
     async def command(self, name: str, **arguments: Any) -> Any:
         """Run a command; see `pichannels.control.commands`."""

@@ -116,6 +116,18 @@ def test_what_does_not_work_is_told_first() -> None:
     ]
 
 
+def test_what_is_received_from_pi_is_told() -> None:
+    source = {"tags": 1200, "open": 1, "pi_channels": 2, "unresolved": 3, "losses": 4}
+    text = shown(status(channel("a", source=source, is_ready=False)))
+    told = "a  1,200 tags, 3 unresolved  1 of 2 open  - values/s  4 losses"
+    assert told in text.splitlines()
+
+
+def test_numbers_are_not_far_from_their_names() -> None:
+    lines = shown(status(channel("a")), width=300).splitlines()
+    assert max(map(len, lines)) <= 120
+
+
 def test_the_limiter_and_sinks_are_shown() -> None:
     server = {
         "name": "pi:443",
