@@ -34,6 +34,9 @@ CREATE TRIGGER IF NOT EXISTS action_remains BEFORE DELETE ON action
 BEGIN SELECT RAISE(ABORT, 'the audit log only grows'); END;
 """
 _LONGEST: Final = 4000
+_WINDOW: Final = 20_000
+"""Actions that one query looks at, at most."""
+_PATIENCE: Final = 2.0
 _UNKEPT: Final = ("payload", "changes", "messages", "meta", "text", "regex", "error")
 _COLUMNS: Final = (
     "id, ticks, user, role, way, address, instance, action, arguments, result, detail"
@@ -113,10 +116,13 @@ class Found(msgspec.Struct, frozen=True):
     Attributes:
         entries: the newest first.
         next: `before` of the next page, or None.
+        complete: False where the time was over before the page was full; `next` goes
+            on.
     """
 
     entries: list[Entry]
     next: int | None = None
+    complete: bool = True
 
 
 class Audit:
@@ -164,6 +170,7 @@ class Audit:
         end: int | None = None,
         before: int | None = None,
         count: int = 100,
+        seconds: float = _PATIENCE,
     ) -> Found:
         """A page of actions, the newest first.
 
@@ -171,6 +178,8 @@ class Audit:
             user, action, instance: only of these.
             start, end: ticks.
             before: only those with a lower number.
+            count: how many at most.
+            seconds: for which is looked; there may be very many that do not fit.
 
         Raises:
             PichannelsError: the file cannot be read.
@@ -181,16 +190,24 @@ class Audit:
             "instance = ?": instance,
             "ticks >= ?": start,
             "ticks < ?": end,
-            "id < ?": before,
         }
         wanted = {
             text: value for text, value in conditions.items() if value is not None
         }
-        where = f" WHERE {' AND '.join(wanted)}" if wanted else ""
-        rows = self._file.run(
-            f"SELECT {_COLUMNS} FROM action{where} ORDER BY id DESC LIMIT ?",
-            (*wanted.values(), count + 1),
-        )
+        where = " AND ".join(("id >= ?", "id < ?", *wanted))
+        sql = f"SELECT {_COLUMNS} FROM action WHERE {where} ORDER BY id DESC LIMIT ?"
+        ((newest,),) = self._file.run("SELECT coalesce(max(id), 0) FROM action", ())
+        top = newest + 1 if before is None else min(before, newest + 1)
+        until = clock.monotonic() + seconds
+        rows: list[Any] = []
+        # Between two windows there is room for what is to be noted.
+        while top > 1 and len(rows) <= count:
+            low = max(1, top - _WINDOW)
+            given = (low, top, *wanted.values(), count + 1 - len(rows))
+            rows += self._file.run(sql, given)
+            top = low
+            if len(rows) <= count and top > 1 and clock.monotonic() >= until:
+                return Found([_entry(row) for row in rows], top, complete=False)
         entries = [_entry(row) for row in rows[:count]]
         return Found(entries, entries[-1].id if len(rows) > count else None)
 

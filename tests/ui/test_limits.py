@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from pichannels.ui.commands import CountNeeded
 from pichannels.ui.guard import API
 from pichannels.ui.roles import Principal, Role
 from pichannels.ui.session_store import SessionStore
-from pichannels.ui.sessions import Sessions, Throttle, Throttled
+from pichannels.ui.sessions import Sessions, Throttle, Throttled, network_of
 from pichannels.ui.users import Users
 from tests.ui.apps import PASSWORD, asking, make_console
 
@@ -114,6 +115,13 @@ def test_the_wait_after_wrong_passwords_doubles() -> None:
     assert waits == [1, 2, 4, 8, 16]
 
 
+def test_networks_of_ipv6_count_as_one_address() -> None:
+    given = ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "::ffff:10.0.0.1", "x")
+    assert [network_of(each) for each in given] == [
+        *("2001:db8::/64", "2001:db8::/64", "2001:db8:0:1::/64", "10.0.0.1", "x")
+    ]
+
+
 # The audit log
 
 
@@ -127,6 +135,24 @@ def test_the_audit_log_only_grows(tmp_path: Path) -> None:
     with pytest.raises(sqlite3.IntegrityError, match="only grows"):
         conn.execute("UPDATE action SET user = 'bob'")
     conn.close()
+
+
+def test_a_search_in_a_long_audit_log_goes_on_where_its_time_was_over(
+    tmp_path: Path,
+) -> None:
+    audit = Audit(tmp_path / "audit.sqlite")
+    audit.note(ADMIN, "first")
+    with closing(sqlite3.connect(tmp_path / "audit.sqlite")) as conn, conn:
+        row = (0, "ben", "admin", "session", "", "", "act", "{}", "done", "")
+        marks = ", ".join("?" * (len(row) + 1))
+        rows = ((number, *row) for number in range(2, 50_000))
+        conn.executemany(f"INSERT INTO action VALUES ({marks})", rows)
+    found = [audit.find(user="ann", seconds=0)]
+    while found[-1].next is not None:
+        found.append(audit.find(user="ann", seconds=0, before=found[-1].next))
+    audit.close()
+    assert [each.complete for each in found] == [False, False, True]
+    assert [entry.action for entry in found[-1].entries] == ["first"]
 
 
 def test_the_audit_log_is_read_by_pages(tmp_path: Path) -> None:

@@ -77,9 +77,13 @@ async def _entries(page: Page) -> Markup:
         label="audit log",
         nothing="nothing was done that fits",
     )
+    told = None
+    if not found.complete:
+        text = "only a part of the log was looked at in time; go on with Next"
+        told = parts.note(text, "warn")
     after = str(found.next) if found.next is not None else None
     head = parts.heading("Audit log")
-    return join([head, shown, tables.pager(page, next=after, name="before")])
+    return join([head, shown, told, tables.pager(page, next=after, name="before")])
 
 
 def _origin(one: Entry) -> str:
