@@ -69,12 +69,17 @@ class Dialog:
         self,
         title: str,
         text: str = "",
+        aside: Child = None,
         *,
         count: int | None = None,
         verb: str = "Do it",
         danger: bool = False,
     ) -> bool:
-        """Whether somebody wants this; with a count, the count has to be typed."""
+        """Whether somebody wants this; with a count, the count has to be typed.
+
+        Args:
+            aside: what is shown besides, such as a command that does the same.
+        """
         told: Child = tag("p", text) if text else None
         wrong: Child = None
         while True:
@@ -86,7 +91,9 @@ class Dialog:
                     "count", label, inputmode="numeric", autofocus=True, required=True
                 )
                 typed = join([about, field])
-            act = await self.ask(title, told, typed, wrong, verb=verb, danger=danger)
+            act = await self.ask(
+                title, told, typed, wrong, aside, verb=verb, danger=danger
+            )
             if act is None:
                 return False
             if count is None or act.text("count") == str(count):

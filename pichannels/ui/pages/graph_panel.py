@@ -9,7 +9,7 @@ import msgspec
 
 from pichannels.control.deadletters import Listed
 from pichannels.errors import PichannelsError, UsageError
-from pichannels.ui.pages import channel_actions, parts
+from pichannels.ui.pages import channel_actions, message_texts, parts
 from pichannels.ui.pages.formats import count_text, seconds_text, took_text
 from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.graph_tap import NodeTap
@@ -181,7 +181,14 @@ class Panel:
         here = [step for step in found.steps if step.node == self._id]
         shown = [_step(step) for step in here]
         if not shown:
-            shown = [parts.empty("it did not come here; it went another way")]
+            way = page.href("messages", channel=channel)
+            shown = [
+                parts.empty(
+                    "it did not come here; it went another way. Any message can be"
+                    " traced where it is shown:",
+                    parts.link(way, f"messages of {channel}"),
+                )
+            ]
         page.dialog.show(f"Message {last.messages[0].id} at {self._id}", *shown)
 
     async def _refresh(self) -> None:
@@ -207,7 +214,7 @@ def _figures(figures: Report) -> Iterable[tuple[str, Child]]:
 
 def _step(step: WayStep) -> Markup:
     sides = [
-        tag("section", tag("h3", name), tag("pre", _text(value)))
+        tag("section", tag("h3", name), tag("pre", _text(value), tabindex="0"))
         for name, value in (("In", step.inputs), ("Out", step.outputs))
     ]
     told = parts.error(step.error) if step.error else None
@@ -215,5 +222,15 @@ def _step(step: WayStep) -> Markup:
 
 
 def _text(messages: list[dict[str, Any]]) -> str:
-    text = msgspec.json.format(msgspec.json.encode(messages), indent=2).decode()
+    """Messages with their payload and metadata, for people."""
+    told = []
+    for message in messages:
+        head = msgspec.json.encode(message.get("meta") or {})
+        meta = msgspec.json.format(head, indent=2).decode()
+        payload = message_texts.readable(message.get("payload"))
+        told.append(f"{_cut(payload)}\n\nmeta: {_cut(meta)}")
+    return "\n\n".join(told) or "nothing"
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}\n…"

@@ -13,8 +13,8 @@ from pichannels.errors import PichannelsError
 from pichannels.ui.pages import parts
 from pichannels.ui.pages.formats import took_text
 from pichannels.ui.pages.markup import Child, Markup, join, tag
+from pichannels.ui.pages.message_texts import sample_line
 from pichannels.ui.pages.page import Page
-from pichannels.values import DigitalState, Sample
 
 __all__ = ["NodeTap"]
 
@@ -128,14 +128,7 @@ def _text(shown: Mapping[str, Any]) -> str:
     if not samples:
         found = text_of(shown)
         return f"{found[:_LONGEST]}…" if len(found) > _LONGEST else found
-    lines = [_sample(each) for each in samples[:_ROWS]]
+    lines = [sample_line(each) for each in samples[:_ROWS]]
     if len(samples) > _ROWS:
         lines.append(f"and {len(samples) - _ROWS} more")
     return "\n".join([*lines, *filter(None, [shown["omitted"]])])
-
-
-def _sample(sample: Sample) -> str:
-    value = sample.value
-    shown = value.name if isinstance(value, DigitalState) else f"{value} {sample.units}"
-    marks = "" if sample.good else "  bad"
-    return f"{sample.iso}  {sample.tag.name}  {shown.rstrip()}{marks}"

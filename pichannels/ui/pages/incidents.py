@@ -9,6 +9,7 @@ from typing import Any, Final
 from pichannels.ui.operations import Operation
 from pichannels.ui.pages import parts
 from pichannels.ui.pages.markup import Child, Markup, tag
+from pichannels.ui.pages.outcomes import outcome_text, outcome_tone
 from pichannels.ui.pages.page import Page
 from pichannels.ui.pages.watch import Incident
 from pichannels.values import parse_ticks
@@ -45,7 +46,6 @@ _KNOWN: Final[Mapping[str, tuple[str, str]]] = {
     "ui.connected": ("good", "instance answers"),
     "ui.disconnected": ("bad", "instance lost"),
 }
-_OPERATIONS: Final = {"done": "good", "failed": "bad", "cancelled": "off"}
 _BAD: Final = ("fail", "lost", "unread", "unreach", "damaged", "disconnect")
 _LONGEST: Final = 200
 _QUERY: Final = re.compile(r"(?<=\w)\?[\w=&%.+/~-]{20,}")
@@ -118,9 +118,12 @@ def _done(page: Page, operations: Iterable[Operation]) -> Iterable[tuple[int, Ma
         if each.instance != page.instance or each.state == "running":
             continue
         ticks = parse_ticks(each.ended or each.started)
-        mark = parts.badge(f"{each.action} {each.state}", _OPERATIONS[each.state])
-        told = tag("span", f"by {each.user}", classes="told")
-        yield ticks, _row(page, ticks, mark, None, None, told)
+        mark = parts.badge(f"{each.action} {each.state}", outcome_tone(each))
+        way = parts.link(page.href("operations", part="done"), "operations")
+        seen = each.seen(page.console.data.mask_for(page.who))
+        told = [f"by {each.user}", outcome_text(seen)]
+        text = tag("span", ": ".join(filter(None, told)), classes="told")
+        yield ticks, _row(page, ticks, mark, way, None, text)
 
 
 def _row(page: Page, ticks: int, *cells: Child) -> Markup:

@@ -178,15 +178,16 @@ async def _replay(page: Page, act: Act) -> None:
     id, channel = act.data["id"], act.data["at"]
     question = f"Replay message {id} of {channel}?"
     told = "It runs again from the start of its channel, marked as a replay."
-    if not await page.dialog.confirm(question, told, verb="Replay"):
-        return
-    await _run_replay(page, {"ids": [id], "channel": channel})
+    given = {"ids": [id], "channel": channel}
+    copied = replays.command(page, given)
+    if await page.dialog.confirm(question, told, copied, verb="Replay"):
+        await _run_replay(page, given)
 
 
 async def _replay_aimed(page: Page, act: Act) -> None:
     id, channel = act.data["id"], act.data["at"]
     title = f"Replay message {id} of {channel}?"
-    aim = await replays.where_to(page, channel, title, id)
+    aim = await replays.where_to(page, channel, title, {"ids": [id]})
     if aim is not None:
         await _run_replay(page, {"ids": [id], "channel": channel, **aim})
 
@@ -243,7 +244,8 @@ def _json(name: str, text: str) -> Any:
 
 async def _save_test(page: Page, act: Act) -> None:
     id, channel = act.data["id"], act.data["at"]
-    box = tag("input", type="checkbox", name="replace")
+    flag = {"flag": "--replace"}
+    box = tag("input", type="checkbox", name="replace", data=flag)
     told = tag(
         "p",
         "It runs once more through a copy of the channel; sinks are not asked. The"

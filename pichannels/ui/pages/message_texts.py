@@ -11,9 +11,10 @@ import msgspec
 from pichannels import codecs
 from pichannels.errors import CodecError, UsageError
 from pichannels.ui.pages.markup import Child, Markup, join, tag
-from pichannels.values import Sample
+from pichannels.values import DigitalState, Sample
 
 __all__ = [
+    "brief",
     "bytes_of",
     "decoded",
     "diff_lines",
@@ -22,6 +23,8 @@ __all__ = [
     "edited",
     "hex_dump",
     "raw",
+    "readable",
+    "sample_line",
     "samples_of",
     "shown_value",
 ]
@@ -30,6 +33,8 @@ _LONGEST: Final = 200_000
 _WIDTH: Final = 16
 _DUMPED: Final = 16_384
 _LINES: Final = 4000
+_MARKS: Final = ("questionable", "substituted", "annotated")
+_SHORT: Final = 90
 
 
 def bytes_of(payload: Any) -> bytes:
@@ -60,6 +65,41 @@ def samples_of(payload: Any) -> list[Sample]:
     if not isinstance(found, list):
         return []
     return found if all(isinstance(each, Sample) for each in found) else []
+
+
+def sample_line(sample: Sample) -> str:
+    """A sample in one line: when, which tag, its value, and what is odd about it."""
+    marks = [each for each in _MARKS if getattr(sample, each)]
+    if not sample.good:
+        marks.insert(0, "bad")
+    return "  ".join([sample.iso, sample.tag.name, _value_of(sample), *marks])
+
+
+def _value_of(sample: Sample) -> str:
+    value = sample.value
+    if isinstance(value, DigitalState):
+        return value.name
+    units = sample.units or sample.tag.units
+    return f"{shown_value(value)} {units}".rstrip()
+
+
+def readable(payload: Any) -> str:
+    """The payload for people: a line for each sample, else as `decoded`."""
+    samples = samples_of(payload)
+    return _cut("\n".join(map(sample_line, samples))) if samples else decoded(payload)
+
+
+def brief(payload: Any) -> str:
+    """The payload in a few words."""
+    text = shown_value(payload)
+    samples = samples_of(payload)
+    if samples:
+        first = f"{samples[0].tag.name} {_value_of(samples[0])}"
+        more = len(samples) - 1
+        text = f"{first}, and {more} more" if more else first
+    elif _is_bytes(payload):
+        text = raw(payload)
+    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
 
 
 def raw(payload: Any) -> str:
@@ -159,7 +199,7 @@ def _lines(message: Mapping[str, Any]) -> list[str]:
     payload = message.get("payload")
     head = {name: value for name, value in message.items() if name != "payload"}
     text = msgspec.json.format(msgspec.json.encode(head), indent=2).decode()
-    return [*text.splitlines(), "payload:", *decoded(payload).splitlines()][:_LINES]
+    return [*text.splitlines(), "payload:", *readable(payload).splitlines()][:_LINES]
 
 
 _KINDS: Final = {"+": "added", "-": "removed", "@": "place"}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from pichannels.ui.pages import message_texts, parts, tables
-from pichannels.ui.pages.formats import count_text, seconds_text
+from pichannels.ui.pages.formats import count_text, took_text
 from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.markup import Child, Markup, tag
 from pichannels.ui.pages.page import Page, Region
@@ -13,8 +13,6 @@ from pichannels.ui.roles import Role
 from pichannels.ui.tracing import WayReport, WayStep
 
 __all__ = ["Way"]
-
-_SHORT: Final = 90
 
 
 class _Point(NamedTuple):
@@ -112,6 +110,7 @@ class Way:
         head = parts.heading(
             f"Way through {report.channel}",
             tag("span", told),
+            self._page.cli("store", "trace", report.channel, self._page.query["id"]),
             parts.state_badge(report.state),
             level=3,
         )
@@ -153,7 +152,7 @@ def _steps(page: Page, steps: list[WayStep]) -> Markup:
 
     def taken(step: WayStep) -> Child:
         end = ends.get(step.node)
-        return None if end is None else seconds_text(max(0.0, end - step.at))
+        return None if end is None else took_text(max(0.0, end - step.at))
 
     def differs(step: WayStep) -> Child:
         if not (step.inputs and step.outputs):
@@ -193,8 +192,7 @@ def _node(page: Page, step: WayStep) -> Child:
 def _brief(messages: list[dict[str, Any]]) -> Child:
     if not messages:
         return tag("span", "nothing", classes="off")
-    text = message_texts.shown_value(messages[0].get("payload"))
-    short = text if len(text) <= _SHORT else f"{text[:_SHORT]}..."
+    short = message_texts.brief(messages[0].get("payload"))
     if len(messages) == 1:
         return short
     return tag("div", short, tag("small", f"first of {count_text(len(messages))}"))

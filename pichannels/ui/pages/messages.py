@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -108,7 +109,7 @@ class _Found:
         chosen = f"{page.query.get('at', '')} {page.query.get('id', '')}"
         table = tables.table(
             page,
-            _columns(page),
+            _columns(page, found.messages),
             found.messages,
             key=_key,
             label="messages",
@@ -150,7 +151,7 @@ def _place(row: MessageRow) -> tuple[int, int, str]:
     return parse_ticks(row.timestamp), len(row.id), row.id
 
 
-def _columns(page: Page) -> list[tables.Column[MessageRow]]:
+def _columns(page: Page, rows: Sequence[MessageRow]) -> list[tables.Column[MessageRow]]:
     def address(row: MessageRow) -> str:
         return page.here(id=row.id, at=row.channel)
 
@@ -160,18 +161,26 @@ def _columns(page: Page) -> list[tables.Column[MessageRow]]:
     def cause(row: MessageRow) -> Child:
         if not row.error and not row.node:
             return None
-        return join([tag("b", row.node or row.channel), tag("div", row.error)])
+        where = row.node.removeprefix(f"{row.channel}.") or row.channel
+        told = tag("b", where, title=row.node or None)
+        return join([told, tag("div", row.error, title=row.error or None)])
 
     def tries(row: MessageRow) -> Child:
         return row.attempts or None
 
+    failed = [
+        tables.Column("Where and why", cause, classes="cause"),
+        tables.Column("Tries", tries, number=True),
+    ]
+    if not any(row.error or row.node or row.attempts for row in rows):
+        # Room for what else there is.
+        failed = []
     return [
         tables.Column("Time", time, classes="nowrap", sort="time"),
         tables.Column("State", lambda row: parts.state_badge(row.state)),
         tables.Column("Channel", lambda row: row.channel),
         tables.Column("Lane", lambda row: row.lane),
-        tables.Column("Where and why", cause, classes="cause"),
-        tables.Column("Tries", tries, number=True),
+        *failed,
         tables.Column("Id", lambda row: parts.link(address(row), row.id), number=True),
         tables.Column("Payload", lambda row: row.payload, classes="mono payload"),
     ]
@@ -234,7 +243,9 @@ def _install(page: Page, found: _Found) -> None:
             await replays.replay_some(page, chosen, "Replay all found")
             return
         text = "They run again from the start of their channels, marked as replays."
-        await page.bulk("replay", chosen, "Replay all found", text, verb="Replay")
+        copied = replays.command(page, chosen)
+        title = "Replay all found"
+        await page.bulk("replay", chosen, title, text, aside=copied, verb="Replay")
 
     async def replay_ticked(act: Act) -> None:
         places = [key.rpartition(" ") for key in act.many("selected")]
@@ -247,7 +258,8 @@ def _install(page: Page, found: _Found) -> None:
             if act.name == "replay-ticked-some":
                 await replays.replay_some(page, given, title)
                 continue
-            await page.bulk("replay", given, title, verb="Replay")
+            copied = replays.command(page, given)
+            await page.bulk("replay", given, title, aside=copied, verb="Replay")
 
     for more in ("", "-some"):
         page.on(f"replay-found{more}", replay_found, Role.OPERATE)

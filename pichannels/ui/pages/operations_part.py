@@ -11,6 +11,7 @@ from pichannels.ui.pages import jobs, parts, tables
 from pichannels.ui.pages.formats import count_text
 from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.markup import Child, Markup, join, tag
+from pichannels.ui.pages.outcomes import outcome_text
 from pichannels.ui.pages.page import Page, Region
 from pichannels.ui.pages.tables import Column
 from pichannels.ui.roles import Role
@@ -66,7 +67,7 @@ def _operations(page: Page) -> Markup:
             Column("Operation", lambda one: one.action),
             Column("State", _state),
             Column("So far", _progress),
-            Column("Result", _result, classes="wide"),
+            Column("Result", outcome_text, classes="wide"),
             Column("By", lambda one: one.user),
             Column("", lambda one: _actions(page, one)),
         ],
@@ -98,23 +99,6 @@ def _progress(one: Operation) -> Child:
         return count_text(done)
     label = f"{count_text(done)} of {count_text(one.total)}"
     return parts.meter(done / one.total, label, tone="good")
-
-
-def _result(one: Operation) -> Child:
-    if one.error:
-        return one.error
-    report = one.report
-    rows = report if isinstance(report, list) else [report]
-    told = [", ".join(_numbers(row)) for row in rows[:3] if isinstance(row, dict)]
-    return "; ".join(filter(None, told)) or None
-
-
-def _numbers(report: dict[str, Any]) -> list[str]:
-    return [
-        f"{count_text(value)} {name.replace('_', ' ')}"
-        for name, value in report.items()
-        if isinstance(value, int) and not isinstance(value, bool) and value
-    ]
 
 
 def _actions(page: Page, one: Operation) -> Child:
@@ -163,7 +147,7 @@ async def _begin(page: Page, begin: Any, one: Operation, verb: str, text: str) -
             return
     while True:
         try:
-            await begin(await page.current(), one.id, count)
+            found = await begin(await page.current(), one.id, count)
         except CountNeeded as exc:
             count = exc.count
             if count == 0:
@@ -172,6 +156,5 @@ async def _begin(page: Page, begin: Any, one: Operation, verb: str, text: str) -
             if not await page.dialog.confirm(title, text, count=count, verb=verb):
                 return
         else:
-            page.toasts.tell(f"{title}: begun", "busy")
-            page.watch.ask_soon()
+            page.tell_end(found, title)
             return

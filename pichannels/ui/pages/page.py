@@ -25,6 +25,7 @@ from pichannels.ui.pages.formats import site_zone, time_text
 from pichannels.ui.pages.fragment import Act, Fragment, Handler
 from pichannels.ui.pages.markup import Child, Markup, tag
 from pichannels.ui.pages.names import place_of
+from pichannels.ui.pages.outcomes import outcome_text, outcome_tone
 from pichannels.ui.pages.watch import Watch, Watches
 from pichannels.ui.roles import NotAllowed, NotLoggedIn, Principal, Role
 
@@ -269,13 +270,18 @@ class Page:
         title: str,
         text: str = "",
         *,
+        aside: Child = None,
         verb: str = "Do it",
         danger: bool = False,
     ) -> Operation | None:
         """Do something to many: tells how many, and takes the typed number first.
 
-        Returns when it has begun; the strip of operations shows how far it is. None
-        where it was not confirmed, or there is nothing to do.
+        Returns when it has begun; the strip of operations shows how far it is, and
+        what came of it is told at its end. None where it was not confirmed, or there
+        is nothing to do.
+
+        Args:
+            aside: what the question shows besides.
 
         Raises:
             PichannelsError: as `Commands.begin`.
@@ -287,7 +293,7 @@ class Page:
                 self.toasts.tell(f"{title}: there is nothing to do", "off")
                 return None
             if not await self.dialog.confirm(
-                title, text, count=count, verb=verb, danger=danger
+                title, text, aside, count=count, verb=verb, danger=danger
             ):
                 return None
             try:
@@ -298,9 +304,26 @@ class Page:
             except CountNeeded as exc:
                 count = exc.count
                 continue
-            self.toasts.tell(f"{title}: begun", "busy")
-            self.watch.ask_soon()
+            self.tell_end(found, title)
             return found
+
+    def tell_end(self, operation: Operation, title: str) -> None:
+        """Tell that something has begun, and what came of it when it has ended."""
+        operations = self.console.commands.operations
+
+        async def tell() -> None:
+            ended = (await operations.wait(operation.id)).seen(
+                self.console.data.mask_for(await self.current())
+            )
+            told = ": ".join(
+                filter(None, [f"{title}: {ended.state}", outcome_text(ended)])
+            )
+            self.toasts.tell(told, outcome_tone(ended))
+            self.watch.ask_soon()
+
+        self.toasts.tell(f"{title}: begun", "busy")
+        self.watch.ask_soon()
+        self.begin(tell(), f"the end of {operation.action}")
 
     # How
 

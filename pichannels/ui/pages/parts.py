@@ -242,6 +242,7 @@ def select(
     value: str = "",
     *,
     act: str = "",
+    flag: str = "",
 ) -> Markup:
     """A choice with its label.
 
@@ -249,12 +250,15 @@ def select(
         choices: values, or pairs of a value and what is shown.
         value: what is chosen.
         act: told to the page when another one is chosen.
+        flag: the option of the command beside it that means the same; what is chosen
+            becomes a part of what is copied.
     """
     pairs = [each if isinstance(each, tuple) else (each, each) for each in choices]
     options = [
         tag("option", text, value=each, selected=each == value) for each, text in pairs
     ]
-    field = tag("select", *options, name=name, data={"act": act or None})
+    data = {"act": act or None, "flag": flag or None}
+    field = tag("select", *options, name=name, data=data)
     return tag("label", tag("span", label), field, classes="field")
 
 

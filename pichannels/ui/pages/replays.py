@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pichannels.errors import UsageError
 from pichannels.ui.pages import parts
-from pichannels.ui.pages.markup import tag
+from pichannels.ui.pages.markup import Markup, tag
 from pichannels.ui.pages.page import Page
 
-__all__ = ["replay_some", "where_to"]
+__all__ = ["command", "replay_some", "where_to"]
+
+
+def command(page: Page, chosen: Mapping[str, Any]) -> Markup:
+    """A button that copies the command which replays the same.
+
+    Args:
+        chosen: `ids`, `channel` and conditions, as the command of the instance takes
+            them.
+    """
+    words = list(chosen.get("ids") or ())
+    for name, value in chosen.items():
+        if name != "ids" and value:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return page.cli("replay", *words)
 
 
 async def where_to(
-    page: Page, channel: str, title: str, *words: str
+    page: Page, channel: str, title: str, chosen: Mapping[str, Any]
 ) -> dict[str, str] | None:
     """Ask for a node and a sink of a channel: `from_node`, `to_sink`, or one of them.
 
     Args:
-        words: of the command line, which chooses the messages.
+        chosen: the messages, as for `command`.
 
     Returns:
         None where it was not wanted.
@@ -37,13 +52,16 @@ async def where_to(
         " stored what came to the node then. What fails is told here, and is no dead"
         " letter.",
     )
-    example = sinks[-1][0] if sinks else "SINK"
     asked = await page.dialog.ask(
         title,
         told,
-        parts.select("from_node", "From node", [("", "the start"), *nodes]),
-        parts.select("to_sink", "To sink", [("", "all behind it"), *sinks]),
-        page.cli("replay", *words, "--channel", channel, "--to-sink", example),
+        parts.select(
+            "from_node", "From node", [("", "the start"), *nodes], flag="--from-node"
+        ),
+        parts.select(
+            "to_sink", "To sink", [("", "all behind it"), *sinks], flag="--to-sink"
+        ),
+        command(page, {**chosen, "channel": channel}),
         verb="Replay",
     )
     if asked is None:
@@ -64,14 +82,10 @@ async def replay_some(page: Page, chosen: dict[str, Any], title: str) -> None:
     channel = chosen.get("channel")
     if not channel:
         raise UsageError("search in one channel: nodes and sinks are of one")
-    words = [
-        part
-        for name, value in chosen.items()
-        if name not in ("channel", "ids") and value
-        for part in (f"--{name}", str(value))
-    ]
-    aim = await where_to(page, channel, title, *(chosen.get("ids") or ()), *words)
+    aim = await where_to(page, channel, title, chosen)
     if aim is not None:
         told = ", ".join(f"{name.replace('_', ' ')} {aim[name]}" for name in aim)
         text = f"They run again: {told}. Other sinks are not touched."
-        await page.bulk("replay", {**chosen, **aim}, title, text, verb="Replay")
+        given = {**chosen, **aim}
+        copied = command(page, given)
+        await page.bulk("replay", given, title, text, aside=copied, verb="Replay")

@@ -15,7 +15,7 @@ from pichannels.events import Event
 from pichannels.ui.links import Link, Links
 from pichannels.ui.pages.letters import LetterCount, Letters
 
-__all__ = ["Incident", "Point", "Watch", "Watches"]
+__all__ = ["Incident", "Point", "Watch", "Watches", "note_point"]
 
 logger: Final = logging.getLogger("pichannels.ui")
 
@@ -175,7 +175,7 @@ class Watch:
         now = clock.monotonic()
         for key, counts in _counted(status):
             points = self._points.setdefault(key, deque(maxlen=_POINTS))
-            points.append(Point(now, counts))
+            note_point(points, Point(now, counts))
 
     async def _count_letters(self) -> None:
         if clock.monotonic() - self._letters_at >= _LETTERS:
@@ -224,6 +224,18 @@ class Watches:
     def get(self, name: str) -> Watch:
         """The one of this instance; of the first where there is none of this name."""
         return self._watches.get(name) or next(iter(self._watches.values()))
+
+
+def note_point(points: deque[Point], point: Point) -> None:
+    """Add a point; it takes the place of the last one that came just before.
+
+    In so short a time hardly anything comes, which would look like a rate of 0.
+    """
+    if len(points) > 1:
+        is_soon = point.at - points[-1].at < _WATCHED / 2
+        if is_soon and point.at - points[-2].at < _WATCHED * 2:
+            points.pop()
+    points.append(point)
 
 
 def _rate(one: Point, other: Point, count: str) -> float:

@@ -58,7 +58,7 @@ def test_a_stored_message_runs_through_a_node(open_page: OpenPage) -> None:
     page.get_by_role("button", name="Run the last message through here").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("at plant.decode")
-    expect(dialog.locator("pre").first).to_contain_text("payload")
+    expect(dialog.locator("pre").first).to_contain_text("replay_of")
 
 
 def test_who_may_not_see_data_taps_nothing(open_page: OpenPage) -> None:

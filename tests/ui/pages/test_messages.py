@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,7 @@ def test_the_way_through_the_nodes_can_be_compared(
     page.get_by_role("button", name="Trace through the nodes").click()
     way = page.get_by_role("region", name="way through the nodes")
     expect(way).to_contain_text("plant.decode")
+    expect(way).to_contain_text(re.compile(r"UNIT\d\.\S+ \S+"))
     way.locator("[name=one]").select_option("in plant.decode")
     way.locator("[name=other]").select_option("out plant.decode")
     expect(way.locator(".diff .added").first).to_contain_text("+")
@@ -113,7 +115,7 @@ def test_a_replay_of_many_takes_the_typed_count(
     expect(dialog).to_contain_text("another number")
     dialog.get_by_label("Type").fill("3")
     dialog.get_by_role("button", name="Replay").click()
-    expect(page.get_by_role("status")).to_contain_text("begun")
+    expect(page.get_by_role("status")).to_contain_text("3 failed")
 
 
 def test_a_message_is_replayed_into_one_sink_only(
@@ -125,6 +127,10 @@ def test_a_message_is_replayed_into_one_sink_only(
     page.get_by_role("button", name="Replay from a node").click()
     dialog = page.get_by_role("dialog")
     dialog.locator("[name=to_sink]").select_option("plant.everything.keep")
+    dialog.get_by_role("button", name="Copy as CLI").click()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith(f"pichannels replay {found['id']} --channel plant ")
+    assert copied.endswith(" --to-sink plant.everything.keep")
     dialog.get_by_role("button", name="Replay").click()
     expect(page.get_by_role("status")).to_contain_text("replayed")
     given = {"channel": "plant", "meta": "replay_to_sink=plant.everything.keep"}

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from pathlib import Path
 
 import pytest
 
+from pichannels.channels import BaseChannel
 from pichannels.control.chosen import Grouped
 from pichannels.control.deadletters import group_letters
 from pichannels.control.muting import MuteWanted, mute
+from pichannels.engine import Engine
 from pichannels.journal import Journal
 from pichannels.message import Message
+from pichannels.node import BaseNode
+from pichannels.probes import Finding
+from pichannels.project import Project
 from pichannels.states import State
 from pichannels.ui.links import Link, Links, Place
 from pichannels.ui.pages.letters import LetterCount, Letters
-from pichannels.ui.pages.watch import Watch, Watches
+from pichannels.ui.pages.watch import Point, Watch, Watches, note_point
 
 
 @pytest.fixture
@@ -61,6 +68,27 @@ async def test_incidents_that_repeat_are_one(link: Link) -> None:
     assert found == [("orders", 3), ("notes", 1)]
 
 
+class Away(BaseNode):
+    """A sink whose other side is not there."""
+
+    is_sink = True
+
+    async def probe(self) -> list[Finding]:
+        return [Finding(False, "server", "away")]
+
+
+async def test_sinks_are_looked_at_while_somebody_looks(tmp_path: Path) -> None:
+    project = Project([BaseChannel("a").add(Away(name="out"))])
+    link = Link(Place(name="plant", data_dir=str(tmp_path)))
+    async with Engine(project, data_dir=tmp_path):
+        while not (troubles := (await link.status())["troubles"]):
+            await asyncio.sleep(0.05)
+        await link.close()
+    assert [(one["part"], one["reason"]) for one in troubles] == [
+        ("a.out", "server: away")
+    ]
+
+
 async def test_a_watch_tells_why_there_is_nothing(tmp_path: Path) -> None:
     watches = Watches(Links([Place(name="plant", data_dir=str(tmp_path))]))
     watches.open()
@@ -69,3 +97,10 @@ async def test_a_watch_tells_why_there_is_nothing(tmp_path: Path) -> None:
     await watches.close()
     assert watch.status is None
     assert "no instance runs" in watch.error
+
+
+def test_polls_that_follow_soon_make_no_points_of_their_own() -> None:
+    points: deque[Point] = deque()
+    for at in (0.0, 2.0, 2.1, 2.6, 4.7, 4.8, 6.8):
+        note_point(points, Point(at, {}))
+    assert [point.at for point in points] == [0.0, 2.6, 4.8, 6.8]

@@ -10,7 +10,7 @@ import pytest
 from pichannels import codecs
 from pichannels.errors import UsageError
 from pichannels.ui.pages import message_texts
-from pichannels.values import Sample, Tag
+from pichannels.values import DigitalState, Sample, Tag
 
 
 def stored(payload: Any) -> Any:
@@ -38,6 +38,28 @@ def test_samples_are_found_in_a_stored_payload() -> None:
     samples = [Sample(Tag("TI-1"), 10, 2.5)]
     assert message_texts.samples_of(stored(samples)) == samples
     assert message_texts.samples_of(stored([1, 2])) == []
+
+
+def test_samples_are_read_a_line_each() -> None:
+    tripped = DigitalState("TRIPPED", 2)
+    samples = [
+        Sample(Tag("TI-1", units="°C"), 10_000_000, 2.5),
+        Sample(Tag("P-1"), 0, tripped, good=False, substituted=True),
+    ]
+    assert message_texts.readable(stored(samples)).splitlines() == [
+        "1970-01-01T00:00:01Z  TI-1  2.5 °C",
+        "1970-01-01T00:00:00Z  P-1  TRIPPED  bad  substituted",
+    ]
+    assert message_texts.brief(stored(samples)) == "TI-1 2.5 °C, and 1 more"
+
+
+def test_differences_of_samples_are_lines() -> None:
+    one = {"payload": stored([Sample(Tag("A"), 0, 1), Sample(Tag("B"), 0, 2)])}
+    other = {"payload": stored([Sample(Tag("A"), 0, 1)])}
+    lines = message_texts.diff_lines(one, other)
+    assert [each for each in lines if each[0] in "+-"] == [
+        "-1970-01-01T00:00:00Z  B  2"
+    ]
 
 
 @pytest.mark.parametrize("payload", ["text", b"bytes", {"a": [1]}])

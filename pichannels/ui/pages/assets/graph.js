@@ -7,6 +7,7 @@
   // The size of the drawing that was fitted; another drawing is fitted anew.
   let fitted = "";
   let told = 0;
+  let wasHigh = 0;
 
   function put(place, text) {
     if (place && place.textContent !== text) place.textContent = text;
@@ -48,6 +49,14 @@
     setTimeout(measure);
     if (fitted !== sizeOf(svg)) fit(svg, LEAST);
     else resize(svg);
+    show(svg);
+  }
+
+  // Keeps in sight what was chosen, also where its panel leaves less room.
+  function show(svg) {
+    if (wasHigh === svg.parentElement.clientHeight) return;
+    wasHigh = svg.parentElement.clientHeight;
+    svg.querySelector(".box.chosen")?.scrollIntoView({ block: "nearest", inline: "center" });
   }
 
   function sizeOf(svg) {
@@ -58,7 +67,7 @@
   function measure() {
     const canvas = document.querySelector(".canvas");
     const teller = document.getElementById("graph-width");
-    if (!canvas || !teller) return;
+    if (!canvas || !teller || !window.did_handshake) return;
     const width = canvas.clientWidth;
     if (Math.abs(width - (told || teller.dataset.known)) < 40) return;
     told = width;
@@ -78,7 +87,8 @@
     const whole = Math.min((canvas.clientWidth - 4) / svg.dataset.width, (high - 4) / svg.dataset.height);
     scale = Math.max(least, Math.min(1, whole));
     resize(svg);
-    svg.querySelector(".box.chosen")?.scrollIntoView({ block: "nearest", inline: "center" });
+    wasHigh = 0;
+    show(svg);
   }
 
   document.addEventListener("click", (event) => {

@@ -31,8 +31,22 @@
     location.assign("/login");
   }
 
+  // What is chosen beside a command, as its options.
+  function chosenFlags(button) {
+    const fields = button.closest("form")?.querySelectorAll("[data-flag]") ?? [];
+    return [...fields].map(flagOf).join("");
+  }
+
+  function flagOf(field) {
+    const flag = ` ${field.dataset.flag}`;
+    if (field.type === "checkbox") return field.checked ? flag : "";
+    if (!field.value) return "";
+    const isPlain = /^[\w@%+=:,./-]+$/.test(field.value);
+    return `${flag} ${isPlain ? field.value : `'${field.value.replaceAll("'", `'"'"'`)}'`}`;
+  }
+
   async function copy(button) {
-    const text = button.dataset.copy;
+    const text = button.dataset.copy + chosenFlags(button);
     try {
       await navigator.clipboard.writeText(text);
     } catch {
