@@ -11,7 +11,7 @@ from pichannels.ui.pages.markup import Child, Markup, tag
 from pichannels.ui.pages.page import Page
 from pichannels.ui.roles import Role
 
-__all__ = ["buttons", "install", "state_of"]
+__all__ = ["buttons", "first_button", "install", "state_of"]
 
 _LABELS: Final = {
     "pause": "Pause",
@@ -60,6 +60,21 @@ def install(page: Page) -> None:
         await page.run(f"{what}-channel", {"channel": name}, f"{name}: {what} is done")
 
     page.on("channel", command, Role.OPERATE)
+
+
+def first_button(page: Page, channel: Mapping[str, Any]) -> Child:
+    """What is done most with a channel in its state, for a line of a table.
+
+    Args:
+        channel: see `ChannelReport`.
+    """
+    what = _FITS.get(channel["state"], _RUNNING)[0]
+    name = channel["name"]
+    given = {"what": what, "channel": name}
+    copied = parts.copy_button(page.command("channel", what, name))
+    return tag(
+        "div", page.action(_LABELS[what], "channel", given), copied, classes="actions"
+    )
 
 
 def buttons(page: Page, channel: Mapping[str, Any]) -> Markup:

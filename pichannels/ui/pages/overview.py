@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from pichannels.ui.pages import channel_actions, parts
+from pichannels.ui.pages import channel_actions, overview_table, parts
 from pichannels.ui.pages.formats import (
     bytes_text,
     count_text,
@@ -16,6 +16,7 @@ from pichannels.ui.pages.formats import (
 )
 from pichannels.ui.pages.incidents import timeline
 from pichannels.ui.pages.markup import Child, Markup, join, tag
+from pichannels.ui.pages.overview_table import MANY
 from pichannels.ui.pages.page import Page
 from pichannels.ui.pages.revisions import delta_of, file_told, revision_told
 from pichannels.ui.pages.spreads import quantile_text
@@ -76,15 +77,19 @@ async def _cards(page: Page) -> Markup:
     delta = await delta_of(page)
     coverage = {each["channel"]: each for each in status["coverage"]}
     tops = [each for each in status["channels"] if _top_of(each["name"], status) == ""]
-    cards = [
-        _card(
-            page, each, _below(each["name"], status), coverage.get(each["name"]), delta
-        )
-        for each in tops
-    ]
-    if not cards:
+    rows = [(each, _below(each["name"], status)) for each in tops]
+    if not rows:
         return parts.empty("the project has no channels")
-    title = parts.heading(f"Channels ({count_text(len(cards))})")
+    ways = overview_table.choices(page, rows) if len(rows) > MANY else None
+    title = parts.heading(f"Channels ({count_text(len(rows))})", ways)
+    shown = overview_table.fitting(page, rows)
+    if overview_table.is_table(page, rows):
+        listed = overview_table.channel_table(page, shown, coverage, delta)
+        return join([title, tag("div", listed, classes="lines")])
+    cards = [
+        _card(page, each, below, coverage.get(each["name"]), delta)
+        for each, below in shown
+    ]
     return join([title, tag("div", *cards, classes="cards")])
 
 
@@ -102,7 +107,7 @@ def _below(name: str, status: Report) -> list[Report]:
 def _card(
     page: Page,
     channel: Report,
-    below: list[Report],
+    below: Sequence[Report],
     ledger: Report | None,
     delta: Delta,
 ) -> Markup:
@@ -183,7 +188,7 @@ def _source(channel: Report) -> str:
     return f"{count_text(channel['received'])} messages"
 
 
-def _parts_of(page: Page, below: list[Report]) -> Markup | None:
+def _parts_of(page: Page, below: Sequence[Report]) -> Markup | None:
     if not below:
         return None
     rows = [
@@ -198,7 +203,8 @@ def _parts_of(page: Page, below: list[Report]) -> Markup | None:
         )
         for each in below
     ]
-    count = tag("summary", f"{len(below)} sub-channels")
+    noun = "sub-channel" if len(below) == 1 else "sub-channels"
+    count = tag("summary", f"{len(below)} {noun}")
     return tag("details", count, tag("ul", *rows), open=len(below) <= 5)
 
 

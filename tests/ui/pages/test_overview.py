@@ -22,6 +22,17 @@ def test_a_card_tells_how_its_channel_is(open_page: OpenPage) -> None:
     expect(card).to_contain_text("numbers")
 
 
+def test_many_channels_have_a_line_each_and_are_chosen_by_state(
+    open_page: OpenPage,
+) -> None:
+    page = open_page("/?as=table")
+    line = page.get_by_role("table", name="channels").locator("tbody tr")
+    expect(line).to_contain_text(re.compile("waiting|processing"))
+    expect(line.get_by_role("button", name="Pause")).to_be_visible()
+    page = open_page("/?as=table&state=stopped")
+    expect(page.get_by_text("no channel is in this state")).to_be_visible()
+
+
 def test_values_move_by_themselves(open_page: OpenPage) -> None:
     page = open_page()
     curve = page.locator(".flow polyline").first
