@@ -18,6 +18,7 @@ from pichannels.control.noting import PAGES
 from pichannels.errors import NotConnected, PichannelsError, UsageError, nearest
 from pichannels.events import EventBus
 from pichannels.ui.reading import TimedReader
+from pichannels.ui.recent import RecentEvents
 
 __all__ = ["Link", "Links", "NoSuchInstance", "Place"]
 
@@ -29,6 +30,8 @@ JOURNAL: Final = "journal.sqlite"
 _STATUS: Final = 5.0
 _FRESH: Final = 0.5
 _AGAIN: Final = 1.0
+_SINKS: Final = 10.0
+"""Seconds after which sinks are looked at again, while somebody asks for the status."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +68,7 @@ class Link:
     Attributes:
         name: how it is called here.
         events: what happens in it; also `ui.connected` and `ui.disconnected`.
+        recent: the last of them.
         journal: reads its journal, where that is on this machine; else None.
         settings: its settings file, where that is on this machine; else None.
     """
@@ -73,6 +77,8 @@ class Link:
         self.name = place.name
         self.place = place
         self.events = EventBus()
+        self.recent = RecentEvents()
+        self.events.subscribe(self.recent.put)
         self.settings = Path(place.settings) if place.settings else None
         self.journal: TimedReader | None = None
         if place.data_dir:
@@ -84,6 +90,8 @@ class Link:
         self._status_at = 0.0
         self._is_up = False
         self._following: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._looked_at = float("-inf")
 
     async def open(self) -> None:
         """Begin to follow what happens."""
@@ -95,6 +103,9 @@ class Link:
         if self._following is not None:
             self._following.cancel()
             await asyncio.wait([self._following])
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         await self._drop()
         if self.journal is not None:
             await asyncio.to_thread(self.journal.close)
@@ -117,7 +128,20 @@ class Link:
                 self._status = None
                 self._status = await self._ask(_read_status)
                 self._status_at = clock.monotonic()
+            self._look_at_sinks()
         return self._status
+
+    def _look_at_sinks(self) -> None:
+        """Let the instance look, for which nobody waits: the next status tells."""
+        is_busy = self._looking is not None and not self._looking.done()
+        if not is_busy and clock.monotonic() - self._looked_at > _SINKS:
+            self._looked_at = clock.monotonic()
+            name = f"sinks of {self.name}"
+            self._looking = asyncio.create_task(self._look(), name=name)
+
+    async def _look(self) -> None:
+        with contextlib.suppress(PichannelsError, TimeoutError):
+            await self._ask(ControlClient.look)
 
     async def command(self, name: str, **arguments: Any) -> Any:
         """Run a command of the control server.

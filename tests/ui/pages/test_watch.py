@@ -77,16 +77,22 @@ class Away(BaseNode):
         return [Finding(False, "server", "away")]
 
 
+async def troubles(link: Link) -> list[dict[str, str]]:
+    """What does not work, as soon as that is known."""
+    while True:
+        found: list[dict[str, str]] = (await link.status())["troubles"]
+        if found:
+            return found
+        await asyncio.sleep(0.05)
+
+
 async def test_sinks_are_looked_at_while_somebody_looks(tmp_path: Path) -> None:
     project = Project([BaseChannel("a").add(Away(name="out"))])
     link = Link(Place(name="plant", data_dir=str(tmp_path)))
     async with Engine(project, data_dir=tmp_path):
-        while not (troubles := (await link.status())["troubles"]):
-            await asyncio.sleep(0.05)
+        (found,) = await troubles(link)
         await link.close()
-    assert [(one["part"], one["reason"]) for one in troubles] == [
-        ("a.out", "server: away")
-    ]
+    assert (found["part"], found["reason"]) == ("a.out", "server: away")
 
 
 async def test_a_watch_tells_why_there_is_nothing(tmp_path: Path) -> None:
