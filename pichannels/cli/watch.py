@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +54,7 @@ class Watcher:
         self._engine = engine
         self._folder = engine.project.folder
         self._stamps = _stamps(self._folder)
-        self._supervisor = os.getppid()
+        self._supervisor = _Supervisor()
         self.wants_restart = False
 
     async def run(self) -> bool:
@@ -68,7 +69,7 @@ class Watcher:
     async def _look(self) -> None:
         while not self.wants_restart:
             await asyncio.sleep(_EVERY)
-            if os.getppid() != self._supervisor:
+            if self._supervisor.is_gone():
                 # It was killed; nobody could stop this process any more.
                 self._engine.request_stop()
                 return
@@ -90,6 +91,29 @@ class Watcher:
             self._engine.request_stop()
 
 
+class _Supervisor:
+    """Tells the child whether the process that looks after it is still there."""
+
+    def __init__(self) -> None:
+        self._parent = os.getppid()
+        self._has_ended = False
+        # On Windows a parent keeps its number, and may be the launcher of a virtual
+        # environment.
+        if sys.platform == "win32":
+            threading.Thread(
+                target=self._wait, name="end of the supervisor", daemon=True
+            ).start()
+
+    def is_gone(self) -> bool:
+        return self._has_ended or os.getppid() != self._parent
+
+    def _wait(self) -> None:
+        # Not `sys.stdin`, whose lock would be held when the interpreter ends.
+        while os.read(sys.stdin.fileno(), 1024):
+            continue
+        self._has_ended = True
+
+
 def is_supervised() -> bool:
     """Whether this process is the child of a supervisor."""
     return _SUPERVISED in os.environ
@@ -104,9 +128,11 @@ def supervise(folder: Path) -> int:
     command = [sys.executable, "-m", "pichannels", *sys.argv[1:]]
     while True:
         stamps = _stamps(folder)
-        child = subprocess.Popen(command, env=environment, **_own_group())
-        with _forwarded(child) as signals:
-            code = child.wait()
+        with (
+            subprocess.Popen(command, env=environment, **_apart()) as child,
+            _forwarded(child) as signals,
+        ):
+            code = _ended(child)
         if signals or code == 0:
             return code
         if code != RESTART:
@@ -114,11 +140,24 @@ def supervise(folder: Path) -> int:
             _wait_for_change(folder, stamps)
 
 
-def _own_group() -> dict[str, Any]:
+def _apart() -> dict[str, Any]:
     # Signals of the terminal come to the child once only: from its supervisor.
     if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+        # Its input ends with the supervisor; see `_Supervisor`.
+        group = subprocess.CREATE_NEW_PROCESS_GROUP
+        return {"creationflags": group, "stdin": subprocess.PIPE}
     return {"start_new_session": True}
+
+
+def _ended(child: subprocess.Popen[bytes]) -> int:
+    """The exit code, once there is one."""
+    # On Windows nothing interrupts a wait, so that no signal would be seen.
+    step = _EVERY if sys.platform == "win32" else None
+    while True:
+        try:
+            return child.wait(step)
+        except subprocess.TimeoutExpired:
+            continue
 
 
 @contextmanager
@@ -129,7 +168,7 @@ def _forwarded(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
     def forward(number: int, frame: FrameType | None) -> None:
         came.append(number)
         if child.poll() is None:
-            child.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signal.SIGTERM))
+            _stop(child, is_again=len(came) > 1)
 
     names = ("SIGTERM", "SIGINT", "SIGBREAK", "SIGHUP")
     numbers = [signal.Signals[name] for name in names if hasattr(signal, name)]
@@ -139,6 +178,16 @@ def _forwarded(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _stop(child: subprocess.Popen[bytes], *, is_again: bool) -> None:
+    if child.stdin is None:
+        child.send_signal(signal.SIGTERM)
+    elif is_again:
+        child.kill()
+    else:
+        # It hears neither Ctrl-C nor, where there is no console, Ctrl-Break.
+        child.stdin.close()
 
 
 def _wait_for_change(folder: Path, stamps: _Stamps) -> None:
