@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Final
 
 import click
@@ -64,4 +66,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command that the arguments name; ends the process."""
+    # A file or a pipe has an old encoding on Windows, which has not all that the names
+    # and units of tags have.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     cli(prog_name="pichannels")

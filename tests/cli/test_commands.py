@@ -29,6 +29,18 @@ def test_the_exit_codes_are_told() -> None:
     assert "Exit codes: 0 all is well" in run("--help").output
 
 
+def test_what_the_encoding_of_the_output_has_not_is_written_by_its_number(
+    empty: Folder,
+) -> None:
+    empty.write(
+        "settings.py",
+        "from pichannels.channels import BaseChannel\n"
+        'CHANNELS, PROJECT_NAME = [BaseChannel("motor")], "4 k\\N{OHM SIGN}"\n',
+    )
+    result = empty.run("print-settings", env={"PYTHONIOENCODING": "cp1252"})
+    assert (result.code, "4 k\\u2126" in result.out) == (0, True)
+
+
 @pytest.mark.parametrize("args", [("version",), ("--version",)])
 def test_the_version_is_told(args: tuple[str, ...]) -> None:
     assert run(*args).output.startswith(f"pichannels {__version__}")
