@@ -16,6 +16,7 @@ from pichannels.control.masking import Mask
 from pichannels.errors import SettingsError
 from pichannels.ui.budget import Budget
 from pichannels.ui.commands import Commands
+from pichannels.ui.cookies import is_device_of, make_device
 from pichannels.ui.data import ReadModel
 from pichannels.ui.links import Links, Place
 from pichannels.ui.log_lines import LogLines
@@ -24,7 +25,7 @@ from pichannels.ui.operations import REMEMBERED
 from pichannels.ui.roles import NotLoggedIn, Principal, Role
 from pichannels.ui.saved_searches import SavedSearches
 from pichannels.ui.session_store import SessionStore
-from pichannels.ui.sessions import Session, Sessions, Throttle
+from pichannels.ui.sessions import Session, Sessions, Throttle, network_of
 from pichannels.ui.settings_files import SettingsFiles
 from pichannels.ui.taps import NodeTaps
 from pichannels.ui.tracing import Tracer
@@ -37,6 +38,7 @@ _AT_THE_START: Final = "start"
 """The name of who shows the token that is made at the start."""
 _HOUR: Final = 3600.0
 _PASSWORDS_AT_ONCE: Final = 2
+_LONGEST_NAME: Final = 64
 
 
 class ConsolePlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,14 +143,23 @@ class Console:
 
     # Who it is
 
-    async def log_in(self, name: str, password: str, address: str) -> Session:
+    async def log_in(
+        self, name: str, password: str, address: str, device: str = ""
+    ) -> Session:
         """A new session of a user.
+
+        Args:
+            device: what `device_of` has given the browser before: then it waits only
+                for its own wrong attempts, and nobody else can lock its user out.
 
         Raises:
             NotLoggedIn: there is no such user, or it is another password.
             Throttled: there were too many wrong attempts.
         """
-        keys = (f"name {name}", f"address {address}")
+        user = await asyncio.to_thread(self.users.get, name) if device else None
+        keys = [f"name {name[:_LONGEST_NAME]}", f"address {network_of(address)}"]
+        if user is not None and is_device_of(device, user.password):
+            keys = [f"device {device}"]
         self.throttle.check(*keys)
         # Counted before, so that attempts side by side are no way around it.
         self.throttle.fail(*keys)
@@ -160,6 +171,11 @@ class Console:
         self.throttle.succeed(*keys)
         return self.sessions.open(user.name, user.password_hash)
 
+    async def device_of(self, session: Session) -> str:
+        """What tells the browser of a new session at the next login; "" for nothing."""
+        user = await asyncio.to_thread(self.users.get, session.user)
+        return make_device(user.password) if user and user.password else ""
+
     async def log_in_with_token(self, token: str, address: str) -> Session:
         """A new session of whoever has this token.
 
@@ -167,25 +183,33 @@ class Console:
             NotLoggedIn: it is none.
             Throttled: there were too many wrong attempts.
         """
-        key = f"address {address}"
-        self.throttle.check(key)
         who = await self.of_token(token, address)
         if who is None:
+            # A right one need not wait: nobody guesses it.
+            key = f"address {network_of(address)}"
+            self.throttle.check(key)
             self.throttle.fail(key)
             await self._note_login("", address, None)
             raise NotLoggedIn("this is no token")
         if who.way != _AT_THE_START:
             raise NotLoggedIn("tokens of users are for programs; take a password")
-        await self._note_login(who.name, address, who.role)
+        await self._note_login(who.name, address, who.role, who.way)
         return self.sessions.open("")
 
-    async def log_out(self, who: Principal) -> None:
-        """End the session of a user."""
+    async def log_out(self, who: Principal, *, everywhere: bool = False) -> None:
+        """End the session of a user, or all of them."""
+        session = self.sessions.get(who.session)
         self.sessions.close(who.session)
-        await self.commands.note(who, "log-out", {})
+        if everywhere:
+            self.sessions.close_all_of(session.user if session else who.name)
+        told = {"everywhere": True} if everywhere else {}
+        await self.commands.note(who, "log-out", told)
 
-    async def _note_login(self, name: str, address: str, role: Role | None) -> None:
-        who = Principal(name[:64], role or Role.VIEW, "password", "", address)
+    async def _note_login(
+        self, name: str, address: str, role: Role | None, way: str = "password"
+    ) -> None:
+        shown = name[:_LONGEST_NAME]
+        who = Principal(shown, role or Role.VIEW, way, "", address)
         result = "done" if role else "refused"
         await self.commands.note(who, "log-in", {}, result=result)
 

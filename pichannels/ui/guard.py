@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -19,11 +18,11 @@ from pichannels.control.access import is_known_host
 from pichannels.errors import PichannelsError
 from pichannels.ui.budget import OverBudget
 from pichannels.ui.console import Console
+from pichannels.ui.cookies import cookie_of, session_name
 from pichannels.ui.roles import NotLoggedIn, Principal
 
 __all__ = [
     "API",
-    "COOKIE",
     "CSRF",
     "FEED",
     "Guard",
@@ -36,7 +35,6 @@ __all__ = [
 logger: Final = logging.getLogger("pichannels.ui")
 
 API: Final = "/api/v1"
-COOKIE: Final = "pichannels_session"
 CSRF: Final = "x-csrf-token"
 """The header that a session shows when it changes something."""
 
@@ -147,7 +145,7 @@ class Guard:
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return await self._console.of_token(token.strip(), address)
-        session = _cookie(headers)
+        session = cookie_of(headers, session_name(headers.get("host", "")))
         return await self._console.of_session(session, address) if session else None
 
     def _is_open(self, scope: Scope) -> bool:
@@ -272,14 +270,6 @@ def is_same_origin(headers: Headers) -> bool:
     if origin is not None:
         return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
     return headers.get("sec-fetch-site", "none") in ("same-origin", "none")
-
-
-def _cookie(headers: Headers) -> str:
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return ""
-    return found.value if found is not None else ""
 
 
 def error_body(kind: str, message: str, **facts: Any) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import math
 import secrets
 from collections import OrderedDict
@@ -17,7 +18,7 @@ from pichannels.errors import TryAgain
 from pichannels.ui.session_store import KeptSession, SessionStore
 from pichannels.values import TICKS_PER_SECOND
 
-__all__ = ["Session", "Sessions", "Throttle", "Throttled"]
+__all__ = ["Session", "Sessions", "Throttle", "Throttled", "network_of"]
 
 _MOST: Final = 10_000
 _FREE: Final = 5
@@ -196,3 +197,15 @@ class Throttle:
         """Each of these was right."""
         for key in keys:
             self._wrong.pop(key, None)
+
+
+def network_of(address: str) -> str:
+    """What counts as one address: of IPv6 all of a network, as each client has one."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4:
+        return address
+    mapped = found.ipv4_mapped
+    return str(mapped or ipaddress.ip_network((int(found), 64), strict=False))

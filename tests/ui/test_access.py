@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 from pichannels.errors import SettingsError, UsageError
 from pichannels.testing import ManualClock
 from pichannels.ui.app import DECLARED, make_app
-from pichannels.ui.cookies import session_name
+from pichannels.ui.cookies import device_name, session_name
 from pichannels.ui.guard import API, CSRF
 from pichannels.ui.roles import Role
 from pichannels.ui.users import Users
@@ -27,6 +27,8 @@ UNDECLARED = {
     "/live": None,
 }
 """Routes that make_app adds by itself."""
+OWN = session_name("127.0.0.1:8600")
+"""The cookie of the application of these tests."""
 
 
 def routes() -> Iterator[tuple[str, str, Role | None]]:
@@ -124,10 +126,10 @@ async def test_the_websocket_takes_a_login(
     }
     await app(scope, receive, send)
     # Who is let in is told that there is no such instance.
-    expected = 4403 if shown == "view" else 4401
-    assert [(each["type"], each["code"]) for each in sent] == [
-        ("websocket.close", expected)
-    ]
+    expected = [(None, "accept"), (4404, "close")] if shown == "view" else []
+    expected = expected or [(4401, "close")]
+    found = [(each.get("code"), each["type"].rpartition(".")[2]) for each in sent]
+    assert found == expected
 
 
 async def test_a_page_from_elsewhere_gets_no_websocket(
@@ -146,7 +148,7 @@ async def test_a_page_from_elsewhere_gets_no_websocket(
         return {"type": "websocket.connect"}
 
     for origin in (b"https://evil.example", URL.encode()):
-        cookie = f"{COOKIE}={session.id}".encode()
+        cookie = f"{OWN}={session.id}".encode()
         scope = {
             "type": "websocket",
             "path": f"{API}/instances/nowhere/socket",
@@ -159,7 +161,7 @@ async def test_a_page_from_elsewhere_gets_no_websocket(
         }
         await app(scope, receive, send)
     # The second comes as far as to be told that there is no such instance.
-    assert [each["code"] for each in sent] == [4401, 4403]
+    assert [each["code"] for each in sent if "code" in each] == [4401, 4404]
 
 
 async def test_nothing_is_changed_by_get(tmp_path: Path) -> None:
@@ -216,16 +218,58 @@ async def test_a_session_shows_its_token_when_it_changes_something(
     assert answer.status_code == expected, answer.text
 
 
+async def test_sessions_end_in_all_browsers_at_once(
+    tmp_path: Path, tokens: dict[str, str]
+) -> None:
+    async with asking(await make_console(tmp_path)) as client:
+        await log_in(client)
+        other = {"Cookie": f"{OWN}={client.cookies[OWN]}"}
+        client.cookies.clear()
+        csrf = (await log_in(client)).json()["csrf"]
+        assert (await client.get(f"{API}/session", headers=other)).status_code == 200
+        await client.delete(f"{API}/sessions", headers={CSRF: csrf})
+        client.cookies.clear()
+        assert (await client.get(f"{API}/session", headers=other)).status_code == 401
+
+
+async def test_nobody_locks_out_a_browser_that_has_logged_in_before(
+    tmp_path: Path, tokens: dict[str, str]
+) -> None:
+    console = await make_console(tmp_path)
+    async with asking(console) as client:
+        known = (await log_in(client)).cookies
+        client.cookies.clear()
+        for _ in range(12):
+            console.throttle.fail("name admin", "address 127.0.0.1")
+        assert (await log_in(client)).status_code == 429
+        client.cookies = known
+        assert (await log_in(client)).status_code == 200
+        # It is no way to try more passwords, either.
+        for _ in range(12):
+            console.throttle.fail(f"device {client.cookies[device_name(URL)]}")
+        assert (await log_in(client)).status_code == 429
+
+
+async def test_the_right_token_of_the_start_need_not_wait(tmp_path: Path) -> None:
+    console = await make_console(tmp_path)
+    async with asking(console) as client:
+        for _ in range(12):
+            console.throttle.fail("address 127.0.0.1")
+        wrong = await client.post(f"{API}/session", json={"token": "wrong"})
+        right = await client.post(f"{API}/session", json={"token": console.token})
+    assert (wrong.status_code, right.status_code) == (429, 200)
+
+
 async def test_a_session_ends_by_logging_out(
     tmp_path: Path, tokens: dict[str, str]
 ) -> None:
     async with asking(await make_console(tmp_path)) as client:
         csrf = (await log_in(client)).json()["csrf"]
-        cookie = client.cookies[COOKIE]
+        cookie = client.cookies[OWN]
         assert (
             await client.delete(f"{API}/session", headers={CSRF: csrf})
         ).status_code == 204
-        client.cookies.set(COOKIE, cookie)
+        client.cookies.set(OWN, cookie)
         assert (await client.get(f"{API}/session")).status_code == 401
 
 
@@ -243,13 +287,13 @@ async def test_a_session_never_has_a_number_from_elsewhere(
     tmp_path: Path, tokens: dict[str, str]
 ) -> None:
     async with asking(await make_console(tmp_path)) as client:
-        client.cookies.set(COOKIE, "chosen-by-somebody-else", domain="127.0.0.1")
+        client.cookies.set(OWN, "chosen-by-somebody-else", domain="127.0.0.1")
         answer = await log_in(client)
-        assert answer.cookies[COOKIE] != "chosen-by-somebody-else"
+        assert answer.cookies[OWN] != "chosen-by-somebody-else"
         again = await log_in(client)
-        assert again.cookies[COOKIE] != answer.cookies[COOKIE]
+        assert again.cookies[OWN] != answer.cookies[OWN]
         client.cookies.clear()
-        headers = {"Cookie": f"{COOKIE}={answer.cookies[COOKIE]}"}
+        headers = {"Cookie": f"{OWN}={answer.cookies[OWN]}"}
         # Who logs in anew is the one from before no longer.
         assert (await client.get(f"{API}/session", headers=headers)).status_code == 401
 

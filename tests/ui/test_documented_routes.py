@@ -57,6 +57,7 @@ def test_commands_with_routes_of_their_own_leave_out_none() -> None:
     pages = {
         f"POST {API}/session",
         f"DELETE {API}/session",
+        f"DELETE {API}/sessions",
         f"POST {API}/searches",
         f"DELETE {API}/searches/{{}}",
         *(

@@ -90,6 +90,7 @@ def openapi_document(app: FastAPI, declared: Iterable[Declared]) -> dict[str, An
                 "type": "apiKey",
                 "in": "cookie",
                 "name": "pichannels_session",
+                "description": "Behind the name are _ and the port of the address.",
             },
         },
     }

@@ -13,13 +13,19 @@ from pichannels.control.arguments import ticks_of
 from pichannels.control.audit import Found
 from pichannels.ui.accounts import Accounts
 from pichannels.ui.api.routing import Ask, Asked, Routes, reply
-from pichannels.ui.guard import COOKIE
+from pichannels.ui.cookies import (
+    cookie_of,
+    device_name,
+    session_name,
+    set_device,
+    set_session,
+)
 from pichannels.ui.operations import Operation
 from pichannels.ui.roles import Principal, Role
 from pichannels.ui.sessions import Session
 from pichannels.ui.users import User
 
-__all__ = ["routes", "set_cookie"]
+__all__ = ["routes"]
 
 routes = Routes("console")
 
@@ -197,24 +203,22 @@ async def log_in(ask: Ask, body: Any) -> Any:
     """Log in: a cookie, and the token that goes with it when something is changed."""
     client = ask.request.client
     address = client.host if client else ""
-    console = ask.console
+    console, host = ask.console, ask.request.headers.get("host", "")
     if body.token:
         session = await console.log_in_with_token(body.token, address)
     else:
-        session = await console.log_in(body.name, body.password, address)
+        device = cookie_of(ask.request.headers, device_name(host))
+        session = await console.log_in(body.name, body.password, address, device)
     before: Principal | None = ask.request.state.who
     if before is not None:
         console.sessions.close(before.session)
     answer = reply(await _me(ask, session, address))
-    set_cookie(answer, session, is_secure=console.is_secure)
+    is_secure = console.is_secure
+    set_session(answer, host, session.id, is_secure=is_secure)
+    if device := await console.device_of(session):
+        place = ask.request.url.path
+        set_device(answer, host, device, place, is_secure=is_secure)
     return answer
-
-
-def set_cookie(answer: Response, session: Session, *, is_secure: bool) -> None:
-    """Give a browser its session."""
-    answer.set_cookie(
-        COOKIE, session.id, httponly=True, secure=is_secure, samesite="strict", path="/"
-    )
 
 
 @routes.add("GET", "/session", role=Role.VIEW, answer=Me)
@@ -238,9 +242,19 @@ def _shown(ask: Asked, session: Session | None) -> Me:
 @routes.add("DELETE", "/session", role=Role.VIEW)
 async def log_out(ask: Ask) -> Any:
     """Log out."""
-    await ask.console.log_out(ask.who)
+    return await _logged_out(ask)
+
+
+@routes.add("DELETE", "/sessions", role=Role.VIEW)
+async def log_out_everywhere(ask: Ask) -> Any:
+    """End all sessions of the user who asks, in all browsers; tokens stay."""
+    return await _logged_out(ask, everywhere=True)
+
+
+async def _logged_out(ask: Asked, *, everywhere: bool = False) -> Response:
+    await ask.console.log_out(ask.who, everywhere=everywhere)
     answer = Response(status_code=204)
-    answer.delete_cookie(COOKIE, path="/")
+    answer.delete_cookie(session_name(ask.request.headers.get("host", "")), path="/")
     return answer
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pichannels.ui.guard import COOKIE
+from pichannels.ui.cookies import session_name
 from pichannels.ui.pages.names import place_of
 from pichannels.ui.pages.registry import ENTRIES
 from pichannels.ui.roles import Role
@@ -20,9 +20,10 @@ def _get(url: str, **options: Any) -> httpx.Response:
     return httpx.get(url, timeout=PATIENCE, **options)
 
 
-def _cookie(sessions: dict[str, Any], role: str) -> dict[str, str]:
+def _cookie(console: Plant, sessions: dict[str, Any], role: str) -> dict[str, str]:
     found = {each["name"]: each["value"] for each in sessions[role]}
-    return {COOKIE: found[COOKIE]}
+    name = session_name(console.url)
+    return {name: found[name]}
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/_nicegui/x/static/nicegui.js"])
@@ -53,7 +54,7 @@ def test_each_role_sees_what_it_may(
     path = place_of(entry.key).path
     shown = []
     for role in ROLES:
-        answer = _get(f"{console.url}{path}", cookies=_cookie(sessions, role))
+        answer = _get(f"{console.url}{path}", cookies=_cookie(console, sessions, role))
         assert answer.status_code == 200
         shown.append("this page takes the role" not in answer.text)
     assert shown == [Role(role).may(entry.role) for role in ROLES]
@@ -68,7 +69,7 @@ def test_the_login_runs_nothing_but_its_own_files(console: Plant) -> None:
 def test_pages_hold_to_a_policy_and_are_not_kept(
     console: Plant, sessions: dict[str, Any]
 ) -> None:
-    answer = _get(console.url, cookies=_cookie(sessions, "view"))
+    answer = _get(console.url, cookies=_cookie(console, sessions, "view"))
     policy = answer.headers["Content-Security-Policy"]
     assert "connect-src 'self'" in policy
     assert answer.headers["Cache-Control"] == "no-store"
