@@ -48,6 +48,30 @@ def test_events_come_over_a_websocket(plant: Plant) -> None:
     assert (one["instance"], one["facts"]["channel"]) == ("plant", "scratch")
 
 
+def test_who_comes_again_is_told_what_has_happened_meanwhile(plant: Plant) -> None:
+    place = "/instances/plant/events"
+    with plant.client("view").stream("GET", place) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        acting = threading.Thread(target=pause, args=(plant,))
+        acting.start()
+        first = next(e for e in events(lines) if e["event"] == "channel.state")
+        acting.join()
+    again = {"Last-Event-ID": first["id"]}
+    with plant.client("view").stream("GET", place, headers=again) as answer:
+        found = events(answer.iter_lines())
+        second = next(e for e in found if e["event"] == "channel.state")
+    url = (
+        plant.url.replace("http", "ws") + f"/api/v1{place.replace('events', 'socket')}"
+    )
+    token = {"Authorization": f"Bearer {plant.tokens['view']}"}
+    with connect(f"{url}?after={first['id']}", additional_headers=token) as socket:
+        while (one := json.loads(socket.recv()))["event"] != "channel.state":
+            continue
+    assert first["id"] != second["id"] == one["id"]
+    assert (first["facts"]["new"], second["facts"]["old"]) == ("paused", "paused")
+
+
 def test_viewers_are_told_of_errors_without_what_they_say(plant: Plant) -> None:
     with plant.client("view").stream("GET", "/instances/plant/events") as answer:
         lines = answer.iter_lines()

@@ -12,12 +12,13 @@ import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from fastapi.responses import StreamingResponse
 
-from pichannels.events import Event, Follower
+from pichannels.errors import PichannelsError
 from pichannels.ui.api.routing import Ask, Routes
 from pichannels.ui.budget import OverBudget
 from pichannels.ui.console import Console
 from pichannels.ui.guard import API
-from pichannels.ui.links import Link
+from pichannels.ui.links import Link, NoSuchInstance
+from pichannels.ui.recent import Numbered
 from pichannels.ui.roles import Principal, Role
 from pichannels.values import format_ticks
 
@@ -26,22 +27,38 @@ __all__ = ["Feeds", "Happened", "router", "routes"]
 _MOST: Final = 64
 _PING: Final = 15.0
 _LONGEST: Final = 3600.0
-_WAITING: Final = 1000
+_AT_ONCE: Final = 100
+"""Events between two looks whether the reader may still read."""
 
 routes = Routes("events", "/instances/{instance}")
 router = APIRouter(prefix=API)
+
+
+class EventsWanted(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
+):
+    """Where to go on.
+
+    Attributes:
+        after: the `id` of the last event that was read; what happened since comes
+            first. Browsers say it in the header `Last-Event-ID`.
+    """
+
+    after: str | None = None
 
 
 class Happened(msgspec.Struct, frozen=True, kw_only=True):
     """One event.
 
     Attributes:
+        id: what to say to go on behind it.
         event: what, such as `channel.state`.
         instance: where.
         time: when, ISO 8601.
         facts: what is told of it; errors only to those who may see data.
     """
 
+    id: str
     event: str
     instance: str
     time: str
@@ -63,9 +80,12 @@ class Feeds:
 
     @contextlib.asynccontextmanager
     async def follow(
-        self, console: Console, who: Principal, instance: str
+        self, console: Console, who: Principal, instance: str, after: str | None = None
     ) -> AsyncIterator[AsyncIterator[Happened | None]]:
-        """The events of an instance from now on; None now and then, when none comes.
+        """The events of an instance; None now and then, when none comes.
+
+        Args:
+            after: the id of the last one that was read; without it those from now on.
 
         Raises:
             NotAllowed: the role is not enough.
@@ -74,50 +94,41 @@ class Feeds:
         """
         link = self.check(console, who, instance)
         self.open += 1
-        follower = link.events.follow(_WAITING)
         try:
-            yield _told(console, who, link, follower)
+            yield _told(console, who, link, after or link.recent.place)
         finally:
             self.open -= 1
-            await follower.aclose()
 
 
 async def _told(
-    console: Console, who: Principal, link: Link, follower: Follower
+    console: Console, who: Principal, link: Link, place: str
 ) -> AsyncIterator[Happened | None]:
-    mask = console.data.mask_for(who)
     end = asyncio.get_running_loop().time() + _LONGEST
-    waiting: asyncio.Task[Event] = asyncio.create_task(
-        _next(follower), name="reader of events"
-    )
-    try:
-        while asyncio.get_running_loop().time() < end:
-            done, _ = await asyncio.wait([waiting], timeout=_PING)
-            if not await _is_still(console, who):
-                return
-            if not done:
+    while asyncio.get_running_loop().time() < end and await _is_still(console, who):
+        found = link.recent.behind(place)
+        for one in found[:_AT_ONCE]:
+            place = one.id
+            yield _shown(console, who, link, one)
+        if not found:
+            await link.recent.wait(place, _PING)
+            if link.recent.place == place:
                 yield None
-                continue
-            event = waiting.result()
-            waiting = asyncio.create_task(_next(follower), name="reader of events")
-            facts = {k: v for k, v in event.facts.items() if k != "time"}
-            if mask is None:
-                facts = {k: v for k, v in facts.items() if "error" not in k}
-            else:
-                facts = mask.applied(facts)
-            yield Happened(
-                event=event.name,
-                instance=link.name,
-                time=str(event.facts.get("time") or format_ticks(event.ticks)),
-                facts=facts,
-            )
-    finally:
-        waiting.cancel()
-        await asyncio.wait([waiting])
 
 
-async def _next(follower: Follower) -> Event:
-    return await anext(follower)
+def _shown(console: Console, who: Principal, link: Link, one: Numbered) -> Happened:
+    mask, event = console.data.mask_for(who), one.event
+    facts = {k: v for k, v in event.facts.items() if k != "time"}
+    if mask is None:
+        facts = {k: v for k, v in facts.items() if "error" not in k}
+    else:
+        facts = mask.applied(facts)
+    return Happened(
+        id=one.id,
+        event=event.name,
+        instance=link.name,
+        time=str(event.facts.get("time") or format_ticks(event.ticks)),
+        facts=facts,
+    )
 
 
 async def _is_still(console: Console, who: Principal) -> bool:
@@ -125,16 +136,19 @@ async def _is_still(console: Console, who: Principal) -> bool:
     return await console.again(who) == who
 
 
-@routes.add("GET", "/events", role=Role.VIEW, answer=Happened)
-async def follow_events(ask: Ask, instance: str) -> Any:
+@routes.add("GET", "/events", role=Role.VIEW, answer=Happened, query=EventsWanted)
+async def follow_events(ask: Ask, instance: str, query: Any) -> Any:
     """What happens from now on, as server-sent events (`text/event-stream`).
 
-    A reader that is too slow loses the oldest, and gets `events.lost` with their
-    number. Ends after an hour; browsers come again by themselves.
+    With `after`, or the header `Last-Event-ID`, also what has happened since, as far as
+    it is among the last 1,000. A reader that is too slow loses the oldest, and gets
+    `events.lost` with their number. Ends after an hour; browsers come again by
+    themselves, and go on where they were.
     """
     feeds: Feeds = ask.request.app.state.feeds
     feeds.check(ask.console, ask.who, instance)
-    following = feeds.follow(ask.console, ask.who, instance)
+    after = query.after or ask.request.headers.get("last-event-id")
+    following = feeds.follow(ask.console, ask.who, instance, after)
     return StreamingResponse(_frames(following), media_type="text/event-stream")
 
 
@@ -148,28 +162,37 @@ async def _frames(
                 yield b": ping\n\n"
             else:
                 data = msgspec.json.encode(one, enc_hook=str)
-                yield b"event: " + one.event.encode() + b"\ndata: " + data + b"\n\n"
+                head = f"id: {one.id}\nevent: {one.event}\ndata: "
+                yield head.encode() + data + b"\n\n"
 
 
 @router.websocket("/instances/{instance}/socket")
 async def follow_socket(socket: WebSocket, instance: str) -> None:
-    """The same, each as a message of JSON."""
-    app = socket.app
+    """The same, each as a message of JSON; `?after=ID` goes on behind an event."""
+    app, after = socket.app, socket.query_params.get("after")
     who: Principal = socket.state.who
     async with contextlib.AsyncExitStack() as stack:
-        follow = app.state.feeds.follow(app.state.console, who, instance)
+        follow = app.state.feeds.follow(app.state.console, who, instance, after)
+        # Only who is let in is told why not.
+        await socket.accept()
         try:
             events = await stack.enter_async_context(follow)
-        except Exception as exc:
-            await socket.close(4403, str(exc))
+        except PichannelsError as exc:
+            await socket.close(_closing_code(exc), str(exc))
             return
-        await socket.accept()
         leaving = asyncio.create_task(_left(socket), name="end of a websocket")
         sending = asyncio.create_task(_send(socket, events), name="websocket of events")
         await asyncio.wait([leaving, sending], return_when=asyncio.FIRST_COMPLETED)
         for task in (leaving, sending):
             task.cancel()
         await asyncio.wait([leaving, sending])
+
+
+def _closing_code(error: PichannelsError) -> int:
+    """As the statuses of other routes; 1013 is "try again later"."""
+    if isinstance(error, OverBudget):
+        return 1013
+    return 4404 if isinstance(error, NoSuchInstance) else 4403
 
 
 async def _left(socket: WebSocket) -> None:

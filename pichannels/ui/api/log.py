@@ -37,11 +37,15 @@ async def list_log(ask: Ask, instance: str, query: Any) -> Any:
 async def follow_log(ask: Ask, instance: str, query: Any) -> Any:
     """The lines that fit, from now on, as server-sent events (`text/event-stream`).
 
-    Begins with those that are kept and come `after` a number, where one is given. Ends
-    after an hour; browsers come again by themselves.
+    Begins with those that are kept and come `after` a number, where one is given;
+    browsers say it in the header `Last-Event-ID`. Ends after an hour; browsers come
+    again by themselves, and go on where they were.
     """
     feeds: Feeds = ask.request.app.state.feeds
     feeds.check(ask.console, ask.who, instance)
+    last = ask.request.headers.get("last-event-id", "")
+    if not query.after and last.isascii() and last.isdecimal() and len(last) < 19:
+        query = msgspec.structs.replace(query, after=int(last))
     following = ask.console.log.following(ask.who, instance)
     if not query.after:
         one = await ask.console.log.read(ask.who, instance, LogWanted(count=1))
@@ -59,8 +63,9 @@ async def _frames(
     loop, who, console = asyncio.get_running_loop(), ask.who, ask.console
     end = loop.time() + _LONGEST
     after = wanted.after
-    yield b": following\n\n"
     try:
+        # Within, as whoever asked may be gone by now.
+        yield b": following\n\n"
         while loop.time() < end and await console.again(who) == who:
             told = False
             if following.lines and following.lines[-1].number < after:

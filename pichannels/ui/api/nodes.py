@@ -47,8 +47,9 @@ async def _frames(
     end = asyncio.get_running_loop().time() + _LONGEST
     after = first.next
     feeds.open += 1
-    yield b": following\n\n"
     try:
+        # Within, as whoever asked may be gone by now.
+        yield b": following\n\n"
         while asyncio.get_running_loop().time() < end:
             wanted = TapWanted(node=first.node, after=after, wait=_WAIT)
             found = await console.taps.read(who, instance, wanted)
