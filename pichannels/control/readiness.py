@@ -44,11 +44,15 @@ class Readiness:
         Returns soon, and at once where the sinks were there when last looked at. What
         is not known then counts as not being there.
         """
+        self.begin(project)
+        if self._looking is not None and not self._were_there(project):
+            await asyncio.wait([self._looking], timeout=_FIRST)
+
+    def begin(self, project: Project) -> None:
+        """The same for who does not wait: what is seen is told to who asks next."""
         if self._looking is None and (due := list(self._due(project))):
             self._looking = asyncio.create_task(self._look(due), name="readiness")
             self._looking.add_done_callback(self._looked)
-        if self._looking is not None and not self._were_there(project):
-            await asyncio.wait([self._looking], timeout=_FIRST)
 
     async def close(self) -> None:
         """Look no more."""

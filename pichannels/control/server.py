@@ -217,6 +217,7 @@ class ControlServer:
     async def told(self) -> StatusReport:
         """The status, with what the coverage ledgers say; also while it is closed."""
         project = self._instance.project
+        self._readiness.begin(project)
         found = await self._coverage.of(project.all_channels())
         status = self._instance.status()
         troubles = self._readiness.troubles(project, status)

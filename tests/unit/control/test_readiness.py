@@ -34,6 +34,7 @@ class Sink(BaseNode):
         self.findings = findings
         self.is_connected = is_connected
         self.looks = 0
+        self.looked = asyncio.Event()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
@@ -45,6 +46,7 @@ class Sink(BaseNode):
 
     async def probe(self) -> list[Finding]:
         self.looks += 1
+        self.looked.set()
         await self.may_answer.wait()
         return self.findings
 
@@ -81,6 +83,16 @@ async def asked(engine: Engine, token: str = TOKEN) -> tuple[int, Any]:
     async with aiohttp.ClientSession(engine.control_url, headers=headers) as session:
         async with session.get("/ready") as answer:
             return answer.status, await answer.json()
+
+
+async def scraped(engine: Engine) -> str:
+    """What Prometheus is told of whether it is ready."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with aiohttp.ClientSession(engine.control_url, headers=headers) as session:
+        async with session.get("/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+    (line,) = (each for each in lines if each.startswith("pichannels_ready "))
+    return line
 
 
 async def test_a_sink_that_is_there_lets_it_be_ready(tmp_path: Path) -> None:
@@ -129,6 +141,16 @@ async def test_a_sink_that_is_connected_is_not_looked_at(tmp_path: Path) -> None
     async with running(BaseChannel("a").add(sink), tmp_path) as engine:
         status, _ = await asked(engine)
     assert (status, sink.looks) == (200, 0)
+
+
+async def test_who_asks_for_the_numbers_alone_hears_of_a_sink_that_is_away(
+    tmp_path: Path,
+) -> None:
+    sink = Sink([Finding(False, "server", "no answer")])
+    async with running(BaseChannel("a").add(sink), tmp_path) as engine:
+        await scraped(engine)
+        await sink.looked.wait()
+        assert await scraped(engine) == "pichannels_ready 0"
 
 
 async def test_a_sink_that_does_not_answer_holds_up_nobody(tmp_path: Path) -> None:
