@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from pichannels.cli.examples import with_examples
+
 __all__ = ["LazyCommands", "load_name"]
 
 
@@ -34,7 +36,7 @@ class LazyCommands(MutableMapping[str, click.Command]):
     def __getitem__(self, name: str) -> click.Command:
         found = self._found[name]
         if isinstance(found, str):
-            loaded: click.Command = load_name(found)
+            loaded = with_examples(name, load_name(found))
             self._found[name] = found = loaded
         return found
 

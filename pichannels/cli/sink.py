@@ -1,4 +1,4 @@
-"""`pichannels sink`: pause and resume one sink."""
+"""`pichannels sink`: the sinks, and one of them paused and resumed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import click
 import msgspec
 
 from pichannels.channels.kept_pauses import pause_sink
-from pichannels.cli.common import ask, common_options, json_option
+from pichannels.cli.common import ask, ask_instance, common_options, json_option
 from pichannels.cli.completion import complete_sinks
-from pichannels.cli.output import say, say_json
+from pichannels.cli.output import complain, say, say_json
+from pichannels.cli.sinks import say_sinks
 from pichannels.control.client import ControlClient
 from pichannels.control.figures import sink_of
 from pichannels.control.reports import sink_state
@@ -22,7 +23,7 @@ __all__ = ["sink"]
 _name = click.argument("name", shell_complete=complete_sinks)
 
 
-@click.group(short_help="Pause and resume one sink.")
+@click.group(short_help="Show sinks; pause and resume one.")
 def sink() -> None:
     """Command one sink, a node where messages leave the project; the others go on.
 
@@ -30,6 +31,20 @@ def sink() -> None:
     then in the journal, up to its budget. It stays paused over restarts, until it is
     resumed.
     """
+
+
+@sink.command("list", short_help="Show the sinks.")
+@json_option
+@common_options
+def list_(as_json: bool) -> None:
+    """Show the sinks of the running instance: what they took, and what is in flight."""
+    found = ask_instance(ControlClient.status)["sinks"]
+    if as_json:
+        say_json(found)
+    elif found:
+        say_sinks(found)
+    else:
+        complain("the project has no sinks")
 
 
 @sink.command(short_help="Let messages wait for a sink.")

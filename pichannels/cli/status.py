@@ -23,6 +23,7 @@ from pichannels.cli.output import (
     say_table,
     short_time,
 )
+from pichannels.cli.sinks import say_sinks
 from pichannels.cli.terminal import Screen, is_terminal
 from pichannels.control.client import ControlClient
 
@@ -39,10 +40,8 @@ _COLUMNS: Final = {
     "unsettled": "unsettled",
 }
 _SERVER: Final = ("PI server", "asked", "waiting", "at most", "slowed", "429")
-_SINKS: Final = ("sink", "", "taken", "in flight", "retries", "failed")
 _SOURCES: Final = ("source", "tags", "unresolved", "open", "values", "losses")
 _EVERY: Final = 1.0
-_LONGEST: Final = 200
 
 
 @click.command(short_help="Show what the running instance does.")
@@ -108,11 +107,7 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
             say(f"{channel['name']} is polled, as no websocket opens: {reason}")
     if found["sinks"]:
         say()
-        say_table(_SINKS, map(_sink_row, found["sinks"]))
-    for sink in found["sinks"]:
-        if sink["error"]:
-            when = short_time(sink["error_time"])
-            say(f"{sink['name']} failed last at {when}: {_line(sink['error'])}")
+        say_sinks(found["sinks"])
     sources = [each for each in found["channels"] if each["source"].get("tags")]
     if sources:
         say()
@@ -122,13 +117,6 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     if found["pi_servers"]:
         say()
         say_table(_SERVER, (_server_row(each) for each in found["pi_servers"]))
-
-
-def _sink_row(sink: dict[str, Any]) -> list[Any]:
-    state = "paused" if sink["is_paused"] else ""
-    failed = sink["statistics"].get("failed", 0)
-    counts = (sink["processed"], sink["in_flight"], sink["retries"], failed)
-    return [sink["name"], state, *counts]
 
 
 def _source_row(channel: dict[str, Any]) -> list[Any]:
@@ -143,11 +131,6 @@ def _source_row(channel: dict[str, Any]) -> list[Any]:
         opened,
         *counts,
     ]
-
-
-def _line(text: str) -> str:
-    short = " ".join(text.split())
-    return short if len(short) <= _LONGEST else f"{short[: _LONGEST - 3]}..."
 
 
 def _server_row(server: dict[str, Any]) -> list[Any]:

@@ -43,7 +43,9 @@ def test_a_sink_is_paused_before_and_while_it_runs(empty: Folder) -> None:
     assert (before.code, before.out, before.err) == (0, "boiler.out: paused\n", "")
     with empty.start():
         kept = empty.run("status", "--json").json["sinks"][0]["is_paused"]
+        listed = empty.run("sink", "list").out.splitlines()[1].split()
         resumed = empty.run("sink", "resume", "boiler.out")
         wrong = empty.run("sink", "pause", "boiler.ot")
     assert (kept, resumed.out) == (True, "boiler.out: resumed\n")
+    assert listed == ["boiler.out", "paused", "0", "0", "0", "0"]
     assert (wrong.code, "did you mean 'boiler.out'?" in wrong.err) == (2, True)

@@ -11,11 +11,14 @@ import click
 import pytest
 
 from pichannels.cli import cli
+from pichannels.cli.examples import EXAMPLES
 from tests.docs.pages import PAGES, title_of
 
 # Of a plug-in that the page makes up, or any.
 PLACEHOLDERS = {"COMMAND", "NAME"}
-CALL = re.compile(r"(?:python -m )?\bpichannels ((?:[a-z]+|COMMAND|NAME)\b[^\n]*)")
+CALL = re.compile(
+    r"(?:python -m )?(?<![./-])\bpichannels ((?:[a-z]+|COMMAND|NAME)\b[^\n]*)"
+)
 INLINE = re.compile(r"`(?:python -m )?pichannels ([^`]+)`")
 # A line that a reader types, alone or with the prompt of its shell.
 LINE = re.compile(r"^(?:    |)[$>] (.*pichannels .*)$|^    (pichannels .*)$", re.M)
@@ -65,7 +68,7 @@ def refusal_of(command: click.Command, words: list[str]) -> Iterator[str]:
         return
     except click.UsageError as error:
         # The files of the reader are not here.
-        if "does not exist" not in error.message:
+        if not re.search("does not exist|No such file", error.message):
             yield error.format_message()
 
 
@@ -88,6 +91,27 @@ def options_of(command: click.Command) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=title_of)
 def test_commands_of_a_page_exist(page: Path) -> None:
     found = {call: list(problems_of(call)) for call in calls(page)}
+    assert {call: problems for call, problems in found.items() if problems} == {}
+
+
+def names_of(command: click.Command, before: str = "") -> Iterator[str]:
+    """All commands that do something, below this one."""
+    if not isinstance(command, click.Group):
+        yield before.strip()
+        return
+    for name, each in command.commands.items():
+        yield from names_of(each, f"{before} {name}")
+
+
+def test_each_command_has_an_example_in_its_help() -> None:
+    assert set(names_of(cli)) - set(EXAMPLES) == set()
+    shown = click.Context(cli.commands["tap"], info_name="tap").get_help()
+    assert "\n    pichannels tap boiler --node decode\n" in shown
+
+
+def test_the_examples_of_commands_are_taken() -> None:
+    calls = [f"{name} {line}" for name, lines in EXAMPLES.items() for line in lines]
+    found = {call: list(problems_of(call)) for call in calls}
     assert {call: problems for call, problems in found.items() if problems} == {}
 
 
