@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 
 from pichannels.errors import SettingsError, UsageError
 from pichannels.testing import ManualClock
-from pichannels.ui.app import DECLARED, make_app
+from pichannels.ui.app import DECLARED, Pages, make_app
 from pichannels.ui.cookies import device_name, session_name
 from pichannels.ui.guard import API, CSRF
 from pichannels.ui.roles import Role
@@ -77,6 +77,19 @@ async def test_no_route_is_without_a_rule(tmp_path: Path) -> None:
     found = {each.path for each in every_route(app) if isinstance(each, APIRoute)}
     assert found - known == set()
     assert len(found) > 50
+
+
+async def test_whatever_is_not_declared_takes_a_login(tmp_path: Path) -> None:
+    app = make_app(await make_console(tmp_path), Pages(lambda app, console: None))
+    paths = ("/", "/x", "/messages", "/_nicegui/x/y.js", "/logi", f"{API}/x", API)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+        found = {
+            (await client.request(method, path)).status_code
+            for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS")
+            for path in paths
+        }
+    assert found == {401}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -19,6 +20,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from pichannels.ui.api.examples import BODIES
+from pichannels.ui.app import DECLARED
 from tests.ui.plants import Plant
 
 EXAMPLES = int(os.environ.get("PICHANNELS_API_EXAMPLES", "1"))
@@ -124,3 +127,19 @@ def test_the_document_tells_of_feeds_and_of_when_to_come_again(plant: Plant) -> 
     answers = paths["/api/v1/instances/{instance}/events"]["get"]["responses"]
     assert list(answers["200"]["content"]) == ["text/event-stream"]
     assert list(answers["429"]["headers"]) == ["Retry-After"]
+
+
+def test_bodies_have_examples_that_can_be_sent() -> None:
+    bodies = {each.body.__name__: each.body for each in DECLARED if each.body}
+    assert set(BODIES) == set(bodies)
+    for name, body in bodies.items():
+        assert msgspec.convert(BODIES[name], body)
+
+
+def test_errors_have_examples(plant: Plant) -> None:
+    document = plant.client("view").get("/openapi.json").json()
+    answers = document["paths"]["/api/v1/instances/{instance}/replays"]["post"]
+    told = answers["responses"]["409"]["content"]["application/json"]["example"]
+    assert told["error"]["count"] == 412
+    (example,) = document["components"]["schemas"]["Replay"]["examples"]
+    assert example["count"] == 412

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 from pichannels import __version__
 from pichannels.ui.api.described import TAGS, describe_paths, describe_schemas
+from pichannels.ui.api.examples import BODIES, ERRORS
 from pichannels.ui.api.routing import Declared
 from pichannels.ui.guard import CSRF, FEED
 
@@ -22,6 +23,7 @@ _ERRORS: Final = {
     "401": "It does not show whose it is",
     "403": "The role is not enough, or it comes from another origin",
     "404": "There is no such thing",
+    "408": "The body does not come soon enough",
     "409": "It cannot be done as things are, or a count is needed",
     "413": "The body is too long",
     "422": "What it names cannot be processed",
@@ -78,6 +80,8 @@ def openapi_document(app: FastAPI, declared: Iterable[Declared]) -> dict[str, An
     schema_of = iter(schemas)
     error = _content(next(schema_of))
     describe_schemas(components, types)
+    for name, example in BODIES.items():
+        components[name]["examples"] = [example]
     for route in routes:
         method = route.method.lower()
         operation = found["paths"][route.path.replace(":path}", "}")][method]
@@ -115,7 +119,9 @@ def _describe(
             _feed(schema) if is_feed else _content(schema)
         )
     for status, text in _ERRORS.items():
-        responses[status] = {"description": text, "content": error}
+        known = {"application/json": {**error["application/json"]}}
+        known["application/json"]["example"] = {"error": ERRORS[status]}
+        responses[status] = {"description": text, "content": known}
         if status in _HEADERS:
             responses[status]["headers"] = {
                 name: {"description": about, "schema": {"type": "string"}}
