@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from pichannels import clock
 from pichannels.control.reports import STORE_WAITING, StatusReport, Unready
@@ -30,12 +30,27 @@ _FIRST: Final = 2.0
 _AT_ONCE: Final = 8
 
 
+class _Seen(NamedTuple):
+    """What was found when a sink was looked at.
+
+    Attributes:
+        why: it is not there; "" where it is.
+        at: when, by the monotonic clock.
+        was_connected: whether it said so by itself.
+        failed: when it had failed last, ticks.
+    """
+
+    why: str
+    at: float
+    was_connected: bool
+    failed: int
+
+
 class Readiness:
     """Looks at the sinks of a project, and remembers what it saw."""
 
     def __init__(self) -> None:
-        # By name: why it is not there ("" where it is), and when that was seen.
-        self._seen: dict[str, tuple[str, float]] = {}
+        self._seen: dict[str, _Seen] = {}
         self._looking: asyncio.Task[None] | None = None
 
     async def look(self, project: Project) -> None:
@@ -66,8 +81,8 @@ class Readiness:
     def _due(self, project: Project) -> Iterator[BaseNode]:
         now = clock.monotonic()
         for sink in _sinks(project):
-            why, at = self._seen.get(sink.fullpath(), ("", -_KEPT))
-            if now - at >= (_KEPT_BAD if why else _KEPT):
+            seen = self._seen.get(sink.fullpath())
+            if seen is None or now - seen.at >= _good_for(sink, seen):
                 yield sink
 
     async def _look(self, due: list[BaseNode]) -> None:
@@ -75,8 +90,10 @@ class Readiness:
 
         async def look(sink: BaseNode) -> None:
             async with room:
+                failed, was_connected = sink.tally.error_ticks, _is_connected(sink)
                 why = await _trouble(sink)
-                self._seen[sink.fullpath()] = (why, clock.monotonic())
+                seen = _Seen(why, clock.monotonic(), was_connected, failed)
+                self._seen[sink.fullpath()] = seen
 
         await asyncio.gather(*map(look, due))
 
@@ -87,8 +104,13 @@ class Readiness:
             project: what runs.
             status: of its instance, now.
         """
-        seen = ((sink, self._seen.get(sink.fullpath())) for sink in _sinks(project))
-        sinks = [Unready(s.fullpath(), "sink", at[0]) for s, at in seen if at and at[0]]
+        sinks = [
+            Unready(sink.fullpath(), "sink", seen.why)
+            for sink in _sinks(project)
+            if (seen := self._seen.get(sink.fullpath())) is not None
+            and seen.why
+            and not _is_connected(sink)
+        ]
         return [*_of_instance(status), *_of_channels(status), *sinks]
 
     def all_troubles(self, project: Project, status: StatusReport) -> list[Unready]:
@@ -100,8 +122,8 @@ class Readiness:
         return self.troubles(project, status) + unknown
 
     def _were_there(self, project: Project) -> bool:
-        names = (sink.fullpath() for sink in _sinks(project))
-        return all(self._seen.get(name, ("unknown",))[0] == "" for name in names)
+        seen = [self._seen.get(sink.fullpath()) for sink in _sinks(project)]
+        return all(one is not None and not one.why for one in seen)
 
     def _unknown(self, project: Project) -> list[str]:
         names = (sink.fullpath() for sink in _sinks(project))
@@ -125,10 +147,32 @@ def _sinks(project: Project) -> Iterator[BaseNode]:
             )
 
 
+def _is_connected(sink: BaseNode) -> bool:
+    """Whether it says so by itself; most connect when there is something to write."""
+    return bool(sink.statistics().get("connected"))
+
+
+def _good_for(sink: BaseNode, seen: _Seen) -> float:
+    """Seconds for which what was seen of a sink is believed."""
+    if seen.was_connected and not _is_connected(sink):
+        return 0.0
+    has_failed = sink.tally.error_ticks != seen.failed
+    return _KEPT_BAD if seen.why or has_failed else _KEPT
+
+
 async def _trouble(sink: BaseNode) -> str:
     """Why a sink is not there; "" where it is."""
-    if sink.statistics().get("connected"):
+    if _is_connected(sink):
         return ""
+    why = await _probed(sink)
+    is_waiting = "connected" in sink.statistics() and not _is_connected(sink)
+    if why or sink.is_paused or not (is_waiting and sink.tally.in_flight):
+        return why
+    return "it answers, and is not connected yet; messages wait for it"
+
+
+async def _probed(sink: BaseNode) -> str:
+    """Why its other side is not there; "" where it is."""
     try:
         async with asyncio.timeout(_PATIENCE):
             findings = await sink.probe()

@@ -153,6 +153,42 @@ async def test_who_asks_for_the_numbers_alone_hears_of_a_sink_that_is_away(
         assert await scraped(engine) == "pichannels_ready 0"
 
 
+async def test_a_connection_that_is_lost_is_told_at_once(tmp_path: Path) -> None:
+    sink = Sink([Finding(False, "server", "refused")], is_connected=True)
+    async with running(BaseChannel("a").add(sink), tmp_path) as engine:
+        before, _ = await asked(engine)
+        sink.is_connected = False
+        await asked(engine)
+        lost, told = await asked(engine)
+        sink.is_connected = True
+        again, _ = await asked(engine)
+    assert (before, lost, again) == (200, 503, 200)
+    assert told["reasons"][0]["reason"] == "server: refused"
+
+
+async def test_a_sink_that_has_failed_is_looked_at_sooner(tmp_path: Path) -> None:
+    sink, now = Sink([Finding(True, "server", "it answers")]), Later()
+    with clock.use(now):
+        async with running(BaseChannel("a").add(sink), tmp_path) as engine:
+            await asked(engine)
+            sink.findings = [Finding(False, "server", "no answer")]
+            sink.tally.note(OSError("no answer"))
+            now.seconds += 6
+            await asked(engine)
+            assert (await asked(engine))[0] == 503
+
+
+async def test_a_sink_that_has_messages_and_no_connection_is_told(
+    tmp_path: Path,
+) -> None:
+    sink = Sink([Finding(True, "server", "it answers")])
+    sink.tally.in_flight = 1
+    async with running(BaseChannel("a").add(sink), tmp_path) as engine:
+        _, told = await asked(engine)
+        sink.tally.in_flight = 0
+    assert "messages wait" in told["reasons"][0]["reason"]
+
+
 async def test_a_sink_that_does_not_answer_holds_up_nobody(tmp_path: Path) -> None:
     sink = Sink([])
     sink.may_answer.clear()
