@@ -24,6 +24,9 @@ _ALONE: Final = 10.0
 _POINTS: Final = 150
 _INCIDENTS: Final = 500
 _LETTERS: Final = 10.0
+"""Seconds for which dead letters are not counted again, at most."""
+_SHARE: Final = 20
+"""As many times as it took to count them that is good."""
 _AT_WORK: Final = frozenset({"waiting", "processing"})
 
 _COUNTS: Final = ("received", "processed", "failed", "dropped", "rejected", "bytes")
@@ -81,7 +84,7 @@ class Watch:
         self._seen: list[Callable[[], None]] = []
         self._wanted = asyncio.Event()
         self._polled = asyncio.Event()
-        self._letters_at = -_LETTERS
+        self._letters_until = -_LETTERS
         self._counting = LetterCount(link)
         self._running: asyncio.Task[None] | None = None
         self._forget: Callable[[], None] | None = None
@@ -119,7 +122,7 @@ class Watch:
 
     def ask_soon(self) -> None:
         """Something was changed: do not wait for the next poll."""
-        self._letters_at = -_LETTERS
+        self._letters_until = -_LETTERS
         self._wanted.set()
 
     # What was counted
@@ -178,9 +181,11 @@ class Watch:
             note_point(points, Point(now, counts))
 
     async def _count_letters(self) -> None:
-        if clock.monotonic() - self._letters_at >= _LETTERS:
-            self._letters_at = clock.monotonic()
+        begun = clock.monotonic()
+        if begun >= self._letters_until:
             self.letters = await self._counting.count()
+            now = clock.monotonic()
+            self._letters_until = now + min(_LETTERS, (now - begun) * _SHARE)
 
     def _note(self, event: Event) -> None:
         if _is_quiet(event):
