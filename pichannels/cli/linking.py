@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,8 @@ from pichannels.cli.common import data_dir_of
 from pichannels.cli.options import TOKEN_VARIABLE
 from pichannels.control.access import read_address
 from pichannels.control.refusals import NoInstance
-from pichannels.remote import Gap, Item, Link, connect
+from pichannels.errors import TryAgain, nearest
+from pichannels.remote import Gap, Item, Link, StreamNotFound, connect
 
 __all__ = ["Target", "linked", "read_leniently", "run", "target_options"]
 
@@ -95,6 +97,7 @@ async def linked(target: Target) -> AsyncIterator[Link]:
         NoInstance: no instance runs on this project.
         NotConnected: nothing is published there.
         SettingsError: the certificates cannot be used.
+        StreamNotFound: what was done with the link needs a name that is not there.
     """
     url, token = target.url, target.token
     if url is None:
@@ -108,7 +111,19 @@ async def linked(target: Target) -> AsyncIterator[Link]:
     if url.startswith(("https:", "wss:")):
         context = await tls_context(verify=not target.insecure, ca=target.ca)
     async with connect(url, token=token, ssl=context) as link:
-        yield link
+        try:
+            yield link
+        except StreamNotFound as exc:
+            raise StreamNotFound(exc.name, await _hinted(link, exc)) from exc
+
+
+async def _hinted(link: Link, error: StreamNotFound) -> str:
+    """Why it is not there, and which name is the nearest."""
+    with contextlib.suppress(TryAgain):
+        known = [listing.name for listing in await link.list()]
+        hint = nearest(error.name, known)
+        return error.reason + (hint or "; `pichannels remote list` shows what is")
+    return error.reason
 
 
 def read_leniently(item: Item) -> Any:

@@ -10,10 +10,11 @@ import msgspec
 
 from pichannels.cli.common import ask, common_options, json_option, load_project
 from pichannels.cli.completion import complete_channels, complete_ids
-from pichannels.cli.output import say, say_json
+from pichannels.cli.output import readable, say, say_json
 from pichannels.cli.store_send import store
 from pichannels.control.client import ControlClient
 from pichannels.control.sending import Fetch, fetch
+from pichannels.control.tapped import plain_text, samples_in
 from pichannels.engine import opened_stores
 from pichannels.errors import MessageNotFound
 from pichannels.message import Message
@@ -26,6 +27,7 @@ __all__ = ["store"]
 
 _PATIENCE: Final = 20.0
 _SHOWN: Final = 200
+_SAMPLES: Final = 3
 
 
 @store.command(short_help="Show what each node makes of a stored message.")
@@ -114,7 +116,9 @@ def _show(way: Trace) -> None:
 
 
 def _short(payload: Any) -> str:
-    text = (
-        payload if isinstance(payload, str) else msgspec.json.encode(payload).decode()
-    )
-    return " ".join(text.split())[:_SHOWN]
+    found = samples_in(payload)
+    if found:
+        shown = "; ".join(" ".join(readable(each).split()) for each in found[:_SAMPLES])
+        payload = f"{len(found):,} samples: {shown}"
+    line = " ".join(plain_text(payload).split())
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."

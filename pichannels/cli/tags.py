@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import click
@@ -66,7 +68,7 @@ def tags(
     if as_json:
         say_json(found)
     else:
-        _tell(found["streams"])
+        _tell(found["streams"], add if add or remove else None)
     unresolved = {one["tag"] for one in found["streams"] if not one["web_id"]}
     missing = [tag for tag in add if tag in unresolved]
     if missing:
@@ -74,13 +76,23 @@ def tags(
         ctx.exit(ExitCode.FAILED)
 
 
-def _tell(streams: list[dict[str, Any]]) -> None:
-    say_table(_COLUMNS, (_row(stream) for stream in streams))
+def _tell(streams: list[dict[str, Any]], added: Sequence[str] | None) -> None:
+    shown = streams
+    if added is not None:
+        # What is new would be lost among thousands that are as they were.
+        shown = [one for one in streams if _is_one_of(one["tag"], added)]
+    if shown:
+        say_table(_COLUMNS, (_row(stream) for stream in shown))
     counts = Counter(stream["state"] for stream in streams)
     counts += Counter(stream["mark"] for stream in streams if stream["mark"])
     told = ", ".join(f"{count:,} {state}" for state, count in counts.items())
     noun = "tag" if len(streams) == 1 else "tags"
     say(f"{len(streams):,} {noun}: {told}" if told else "no tags are known yet")
+
+
+def _is_one_of(tag: str, patterns: Sequence[str]) -> bool:
+    names = {tag.lower(), tag.rpartition("\\")[2].lower()}
+    return any(fnmatchcase(n, p.lower()) for n in names for p in patterns)
 
 
 def _row(stream: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from pichannels import codecs
+from pichannels.channels.tapping import shown_of
 from pichannels.cli.common import common_options, json_option
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.linking import (
@@ -20,8 +21,9 @@ from pichannels.cli.linking import (
     run,
     target_options,
 )
-from pichannels.cli.output import complain, readable, say
+from pichannels.cli.output import complain, readable, say, short_time
 from pichannels.cli.quantities import instant
+from pichannels.control.tapped import text_of
 from pichannels.errors import (
     CodecError,
     DecodeError,
@@ -105,8 +107,14 @@ def _filter(text: str | None) -> Filter:
         return lambda msg: msg
     try:
         return _of_samples(parse_expression(text, "sample"))
-    except SettingsError:
+    except SettingsError as exc:
+        of_samples = exc
+    try:
         found = parse_expression(text, "message")
+    except SettingsError as exc:
+        # What is wrong in itself is so for both.
+        told = dict.fromkeys((of_samples.problem, exc.problem))
+        raise UsageError(f"--filter {text!r}: {'; '.join(told)}") from exc
     return lambda value: value if _fits(found, value) else None
 
 
@@ -167,14 +175,13 @@ class _Shown:
             for sample in found:
                 say(readable(sample))
         elif isinstance(value, Message):
-            say(f"{value.timestamp_str()}  {_short(value.payload)}")
+            say(f"{short_time(value.timestamp_str())}  {_short(value.payload)}")
         else:
             say(_short(value))
 
 
 def _short(payload: Any) -> str:
-    text = payload if isinstance(payload, str) else codecs.encode_json(payload)
-    line = " ".join(text.split())
+    line = " ".join(text_of(shown_of(Message(payload=payload))).split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 3]}..."
 
 

@@ -153,7 +153,9 @@ def test_values_of_types_that_are_unknown_here_are_shown_and_copied(
 
 def test_what_cannot_be_read_of_the_options_is_told(plant: Plant) -> None:
     found = plant.run("tail", "flow", "--filter", "import os")
-    assert found.code != 0 and "this is no expression" in found.err
+    assert found.code == 2 and "this is no expression" in found.err
+    found = plant.run("tail", "flo")
+    assert found.code == 1 and "did you mean 'channels/flow'?" in found.err
     found = plant.run("tail", "flow", "--from", "yesterday")
     assert found.code == 2 and "--from is start, end, a position" in found.err
 

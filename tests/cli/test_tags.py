@@ -40,7 +40,9 @@ def project(empty: Folder, server: RunningSimulator) -> Iterator[Folder]:
 
 
 def test_tags_are_shown_added_and_removed(project: Folder) -> None:
-    assert project.run("tags", "live", "--add", OTHER).code == 0
+    added = project.run("tags", "live", "--add", OTHER)
+    assert (added.code, added.out.count("SIMSRV"), OTHER in added.out) == (0, 1, True)
+    assert "2 tags: " in added.out
     result = project.run("tags", "live", "--remove", ONE, "--json")
     streams: list[dict[str, Any]] = result.json["streams"]
     assert (result.code, result.json["asked"]) == (0, [OTHER])
