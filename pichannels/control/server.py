@@ -28,6 +28,7 @@ from pichannels.control.access import (
 )
 from pichannels.control.commands import Instance, run_command
 from pichannels.control.coverage import CoverageSummaries
+from pichannels.control.entrance import Connections, listen
 from pichannels.control.families import metrics
 from pichannels.control.noting import Noting, actor_of
 from pichannels.control.published import Published
@@ -59,6 +60,8 @@ _SHORTEST_TOKEN: Final = 16
 _FEEDS: Final = 16
 _ENDS: Final = ("log", "replay")
 _PING: Final = 15.0
+_IDLE: Final = 60.0
+"""Seconds after which a connection is closed that asks nothing more."""
 _HEADERS: Final = {
     "Server": SERVER_NAME,
     "Cache-Control": "no-store",
@@ -84,6 +87,7 @@ class ControlServer:
         self._data_dir = data_dir
         self._token = ""
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
         self._address: Address | None = None
         project = instance.project
         named = (project.config.ui or UIConfig()).folder
@@ -138,11 +142,15 @@ class ControlServer:
             handle_signals=False,
             handler_cancellation=True,
             shutdown_timeout=1.0,
+            keepalive_timeout=_IDLE,
         )
         await self._runner.setup()
+        assert self._runner.server is not None
         host = self._config.host
-        await web.TCPSite(self._runner, host, self._config.port).start()
-        port = self._runner.addresses[0][1]
+        self._listening = await listen(
+            Connections(self._runner.server), host, self._config.port
+        )
+        port = self._listening.sockets[0].getsockname()[1]
         settings = str(self._instance.project.path or "")
         self._address = Address(_url(host, port), self._token, pid, settings)
         await self._noting.started()
@@ -154,6 +162,9 @@ class ControlServer:
             await asyncio.to_thread(remove_address, self._data_dir, self._address)
             self._address = None
         await self._readiness.close()
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
         for feed in self._feeds:
             feed.cancel()
         if self._published is not None:

@@ -22,7 +22,7 @@ __all__ = ["TestFiles", "save_as_test"]
 
 _FOLDER: Final = "tests"
 _TEST: Final = '''\
-"""What becomes of message {id} of {channel}."""
+"""What becomes of a stored message."""
 
 from __future__ import annotations
 
@@ -99,7 +99,6 @@ async def save_as_test(
         came = played.outputs()
         await asyncio.to_thread(write_expected, came, folder / files.expected)
     text = _TEST.format(
-        id=id,
         channel=channel.name,
         name=name,
         sinks=", ".join(map(repr, sinks)),

@@ -229,3 +229,10 @@ def test_what_is_no_json_path_is_refused(path: str) -> None:
 def test_json_paths_find(path: str, value: str | None, expected: bool) -> None:
     document = '{"list": [1, 2, 3], "a b": {"c": true}}'
     assert json_matcher(path, value)(document) is expected
+
+
+def test_no_json_path_takes_long() -> None:
+    document = '{"a":' * 60 + "1" + "}" * 60
+    # Without remembering what it has come to: more ways than could ever be gone.
+    assert json_matcher("$" + "..a" * 25, "1")(document)
+    assert not json_matcher("$" + "..a" * 25, "2")(document)
