@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pichannels.errors import PichannelsError
+from pichannels.holding import remove, replace
 
 __all__ = ["PrivateDatabase", "make_private_folder", "write_private"]
 
@@ -38,11 +39,11 @@ def write_private(path: Path, data: bytes) -> None:
     """
     make_private_folder(path.parent)
     partial = path.with_name(f"{path.name}-partial")
-    partial.unlink(missing_ok=True)
+    remove(partial)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     with os.fdopen(os.open(partial, flags, _FILE), "wb") as file:
         file.write(data)
-    os.replace(partial, path)
+    replace(partial, path)
 
 
 class PrivateDatabase:

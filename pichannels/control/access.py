@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from pichannels.access import has_token, is_known_host
+from pichannels.holding import remove
 from pichannels.private_files import write_private
 
 __all__ = [
@@ -74,4 +75,4 @@ def read_address(data_dir: Path) -> Address | None:
 def remove_address(data_dir: Path, address: Address) -> None:
     """Take the address away, unless it is another instance's by now."""
     if read_address(data_dir) == address:
-        (data_dir / _FILE).unlink(missing_ok=True)
+        remove(data_dir / _FILE)

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 import uvicorn
 
+from pichannels.holding import remove
 from pichannels.private_files import write_private
 from pichannels.ui.app import Pages, make_app
 from pichannels.ui.console import Console, ConsolePlan
@@ -120,7 +121,7 @@ def _leave(file: Path, token: str) -> None:
     if token:
         write_private(file, token.encode())
     else:
-        file.unlink(missing_ok=True)
+        remove(file)
 
 
 def _url(host: str, port: int, is_tls: bool) -> str:

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-import os
 import shutil
 from collections.abc import Coroutine, Mapping
 from functools import partial
@@ -22,6 +21,7 @@ import msgspec
 from pichannels import clock
 from pichannels.errors import PichannelsError, UsageError
 from pichannels.events import Event
+from pichannels.holding import replace
 from pichannels.private_files import write_private
 from pichannels.ui.commands import Commands
 from pichannels.ui.links import Link, Links
@@ -356,15 +356,16 @@ async def _quietly(link: Link, work: Coroutine[Any, Any, None]) -> None:
 
 
 def _read(paths: list[str]) -> dict[str, str]:
-    return {path: Path(path).read_text("utf-8") for path in paths}
+    # As bytes, so that lines end as they did when a file is written again.
+    return {path: Path(path).read_bytes().decode("utf-8") for path in paths}
 
 
 def _write(files: dict[str, str]) -> None:
     for path, text in files.items():
         place = Path(path)
         partial = place.with_name(f".{place.name}-partial")
-        partial.write_text(text, "utf-8")
+        partial.write_bytes(text.encode("utf-8"))
         with contextlib.suppress(FileNotFoundError):
             # Secrets in it stay for those whom it was for.
             shutil.copymode(place, partial)
-        os.replace(partial, place)
+        replace(partial, place)

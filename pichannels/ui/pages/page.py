@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, tzinfo
 from typing import Any, Final
@@ -20,6 +19,7 @@ from pichannels.ui.console import Console
 from pichannels.ui.links import Link
 from pichannels.ui.operations import Operation
 from pichannels.ui.pages import parts
+from pichannels.ui.pages.command_lines import command_line
 from pichannels.ui.pages.dialogs import Dialog, Toasts
 from pichannels.ui.pages.formats import site_zone, time_text
 from pichannels.ui.pages.fragment import Act, Fragment, Handler
@@ -162,7 +162,7 @@ class Page:
         """What does the same on a command line, for `parts.copy_button`."""
         settings = self.link.settings
         where = ("--settings", str(settings)) if settings is not None else ()
-        return shlex.join(("pichannels", *words, *where))
+        return command_line(("pichannels", *words, *where))
 
     def cli(self, *words: str) -> Markup:
         """A button that copies a command which does or shows the same."""
