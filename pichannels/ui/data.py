@@ -36,7 +36,14 @@ from pichannels.ui.content import (
     masked_message,
     view_of,
 )
-from pichannels.ui.failures import GroupsFound, groups_in, hidden_group, letters_in
+from pichannels.ui.failures import (
+    GroupsFound,
+    LettersFound,
+    LettersWanted,
+    groups_in,
+    hidden_group,
+    letters_in,
+)
 from pichannels.ui.links import Link
 from pichannels.ui.reading import Timed
 from pichannels.ui.roles import Principal, Role
@@ -54,7 +61,10 @@ __all__ = ["InstanceRow", "NoSuchChannel", "ReadModel"]
 T = TypeVar("T")
 
 _OPEN: Final = Mask()
-_READ_HERE: Final = {"channel", "node", "error", "start", "end", "skip", "count"}
+_READ_HERE: Final = {
+    *("channel", "node", "error", "group", "start", "end"),
+    *("skip", "count", "cursor"),
+}
 """Conditions on dead letters that are looked at here; the instance knows all."""
 
 
@@ -201,21 +211,34 @@ class ReadModel(Searches):
     async def dead_letters(
         self, who: Principal, instance: str, wanted: Listed
     ) -> list[dict[str, Any]]:
-        """A page of dead letters, the newest first."""
+        """A page of dead letters, the newest first.
+
+        Raises:
+            JournalError: none was found in the time for one search.
+        """
+        asked = LettersWanted(**msgspec.structs.asdict(wanted))
+        found = await self.letters(who, instance, asked)
+        if not (found.letters or found.is_complete):
+            raise JournalError("reading took too long; ask for less")
+        return found.letters
+
+    async def letters(
+        self, who: Principal, instance: str, wanted: LettersWanted
+    ) -> LettersFound:
+        """A page of dead letters, the newest first, and where the next one begins."""
         who.need(Role.DATA if wanted.error else Role.VIEW)
         link, mask = self._links.get(instance), self.mask_for(who)
         with self._budget.search() as seconds:
             given = {k for k, v in msgspec.structs.asdict(wanted).items() if v}
             if link.journal is not None and given <= _READ_HERE:
-                letters = await link.journal.run(
+                page = await link.journal.run(
                     lambda timed: letters_in(timed, wanted, mask), seconds
                 )
-                if not letters and wanted.channel:
+                if not page.letters and wanted.channel:
                     await self._check_channel(link, wanted.channel)
-                return letters
+                return page
             _check_error(wanted, mask)
-            found = await link.command("dead-list", **msgspec.structs.asdict(wanted))
-        return [_hidden(row, ("error", "payload"), mask) for row in found]
+            return await _asked_letters(link, wanted, mask)
 
     async def dead_groups(
         self, who: Principal, instance: str, wanted: Grouped
@@ -339,6 +362,27 @@ def _check_error(wanted: Chosen, mask: Mask | None) -> None:
     """Refuse what the instance would look for in errors as they are, not masked."""
     if mask and wanted.error:
         raise UsageError("what is masked cannot be searched in this way")
+
+
+async def _asked_letters(
+    link: Link, wanted: LettersWanted, mask: Mask | None
+) -> LettersFound:
+    """Dead letters of a journal that only the instance can read."""
+    skip = wanted.skip if wanted.cursor is None else _number(wanted.cursor)
+    asked = msgspec.structs.asdict(wanted)
+    del asked["cursor"]
+    asked |= {"skip": skip, "count": wanted.count + 1}
+    rows = await link.command("dead-list", **asked)
+    letters = [_hidden(row, ("error", "payload"), mask) for row in rows]
+    is_more = len(letters) > wanted.count
+    after = str(skip + wanted.count) if is_more else None
+    return LettersFound(letters[: wanted.count], after)
+
+
+def _number(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise UsageError(f"cursor {cursor!r} is of no page before")
+    return int(cursor)
 
 
 def _samples(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -12,14 +12,21 @@ from pichannels.control.chosen import Chosen, Grouped, Listed
 from pichannels.control.failure_groups import FailureGroup, FailureGroups, failure_of
 from pichannels.control.masking import Mask
 from pichannels.control.mutes import NAMESPACE, judge, read_mutes
-from pichannels.errors import UsageError
+from pichannels.errors import JournalError, UsageError
 from pichannels.journal.reader import read_all_saved
 from pichannels.journal.records import Record
 from pichannels.ui.content import facts_of, row_of
 from pichannels.ui.reading import Timed
 from pichannels.ui.searching import MessagesWanted, search_journal
 
-__all__ = ["GroupsFound", "groups_in", "hidden_group", "letters_in"]
+__all__ = [
+    "GroupsFound",
+    "LettersFound",
+    "LettersWanted",
+    "groups_in",
+    "hidden_group",
+    "letters_in",
+]
 
 _MOST: Final = 1000
 _PAGE: Final = 500
@@ -39,21 +46,53 @@ class GroupsFound(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool = True
 
 
-def letters_in(timed: Timed, wanted: Listed, mask: Mask | None) -> list[dict[str, Any]]:
+class LettersWanted(Listed, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of dead letters; the first one, or that behind another.
+
+    Attributes:
+        cursor: `next` of the page before.
+    """
+
+    cursor: str | None = None
+
+
+class LettersFound(NamedTuple):
+    """A page of dead letters.
+
+    Attributes:
+        letters: as `DeadRow` tells them.
+        next: the cursor of the next page, or None.
+        is_complete: False where the time was over before the page was full; `next`
+            goes on.
+    """
+
+    letters: list[dict[str, Any]]
+    next: str | None = None
+    is_complete: bool = True
+
+
+def letters_in(timed: Timed, wanted: LettersWanted, mask: Mask | None) -> LettersFound:
     """A page of dead letters, the newest first.
 
     Raises:
         UsageError: a condition is not of its kind.
+        JournalError: so many cannot be left out in the time for one search.
     """
     if wanted.skip < 0 or not 0 < wanted.count <= _MOST:
         raise UsageError(f"skip is 0 or more, count 1 to {_MOST}")
-    end = wanted.skip + wanted.count
-    found: list[Record] = []
-    for page in _pages(timed, wanted, mask):
-        found += page
-        if len(found) >= end:
-            break
-    return [_letter(record, mask) for record in found[wanted.skip : end]]
+    left, found = wanted.skip, list[Record]()
+    for page in _pages(timed, wanted, mask, wanted.cursor):
+        # What is left out is not kept, as there may be very many.
+        left, some = max(0, left - len(page.records)), page.records[left:]
+        found += some[: wanted.count + 1 - len(found)]
+        if len(found) > wanted.count:
+            last = found[wanted.count - 1]
+            shown = [_letter(each, mask) for each in found[: wanted.count]]
+            return LettersFound(shown, f"{last.ticks}.{last.seq}")
+    if left and not page.is_last:
+        raise JournalError(f"it takes too long to leave {wanted.skip} out; give an end")
+    shown = [_letter(each, mask) for each in found]
+    return LettersFound(shown, page.next, page.is_last)
 
 
 def groups_in(timed: Timed, wanted: Grouped, mask: Mask | None) -> GroupsFound:
@@ -66,8 +105,8 @@ def groups_in(timed: Timed, wanted: Grouped, mask: Mask | None) -> GroupsFound:
     is_complete = True
     for page in _pages(timed, wanted, mask):
         room = wanted.count - groups.scanned
-        groups.take(page[:room])
-        if timed.is_over or len(page) > room:
+        groups.take(page.records[:room])
+        if timed.is_over or len(page.records) > room:
             is_complete = False
             break
     found = groups.groups()
@@ -85,7 +124,18 @@ def hidden_group(group: FailureGroup, mask: Mask | None) -> FailureGroup:
     return msgspec.structs.replace(group, message=message)
 
 
-def _pages(timed: Timed, wanted: Chosen, mask: Mask | None) -> Iterator[list[Record]]:
+class _Page(NamedTuple):
+    records: list[Record]
+    next: str | None
+
+    @property
+    def is_last(self) -> bool:
+        return self.next is None
+
+
+def _pages(
+    timed: Timed, wanted: Chosen, mask: Mask | None, cursor: str | None = None
+) -> Iterator[_Page]:
     search = MessagesWanted(
         channel=wanted.channel,
         start=wanted.start,
@@ -94,10 +144,12 @@ def _pages(timed: Timed, wanted: Chosen, mask: Mask | None) -> Iterator[list[Rec
         node=wanted.node or None,
         error=wanted.error or None,
         count=_PAGE,
+        cursor=cursor,
     )
     while True:
         page = search_journal(timed, search, mask)
-        yield [each for each in page.records if _is_of(each, wanted.group)]
+        records = [each for each in page.records if _is_of(each, wanted.group)]
+        yield _Page(records, page.next)
         if page.next is None or timed.is_over:
             return
         search = msgspec.structs.replace(search, cursor=page.next)

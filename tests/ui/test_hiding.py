@@ -33,7 +33,7 @@ def test_errors_are_searched_as_they_are_shown(leaky: Plant, path: str) -> None:
 
 
 def test_a_store_that_cannot_mask_is_not_searched(leaky: Plant) -> None:
-    query = {"error": HIDDEN, "group": "0"}
+    query = {"error": HIDDEN, "ids": "0"}
     path = "/instances/plant/dead-letters"
     assert leaky.client("data").get(path, params=query).status_code == 400
 

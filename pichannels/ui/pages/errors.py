@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from pichannels.control.chosen import Chosen, Grouped, Listed
+from pichannels.control.chosen import Chosen, Grouped
 from pichannels.control.failure_groups import FailureGroup
 from pichannels.control.masking import HIDDEN
 from pichannels.errors import UsageError
+from pichannels.ui.failures import LettersWanted
 from pichannels.ui.pages import message_texts, mutes, parts, tables
+from pichannels.ui.pages.calm import Calm
 from pichannels.ui.pages.formats import count_text
 from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.markup import Child, Markup, join, tag
@@ -22,6 +25,7 @@ from pichannels.values import format_ticks
 __all__ = ["build"]
 
 _COUNT: Final = 50
+_GOOD: Final = 30.0
 _PARKED: Final = 200
 
 Row = dict[str, Any]
@@ -29,15 +33,23 @@ Row = dict[str, Any]
 
 async def build(page: Page) -> None:
     """Groups; below them the letters of one, and one letter whole."""
-    regions: list[Region] = []
-    _install(page, regions)
-    await page.add(partial(_form, page))
-    regions.append(await page.add(partial(_groups, page)))
+    shown = [Calm(partial(_groups, page), _GOOD)]
     if page.query.get("group"):
-        regions.append(await page.add(partial(_letters, page)))
+        shown.append(Calm(partial(_letters, page), _GOOD))
     if page.query.get("letter"):
-        regions.append(await page.add(partial(_letter, page)))
-    regions.append(await page.add(partial(_parked, page)))
+        shown.append(Calm(partial(_letter, page), _GOOD))
+    shown.append(Calm(partial(_parked, page), _GOOD))
+    regions: list[Region] = []
+
+    async def again() -> None:
+        for each in shown:
+            each.forget()
+        for region in regions:
+            await region.refresh()
+
+    _install(page, again)
+    await page.add(partial(_form, page))
+    regions.extend([await page.add(each, live=True) for each in shown])
 
 
 def _chosen(page: Page) -> Chosen:
@@ -100,13 +112,13 @@ async def _groups(page: Page) -> Markup:
 
 def _group_columns(page: Page) -> list[tables.Column[FailureGroup]]:
     def where(group: FailureGroup) -> Child:
-        address = page.here(group=group.id, letter=None, skip=None)
+        address = page.here(group=group.id, letter=None, cursor=None)
         name = parts.link(address, group.node or group.channel)
         muting = mutes.muting(page, group)
         return tag("div", name, tag("small", group.error), muting)
 
     def sample(group: FailureGroup) -> Child:
-        address = page.here(group=group.id, letter=group.sample, skip=None)
+        address = page.here(group=group.id, letter=group.sample, cursor=None)
         return parts.link(address, group.message or "show one")
 
     def tags(group: FailureGroup) -> Child:
@@ -147,20 +159,18 @@ def _group_actions(page: Page, group: FailureGroup) -> Child:
 
 
 async def _letters(page: Page) -> Markup:
-    skip = _skip(page)
     given = {
         **msgspec.structs.asdict(_chosen(page)),
         "group": page.query["group"],
-        "skip": skip,
-        "count": _COUNT + 1,
+        "cursor": page.query.get("cursor") or None,
+        "count": _COUNT,
     }
     data, who = page.console.data, await page.current()
-    rows = await data.dead_letters(who, page.instance, Listed(**given))
-    shown, is_more = rows[:_COUNT], len(rows) > _COUNT
+    found = await data.letters(who, page.instance, LettersWanted(**given))
     table = tables.table(
         page,
         _letter_columns(page),
-        shown,
+        found.letters,
         key=lambda row: str(row["id"]),
         label="dead letters of the group",
         chosen=page.query.get("letter", ""),
@@ -173,22 +183,16 @@ async def _letters(page: Page) -> Markup:
         page.action("Discard those that are ticked", "discard-ticked", kind="danger"),
         classes="actions",
     )
-    pager = tables.pager(
-        page, next=str(skip + _COUNT) if is_more else None, name="skip"
+    told = (
+        "" if found.is_complete else "found in the time for one search; go on with Next"
     )
+    pager = tables.pager(page, next=found.next, told=told)
     away = parts.link(
-        page.here(group=None, letter=None, skip=None), "Close", classes="button quiet"
+        page.here(group=None, letter=None, cursor=None), "Close", classes="button quiet"
     )
     head = parts.heading("Dead letters of this group", away)
-    under = [actions, pager] if shown else [pager]
+    under = [actions, pager] if found.letters else [pager]
     return tag("section", head, table, *under, data={"fields": True}, classes="found")
-
-
-def _skip(page: Page) -> int:
-    text = page.query.get("skip", "0")
-    if not (text.isascii() and text.isdecimal() and len(text) < 9):
-        raise UsageError(f"skip is a number, not {text!r}")
-    return int(text)
 
 
 def _letter_columns(page: Page) -> list[tables.Column[Row]]:
@@ -300,11 +304,7 @@ async def _parked(page: Page) -> Markup:
 # What can be done
 
 
-def _install(page: Page, regions: list[Region]) -> None:
-    async def again() -> None:
-        for region in regions:
-            await region.refresh()
-
+def _install(page: Page, again: Callable[[], Awaitable[None]]) -> None:
     async def bulk(action: str, given: dict[str, Any], verb: str) -> None:
         is_discard = action == "dead-discard"
         text = (
