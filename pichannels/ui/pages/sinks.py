@@ -41,7 +41,7 @@ async def build(page: Page) -> None:
 
 def _sinks(page: Page) -> Markup:
     status = page.watch.status
-    title = parts.heading("Sinks", page.cli("status"))
+    title = parts.heading("Sinks", page.cli("sink", "list"))
     if status is None:
         return join([title, parts.error(page.watch.error)])
     shown = table(
@@ -139,8 +139,9 @@ async def _chosen(page: Page) -> Markup:
     return parts.card(
         join([tag("span", name), away]),
         tag("div", _connection(sink, status), _rate(page, sink), classes="actions"),
+        _told(sink, status),
         curve,
-        parts.facts(_facts(page, sink, channel, status)),
+        parts.facts(_facts(page, sink, channel)),
         await _last_error(page, sink),
         await _last_letter(page, sink),
         _actions(page, sink, channel),
@@ -148,12 +149,15 @@ async def _chosen(page: Page) -> Markup:
     )
 
 
-def _facts(
-    page: Page, sink: Report, channel: Report | None, status: Report
-) -> Iterable[tuple[str, Child]]:
+def _told(sink: Report, status: Report) -> Markup | None:
+    """Why it takes nothing."""
     trouble = _trouble(sink, status)
-    if trouble:
-        yield "Trouble", parts.number(trouble, tone="bad")
+    return parts.note(trouble, "bad") if trouble else None
+
+
+def _facts(
+    page: Page, sink: Report, channel: Report | None
+) -> Iterable[tuple[str, Child]]:
     yield "Messages taken", count_text(sink["processed"])
     yield "In flight", count_text(sink["in_flight"])
     yield "Retries", count_text(sink["retries"])
