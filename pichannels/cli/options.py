@@ -7,6 +7,7 @@ quick.
 from __future__ import annotations
 
 import enum
+import errno
 import os
 import traceback
 from collections.abc import Callable
@@ -40,6 +41,7 @@ TOKEN_VARIABLE: Final = "PICHANNELS_TOKEN"
 """The environment variable with the token of another instance."""
 
 _SETTINGS_ERRORS: Final = ("SettingsError", "SettingsProblems")
+_USAGE_ERRORS: Final = ("UsageError", "NoSuchName")
 
 _CONTROLS: Final = {
     code: f"\\x{code:02x}"
@@ -99,6 +101,12 @@ class Commands(click.Group):
                 raise
             complain(f"Error: {exc.filename}: {exc.strerror}")
             ctx.exit(ExitCode.FAILED)
+        except ExceptionGroup as exc:
+            # Who read our output has gone, while several tasks were at work.
+            pipes, others = exc.split(BrokenPipeError)
+            if pipes is None or others is not None:
+                raise
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from exc
 
 
 def _exit_code(error: PichannelsError) -> ExitCode:
@@ -110,7 +118,7 @@ def _exit_code(error: PichannelsError) -> ExitCode:
         return ExitCode.NO_INSTANCE
     if isinstance(error, JournalLocked | LeaseHeld):
         return ExitCode.LOCKED
-    is_usage = isinstance(error, CommandFailed) and error.kind == "UsageError"
+    is_usage = isinstance(error, CommandFailed) and error.kind in _USAGE_ERRORS
     return (
         ExitCode.USAGE if is_usage or isinstance(error, UsageError) else ExitCode.FAILED
     )

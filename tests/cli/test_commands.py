@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import platform
 
@@ -11,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from pichannels import __version__
 from pichannels.cli import cli
+from pichannels.cli.options import Commands, say
+from pichannels.cli.output import say_table
 from tests.cli.folders import Folder, MakePlant
 
 
@@ -75,6 +78,37 @@ def test_each_command_has_help_of_its_own(name: str) -> None:
     result = run(*name.split(), "-h")
     assert result.exit_code == 0
     assert result.output.startswith(f"Usage: cli {name}")
+
+
+def test_a_file_that_cannot_be_written_is_told_in_a_sentence(plant: Folder) -> None:
+    result = plant.run("schema", "--output", "missing/schema.json")
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "Error: missing/schema.json: No such file or directory\n"
+
+
+def test_a_closed_pipe_is_quiet_also_where_several_tasks_work() -> None:
+    @click.group(cls=Commands)
+    def group() -> None:
+        """A group."""
+
+    @group.command()
+    def broken() -> None:
+        raise ExceptionGroup("tasks", [BrokenPipeError(errno.EPIPE, "closed")])
+
+    result = CliRunner().invoke(group, ["broken"])
+    assert (result.exit_code, result.output) == (1, "")
+
+
+def test_a_terminal_gets_no_commands_of_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    say("\x1b[2Jcleared\x9b")
+    say_table(["name"], [["a\x07b"]])
+    assert capsys.readouterr().out.split() == [
+        "\\x1b[2Jcleared\\x9b",
+        "name",
+        "a\\x07b",
+    ]
 
 
 def test_an_instance_is_asked_without_loading_the_settings(
