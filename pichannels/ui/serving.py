@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import uvicorn
@@ -14,6 +14,7 @@ import uvicorn
 from pichannels.holding import remove
 from pichannels.private_files import write_private
 from pichannels.ui.app import Pages, make_app
+from pichannels.ui.connections import patient
 from pichannels.ui.console import Console, ConsolePlan
 
 __all__ = ["Started", "serve"]
@@ -94,6 +95,7 @@ async def serve(
             lifespan="on",
             timeout_graceful_shutdown=_GRACE,
             ws="websockets-sansio",
+            http=cast(Any, patient),
         ),
         listening,
     )
