@@ -23,6 +23,7 @@
      |- SettingsError             the user's settings have to be changed
      |- UsageError                the calling code has to be changed
      |   |- NodeResultError       a node returned something that is no message
+     |   |- NoSuchName            nothing is called so
      |- JournalError              the instance's journal cannot go on
      |   |- JournalLocked         another instance uses it
      |- LeaseHeld                 an instance on another host takes the values
@@ -35,7 +36,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 __all__ = [
     "Backpressure",
@@ -50,6 +51,7 @@ __all__ = [
     "LeaseHeld",
     "MessageError",
     "MessageNotFound",
+    "NoSuchName",
     "NodeResultError",
     "NotConnected",
     "PauseChannel",
@@ -62,14 +64,30 @@ __all__ = [
     "StoreHeld",
     "TryAgain",
     "UsageError",
+    "harmless",
     "nearest",
     "printable",
 ]
 
 
+_CONTROLS: Final = {
+    code: f"\\x{code:02x}"
+    for code in (*range(0x20), *range(0x7F, 0xA0))
+    if chr(code) not in "\t\n"
+}
+
+
 def printable(text: str) -> str:
     """The text without what UTF-8 cannot carry: what came may be quoted in errors."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def harmless(text: str) -> str:
+    """The text without what would command a terminal: what came may be anybody's.
+
+    Such characters are shown by their number (`\\x1b`); lines and tabs stay.
+    """
+    return text.translate(_CONTROLS)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -280,6 +298,10 @@ class NodeResultError(UsageError):
         super().__init__(
             f"node {node!r} returned {self.result_type}, not a message{hint}"
         )
+
+
+class NoSuchName(UsageError):
+    """Nothing is called so: no channel, node or job."""
 
 
 class JournalError(PichannelsError):

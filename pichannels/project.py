@@ -27,7 +27,12 @@ from pichannels.channels.arrivals import let_unpack_all
 from pichannels.channels.listening import share_endpoints, taken_twice
 from pichannels.config import Config, SettingsProblems, read_config
 from pichannels.declarative import Declared, read_files
-from pichannels.errors import PichannelsError, SettingsError, UsageError, nearest
+from pichannels.errors import (
+    NoSuchName,
+    PichannelsError,
+    SettingsError,
+    nearest,
+)
 from pichannels.extras import missing_extras
 from pichannels.persistence import Persistence
 from pichannels.remote_config import unknown_channels
@@ -134,7 +139,7 @@ class Project:
         """
         known = {channel.name: channel for channel in self.all_channels()}
         if name not in known:
-            raise UsageError(f"there is no channel {name!r}{nearest(name, known)}")
+            raise NoSuchName(f"there is no channel {name!r}{nearest(name, known)}")
         return known[name]
 
 

@@ -23,6 +23,7 @@ from pichannels.errors import (
     PichannelsError,
     SettingsError,
     UsageError,
+    harmless,
 )
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "common_options",
     "complain",
     "json_option",
-    "safe",
     "say",
     "say_styled",
 ]
@@ -43,33 +43,22 @@ TOKEN_VARIABLE: Final = "PICHANNELS_TOKEN"
 _SETTINGS_ERRORS: Final = ("SettingsError", "SettingsProblems")
 _USAGE_ERRORS: Final = ("UsageError", "NoSuchName")
 
-_CONTROLS: Final = {
-    code: f"\\x{code:02x}"
-    for code in (*range(0x20), *range(0x7F, 0xA0))
-    if chr(code) not in "\t\n"
-}
-
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def safe(text: str) -> str:
-    """The text without what would command a terminal: messages may be anybody's."""
-    return text.translate(_CONTROLS)
 
 
 def say(text: str = "") -> None:
     """A line of plain text."""
-    click.echo(safe(text))
+    click.echo(harmless(text))
 
 
 def say_styled(text: str) -> None:
-    """A line with colours of ours, for terminals that want them; see `safe`."""
+    """A line with colours of ours, for terminals that want them; see `harmless`."""
     click.echo(text, color=False if os.environ.get("NO_COLOR") else None)
 
 
 def complain(text: str) -> None:
     """What went wrong, to the error output."""
-    click.echo(safe(text), err=True)
+    click.echo(harmless(text), err=True)
 
 
 class ExitCode(enum.IntEnum):

@@ -16,7 +16,7 @@ from pichannels.channels.job_reports import (
 )
 from pichannels.channels.jobs import JobPriority, JobState
 from pichannels.control.arguments import ticks_of
-from pichannels.errors import UsageError
+from pichannels.errors import NoSuchName, UsageError
 from pichannels.journal import Journal
 from pichannels.project import Project
 
@@ -121,7 +121,7 @@ async def show_job(project: Project, journal: Journal, id: str) -> JobReport:
     for one in await list_jobs(project, journal, JobsWanted(channel=channel)):
         if one.id == id:
             return one
-    raise UsageError(f"there is no job {id!r}; `pichannels backfill list` shows them")
+    raise NoSuchName(f"there is no job {id!r}; `pichannels backfill list` shows them")
 
 
 def change_job(
@@ -151,5 +151,5 @@ def _backfilling(project: Project, name: str) -> Backfilling:
 def _parts(id: str) -> tuple[str, int]:
     channel, _, number = id.rpartition("-")
     if not (channel and number.isascii() and number.isdigit()):
-        raise UsageError(f"{id!r} is no job: a job is a channel, - and a number")
+        raise NoSuchName(f"{id!r} is no job: a job is a channel, - and a number")
     return channel, int(number)

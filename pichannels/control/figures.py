@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from pichannels.channels import BaseChannel
-from pichannels.errors import UsageError, nearest
+from pichannels.errors import NoSuchName, UsageError, nearest
 from pichannels.node import BaseNode
 from pichannels.project import Project
 from pichannels.tallies import Times
@@ -89,7 +89,7 @@ def node_of(project: Project, name: str) -> tuple[BaseChannel, BaseNode]:
         for node in channel.own_nodes()
     }
     if name not in known:
-        raise UsageError(f"there is no node {name!r}{nearest(name, known)}")
+        raise NoSuchName(f"there is no node {name!r}{nearest(name, known)}")
     return known[name]
 
 

@@ -37,6 +37,7 @@ from pichannels.control.reports import StatusReport, Unready
 from pichannels.errors import (
     Backpressure,
     MessageNotFound,
+    NoSuchName,
     PichannelsError,
     SettingsError,
     Stopped,
@@ -337,7 +338,7 @@ def _error(status: int, kind: str, message: str) -> web.Response:
 
 
 def _code(error: PichannelsError) -> int:
-    if isinstance(error, MessageNotFound):
+    if isinstance(error, MessageNotFound | NoSuchName):
         return 404
     if isinstance(error, UsageError | SettingsError):
         return 400

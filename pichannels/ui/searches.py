@@ -16,7 +16,13 @@ from pichannels.control.frames import event_id_of
 from pichannels.control.masking import Mask
 from pichannels.control.refusals import NoInstance
 from pichannels.control.walking import Search, Spot
-from pichannels.errors import NotConnected, PichannelsError, UsageError, nearest
+from pichannels.errors import (
+    NoSuchName,
+    NotConnected,
+    PichannelsError,
+    UsageError,
+    nearest,
+)
 from pichannels.piwebasync.event_tags import key_in
 from pichannels.ui.budget import Budget
 from pichannels.ui.content import MessageRow, hidden_error, row_of
@@ -117,7 +123,7 @@ class Searches(Reports):
         """Refuse a name that no channel has, nor one that was there before.
 
         Raises:
-            UsageError: this is one.
+            NoSuchName: this is one.
         """
         try:
             channels = (await link.status())["channels"]
@@ -130,7 +136,7 @@ class Searches(Reports):
         if not await link.journal.run(
             lambda timed: is_known(timed, name), self._budget.search_seconds
         ):
-            raise UsageError(f"there is no channel {name!r}{nearest(name, known)}")
+            raise NoSuchName(f"there is no channel {name!r}{nearest(name, known)}")
 
     async def _is_elsewhere(self, link: Link, channel: str | None) -> bool:
         """Whether the channel keeps its messages in a store of its own."""

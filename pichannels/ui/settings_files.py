@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from pichannels import clock
-from pichannels.errors import PichannelsError, UsageError
+from pichannels.errors import NoSuchName, PichannelsError, UsageError
 from pichannels.events import Event
 from pichannels.holding import replace
 from pichannels.private_files import write_private
@@ -170,7 +170,7 @@ class SettingsFiles:
         if id in kept:
             return kept[id].files
         if id != FILE:
-            raise UsageError(f"there is no version {id!r} of {link.name}")
+            raise NoSuchName(f"there is no version {id!r} of {link.name}")
         if link.settings is None:
             raise UsageError(f"the settings of {link.name} are on another machine")
         files = (await link.command("settings"))["files"]
@@ -242,7 +242,7 @@ class SettingsFiles:
             kept = await asyncio.to_thread(self._kept, link)
             chosen = next((one for one in kept if one.id == version), None)
             if chosen is None:
-                raise UsageError(f"there is no version {version!r} of {instance}")
+                raise NoSuchName(f"there is no version {version!r} of {instance}")
             given = {"version": version}
             note = self._commands.note
             await note(who, "roll-back", given, instance=instance, result="asked")

@@ -159,11 +159,13 @@ def test_an_unknown_channel_is_not_found(plant: Plant) -> None:
     assert "did you mean 'orders'" in answer.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("what", ["messages", "dead-letters", "dead-letter-groups"])
+@pytest.mark.parametrize(
+    "what", ["messages", "dead-letters", "dead-letter-groups", "coverage"]
+)
 def test_a_search_of_an_unknown_channel_says_so(plant: Plant, what: str) -> None:
     query = {"channel": "order"}
     answer = plant.client("view").get(f"/instances/plant/{what}", params=query)
-    assert answer.status_code == 400
+    assert answer.status_code == 404
     assert "did you mean 'orders'" in answer.json()["error"]["message"]
 
 

@@ -13,6 +13,7 @@ from pichannels.control.client import CommandFailed, NoInstance
 from pichannels.errors import (
     JournalError,
     MessageNotFound,
+    NoSuchName,
     NotConnected,
     PichannelsError,
     SettingsError,
@@ -36,6 +37,7 @@ _STATUS: Final[tuple[tuple[type[PichannelsError], int], ...]] = (
     (NoSuchInstance, 404),
     (NoSuchOperation, 404),
     (MessageNotFound, 404),
+    (NoSuchName, 404),
     (CountNeeded, 409),
     (TooSlow, 408),
     (TooLong, 413),

@@ -216,7 +216,7 @@ async def test_a_stored_message_is_found_shown_and_replayed(
         ("stp", {}, 400, "did you mean 'stop'?"),
         ("stop", {"nwo": True}, 400, "nwo"),
         ("stop-channel", {}, 400, "channel"),
-        ("stop-channel", {"channel": "boilr"}, 400, "did you mean 'boiler'?"),
+        ("stop-channel", {"channel": "boilr"}, 404, "did you mean 'boiler'?"),
         ("show", {"id": "none"}, 404, "holds message"),
         ("replay", {}, 400, "say which messages"),
         ("backup", {"path": "relative"}, 400, "no absolute path"),
