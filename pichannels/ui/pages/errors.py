@@ -316,9 +316,7 @@ def _install(page: Page, again: Callable[[], Awaitable[None]]) -> None:
             action, given, f"{verb} dead letters", text, verb=verb, danger=is_discard
         )
         if begun is not None:
-            ended = await page.console.commands.operations.wait(begun.id)
-            seen = ended.seen(page.console.data.mask_for(page.who))
-            _tell(page, verb, seen.report, seen.error)
+            await page.console.commands.operations.wait(begun.id)
             page.watch.ask_soon()
             await again()
 
@@ -347,20 +345,6 @@ def _install(page: Page, again: Callable[[], Awaitable[None]]) -> None:
         page.on(f"discard-{name}", discard, Role.ADMIN)
     mutes.install(page, again)
     page.on("edit-letter", partial(_edit, page), Role.ADMIN)
-
-
-def _tell(page: Page, verb: str, report: Any, error: str) -> None:
-    if error:
-        page.toasts.tell(f"{verb}: {error}", "bad")
-        return
-    found = report if isinstance(report, dict) else {}
-    if found.get("failed"):
-        first = (found.get("failures") or [{}])[0]
-        told = f"{count_text(found['failed'])} failed again; {first.get('error', '')}"
-        page.toasts.tell(f"{verb}: {told}", "bad")
-        return
-    count = found.get("settled") or found.get("discarded") or 0
-    page.toasts.tell(f"{verb}: {count_text(count)} done")
 
 
 async def _edit(page: Page, act: Act) -> None:

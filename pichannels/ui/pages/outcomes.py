@@ -19,7 +19,8 @@ def outcome_text(one: Operation) -> str:
     """The numbers of its report, or why it failed; "" where it tells nothing."""
     if one.error:
         return one.error
-    told = [", ".join(_numbers(row)) for row in _rows(one)[:_MOST]]
+    rows = _rows(one)[:_MOST]
+    told = [", ".join(_numbers(row)) for row in rows] + list(map(_first_failure, rows))
     return "; ".join(filter(None, told))
 
 
@@ -30,6 +31,14 @@ def outcome_tone(one: Operation) -> Tone:
     ):
         return "warn"
     return _TONES.get(one.state, "off")
+
+
+def _first_failure(report: dict[str, Any]) -> str:
+    """Why the first of several failed; "" where none did."""
+    failures = report.get("failures")
+    if not (isinstance(failures, list) and failures):
+        return ""
+    return f"the first: {failures[0].get('error', '')}"
 
 
 def _rows(one: Operation) -> list[dict[str, Any]]:

@@ -276,6 +276,8 @@ class Page:
     ) -> Operation | None:
         """Do something to many: tells how many, and takes the typed number first.
 
+        One alone is asked about, and nothing is typed.
+
         Returns when it has begun; the strip of operations shows how far it is, and
         what came of it is told at its end. None where it was not confirmed, or there
         is nothing to do.
@@ -292,8 +294,9 @@ class Page:
             if count == 0:
                 self.toasts.tell(f"{title}: there is nothing to do", "off")
                 return None
+            typed = count if count > 1 else None
             if not await self.dialog.confirm(
-                title, text, aside, count=count, verb=verb, danger=danger
+                title, text, aside, count=typed, verb=verb, danger=danger
             ):
                 return None
             try:

@@ -78,7 +78,7 @@ def test_what_fails_again_after_a_redrive_stays_and_is_told(
     groups(page).get_by_role("button", name="Redrive").first.click()
     confirm(page, group["count"], "Redrive")
     told = page.get_by_role("status")
-    expect(told).to_contain_text("failed again")
+    expect(told).to_contain_text(f"{group['count']} failed")
     expect(groups(page).first).to_contain_text(str(group["count"]))
 
 
@@ -103,7 +103,13 @@ def test_an_edited_letter_takes_the_place_of_the_old(
     page.get_by_role("dialog").get_by_label("Payload").fill('{"mended": true}')
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     page.wait_for_url(lambda url: not url.endswith(group["sample"]))
-    expect(page.get_by_role("region", name="payload")).to_contain_text('"mended"')
+    letter = page.get_by_role("region", name="dead letter")
+    expect(letter.get_by_role("region", name="payload")).to_contain_text('"mended"')
+    letter.get_by_role("button", name="Discard").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("Type")).to_have_count(0)
+    dialog.get_by_role("button", name="Discard").click()
+    expect(page.get_by_role("status")).to_contain_text("1 discarded")
 
 
 def test_a_viewer_sees_counts_and_no_causes(
