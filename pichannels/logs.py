@@ -17,7 +17,7 @@ import msgspec
 
 from pichannels.channels.chain import Chain
 from pichannels.channels.processing import Processing
-from pichannels.errors import printable
+from pichannels.errors import harmless, printable
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.tracing import outgoing, parsed
@@ -108,16 +108,21 @@ def _message(frame: FrameType) -> Message | None:
 
 
 class TextFormatter(logging.Formatter):
-    """Lines for people; behind the text is where the record was made."""
+    """Lines for people; behind the text is where the record was made.
+
+    What follows in a text of several lines is indented, so that no text looks like a
+    record, and nothing in it commands a terminal.
+    """
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        line = super().formatMessage(record)
+        line, *others = harmless(super().formatMessage(record)).split("\n")
         told = [
             f"{name}={getattr(record, name)}"
             for name in FIELDS[:4]
             if getattr(record, name, "")
         ]
-        return f"{line} [{' '.join(told)}]" if told else line
+        first = f"{line} [{' '.join(told)}]" if told else line
+        return "\n    ".join([first, *others])
 
 
 class JSONFormatter(logging.Formatter):

@@ -15,13 +15,13 @@ from pichannels.cli.common import ExitCode, ask, common_options, json_option
 from pichannels.cli.completion import complete_channels
 from pichannels.cli.holes import holes_line, length, oldest_hole
 from pichannels.cli.lazy import load_name
-from pichannels.cli.output import safe, say, say_json, say_styled, say_table
+from pichannels.cli.output import say, say_json, say_styled, say_table
 from pichannels.cli.quantities import TIME
 from pichannels.control.client import ControlClient
 from pichannels.control.coverage_reports import CoverageWanted
 from pichannels.coverage.expected import Verdict
 from pichannels.coverage.tags import TagState
-from pichannels.errors import UsageError
+from pichannels.errors import UsageError, harmless
 from pichannels.project import Project
 from pichannels.values import TICKS_PER_SECOND, format_ticks, parse_ticks
 
@@ -275,7 +275,7 @@ def _draw(tags: list[dict[str, Any]], wanted: CoverageWanted, width: int) -> Non
     start = min(parse_ticks(wanted.start or tag["start"]) for tag in tags)
     end = max(parse_ticks(tag["end"]) for tag in tags)
     encoding = sys.stdout.encoding or "ascii"
-    rows = [Row(safe(tag["name"]), list(_spans(tag))) for tag in tags]
+    rows = [Row(harmless(tag["name"]), list(_spans(tag))) for tag in tags]
     chart = Chart(start, end, rows, width, encoding)
     first, last = (_moment(at) for at in (start, end))
     say(f"{first} to {last}, a column is {length(chart.column)}")

@@ -119,8 +119,10 @@ def _tell(page: LogPage, as_json: bool) -> None:
 
 
 def _text(line: LogLine) -> str:
-    shown = f"{short_time(line.time)} {line.level:<7} {line.logger}: {line.text}"
+    text, *others = line.text.split("\n")
+    shown = f"{short_time(line.time)} {line.level:<7} {line.logger}: {text}"
     named = {"channel": line.channel, "node": line.node, "message": line.message_id}
     told = " ".join(f"{name}={value}" for name, value in named.items() if value)
     whole = f"{shown} [{told}]" if told else shown
+    whole = "\n    ".join([whole, *others])
     return f"{whole}\n{line.stack}" if line.stack else whole

@@ -111,7 +111,7 @@ def log_beside_tables(setting: str | dict[str, Any]) -> Iterator[None]:
         yield
         return
     shown = logging.StreamHandler()
-    shown.setFormatter(logging.Formatter(_SHORT, "%H:%M:%S"))
+    shown.setFormatter(TextFormatter(_SHORT, "%H:%M:%S"))
     waiting: queue.Queue[Any] = queue.Queue(_WAITING_AT_MOST)
     handler, listener = _Handler(waiting), _Listener(waiting, shown)
     root = logging.getLogger()

@@ -14,7 +14,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from pichannels.cli.options import complain, safe, say, say_styled
+from pichannels.cli.options import complain, say, say_styled
+from pichannels.errors import harmless
 from pichannels.probes import Finding
 from pichannels.values import DigitalState, Sample, ValueFailure
 
@@ -23,7 +24,6 @@ __all__ = [
     "complain",
     "duration",
     "readable",
-    "safe",
     "say",
     "say_bytes",
     "say_csv",
@@ -145,4 +145,4 @@ def duration(seconds: float) -> str:
 def _text(cell: object) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
-    return f"{cell:,}" if isinstance(cell, int) else safe(str(cell))
+    return f"{cell:,}" if isinstance(cell, int) else harmless(str(cell))

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
-from pichannels.cli.options import safe
 from pichannels.cli.ui import absolute, folder_of, place_of, where
 from pichannels.engine import Engine
-from pichannels.errors import SettingsError
+from pichannels.errors import SettingsError, harmless
 from pichannels.events import Event
 from pichannels.project import Project
 from pichannels.ui.supervision import Supervisor
@@ -70,6 +69,6 @@ def tell(started: dict[str, Any]) -> None:
     """Say where the pages are, and how to log in, also above the tables of `start`."""
     # The token is for the terminal, not for the log. It is written to what stands for
     # the output just now; the real one would be drawn over by the tables.
-    sys.stdout.write(f"{safe(f'  pages      {where(started)}')}\n")
+    sys.stdout.write(f"{harmless(f'  pages      {where(started)}')}\n")
     sys.stdout.flush()
     logger.info("pages and API: %s", started["url"])

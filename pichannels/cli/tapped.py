@@ -8,10 +8,10 @@ from typing import Any, Final
 from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
-from pichannels.cli.options import safe
 from pichannels.cli.output import short_time, value_text
 from pichannels.cli.top_nodes import took_text
 from pichannels.control.tapped import plain_text, samples_in, text_of
+from pichannels.errors import harmless
 from pichannels.values import DigitalState, Sample
 
 __all__ = ["passed_lines"]
@@ -107,7 +107,7 @@ def _rows(samples: Sequence[Sample], width: int) -> Iterator[Text]:
     marks = [_marks(sample) for sample in samples]
     others = sum(max(map(cell_len, column)) + 2 for column in (times, values, marks))
     room = max(width - others, _NARROWEST)
-    names = [_cut(safe(sample.tag.name), room) for sample in samples]
+    names = [_cut(harmless(sample.tag.name), room) for sample in samples]
     wide = [max(map(cell_len, column)) for column in (times, names, values)]
     for time, name, value, mark in zip(times, names, values, marks, strict=True):
         cells = map(_padded, (time, name, value), wide)
@@ -124,7 +124,7 @@ def _marks(sample: Sample) -> str:
 
 def _value(sample: Sample) -> str:
     units = "" if isinstance(sample.value, DigitalState) else sample.units
-    return safe(f"{value_text(sample.value)} {units}".strip())
+    return harmless(f"{value_text(sample.value)} {units}".strip())
 
 
 def _meta(meta: Any, before: Any) -> str:
@@ -132,13 +132,13 @@ def _meta(meta: Any, before: Any) -> str:
     if not isinstance(meta, dict) or not isinstance(before, dict):
         return ""
     new = {name: value for name, value in meta.items() if before.get(name) != value}
-    return safe(" ".join(f"{name}={plain_text(new[name])}" for name in new))
+    return harmless(" ".join(f"{name}={plain_text(new[name])}" for name in new))
 
 
 def _wrapped(text: str, width: int, rows: int) -> Iterator[str]:
     """A text in lines, as many as there may be, the last one cut."""
     # More would not be shown, and would take long to be measured.
-    start = " ".join(safe(text[: 2 * width * rows]).split())
+    start = " ".join(harmless(text[: 2 * width * rows]).split())
     lines = chop_cells(start, width) or [""]
     yield from lines[: rows - 1]
     if len(lines) >= rows:

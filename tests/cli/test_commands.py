@@ -104,7 +104,8 @@ def test_a_terminal_gets_no_commands_of_others(
 ) -> None:
     say("\x1b[2Jcleared\x9b")
     say_table(["name"], [["a\x07b"]])
-    assert capsys.readouterr().out.split() == [
+    found = capsys.readouterr().out.split()
+    assert found == [
         "\\x1b[2Jcleared\\x9b",
         "name",
         "a\\x07b",

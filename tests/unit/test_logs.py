@@ -140,6 +140,17 @@ async def test_a_line_for_people_ends_with_the_place() -> None:
     ]
 
 
+def test_no_text_looks_like_another_line_or_commands_a_terminal() -> None:
+    log = Log(TextFormatter("%(levelname)s %(message)s"))
+    logger.addHandler(log.handler)
+    logger.warning("one\nINFO two \x1b[2J", extra={"channel": "boiler"})
+    logger.removeHandler(log.handler)
+    assert log.lines() == [
+        "WARNING one [channel=boiler]",
+        "    INFO two \\x1b[2J",
+    ]
+
+
 def test_an_error_is_told_with_its_stack(log: Log) -> None:
     try:
         raise ValueError("broken")
