@@ -16,7 +16,7 @@ from pichannels.channels.recording import (
     settle,
 )
 from pichannels.delivery import Delivery, Outcome
-from pichannels.errors import CodecError, JournalError
+from pichannels.errors import ChannelStopped, CodecError, JournalError
 from pichannels.journal import Journal, Record, Ticket
 from pichannels.message import Message
 from pichannels.states import State
@@ -87,6 +87,10 @@ class Settling:
 
     def _settled(self, item: Item, delivery: Delivery) -> None:
         assert delivery.outcome is not None
+        if self._is_closed and isinstance(delivery.failure, ChannelStopped):
+            # Nothing has failed: it stays in the journal, and runs again.
+            delivery.outcome.message.delivery = item.msg.delivery = None
+            return
         self._counts.settled(item.msg)
         outcome = self._channel.finish(delivery, delivery.outcome)
         # Cycles would wait for the collector, which is meant to come rarely.

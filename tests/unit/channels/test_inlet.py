@@ -512,6 +512,19 @@ async def test_what_was_not_settled_runs_again_before_anything_new(
     await journal.close()
 
 
+async def test_what_waits_at_a_fork_when_it_stops_has_not_failed(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel = BaseChannel("boiler", drain_timeout=0.01)
+    channel.fork(name="beside").add(Gate())
+    channel.attach(journal=journal)
+    await channel.start()
+    await put(channel, "a", "b")
+    await channel.stop()
+    assert (await left(journal), channel.failed) == (["a", "b"], 0)
+    assert "message failed" not in caplog.text
+
+
 async def test_many_run_again_in_a_small_window(journal: Journal) -> None:
     async with accepting(journal, Gate(), window=3, drain_timeout=0.01) as channel:
         await put(channel, *range(100))
