@@ -83,6 +83,7 @@ def test_the_windows_service_is_stopped_by_ctrl_c_in_time() -> None:
     assert module == "pichannels"
     check(arguments)
     assert float(found["stoptimeout"].split()[0]) > DRAIN
+    assert found["stopparentprocessfirst"] == "true"
 
 
 def container() -> str:
