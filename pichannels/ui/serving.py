@@ -20,6 +20,9 @@ from pichannels.ui.console import Console, ConsolePlan
 __all__ = ["Started", "serve"]
 
 _GRACE: Final = 1
+_KEPT: Final = 20
+"""Seconds for which a connection that asks nothing is kept: longer than programs keep
+theirs (5 or 15), so that none is closed while the next request is on its way."""
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -94,6 +97,7 @@ async def serve(
             server_header=False,
             lifespan="on",
             timeout_graceful_shutdown=_GRACE,
+            timeout_keep_alive=_KEPT,
             ws="websockets-sansio",
             http=cast(Any, patient),
         ),
