@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from math import inf, isinf
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -17,6 +18,8 @@ from pichannels.project import Project
 from pichannels.values import NO_DATA, format_ticks
 
 __all__ = ["TagsChange", "TagsReport", "change_tags"]
+
+_PART: Final = 1000
 
 
 class TagsChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,8 +69,18 @@ async def change_tags(project: Project, change: TagsChange) -> TagsReport:
     return TagsReport(
         channel=channel.name,
         asked=[str(tag) for tag in channel.tags],
-        streams=[_marked(channel.covering, one) for one in channel.tag_states()],
+        streams=await _streams(channel),
     )
+
+
+async def _streams(channel: PIWebChannel) -> list[TagState]:
+    """The tags, part after part, so that very many do not hold up the channels."""
+    found: list[TagState] = []
+    for one in channel.tag_states():
+        found.append(_marked(channel.covering, one))
+        if len(found) % _PART == 0:
+            await asyncio.sleep(0)
+    return found
 
 
 def _marked(covering: Covering | None, one: TagState) -> TagState:

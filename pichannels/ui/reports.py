@@ -5,7 +5,9 @@ It is asked once for many who look.
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -15,6 +17,9 @@ from pichannels.ui.links import Links
 from pichannels.ui.roles import Principal, Role
 
 __all__ = ["Reports"]
+
+_TAGS: Final = 2000
+"""For each so many tags what is told of them is good for a second."""
 
 
 class Reports:
@@ -29,6 +34,9 @@ class Reports:
     def __init__(self, links: Links) -> None:
         self._links = links
         self._kept: dict[tuple[str, ...], tuple[float, Any]] = {}
+        # Locks last while somebody holds one, or waits for it.
+        self._asking: WeakValueDictionary[tuple[str, ...], asyncio.Lock]
+        self._asking = WeakValueDictionary()
 
     # Coverage and jobs
 
@@ -76,15 +84,19 @@ class Reports:
         self, instance: str, seconds: float, command: str, **arguments: Any
     ) -> Any:
         key = (instance, command, *map(str, arguments.values()))
-        found = self._kept.get(key)
-        if found is not None and clock.monotonic() < found[0]:
-            return found[1]
-        answer = await self._links.get(instance).command(command, **arguments)
-        now = clock.monotonic()
-        # Answers may be large, and ranges up to now are never asked for again.
-        self._kept = {k: each for k, each in self._kept.items() if now < each[0]}
-        self._kept[key] = (now + seconds, answer)
-        return answer
+        # Parts of many pages are written at the same moment.
+        async with self._asking.setdefault(key, asyncio.Lock()):
+            found = self._kept.get(key)
+            if found is not None and clock.monotonic() < found[0]:
+                return found[1]
+            answer = await self._links.get(instance).command(command, **arguments)
+            now = clock.monotonic()
+            # Very many tags take a second, and hold up who asks and who answers.
+            many = len(answer["streams"]) / _TAGS if command == "tags" else 0.0
+            # Answers may be large, and ranges up to now are never asked for again.
+            self._kept = {k: each for k, each in self._kept.items() if now < each[0]}
+            self._kept[key] = (now + max(seconds, many), answer)
+            return answer
 
     def forget(self) -> None:
         """Ask anew from now on, as something was changed."""
