@@ -170,7 +170,7 @@ class LogRing(logging.Handler):
                 level=record.levelname,
                 logger=record.name,
                 text=text[:_LONGEST],
-                channel=getattr(record, "channel", "") or self._channel(text),
+                channel=getattr(record, "channel", "") or self.channel_of(text),
                 node=getattr(record, "node", ""),
                 message_id=getattr(record, "message_id", ""),
                 stack=stack[-_LONGEST_STACK:],
@@ -179,7 +179,8 @@ class LogRing(logging.Handler):
         if self._waiting:
             self.wake()
 
-    def _channel(self, text: str) -> str:
+    def channel_of(self, text: str) -> str:
+        """The channel that the running task, or this text, is named after, or ""."""
         for named in (_task(), text):
             name, colon, _ = named.partition(":")
             if colon and name in self.channels:

@@ -18,6 +18,7 @@ import msgspec
 from pichannels.channels.chain import Chain
 from pichannels.channels.processing import Processing
 from pichannels.errors import harmless, printable
+from pichannels.loglines import LogRing
 from pichannels.message import Message
 from pichannels.node import BaseNode
 from pichannels.tracing import outgoing, parsed
@@ -47,15 +48,17 @@ class _Place(NamedTuple):
 class ContextFilter(logging.Filter):
     """Lets records say in which channel and node, and of which message, they are.
 
-    Put it on a handler: they then have `channel`, `node`, `message_id`, `trace_id` and
-    `span_id`, which a format can name. What a record says already (`extra`) stays.
+    What is said outside of nodes is of the channel that its task or text is named
+    after, where an instance runs. Put it on a handler: records then have `channel`,
+    `node`, `message_id`, `trace_id` and `span_id`, which a format can name. What a
+    record says already (`extra`) stays.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         place = _place()
         trace = parsed(outgoing())
         found = {
-            "channel": place.channel,
+            "channel": place.channel or _named_channel(record),
             "node": place.node,
             "message_id": place.message.uuid if place.message is not None else "",
             "trace_id": trace.trace if trace else "",
@@ -65,6 +68,15 @@ class ContextFilter(logging.Filter):
             if not getattr(record, name, ""):
                 setattr(record, name, value)
         return True
+
+
+def _named_channel(record: logging.LogRecord) -> str:
+    """The channel of an instance that runs here, as its ring of lines knows it."""
+    if getattr(record, "channel", ""):
+        return ""
+    rings = (h for h in logging.getLogger().handlers if isinstance(h, LogRing))
+    found = (ring.channel_of(record.getMessage()) for ring in rings)
+    return next(filter(None, found), "")
 
 
 def _place() -> _Place:

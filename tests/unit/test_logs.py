@@ -15,6 +15,7 @@ import pytest
 from pichannels.channels import BaseChannel
 from pichannels.engine import Engine
 from pichannels.errors import Rejected, RetryLater
+from pichannels.loglines import LogRing
 from pichannels.logs import ContextFilter, JSONFormatter, TextFormatter
 from pichannels.message import Message
 from pichannels.node import BaseNode, ThreadNode
@@ -138,6 +139,21 @@ async def test_a_line_for_people_ends_with_the_place() -> None:
         f"WARNING hot enough [channel=boiler node=boiler.it message_id={msg.uuid}]",
         "WARNING outside",
     ]
+
+
+async def test_what_a_task_of_a_channel_says_is_of_that_channel(log: Log) -> None:
+    ring = LogRing()
+    ring.channels.add("boiler")
+    ring.attach()
+
+    async def speak() -> None:
+        logger.warning("a websocket is lost")
+
+    await asyncio.create_task(speak(), name="boiler: repair 7")
+    logger.warning("boiler: not repaired")
+    logger.warning("turbine: not ours")
+    ring.detach()
+    assert [each.get("channel") for each in log.told()] == ["boiler", "boiler", None]
 
 
 def test_no_text_looks_like_another_line_or_commands_a_terminal() -> None:
