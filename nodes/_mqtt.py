@@ -59,11 +59,11 @@ class MQTT(BrokerSink):
             by default JSON.
         user: name of the user.
         password: best a `Secret`; it is looked up for each connection.
-        ssl: with `mqtts://`, False for no check of the certificate, or an
-            `ssl.SSLContext`.
+        tls: True for TLS, as with `mqtts://`, or an `ssl.SSLContext`.
+        verify: False for no check of the certificate.
         ca: a file with the certificates that are trusted, in PEM.
         certificate: a file with a certificate of our own, in PEM.
-        key: a file with its key, where that is another one.
+        cert_key: a file with its key, where that is another one.
         protocol: `5` or `3.1.1`.
         client_id: unique among the clients of the broker; by default one that is made.
         timeout: seconds for a connection, and for an acknowledgement.
@@ -91,10 +91,11 @@ class MQTT(BrokerSink):
         codec: ICodec | None = None,
         user: str | Secret | None = None,
         password: str | Secret | None = None,
-        ssl: bool | SSLContext = True,
+        tls: bool | SSLContext = False,
+        verify: bool = True,
         ca: str | os.PathLike[str] | None = None,
         certificate: str | os.PathLike[str] | None = None,
-        key: str | os.PathLike[str] | None = None,
+        cert_key: str | os.PathLike[str] | None = None,
         protocol: str = "5",
         client_id: str | None = None,
         timeout: float = 30.0,
@@ -112,10 +113,11 @@ class MQTT(BrokerSink):
             checked_url(url),
             user,
             password,
-            ssl,
+            tls,
+            verify,
             ca,
             certificate,
-            key,
+            cert_key,
             protocol,
             timeout=timeout,
         )

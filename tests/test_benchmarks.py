@@ -109,3 +109,15 @@ def test_all_libraries_give_the_same_samples(shape: Shape) -> None:
     few = messages(Shape(shape.streams, shape.events, max(1, 40 // shape.streams)))
     found = [[decode(raw, TAGS) for raw in few] for decode in DECODERS.values()]
     assert all(samples == found[0] for samples in found)
+
+
+async def test_the_help_needs_no_extra() -> None:
+    program = (
+        "import runpy, sys; sys.modules.update(rocksdict=None, pydantic=None);"
+        "sys.argv[1:] = ['--help']; runpy.run_module('benchmarks', run_name='__main__')"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0 and b"--quick" in out

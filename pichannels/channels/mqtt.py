@@ -69,11 +69,11 @@ class MQTTChannel(BaseChannel):
             default one that is made once and kept in the journal.
         user: name of the user.
         password: best a `Secret`; it is looked up for each connection.
-        ssl: with `mqtts://`, False for no check of the certificate, or an
-            `ssl.SSLContext`.
+        tls: True for TLS, as with `mqtts://`, or an `ssl.SSLContext`.
+        verify: False for no check of the certificate.
         ca: a file with the certificates that are trusted, in PEM.
         certificate: a file with a certificate of our own, in PEM.
-        key: a file with its key, where that is another one.
+        cert_key: a file with its key, where that is another one.
         protocol: `5` or `3.1.1`.
         clean_start: whether the broker is to forget at the start what it kept for us.
         session_expiry: seconds for which the broker keeps the session while we are
@@ -99,10 +99,11 @@ class MQTTChannel(BaseChannel):
         client_id: str | None = None,
         user: str | Secret | None = None,
         password: str | Secret | None = None,
-        ssl: bool | SSLContext = True,
+        tls: bool | SSLContext = False,
+        verify: bool = True,
         ca: str | os.PathLike[str] | None = None,
         certificate: str | os.PathLike[str] | None = None,
-        key: str | os.PathLike[str] | None = None,
+        cert_key: str | os.PathLike[str] | None = None,
         protocol: str = "5",
         clean_start: bool = False,
         session_expiry: float = 7 * 86400,
@@ -121,10 +122,11 @@ class MQTTChannel(BaseChannel):
             checked_url(url),
             user,
             password,
-            ssl,
+            tls,
+            verify,
             ca,
             certificate,
-            key,
+            cert_key,
             _protocol(protocol),
             seconds("keep_alive", keep_alive),
             seconds("timeout", timeout),

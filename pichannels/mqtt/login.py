@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import ssl as tls
+import ssl
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -16,7 +16,9 @@ __all__ = ["VERSIONS", "Login", "checked_url"]
 VERSIONS: Final = {"5": 5, "3.1.1": 4}
 """The versions of the protocol that there are, and their numbers in it."""
 
-_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+_SCHEMES: Final = ("mqtt", "mqtts")
+_PORTS: Final = (1883, 8883)
+"""Without TLS, and with it."""
 _ALLOWED: Final = "mqtt://host:port, mqtts://host:port"
 
 
@@ -27,11 +29,11 @@ class Login(NamedTuple):
         url: `mqtt://host:port`, or `mqtts://` for TLS.
         user: name of the user.
         password: best a `Secret`; it is looked up for each connection.
-        ssl: with `mqtts://`, False for no check of the certificate, or an
-            `ssl.SSLContext`.
+        tls: True for TLS, or an `ssl.SSLContext`.
+        verify: False for no check of the certificate.
         ca: a file with the certificates that are trusted, in PEM.
         certificate: a file with the client's own certificate, and perhaps its key.
-        key: a file with its key.
+        cert_key: a file with its key.
         protocol: `5` or `3.1.1`.
         keep_alive: seconds after which a silent connection is tried.
         timeout: seconds for the connection, and for an answer.
@@ -40,10 +42,11 @@ class Login(NamedTuple):
     url: str
     user: str | Secret | None = None
     password: str | Secret | None = None
-    ssl: bool | tls.SSLContext = True
+    tls: bool | ssl.SSLContext = False
+    verify: bool = True
     ca: str | os.PathLike[str] | None = None
     certificate: str | os.PathLike[str] | None = None
-    key: str | os.PathLike[str] | None = None
+    cert_key: str | os.PathLike[str] | None = None
     protocol: str = "5"
     keep_alive: float = 30.0
     timeout: float = 10.0
@@ -59,7 +62,13 @@ class Login(NamedTuple):
     @property
     def target(self) -> str:
         """The URL, as errors show it."""
-        return f"{_parts(self.url).scheme}://{self.host}:{self.port}"
+        scheme = "mqtts" if self.is_secure else "mqtt"
+        return f"{scheme}://{self.host}:{self.port}"
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS is spoken."""
+        return bool(self.tls) or _parts(self.url).scheme == "mqtts"
 
     @property
     def host(self) -> str:
@@ -69,28 +78,27 @@ class Login(NamedTuple):
     @property
     def port(self) -> int:
         """Where it listens."""
-        parts = _parts(self.url)
-        return parts.port or _PORTS[parts.scheme]
+        return _parts(self.url).port or _PORTS[self.is_secure]
 
     @property
     def version(self) -> int:
         """The number of the protocol's version."""
         return VERSIONS[self.protocol]
 
-    async def context(self) -> tls.SSLContext | None:
+    async def context(self) -> ssl.SSLContext | None:
         """What TLS needs; None without.
 
         Raises:
             SettingsError: a file is missing, or has no certificate.
         """
-        if _parts(self.url).scheme != "mqtts":
+        if not self.is_secure:
             return None
         return await tls_context(
-            self.ssl,
-            verify=self.ssl is not False,
+            self.tls,
+            verify=self.verify,
             ca=self.ca,
             certificate=self.certificate,
-            key=self.key,
+            key=self.cert_key,
         )
 
     async def credentials(self) -> tuple[str | None, str | None]:
@@ -111,7 +119,7 @@ def checked_url(url: Any) -> str:
         SettingsError: it is none, or a login is in it.
     """
     parts = _parts(url) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in _PORTS or not parts.hostname:
+    if parts is None or parts.scheme not in _SCHEMES or not parts.hostname:
         raise SettingsError("not a URL", key="url", found=url, allowed=_ALLOWED)
     if "@" in parts.netloc:
         shown = f"{parts.scheme}://...@{parts.hostname}"
