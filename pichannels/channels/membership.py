@@ -20,9 +20,13 @@ class Membership:
 
     Args:
         server: with all its members.
+
+    Attributes:
+        trouble: what went wrong last; empty since it works.
     """
 
     def __init__(self, server: PIServer) -> None:
+        self.trouble = ""
         self._server = server
         self._members = server.members() if server.others else None
 
@@ -44,6 +48,7 @@ class Membership:
 
     def answered(self) -> None:
         """The member in use works."""
+        self.trouble = ""
         if self._members is not None:
             self._members.answered(self._members.current)
 

@@ -245,6 +245,7 @@ class PIWebChannel(BaseChannel):
         subscriptions = self._source.subscriptions
         intake = self._source.handing.intake
         polled = sum(each.stream.is_polling for each in subscriptions)
+        is_absent = self._source.is_running and not self.is_ready
         return {
             "tags": len(self.points),
             "unresolved": len(self.unresolved),
@@ -252,6 +253,7 @@ class PIWebChannel(BaseChannel):
             "open": sum(each.stream.is_open for each in subscriptions),
             "polled": polled,
             "fell_back": self._source.fell_back if polled else "",
+            "trouble": self._source.membership.trouble if is_absent else "",
             "losses": self.losses,
             "failovers": self._source.membership.switches,
             "frames": intake.frames,

@@ -328,9 +328,11 @@ class PISource:
             subscription.lost()
             self.losses += 1
             why = f"{event.reason} {event.detail}"
+            self.membership.trouble = f"the connection is lost: {why}"
             logger.warning("%s: a PI channel is lost: %s", name, why)
             self._fire("pi.lost", reason=event.reason, detail=event.detail)
         elif isinstance(event, NotOpened):
+            self.membership.trouble = str(event.error)
             logger.warning("%s: %s", name, event.error)
             self._fire("pi.not_opened", error=str(event.error))
             if subscription.is_held_back:

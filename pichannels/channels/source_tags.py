@@ -87,6 +87,7 @@ class SourceTags:
                 return await self.keep(self.tags, await self.find(self.tags, known))
             except _UNRESOLVED as exc:
                 logger.warning("%s: the tags are not resolved: %s", owner.name, exc)
+                membership.trouble = str(exc)
                 self._fire("pi.unresolved", error=str(exc))
                 if membership.leave(exc):
                     self._resolver.server, kept, known = membership.current, None, None

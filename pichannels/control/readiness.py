@@ -132,6 +132,9 @@ class Readiness:
 
 def paused_parts(status: StatusReport) -> list[str]:
     """Channels and sinks that are paused on command, or until a message has gone."""
+    if status.state != "running":
+        # Those that drain go on with nothing new, which nobody has asked for.
+        return []
     channels = [c.name for c in status.channels if c.state == Status.PAUSED.label]
     return [*channels, *(sink.name for sink in status.sinks if sink.is_paused)]
 

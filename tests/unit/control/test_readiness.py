@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 from aiohttp import web
 
 import nodes.publish
 from pichannels import clock
 from pichannels.channels import BaseChannel
 from pichannels.config import Config, ControlConfig
+from pichannels.control.readiness import paused_parts
 from pichannels.engine import Engine
 from pichannels.message import Message
 from pichannels.node import BaseNode
@@ -213,3 +215,14 @@ async def test_a_web_server_that_comes_back_makes_it_ready(tmp_path: Path) -> No
             after, _ = await asked(engine)
     await runner.cleanup()
     assert (before, after) == (503, 200)
+
+
+async def test_what_is_held_back_while_it_drains_was_paused_by_nobody(
+    tmp_path: Path,
+) -> None:
+    channel = BaseChannel("a")
+    async with running(channel, tmp_path) as engine:
+        await channel.pause()
+        status = engine.status()
+    draining = msgspec.structs.replace(status, state="draining")
+    assert (paused_parts(status), paused_parts(draining)) == (["a"], [])
