@@ -29,8 +29,14 @@ _SEGMENT: Final = 10_000
 _PAYLOADS: Final = 1000
 
 
-def fill(path: Path, count: int) -> None:
-    """Make a journal with so many settled messages of the last days."""
+def fill(path: Path, count: int, failed: int = _FAILED) -> None:
+    """Make a journal with so many settled messages of the last days.
+
+    Args:
+        path: of the file.
+        count: how many messages.
+        failed: one of so many is a dead letter.
+    """
     conn = connect_writer(path, "normal")
     try:
         migrate(conn, path)
@@ -39,7 +45,7 @@ def fill(path: Path, count: int) -> None:
         step = span // count
         conn.execute("BEGIN")
         conn.execute("INSERT INTO channel VALUES (1, ?)", (CHANNEL,))
-        _fill_messages(conn, count, start, step)
+        _fill_messages(conn, count, start, step, failed)
         _fill_tags(conn, count, start, step)
         _fill_segments(conn, count, start, step)
         conn.execute("COMMIT")
@@ -47,14 +53,16 @@ def fill(path: Path, count: int) -> None:
         conn.close()
 
 
-def _fill_messages(conn: sqlite3.Connection, count: int, start: int, step: int) -> None:
+def _fill_messages(
+    conn: sqlite3.Connection, count: int, start: int, step: int, failed: int
+) -> None:
     bodies = [_body(number) for number in range(_PAYLOADS)]
     size = len(bodies[0])
     good, bad = CODES[State.PROCESSED], CODES[State.ERROR]
 
     def rows() -> Iterator[tuple[Any, ...]]:
         for seq in range(1, count + 1):
-            state = good if seq % _FAILED else bad
+            state = good if seq % failed else bad
             yield seq, 1, "live", state, start + seq * step, f"{seq:032x}", 1, 1, size
 
     conn.executemany("INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows())
@@ -64,8 +72,8 @@ def _fill_messages(conn: sqlite3.Connection, count: int, start: int, step: int) 
     )
     conn.executemany("INSERT INTO body VALUES (?, ?, ?)", named)
     facts = codecs.encode({"err_msg": "ValueError: too high", "node": "history.check"})
-    failed = ((seq, facts) for seq in range(_FAILED, count + 1, _FAILED))
-    conn.executemany("INSERT INTO outcome VALUES (?, ?)", failed)
+    outcomes = ((seq, facts) for seq in range(failed, count + 1, failed))
+    conn.executemany("INSERT INTO outcome VALUES (?, ?)", outcomes)
 
 
 def _body(number: int) -> bytes:
