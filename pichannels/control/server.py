@@ -26,10 +26,11 @@ from pichannels.control.access import (
     remove_address,
     write_address,
 )
-from pichannels.control.commands import Instance, run_command
+from pichannels.control.commands import run_command
 from pichannels.control.coverage import CoverageSummaries
 from pichannels.control.entrance import Connections, listen
 from pichannels.control.families import metrics
+from pichannels.control.instance import Instance
 from pichannels.control.noting import Noting, actor_of
 from pichannels.control.published import Published
 from pichannels.control.readiness import Readiness, paused_parts
