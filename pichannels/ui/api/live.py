@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
-from fastapi.responses import StreamingResponse
+from fastapi.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from pichannels.errors import PichannelsError
-from pichannels.ui.api.routing import Ask, Routes
+from pichannels.ui.api.routing import Ask, Asked, Routes
 from pichannels.ui.budget import OverBudget
 from pichannels.ui.console import Console
 from pichannels.ui.guard import API
@@ -32,6 +32,8 @@ _AT_ONCE: Final = 100
 
 routes = Routes("events", "/instances/{instance}")
 router = APIRouter(prefix=API)
+
+Frames = AsyncIterator[bytes]
 
 
 class EventsWanted(
@@ -66,7 +68,7 @@ class Happened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Feeds:
-    """Counts who follows events; the pages follow them in the same way."""
+    """Counts who follows events, the log or a node; there is room for so many."""
 
     def __init__(self) -> None:
         self.open = 0
@@ -77,6 +79,12 @@ class Feeds:
         if self.open >= _MOST:
             raise OverBudget("readers of events", 10)
         return console.links.get(instance)
+
+    def response(self, ask: Asked, instance: str, frames: Frames) -> Response:
+        """Server-sent events, counted from now on until nobody reads them."""
+        self.check(ask.console, ask.who, instance)
+        self.open += 1
+        return _Feed(self, frames)
 
     @contextlib.asynccontextmanager
     async def follow(
@@ -98,6 +106,20 @@ class Feeds:
             yield _told(console, who, link, after or link.recent.place)
         finally:
             self.open -= 1
+
+
+class _Feed(StreamingResponse):
+    """Server-sent events; also who leaves before the first one is counted once."""
+
+    def __init__(self, feeds: Feeds, frames: Frames) -> None:
+        super().__init__(frames, media_type="text/event-stream")
+        self._feeds = feeds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._feeds.open -= 1
 
 
 async def _told(
@@ -146,24 +168,21 @@ async def follow_events(ask: Ask, instance: str, query: Any) -> Any:
     themselves, and go on where they were.
     """
     feeds: Feeds = ask.request.app.state.feeds
-    feeds.check(ask.console, ask.who, instance)
+    link = feeds.check(ask.console, ask.who, instance)
     after = query.after or ask.request.headers.get("last-event-id")
-    following = feeds.follow(ask.console, ask.who, instance, after)
-    return StreamingResponse(_frames(following), media_type="text/event-stream")
+    events = _told(ask.console, ask.who, link, after or link.recent.place)
+    return feeds.response(ask, instance, _frames(events))
 
 
-async def _frames(
-    following: AbstractAsyncContextManager[AsyncIterator[Happened | None]],
-) -> AsyncIterator[bytes]:
-    async with following as events:
-        yield b": following\n\n"
-        async for one in events:
-            if one is None:
-                yield b": ping\n\n"
-            else:
-                data = msgspec.json.encode(one, enc_hook=str)
-                head = f"id: {one.id}\nevent: {one.event}\ndata: "
-                yield head.encode() + data + b"\n\n"
+async def _frames(events: AsyncIterator[Happened | None]) -> AsyncIterator[bytes]:
+    yield b": following\n\n"
+    async for one in events:
+        if one is None:
+            yield b": ping\n\n"
+        else:
+            data = msgspec.json.encode(one, enc_hook=str)
+            head = f"id: {one.id}\nevent: {one.event}\ndata: "
+            yield head.encode() + data + b"\n\n"
 
 
 @router.websocket("/instances/{instance}/socket")

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
-from fastapi.responses import StreamingResponse
 
 from pichannels.loglines import LogLine, LogPage, LogWanted
 from pichannels.ui.api.live import Feeds
@@ -50,16 +49,14 @@ async def follow_log(ask: Ask, instance: str, query: Any) -> Any:
     if not query.after:
         one = await ask.console.log.read(ask.who, instance, LogWanted(count=1))
         query = msgspec.structs.replace(query, after=one.last)
-    frames = _frames(ask, feeds, following, query)
-    return StreamingResponse(frames, media_type="text/event-stream")
+    return feeds.response(ask, instance, _frames(ask, following, query))
 
 
 async def _frames(
-    ask: Asked, feeds: Feeds, following: LogFollowing, wanted: LogWanted
+    ask: Asked, following: LogFollowing, wanted: LogWanted
 ) -> AsyncIterator[bytes]:
     news = asyncio.Event()
     forget = following.subscribe(news.set)
-    feeds.open += 1
     loop, who, console = asyncio.get_running_loop(), ask.who, ask.console
     end = loop.time() + _LONGEST
     after = wanted.after
@@ -80,7 +77,6 @@ async def _frames(
                 yield b": ping\n\n"
             await _waited(news)
     finally:
-        feeds.open -= 1
         forget()
 
 

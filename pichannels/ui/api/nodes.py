@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
-from fastapi.responses import StreamingResponse
 
 from pichannels.control.reports import SinkState
 from pichannels.control.taps import Passed, TapReport, TapWanted
@@ -36,20 +35,15 @@ async def follow_node(ask: Ask, instance: str, name: str) -> Any:
     feeds.check(ask.console, ask.who, instance)
     wanted = TapWanted(node=name)
     first = await ask.console.taps.read(ask.who, instance, wanted)
-    frames = _frames(ask, feeds, instance, first)
-    return StreamingResponse(frames, media_type="text/event-stream")
+    return feeds.response(ask, instance, _frames(ask, instance, first))
 
 
-async def _frames(
-    ask: Asked, feeds: Feeds, instance: str, first: TapReport
-) -> AsyncIterator[bytes]:
+async def _frames(ask: Asked, instance: str, first: TapReport) -> AsyncIterator[bytes]:
     console, who = ask.console, ask.who
     end = asyncio.get_running_loop().time() + _LONGEST
     after = first.next
-    feeds.open += 1
+    yield b": following\n\n"
     try:
-        # Within, as whoever asked may be gone by now.
-        yield b": following\n\n"
         while asyncio.get_running_loop().time() < end:
             wanted = TapWanted(node=first.node, after=after, wait=_WAIT)
             found = await console.taps.read(who, instance, wanted)
@@ -65,8 +59,6 @@ async def _frames(
         # The instance has stopped, or has no such node any more.
         data = msgspec.json.encode({"error": str(exc)})
         yield b"event: ended\ndata: " + data + b"\n\n"
-    finally:
-        feeds.open -= 1
 
 
 @routes.add("POST", "/sinks/{name}/pause", role=Role.OPERATE, answer=SinkState)
