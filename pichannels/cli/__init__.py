@@ -16,6 +16,7 @@ from pichannels.cli.plugged import PluggedCommands
 __all__ = ["cli", "main"]
 
 _COMMANDS: Final = {
+    "audit": "pichannels.cli.audit:audit",
     "backfill": "pichannels.cli.backfill:backfill",
     "channel": "pichannels.cli.channel:channel",
     "check": "pichannels.cli.check:check",

@@ -10,6 +10,7 @@ import click
 __all__ = ["EXAMPLES", "with_examples"]
 
 EXAMPLES: Final[Mapping[str, tuple[str, ...]]] = {
+    "audit": ("", "--action replay --start '*-1d'"),
     "backfill budget": ("", "--rate 20", "--pause"),
     "backfill cancel": ("boiler-1",),
     "backfill create": (

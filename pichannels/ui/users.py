@@ -19,7 +19,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 import msgspec
 
 from pichannels import clock
-from pichannels.errors import PichannelsError, UsageError
+from pichannels.errors import PichannelsError, UsageError, nearest
 from pichannels.private_files import write_private
 from pichannels.ui.roles import Role
 from pichannels.values import TICKS_PER_SECOND, format_ticks
@@ -280,7 +280,8 @@ class Users:
     def _known(self, name: str) -> User:
         self._read()
         if name not in self._users:
-            raise UsageError(f"there is no user {name!r}")
+            hint = nearest(name, self._users)
+            raise UsageError(f"there is no user {name!r}{hint}")
         return self._users[name]
 
     def _put(self, user: User) -> None:
