@@ -91,6 +91,9 @@ class BudgetPart:
             self._button(f"Give {chosen:g}/s", name, f"{chosen:g}", "main"),
             self._button("No limit", name, "", ""),
             self._pause(server),
+            self._page.cli(
+                "backfill", "budget", "--server", name, "--rate", f"{chosen:g}"
+            ),
         ]
         return tag(
             "div",

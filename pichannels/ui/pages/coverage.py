@@ -171,7 +171,7 @@ async def _gantt(page: Page) -> Markup:
         return parts.empty(text, page.action("Reconcile now …", "reconcile"))
     return join(
         [
-            _head(page, found),
+            _head(page, found, start),
             chart(page, rows, start, end, partial(_way, page)),
             _pager(page, found),
             holes_table(page, found.tags),
@@ -226,7 +226,7 @@ def _range(page: Page) -> dict[str, str]:
     return {name: page.query[name] for name in names if page.query.get(name)}
 
 
-def _head(page: Page, found: CoverageReport) -> Markup:
+def _head(page: Page, found: CoverageReport, start: int) -> Markup:
     group = page.query.get("group")
     title = f"Coverage of {group}*" if group else "Coverage"
     back: Child = None
@@ -237,6 +237,9 @@ def _head(page: Page, found: CoverageReport) -> Markup:
     words += ["--tag", page.query["tag"]] if page.query.get("tag") else []
     words += ["--tag", f"{group}*"] if group and not page.query.get("tag") else []
     words += ["--holes"] if page.query.get("holes") == "1" or len(words) < 2 else []
+    words += ["--start", format_ticks(start // TICKS_PER_SECOND * TICKS_PER_SECOND)]
+    if page.query.get("end"):
+        words += ["--end", format_ticks(_bounds(page)[1])]
     noun = "tag" if found.matching == 1 else "tags"
     told = tag("small", f"{count_text(found.matching)} {noun}")
     return parts.heading(

@@ -48,6 +48,7 @@ def install(page: Page, changed: Callable[[], Awaitable[None]]) -> None:
         if what == "cancel" and not await page.dialog.confirm(
             f"Cancel job {id_}",
             "What it has not delivered counts as excluded from now on.",
+            page.cli("backfill", "cancel", id_),
             verb="Cancel the job",
             danger=True,
         ):
@@ -212,13 +213,6 @@ async def _create(page: Page) -> None:
     lasts = span_text((end - start) / TICKS_PER_SECOND)
     text = f"Of each tag {lasts} are read from the archive, behind what is live."
     noun = "tag" if count == 1 else "tags"
-    if not await page.dialog.confirm(
-        f"Backfill {count_text(count)} {noun} of {channel}",
-        text,
-        count=count if count > 1 else None,
-        verb="Begin",
-    ):
-        return
     given = {
         "channel": channel,
         "tags": patterns,
@@ -229,8 +223,25 @@ async def _create(page: Page) -> None:
         "reason": act.text("reason"),
         "priority": act.text("priority") or "normal",
     }
+    if not await page.dialog.confirm(
+        f"Backfill {count_text(count)} {noun} of {channel}",
+        text,
+        page.cli("backfill", "create", channel, *_words(given)),
+        count=count if count > 1 else None,
+        verb="Begin",
+    ):
+        return
     found = await page.run("backfill-create", given)
     page.toasts.tell(f"job {found['id']} has begun", "busy")
+
+
+def _words(given: Mapping[str, Any]) -> list[str]:
+    """The same as options of a command."""
+    words = [word for tag_ in given.get("tags") or () for word in ("--tag", tag_)]
+    for name in ("start", "end", "priority", "reason"):
+        if given.get(name) not in (None, "", "normal"):
+            words += [f"--{name}", str(given[name])]
+    return [*words, "--again"] if given.get("again") else words
 
 
 async def _reconcile(page: Page) -> None:
@@ -321,10 +332,12 @@ def reconciles_part(page: Page) -> Markup:
 
 
 def _result(page: Page, one: Operation) -> Markup:
+    given = page.console.commands.operations.given(one.id)
     head = tag(
         "span",
         parts.state_badge(one.state),
         tag("small", f"by {one.user}, ", page.time(one.started)),
+        page.cli("reconcile", str(given.get("channel", "")), *_words(given)),
     )
     key = f"reconcile-{one.id}"
     if one.state != "done":

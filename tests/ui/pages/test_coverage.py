@@ -52,6 +52,10 @@ def test_a_job_begins_with_its_typed_count_is_paused_and_cancelled(
     expect(dialog).to_contain_text("This concerns")
     count = re.search(r"Backfill (\d+) tags", dialog.inner_text())
     assert count is not None
+    same = dialog.get_by_role("button", name="Copy as CLI").get_attribute("data-copy")
+    assert re.search(
+        "backfill create plant --tag .UNIT1.PUMP.. --start 2021", same or ""
+    )
     dialog.get_by_label("Type").fill(count[1])
     dialog.get_by_role("button", name="Begin").click()
     row = page.get_by_role("table", name="backfill jobs").locator("tbody tr").first
