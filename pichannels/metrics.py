@@ -75,12 +75,12 @@ class Family(msgspec.Struct, frozen=True):
     """All points of one metric; counters end in `_total`.
 
     Attributes:
-        points: of a counter or gauge.
+        points: of a counter, gauge or summary; each of a summary tells its `quantile`.
         spreads: of a histogram.
     """
 
     name: str
-    kind: Literal["counter", "gauge", "histogram"]
+    kind: Literal["counter", "gauge", "histogram", "summary"]
     help: str
     points: list[Point] = []
     spreads: list[Spread] = []

@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from nodes import publish
 from pichannels.channels import BaseChannel
+from pichannels.channels.measuring import measure
 from pichannels.engine import Engine
+from pichannels.message import Message
 from pichannels.metrics import render
 from pichannels.project import Project
 
@@ -149,7 +152,12 @@ def test_each_alert_is_told_when_it_should_and_never_else(tmp_path: Path) -> Non
 
 
 async def test_prometheus_finds_nothing_odd_about_the_metrics(tmp_path: Path) -> None:
-    engine = Engine(Project([BaseChannel("a")]), data_dir=tmp_path, control=False)
+    channel = BaseChannel("a").add(publish.Console(name="sink"))
+    engine = Engine(Project([channel]), data_dir=tmp_path, control=False)
     async with engine:
+        for chain in channel.chains():
+            measure(chain)
+        await channel.handle(Message(payload="1"))
         text = render(engine.metrics())
+    assert 'pichannels_node_seconds{node="a.sink",quantile="0.99"}' in text
     assert await asyncio.to_thread(promtool, "check", "metrics", text=text) == ""

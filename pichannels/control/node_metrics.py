@@ -94,7 +94,7 @@ def quantiles(
 ) -> Family:
     """Half and 99 % of the last minutes, where there are any."""
     points = [point for whose, each in times for point in _points(label, whose, each)]
-    return Family(name, "gauge", help, points)
+    return Family(name, "summary", help, points)
 
 
 def _points(label: str, whose: str, times: Times) -> Iterator[Point]:
