@@ -44,10 +44,14 @@ __all__ = [
     "names",
     "page_of",
     "samples_in",
+    "summary_of",
 ]
 
 _SEPARATOR: Final = b"\x1e"
 MOST: Final = 5000
+_TOLD: Final = 3
+_LARGEST: Final = 65_536
+"""Bytes of a document up to which it is taken apart for a summary."""
 
 
 class EventId(NamedTuple):
@@ -208,6 +212,31 @@ def page_of(msg: Message, wanted: SamplesWanted, mask: Mask) -> MessageSamples:
     part = found[wanted.skip :][: wanted.count]
     rows = [_shown(_row(each), mask) for each in part]
     return MessageSamples(samples=rows, total=len(found))
+
+
+def summary_of(msg: Message, mask: Mask) -> str:
+    """The values of a message in a line, without what is hidden.
+
+    "" where it holds none, or is too large to look into for that.
+    """
+    if isinstance(msg.payload, str | bytes) and len(msg.payload) > _LARGEST:
+        return ""
+    try:
+        found = list(samples_in(msg))
+    except DecodeError:
+        return ""
+    if not found:
+        return ""
+    told = [_told(_shown(_row(each), mask)) for each in found[:_TOLD]]
+    more = ", …" if len(found) > _TOLD else ""
+    noun = "value" if len(found) == 1 else "values"
+    return f"{len(found)} {noun}: {', '.join(told)}{more}"
+
+
+def _told(row: SampleRow) -> str:
+    mark = "" if row.good else "bad"
+    shown = row.error or str(row.value)
+    return " ".join(filter(None, [row.tag, shown, row.units, mark]))
 
 
 def is_open(sample: Sample, mask: Mask) -> bool:

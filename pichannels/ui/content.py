@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Final
 
 import msgspec
 
 from pichannels import codecs
+from pichannels.control.frames import summary_of
 from pichannels.control.masking import Mask, masked_text
 from pichannels.errors import CodecError
 from pichannels.journal.records import Record
@@ -75,11 +77,15 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     message: dict[str, Any]
 
 
-def row_of(record: Record, mask: Mask | None) -> MessageRow:
+def row_of(
+    record: Record, mask: Mask | None, *, with_values: bool = False
+) -> MessageRow:
     """A record in short.
 
     Args:
         mask: what is hidden; None hides all of the payload and the error.
+        with_values: whether the payload tells values of PI for people, not the
+            beginning of the document that PI has sent.
     """
     facts = facts_of(record)
     return MessageRow(
@@ -92,8 +98,16 @@ def row_of(record: Record, mask: Mask | None) -> MessageRow:
         attempts=record.attempts,
         node=str(facts.get("node", "")),
         error=_error(facts, mask),
-        payload=None if mask is None else shorten(text_of(record, mask)),
+        payload=None if mask is None else _preview(record, mask, with_values),
     )
+
+
+def _preview(record: Record, mask: Mask, with_values: bool) -> str:
+    told = ""
+    if with_values:
+        with contextlib.suppress(CodecError):
+            told = summary_of(record.message(), mask)
+    return shorten(told or text_of(record, mask))
 
 
 def _error(facts: dict[str, Any], mask: Mask | None) -> str:

@@ -7,6 +7,8 @@ the instance, which is told for how long, and what must not be found.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -27,6 +29,7 @@ from pichannels.piwebasync.event_tags import key_in
 from pichannels.ui.budget import Budget
 from pichannels.ui.content import MessageRow, hidden_error, row_of
 from pichannels.ui.links import Link, Links
+from pichannels.ui.reading import Timed
 from pichannels.ui.reports import Reports
 from pichannels.ui.roles import Principal, Role
 from pichannels.ui.searching import is_known, search_journal
@@ -61,6 +64,9 @@ class MessagePage(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[str] = []
 
 
+_Read = Callable[[Link, MessagesWanted, Mask | None, float], Awaitable[MessagePage]]
+
+
 class Searches(Reports):
     """Searches journals here, and lets instances search their other stores.
 
@@ -84,9 +90,17 @@ class Searches(Reports):
         return _OPEN if who.role.may(Role.ADMIN) else self._mask
 
     async def messages(
-        self, who: Principal, instance: str, wanted: MessagesWanted
+        self,
+        who: Principal,
+        instance: str,
+        wanted: MessagesWanted,
+        *,
+        with_values: bool = False,
     ) -> MessagePage:
         """A page of stored messages.
+
+        Args:
+            with_values: as for `row_of`, for messages of the journal.
 
         Raises:
             JournalError: the journal cannot be read.
@@ -95,18 +109,19 @@ class Searches(Reports):
         who.need(Role.DATA if wanted.looks_inside else Role.VIEW)
         link, mask = self._links.get(instance), self.mask_for(who)
         wanted = await self._with_key(link, wanted)
+        read = partial(self._read, with_values=with_values)
         with self._budget.search() as seconds:
             if link.journal is None:
                 return await self._asked(link, wanted, mask, seconds)
             own, shared = await self._kept_in(link, wanted.channel)
             if not own:
-                page = await self._read(link, wanted, mask, seconds)
+                page = await read(link, wanted, mask, seconds)
                 if not page.messages and wanted.channel is not None:
                     await self._check_channel(link, wanted.channel)
                 return page
             if not shared:
                 return await self._asked(link, wanted, mask, seconds)
-            return await self._both(link, wanted, mask, seconds)
+            return await self._both(link, wanted, mask, seconds, read)
 
     async def _kept_in(self, link: Link, channel: str | None) -> tuple[bool, bool]:
         """Whether messages are in stores of their own, and whether in the journal."""
@@ -143,19 +158,28 @@ class Searches(Reports):
         return channel is not None and (await self._kept_in(link, channel))[0]
 
     async def _read(
-        self, link: Link, wanted: MessagesWanted, mask: Mask | None, seconds: float
+        self,
+        link: Link,
+        wanted: MessagesWanted,
+        mask: Mask | None,
+        seconds: float,
+        *,
+        with_values: bool,
     ) -> MessagePage:
         """A page of the journal."""
         assert link.journal is not None
-        page = await link.journal.run(
-            lambda timed: search_journal(timed, wanted, mask), seconds
-        )
-        return MessagePage(
-            messages=[row_of(record, mask) for record in page.records],
-            next=page.next,
-            complete=page.is_complete,
-            scanned=page.scanned,
-        )
+
+        def look(timed: Timed) -> MessagePage:
+            page = search_journal(timed, wanted, mask)
+            rows = [row_of(one, mask, with_values=with_values) for one in page.records]
+            return MessagePage(
+                messages=rows,
+                next=page.next,
+                complete=page.is_complete,
+                scanned=page.scanned,
+            )
+
+        return await link.journal.run(look, seconds)
 
     async def _asked(
         self,
@@ -183,12 +207,17 @@ class Searches(Reports):
     # The journal and other stores together
 
     async def _both(
-        self, link: Link, wanted: MessagesWanted, mask: Mask | None, seconds: float
+        self,
+        link: Link,
+        wanted: MessagesWanted,
+        mask: Mask | None,
+        seconds: float,
+        read: _Read,
     ) -> MessagePage:
         """A page of the journal and of all other stores, in the order of time."""
         here, there = _cursors(wanted.cursor)
         pages: list[MessagePage] = []
-        for cursor, search in ((here, self._read), (there, self._asked_elsewhere)):
+        for cursor, search in ((here, read), (there, self._asked_elsewhere)):
             if cursor == _DONE:
                 pages.append(MessagePage(messages=[]))
                 continue

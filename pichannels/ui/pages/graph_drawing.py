@@ -210,6 +210,7 @@ def _texts(box: Box) -> list[Child]:
             text_anchor="end",
         ),
         tag("text", "", x=x, y=f"{box.y + 48:.0f}", classes="state"),
+        tag("text", "", x=x, y=f"{box.y + 72:.0f}", classes="state rest"),
         tag("text", "", x=x, y=f"{box.y + 39:.0f}", classes="line-of"),
         tag("text", "", x=x, y=f"{box.y + 56:.0f}", classes="took"),
         tag("text", "", x=x, y=f"{box.y + 73:.0f}", classes="wrong"),

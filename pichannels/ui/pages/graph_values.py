@@ -136,6 +136,8 @@ def _arrow(start: Report, end: Report, moving: Moving, watch: Watch) -> dict[str
     if rate is not None:
         found = {"rate": f"{rate_text(rate)}/s", "wide": _width(rate)}
     queued = _queued(end, watch)
+    if queued is None:
+        queued = _unsettled(start, watch)
     if queued is not None:
         found |= {"queued": count_text(queued), "full": min(1.0, queued / _FULL)}
     return found
@@ -157,6 +159,13 @@ def _queued(end: Report, watch: Watch) -> float | None:
         known = _states(watch).get(channel)
         return float(known["in_memory"]) if known else None
     return None
+
+
+def _unsettled(start: Report, watch: Watch) -> float | None:
+    """What a channel has received and not done yet, behind its own box."""
+    channel = channel_of(start)
+    known = _states(watch).get(channel) if channel and channel == start["id"] else None
+    return float(known["unsettled"]) if known else None
 
 
 def _width(rate: float) -> float:

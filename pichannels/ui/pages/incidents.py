@@ -50,6 +50,8 @@ _BAD: Final = ("fail", "lost", "unread", "unreach", "damaged", "disconnect")
 _LONGEST: Final = 200
 _QUERY: Final = re.compile(r"(?<=\w)\?[\w=&%.+/~-]{20,}")
 """What follows in an address: of PI channels it is very long, and says little."""
+_TAGS: Final = re.compile(r"\s*</?[a-zA-Z][^<>]{0,100}>\s*")
+"""Errors quote pages of servers, whose words are enough."""
 
 
 def timeline(page: Page, count: int, channel: str = "") -> Markup:
@@ -103,13 +105,13 @@ def _told(page: Page, one: Incident) -> str:
     facts = {
         name: value
         for name, value in one.facts.items()
-        if name not in ("channel", "old", "new", "instance", "project")
+        if name not in ("channel", "old", "new", "instance", "project", "url")
         and value not in (None, "", [], {})
         and not (mask is None and "error" in name)
     }
     shown = mask.applied(facts) if mask is not None else facts
     text = ", ".join(f"{name} {value}" for name, value in shown.items())
-    text = _QUERY.sub("?…", text)
+    text = _TAGS.sub(" ", _QUERY.sub("?…", text)).strip()
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 

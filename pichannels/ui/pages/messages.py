@@ -67,7 +67,9 @@ class _Found:
             page = self._page
             wanted = message_search.wanted(page)
             data, who = page.console.data, await page.current()
-            return self._table(await data.messages(who, page.instance, wanted))
+            return self._table(
+                await data.messages(who, page.instance, wanted, with_values=True)
+            )
         counts = self._counted()
         if counts is None or counts != self._counts or not self._shown:
             try:
@@ -97,7 +99,7 @@ class _Found:
                 wanted, start=format_ticks(start), count=_KEPT
             )
         data, who = page.console.data, await page.current()
-        found = await data.messages(who, page.instance, wanted)
+        found = await data.messages(who, page.instance, wanted, with_values=True)
         known = {**self._rows, **{_key(row): row for row in found.messages}}
         newest = sorted(known.items(), key=lambda item: _place(item[1]), reverse=True)
         self._rows = dict(newest[:_KEPT])

@@ -54,3 +54,21 @@ def test_the_id_of_a_masked_value_is_neither_shown_nor_found() -> None:
 def test_what_is_no_event_id_is_told(text: str) -> None:
     with pytest.raises(UsageError, match="is no event id"):
         event_id_of(text)
+
+
+def test_values_of_a_frame_are_told_in_a_line() -> None:
+    msg = stored(1.0, 2.0, 3.0, 4.5)
+    told = ", ".join(f"UNIT1.FLOW {value}" for value in (1.0, 2.0, 3.0))
+    assert frames.summary_of(msg, Mask()) == f"4 values: {told}, …"
+    assert frames.summary_of(stored(7.0), Mask(["value"])) == (
+        f"1 value: UNIT1.FLOW {HIDDEN}"
+    )
+
+
+@pytest.mark.parametrize(
+    "payload",
+    ["text", b"{", 7, None, b" " * 70_000],
+    ids=["text", "bytes", "number", "nothing", "large"],
+)
+def test_what_holds_no_values_has_no_line(payload: object) -> None:
+    assert frames.summary_of(Message(payload=payload), Mask()) == ""

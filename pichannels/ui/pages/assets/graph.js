@@ -3,6 +3,7 @@
 (() => {
   const SIGNS = { waiting: "✓", processing: "▶", paused: "‖", stopped: "■", "not connected": "✕" };
   const LEAST = 0.8;
+  const LONGEST = 10;
   let scale = 1;
   // The size of the drawing that was fitted; another drawing is fitted anew.
   let fitted = "";
@@ -15,12 +16,15 @@
 
   function writeBox(place, found) {
     const state = found.state || "";
-    put(place.querySelector(".state"), state ? `${SIGNS[state] || "…"} ${state}` : "");
+    // What is too long for a box takes two lines.
+    const [first, ...rest] = state.length > LONGEST ? state.split(" ") : [state];
+    put(place.querySelector(".state"), state ? `${SIGNS[state] || "…"} ${first}` : "");
+    put(place.querySelector(".rest"), rest.join(" "));
     put(place.querySelector(".line-of"), state ? "" : found.line || "");
     put(place.querySelector(".took"), state ? "" : found.took || "");
     const heat = place.querySelector(".heat");
     heat?.setAttribute("width", heat.dataset.whole * (found.share || 0));
-    put(place.querySelector(".wrong"), found.wrong ? `✕ ${found.wrong}` : "");
+    put(place.querySelector(".wrong"), found.wrong && !rest.length ? `✕ ${found.wrong}` : "");
     place.classList.toggle("is-wrong", Boolean(found.wrong));
     place.dataset.state = state;
   }
@@ -35,7 +39,9 @@
     const fill = queue.querySelector(".fill");
     fill.setAttribute("width", Math.max(2, 38 * found.full));
     fill.dataset.tone = found.full <= 0.6 ? "good" : found.full <= 0.85 ? "warn" : "bad";
-    put(queue.querySelector("text"), `${found.queued} wait`);
+    // Only so much fits between two boxes.
+    const told = found.queued.length > 2 ? found.queued : `${found.queued} wait`;
+    put(queue.querySelector("text"), told);
   }
 
   function write() {
