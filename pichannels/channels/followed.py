@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from types import AsyncGeneratorType
 from typing import Any, Protocol
 
@@ -56,15 +56,21 @@ class Follower:
 
     def call(self, step: Callable[[Message], Any], msg: Message) -> Any:
         """What the step gives for a message, followed; raises what it raises."""
+        with self._stretch():
+            result = step(msg)
+        return self._followed(result)
+
+    @contextmanager
+    def _stretch(self) -> Iterator[None]:
+        """The step works for as long as the block takes; an error in it is the end."""
         entered = self._work.enter()
         try:
-            result = step(msg)
+            yield
         except BaseException as exc:
             self._work.leave(entered)
             self._work.end(exc)
             raise
         self._work.leave(entered)
-        return self._followed(result)
 
     def _followed(self, result: Any) -> Any:
         if type(result) is Message:
@@ -104,14 +110,8 @@ class Follower:
         return ack
 
     async def _awaited(self, result: Awaitable[Any]) -> Any:
-        entered = self._work.enter()
-        try:
+        with self._stretch():
             found = await result
-        except BaseException as exc:
-            self._work.leave(entered)
-            self._work.end(exc)
-            raise
-        self._work.leave(entered)
         return self._followed(found)
 
     def _each(self, results: Iterator[Any]) -> Iterator[Any]:

@@ -29,6 +29,7 @@ __all__ = ["DECLARED", "Pages", "make_app"]
 _PARTS: Final = (
     own.routes,
     looking.routes,
+    looking.one,
     doing.routes,
     jobs.routes,
     live.routes,

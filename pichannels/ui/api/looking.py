@@ -31,10 +31,11 @@ from pichannels.ui.settings_files import Difference, Version
 from pichannels.ui.settings_texts import FILE, FileDiff
 from pichannels.ui.tag_values import Values, ValuesWanted
 
-__all__ = ["routes"]
+__all__ = ["one", "routes"]
 
 routes = Routes("instances")
-_ONE = "/instances/{instance}"
+one = Routes("instances", "/instances/{instance}")
+"""Those of one instance."""
 
 
 class StoreRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,39 +116,37 @@ async def list_instances(ask: Ask) -> Any:
     return await ask.console.data.instances(ask.who)
 
 
-@routes.add("GET", f"{_ONE}/status", role=Role.VIEW, answer=StatusReport)
+@one.add("GET", "/status", role=Role.VIEW, answer=StatusReport)
 async def get_status(ask: Ask, instance: str) -> Any:
     """An instance at this moment."""
     return await ask.console.data.status(ask.who, instance)
 
 
-@routes.add("GET", f"{_ONE}/channels", role=Role.VIEW, answer=list[ChannelReport])
+@one.add("GET", "/channels", role=Role.VIEW, answer=list[ChannelReport])
 async def list_channels(ask: Ask, instance: str) -> Any:
     """The channels, each followed by its sub-channels."""
     return (await ask.console.data.status(ask.who, instance))["channels"]
 
 
-@routes.add("GET", f"{_ONE}/channels/{{name}}", role=Role.VIEW, answer=ChannelReport)
+@one.add("GET", "/channels/{name}", role=Role.VIEW, answer=ChannelReport)
 async def get_channel(ask: Ask, instance: str, name: str) -> Any:
     """One channel at this moment."""
     return await ask.console.data.channel(ask.who, instance, name)
 
 
-@routes.add(
-    "GET", f"{_ONE}/graph", role=Role.VIEW, answer=GraphReport, query=GraphWanted
-)
+@one.add("GET", "/graph", role=Role.VIEW, answer=GraphReport, query=GraphWanted)
 async def get_graph(ask: Ask, instance: str, query: Any) -> Any:
     """The way of messages through the channels, as boxes and arrows."""
     return await ask.console.data.graph(ask.who, instance, query.channel)
 
 
-@routes.add("GET", f"{_ONE}/sinks", role=Role.VIEW, answer=list[SinkReport])
+@one.add("GET", "/sinks", role=Role.VIEW, answer=list[SinkReport])
 async def list_sinks(ask: Ask, instance: str) -> Any:
     """Where messages leave the project."""
     return (await ask.console.data.status(ask.who, instance))["sinks"]
 
 
-@routes.add("GET", f"{_ONE}/stores", role=Role.VIEW, answer=list[StoreRow])
+@one.add("GET", "/stores", role=Role.VIEW, answer=list[StoreRow])
 async def list_stores(ask: Ask, instance: str) -> Any:
     """The message stores, and how many messages each holds."""
     return await ask.console.data.stores(ask.who, instance)
@@ -156,13 +155,7 @@ async def list_stores(ask: Ask, instance: str) -> Any:
 # Messages
 
 
-@routes.add(
-    "GET",
-    f"{_ONE}/messages",
-    role=Role.VIEW,
-    answer=MessagePage,
-    query=MessagesWanted,
-)
+@one.add("GET", "/messages", role=Role.VIEW, answer=MessagePage, query=MessagesWanted)
 async def list_messages(ask: Ask, instance: str, query: Any) -> Any:
     """A page of stored messages, the newest first.
 
@@ -172,21 +165,15 @@ async def list_messages(ask: Ask, instance: str, query: Any) -> Any:
     return await ask.console.data.messages(ask.who, instance, query)
 
 
-@routes.add(
-    "GET",
-    f"{_ONE}/messages/{{id:path}}",
-    role=Role.VIEW,
-    answer=MessageView,
-    query=MessagePlace,
+@one.add(
+    "GET", "/messages/{id:path}", role=Role.VIEW, answer=MessageView, query=MessagePlace
 )
 async def get_message(ask: Ask, instance: str, id: str, query: Any) -> Any:
     """One stored message, whole; payloads take the role `data`."""
     return await ask.console.data.message(ask.who, instance, id, query.channel)
 
 
-@routes.add(
-    "GET", f"{_ONE}/samples", role=Role.DATA, answer=MessageSamples, query=SamplesWanted
-)
+@one.add("GET", "/samples", role=Role.DATA, answer=MessageSamples, query=SamplesWanted)
 async def list_samples(ask: Ask, instance: str, query: Any) -> Any:
     """The samples of a stored message with their event ids, also of documents of PI.
 
@@ -196,43 +183,27 @@ async def list_samples(ask: Ask, instance: str, query: Any) -> Any:
     return await ask.console.data.samples(ask.who, instance, query)
 
 
-@routes.add(
-    "GET",
-    f"{_ONE}/dead-letters",
-    role=Role.VIEW,
-    answer=list[DeadRow],
-    query=Listed,
-)
+@one.add("GET", "/dead-letters", role=Role.VIEW, answer=list[DeadRow], query=Listed)
 async def list_dead_letters(ask: Ask, instance: str, query: Any) -> Any:
     """A page of dead letters, the newest first."""
     return await ask.console.data.dead_letters(ask.who, instance, query)
 
 
-@routes.add(
-    "GET",
-    f"{_ONE}/dead-letter-groups",
-    role=Role.VIEW,
-    answer=GroupsFound,
-    query=Grouped,
+@one.add(
+    "GET", "/dead-letter-groups", role=Role.VIEW, answer=GroupsFound, query=Grouped
 )
 async def list_dead_letter_groups(ask: Ask, instance: str, query: Any) -> Any:
     """Dead letters that are alike: node, exception, kind of tags; the most first."""
     return await ask.console.data.dead_groups(ask.who, instance, query)
 
 
-@routes.add(
-    "GET",
-    f"{_ONE}/parked-tags",
-    role=Role.VIEW,
-    answer=list[Parked],
-    query=MessagePlace,
-)
+@one.add("GET", "/parked-tags", role=Role.VIEW, answer=list[Parked], query=MessagePlace)
 async def list_parked_tags(ask: Ask, instance: str, query: Any) -> Any:
     """The tags that wait behind a dead letter, in channels that keep the order."""
     return await ask.console.data.parked(ask.who, instance, query.channel)
 
 
-@routes.add("GET", f"{_ONE}/dead-letters/{{id}}", role=Role.DATA, answer=DeadLetter)
+@one.add("GET", "/dead-letters/{id}", role=Role.DATA, answer=DeadLetter)
 async def get_dead_letter(ask: Ask, instance: str, id: str) -> Any:
     """One dead letter, whole, with the stack of the error."""
     return await ask.console.data.dead_letter(ask.who, instance, id)
@@ -241,27 +212,25 @@ async def get_dead_letter(ask: Ask, instance: str, id: str) -> Any:
 # Tags
 
 
-@routes.add("GET", f"{_ONE}/channels/{{name}}/tags", role=Role.VIEW, answer=TagsReport)
+@one.add("GET", "/channels/{name}/tags", role=Role.VIEW, answer=TagsReport)
 async def list_tags(ask: Ask, instance: str, name: str) -> Any:
     """The tags of a channel that receives from PI."""
     return await ask.console.data.tags(ask.who, instance, name)
 
 
-@routes.add("GET", f"{_ONE}/channels/{{name}}/latest", role=Role.DATA, answer=Values)
+@one.add("GET", "/channels/{name}/latest", role=Role.DATA, answer=Values)
 async def list_latest(ask: Ask, instance: str, name: str) -> Any:
     """The last values of the tags of a channel, as far as they are stored."""
     return await ask.console.data.latest(ask.who, instance, name)
 
 
-@routes.add("GET", f"{_ONE}/values", role=Role.DATA, answer=Values, query=ValuesWanted)
+@one.add("GET", "/values", role=Role.DATA, answer=Values, query=ValuesWanted)
 async def list_values(ask: Ask, instance: str, query: Any) -> Any:
     """The values of a tag as they were received, in the order of their time."""
     return await ask.console.data.values(ask.who, instance, query)
 
 
-@routes.add(
-    "GET", f"{_ONE}/archive", role=Role.DATA, answer=Archived, query=ArchiveWanted
-)
+@one.add("GET", "/archive", role=Role.DATA, answer=Archived, query=ArchiveWanted)
 async def get_archive(ask: Ask, instance: str, query: Any) -> Any:
     """What PI itself holds of a tag, as it is drawn; PI is asked behind live values."""
     return await ask.console.data.archive(ask.who, instance, query)
@@ -270,37 +239,29 @@ async def get_archive(ask: Ask, instance: str, query: Any) -> Any:
 # Coverage
 
 
-@routes.add(
-    "GET",
-    f"{_ONE}/coverage",
-    role=Role.VIEW,
-    answer=CoverageReport,
-    query=CoverageWanted,
+@one.add(
+    "GET", "/coverage", role=Role.VIEW, answer=CoverageReport, query=CoverageWanted
 )
 async def get_coverage(ask: Ask, instance: str, query: Any) -> Any:
     """What the coverage ledgers say."""
     return await ask.console.data.coverage(ask.who, instance, query)
 
 
-@routes.add(
-    "GET", f"{_ONE}/holes", role=Role.VIEW, answer=CoverageReport, query=CoverageWanted
-)
+@one.add("GET", "/holes", role=Role.VIEW, answer=CoverageReport, query=CoverageWanted)
 async def get_holes(ask: Ask, instance: str, query: Any) -> Any:
     """The same of tags that have holes, those with the longest first."""
     wanted = msgspec.structs.replace(query, holes=True, count=query.count or 100)
     return await ask.console.data.coverage(ask.who, instance, wanted)
 
 
-@routes.add(
-    "GET", f"{_ONE}/jobs", role=Role.VIEW, answer=list[JobReport], query=JobsWanted
-)
+@one.add("GET", "/jobs", role=Role.VIEW, answer=list[JobReport], query=JobsWanted)
 async def list_jobs(ask: Ask, instance: str, query: Any) -> Any:
     """Backfill jobs."""
     wanted = msgspec.structs.asdict(query)
     return await ask.console.data.jobs(ask.who, instance, **wanted)
 
 
-@routes.add("GET", f"{_ONE}/jobs/{{id}}", role=Role.VIEW, answer=JobReport)
+@one.add("GET", "/jobs/{id}", role=Role.VIEW, answer=JobReport)
 async def get_job(ask: Ask, instance: str, id: str) -> Any:
     """One backfill job."""
     return await ask.console.data.job(ask.who, instance, id)
@@ -318,9 +279,7 @@ class ServerWanted(
     server: str = ""
 
 
-@routes.add(
-    "GET", f"{_ONE}/pi-budget", role=Role.VIEW, answer=BudgetReport, query=ServerWanted
-)
+@one.add("GET", "/pi-budget", role=Role.VIEW, answer=BudgetReport, query=ServerWanted)
 async def get_pi_budget(ask: Ask, instance: str, query: Any) -> Any:
     """What repair and backfill get of a PI server, and when jobs will be ready."""
     return await ask.console.data.budget(ask.who, instance, query.server)
@@ -329,21 +288,19 @@ async def get_pi_budget(ask: Ask, instance: str, query: Any) -> Any:
 # Settings
 
 
-@routes.add("GET", f"{_ONE}/settings", role=Role.VIEW, answer=SettingsReport)
+@one.add("GET", "/settings", role=Role.VIEW, answer=SettingsReport)
 async def get_settings(ask: Ask, instance: str) -> Any:
     """What holds, and where it is from; what may be secret is not shown."""
     return await ask.console.data.settings(ask.who, instance)
 
 
-@routes.add(
-    "GET", f"{_ONE}/settings/differences", role=Role.OPERATE, answer=list[Difference]
-)
+@one.add("GET", "/settings/differences", role=Role.OPERATE, answer=list[Difference])
 async def list_differences(ask: Ask, instance: str) -> Any:
     """What the settings file says otherwise than what runs."""
     return await ask.console.settings.compare(ask.who, instance)
 
 
-@routes.add("GET", f"{_ONE}/settings/plan", role=Role.OPERATE, answer=ReloadReport)
+@one.add("GET", "/settings/plan", role=Role.OPERATE, answer=ReloadReport)
 async def get_plan(ask: Ask, instance: str) -> Any:
     """What applying the settings file would change."""
     return await ask.console.settings.plan(ask.who, instance)
@@ -361,9 +318,9 @@ class CheckWanted(
     connect: bool = False
 
 
-@routes.add(
+@one.add(
     "GET",
-    f"{_ONE}/settings/check",
+    "/settings/check",
     role=Role.OPERATE,
     answer=dict[str, Any],
     query=CheckWanted,
@@ -374,7 +331,7 @@ async def get_check(ask: Ask, instance: str, query: Any) -> Any:
     return await check(ask.who, instance, connect=query.connect)
 
 
-@routes.add("GET", f"{_ONE}/settings/versions", role=Role.OPERATE, answer=list[Version])
+@one.add("GET", "/settings/versions", role=Role.OPERATE, answer=list[Version])
 async def list_versions(ask: Ask, instance: str) -> Any:
     """Versions of the settings files that were applied, the newest first."""
     return await ask.console.settings.versions(ask.who, instance)
@@ -394,12 +351,8 @@ class TextsWanted(
     after: str = FILE
 
 
-@routes.add(
-    "GET",
-    f"{_ONE}/settings/texts",
-    role=Role.ADMIN,
-    answer=list[FileDiff],
-    query=TextsWanted,
+@one.add(
+    "GET", "/settings/texts", role=Role.ADMIN, answer=list[FileDiff], query=TextsWanted
 )
 async def get_settings_texts(ask: Ask, instance: str, query: Any) -> Any:
     """What differs between the texts of two versions of the settings files.
@@ -410,7 +363,7 @@ async def get_settings_texts(ask: Ask, instance: str, query: Any) -> Any:
     return await text_diff(ask.who, instance, query.before, query.after)
 
 
-@routes.add("GET", f"{_ONE}/settings/delta", role=Role.VIEW, answer=Delta)
+@one.add("GET", "/settings/delta", role=Role.VIEW, answer=Delta)
 async def get_settings_delta(ask: Ask, instance: str) -> Any:
     """Which channels would change if the settings file was applied, in short."""
     return await ask.console.settings.delta(ask.who, instance)
