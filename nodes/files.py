@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import codecs
 import os
+import re
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from nodes import _file_work as work
@@ -19,6 +20,7 @@ from pichannels.node import BaseNode
 __all__ = ["Clean", "Move", "Read", "Save", "Write"]
 
 _UNCHANGED: frozenset[str] = frozenset()
+_DRIVE: Final = re.compile(r"/[A-Za-z]:")
 
 
 class Read(BaseNode):
@@ -179,7 +181,8 @@ class Save(Write):
     """Keep each message in a file of its own.
 
     Args:
-        uri: `file:///folder/?filename=NAME`. Both may have patterns: `%(year)s`,
+        uri: `file:///folder/?filename=NAME`, and `file:///C:/folder/?filename=NAME`
+            on Windows. Both may have patterns: `%(year)s`,
             `%(month)02d`, `%(day)02d`, `%(hour)02d`, `%(minute)02d`, `%(second)02d` of
             now and, as `%(msg_year)s` and so on, of the message, in UTC; `%(muid)s`,
             the uuid of the message; `%(cuid)s`, the name of the channel;
@@ -310,4 +313,6 @@ def _path_in(uri: Any) -> str:
             "this is no place to save messages", key="uri", found=uri, allowed=allowed
         )
     folder = unquote(parts.path) if "%(" not in parts.path else parts.path
+    if os.name == "nt" and _DRIVE.match(folder):
+        folder = folder[1:]
     return os.path.join(f"{parts.netloc}{folder}" if parts.netloc else folder, names[0])

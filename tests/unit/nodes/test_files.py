@@ -208,7 +208,7 @@ async def test_lanes_beside_each_other_count_apart(tmp_path: Path) -> None:
 
 
 async def test_a_message_is_saved_under_its_uuid(tmp_path: Path) -> None:
-    node = files.Save(uri=f"file://{tmp_path.as_posix()}/?filename=x/%(muid)s.txt")
+    node = files.Save(uri=f"{tmp_path.as_uri()}/?filename=x/%(muid)s.txt")
     msg = message("kept")
     await result(node, msg)
     assert content(tmp_path / "x" / f"{msg.uuid}.txt") == "kept"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ async def content(path: Path) -> dict[str, bytes]:
     return await asyncio.to_thread(read)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no open file")
 async def test_a_file_is_removed_with_folders_that_are_empty_then(
     world: World, path: Path
 ) -> None:
