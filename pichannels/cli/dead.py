@@ -19,6 +19,7 @@ from pichannels.cli.completion import complete_channels, complete_nodes
 from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import complain, say, say_json, say_table
 from pichannels.cli.quantities import AGE, made_options
+from pichannels.cli.shown import say_message
 from pichannels.control import deadletters, muting
 from pichannels.control.access import os_user
 from pichannels.control.chosen import Chosen, Grouped, Listed
@@ -240,7 +241,7 @@ def show(id: str, as_json: bool) -> None:
     say(f"{found['channel']} {found['id']}")
     for name, value in found["outcome"].items():
         say(f"{name}: {value}")
-    say_json(found["message"])
+    say_message(found["message"])
 
 
 def _letter(id: str) -> Any:

@@ -19,6 +19,7 @@ from pichannels.cli.common import (
 from pichannels.cli.completion import complete_channels, complete_ids, complete_nodes
 from pichannels.cli.output import complain, say, say_json, say_table
 from pichannels.cli.quantities import made_options
+from pichannels.cli.shown import say_message
 from pichannels.control import history
 from pichannels.control.client import ControlClient
 from pichannels.control.fitting import MOST
@@ -95,7 +96,7 @@ def show(id: str, channel: str | None, as_json: bool) -> None:
     say(f"{found['channel']} {found['id']}: {found['state']}")
     for name, value in found["outcome"].items():
         say(f"{name}: {value}")
-    say_json(found["message"])
+    say_message(found["message"])
 
 
 @store.command(short_help="Find messages.")

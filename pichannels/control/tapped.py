@@ -11,7 +11,7 @@ from pichannels import codecs
 from pichannels.errors import CodecError
 from pichannels.values import Sample
 
-__all__ = ["plain_text", "samples_in", "text_of"]
+__all__ = ["plain_text", "plain_value", "samples_in", "text_of"]
 
 _SAMPLES: Final = ("samples", "sample")
 
@@ -48,7 +48,7 @@ def text_of(shown: Mapping[str, Any]) -> str:
 
 def plain_text(value: Any) -> str:
     """A text as it is, else JSON, in which values of types are as short as can be."""
-    found = _plain(value)
+    found = plain_value(value)
     if isinstance(found, str):
         return found
     return msgspec.json.encode(found).decode()
@@ -59,20 +59,23 @@ def _type(value: Any) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """Data in which values of types are as short as can be."""
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [plain_value(each) for each in value]
     if not isinstance(value, dict):
         return value
     name = _type(value)
     if not name:
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: plain_value(each) for key, each in value.items()}
     if name == "bytes":
         return value.get("text", value.get("value"))
     if name == "dict":
-        return {str(_plain(key)): _plain(each) for key, each in value["value"]}
+        return {
+            str(plain_value(key)): plain_value(each) for key, each in value["value"]
+        }
     if name in _SAMPLES:
         return [f"{s.iso} {s.tag.name}={s.value}" for s in samples_in(value)]
-    inner = _plain(value.get("value"))
+    inner = plain_value(value.get("value"))
     # Fields say what they are only with the name of what they belong to.
     return {name.rpartition(":")[2]: inner} if isinstance(inner, dict) else inner
