@@ -132,7 +132,8 @@ async def test_each_condition_works_in_each_store(factory: MessageStoreFactory) 
         await store.change_message_state(ids[3], "error", FACTS)
         found = {}
         for name, (conditions, _) in CONDITIONS.items():
-            page = await walk(project, Search(**conditions, oldest_first=True))
+            asked = Search(**conditions, oldest_first=True, seconds=60)
+            page = await walk(project, asked)
             assert page.complete
             found[name] = [ids.index(row["id"]) for row in page.messages]
     assert found == {name: places for name, (_, places) in CONDITIONS.items()}
