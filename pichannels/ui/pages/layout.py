@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from pichannels.ui.operations import Operation
 from pichannels.ui.pages import parts
@@ -24,6 +25,8 @@ from pichannels.ui.roles import Role
 __all__ = ["header", "install", "lamps", "navigation", "operations_strip"]
 
 _LATE: Final = 30.0
+_ALIKE: Final = ("part", "range", "start", "end")
+"""What of an address means the same of each instance."""
 _DOT: Final = " · "
 _EVENT_ID: Final = re.compile(r"[^/]*/.+/-?[0-9]+/[0-9a-f]{8}\.[0-9a-f]\.[0-9]+")
 
@@ -79,7 +82,7 @@ def _instance(page: Page) -> Markup:
         )
     else:
         shown = tag("strong", page.instance)
-    return tag("div", shown, classes="instance")
+    return tag("div", shown, classes="instance", data={"fields": True})
 
 
 def _search(page: Page) -> Markup:
@@ -324,8 +327,10 @@ def install(page: Page) -> None:
             page.go(_found(page, wanted))
 
     async def switch(act: Act) -> None:
-        path = place_of(page.key).path
-        page.go(f"{path}?instance={act.text('instance')}")
+        # Channels, tags and messages of one are not those of another.
+        kept = {name: page.query[name] for name in _ALIKE if page.query.get(name)}
+        query = urlencode({"instance": act.text("instance"), **kept})
+        page.go(f"{place_of(page.key).path}?{query}")
 
     async def cancel(act: Act) -> None:
         who = await page.current()
