@@ -37,8 +37,10 @@ _TOKEN: Final = re.compile(
 )
 _SIGN: Final = re.compile(r"""(?:\\*["'])?\s*(?:=>|[:=])\s*""")
 _ELEMENT: Final = re.compile(r"(?:\s[^<>]*)?(?<!/)>")
+_VOID: Final = frozenset({"br", "hr", "img", "input", "link", "meta", "wbr"})
 _PREFIX: Final = 64
 _PREFIXED: Final = re.compile(r"<[\w.-]+:$")
+_PREFIXED_END: Final = re.compile(r"</[\w.-]+:$")
 _PLAUSIBLE: Final = re.compile(r"""\{\s*["}]|\[\s*[\[{"\d\-tfn\]]""")
 _BRACKET: Final = re.compile(rf"{_QUOTED}|[{{\[(}}\])]", re.DOTALL)
 _VALUE: Final = re.compile(
@@ -116,6 +118,8 @@ class _Scan:
         name = token.strip("\\\"'") if found["quoted"] else token.strip("-.")
         if sign is None and _is_element(text, found.start()):
             sign = _ELEMENT.match(text, end)
+        elif sign is None and _is_ending(text, found.start()):
+            _leave(around, name)
         if sign is None:
             told = self._quoted(found["quoted"] or "", path)
             # The name of a class may stand before its fields.
@@ -124,6 +128,8 @@ class _Scan:
         field = f"{around[-1]}.{name}" if around[-1] else name
         last = name.rpartition("-")[2]
         if not (self._hides(field) or (not found["quoted"] and self._hides(last))):
+            if sign.re is _ELEMENT and name.lower() not in _VOID:
+                around.append(field)
             return None, _Place(sign.end(), field)
         is_element = sign.re is _ELEMENT
         find_end = _end_of_element if is_element else _end_of_value
@@ -180,6 +186,18 @@ def _is_element(text: str, start: int) -> bool:
     """Whether a name is that of an element of XML, which may have a prefix."""
     before = text[max(0, start - _PREFIX) : start]
     return before.endswith("<") or _PREFIXED.search(before) is not None
+
+
+def _is_ending(text: str, start: int) -> bool:
+    before = text[max(0, start - _PREFIX) : start]
+    return before.endswith("</") or _PREFIXED_END.search(before) is not None
+
+
+def _leave(around: list[str], name: str) -> None:
+    """Go to what is around an element; those in it may have had no end."""
+    ways = [n for n, way in enumerate(around) if way.rpartition(".")[2] == name]
+    if ways and ways[-1]:
+        del around[ways[-1] :]
 
 
 def _end_of_element(text: str, start: int, name: str) -> int:

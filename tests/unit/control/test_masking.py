@@ -47,6 +47,11 @@ def test_what_a_mask_hides(value: Any, shown: Any) -> None:
         ("--password=a.b user-pin: 1", "--password=(masked) user-pin: (masked)"),
         ("<x:pin a='1'>2<b/></x:pin><c/>", "<x:pin a='1'>(masked)</x:pin><c/>"),
         (
+            "<x:pat><br><x:name>a b</x:name></x:pat><name>c</name>",
+            "<x:pat><br><x:name>(masked)</x:name></x:pat><name>c</name>",
+        ),
+        ("<pat><a>b</a><name>a b</name>", "<pat><a>b</a><name>(masked)</name>"),
+        (
             "[] " * 30 + '{"pat": {"name": 1}}',
             "[] " * 30 + '{"pat":{"name":"(masked)"}}',
         ),
@@ -55,7 +60,7 @@ def test_what_a_mask_hides(value: Any, shown: Any) -> None:
     ],
     ids=[
         *("inside", "cut", "way", "nested", "repr", "objects", "pairs", "escaped"),
-        *("words", "xml", "many", "again", "none"),
+        *("words", "xml", "prefix", "element", "many", "again", "none"),
     ],
 )
 def test_what_a_mask_hides_of_texts(text: str, shown: str) -> None:
@@ -80,7 +85,8 @@ def test_the_text_of_a_payload_hides_what_the_payload_hides() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["-", "pass-", '{"a":', "[1,", '"a":', "'", '\\"', "a=", "pin=[", "<pin>"]
+    "part",
+    ["-", "pass-", '{"a":', "[1,", '"a":', "'", '\\"', "a=", "pin=[", "<pin>", "<b>"],
 )
 def test_no_text_takes_long(part: str) -> None:
     # A minute for any that took time with the square of its length.
