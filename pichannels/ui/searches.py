@@ -35,7 +35,7 @@ from pichannels.ui.roles import Principal, Role
 from pichannels.ui.searching import is_known, search_journal
 from pichannels.values import parse_ticks
 
-__all__ = ["MessagePage", "Searches"]
+__all__ = ["MessagePage", "Searches", "merged"]
 
 _OPEN: Final = Mask()
 _NAMES: Final = 300.0
@@ -227,7 +227,7 @@ class Searches(Reports):
             except (NotConnected, NoInstance) as exc:
                 # What is here is not less for that.
                 pages.append(MessagePage(messages=[], missing=[str(exc)]))
-        return _merged(wanted, pages, (here, there))
+        return merged(wanted, pages, (here, there))
 
     async def _asked_elsewhere(
         self, link: Link, wanted: MessagesWanted, mask: Mask | None, seconds: float
@@ -287,10 +287,16 @@ def _cursors(text: str | None) -> tuple[str, str]:
     return here, there
 
 
-def _merged(
+def merged(
     wanted: MessagesWanted, pages: list[MessagePage], before: tuple[str, str]
 ) -> MessagePage:
-    """As many of two pages as nothing can come between, in the order of time."""
+    """As many of two pages as nothing can come between, in the order of time.
+
+    Args:
+        wanted: what both are pages of.
+        pages: of the journal, and of other stores.
+        before: the cursors of both.
+    """
     sign = 1 if wanted.oldest_first else -1
     ends = [sign * end for page in pages if (end := _reached(page)) is not None]
     horizon = min(ends, default=None)
@@ -307,8 +313,13 @@ def _merged(
         for side, page in enumerate(pages)
     ]
     is_done = cursors == [_DONE, _DONE]
+    found = [(side, pages[side].messages[at]) for _, side, at in chosen]
+    # What its store has, too, is in the journal as long as it is not settled, or dead.
+    kept = {(row.channel, row.uuid) for row in pages[1].messages}
     return MessagePage(
-        messages=[pages[side].messages[at] for _, side, at in chosen],
+        messages=[
+            row for side, row in found if side or (row.channel, row.uuid) not in kept
+        ],
         next=None if is_done else _BOTH.join(cursors),
         complete=all(page.complete for page in pages) or len(chosen) == wanted.count,
         scanned=sum(page.scanned or 0 for page in pages),
