@@ -26,6 +26,7 @@ from pichannels.ui.pages.fragment import Act, Fragment, Handler
 from pichannels.ui.pages.markup import Child, Markup, tag
 from pichannels.ui.pages.names import place_of
 from pichannels.ui.pages.outcomes import outcome_text, outcome_tone
+from pichannels.ui.pages.standing import Standing
 from pichannels.ui.pages.watch import Watch, Watches
 from pichannels.ui.roles import NotAllowed, NotLoggedIn, Principal, Role
 
@@ -276,7 +277,8 @@ class Page:
     ) -> Operation | None:
         """Do something to many: tells how many, and takes the typed number first.
 
-        One alone is asked about, and nothing is typed.
+        One alone is asked about, and nothing is typed. What comes meanwhile is not
+        concerned.
 
         Returns when it has begun; the strip of operations shows how far it is, and
         what came of it is told at its end. None where it was not confirmed, or there
@@ -289,7 +291,9 @@ class Page:
             PichannelsError: as `Commands.begin`.
         """
         commands, who = self.console.commands, await self.current()
-        count = await commands.preview(who, self.instance, action, arguments)
+        standing = Standing(action, arguments)
+        given = standing.arguments()
+        count = await commands.preview(who, self.instance, action, given)
         while True:
             if count == 0:
                 self.toasts.tell(f"{title}: there is nothing to do", "off")
@@ -301,9 +305,8 @@ class Page:
                 return None
             try:
                 who = await self.current()
-                found = await commands.begin(
-                    who, self.instance, action, arguments, count
-                )
+                given = standing.arguments()
+                found = await commands.begin(who, self.instance, action, given, count)
             except CountNeeded as exc:
                 count = exc.count
                 continue
