@@ -242,7 +242,8 @@ class SampleErrors(MessageError):
         self.failed = failed
         first = next(iter(self.causes.items()), None)
         shown = f"; the first at {first[0]}: {first[1]}" if first else ""
-        super().__init__(f"{len(self.causes)} samples failed{shown}")
+        noun = "sample" if len(self.causes) == 1 else "samples"
+        super().__init__(f"{len(self.causes)} {noun} failed{shown}")
 
 
 class MessageNotFound(MessageError, LookupError):

@@ -160,7 +160,7 @@ def _is_of(record: Record, group: str | None) -> bool:
 
 
 def _letter(record: Record, mask: Mask | None) -> dict[str, Any]:
-    row, facts = row_of(record, mask), facts_of(record)
+    row, facts = row_of(record, mask, with_values=True), facts_of(record)
     is_part = "part_of" in facts
     return {
         "id": row.id,

@@ -34,7 +34,7 @@ SENTENCES: list[tuple[Exception, str]] = [
     ),
     (
         errors.SampleErrors({"[3] TAG": "odd"}),
-        "1 samples failed; the first at [3] TAG: odd",
+        "1 sample failed; the first at [3] TAG: odd",
     ),
     (
         errors.MessageNotFound("boiler", "17"),
