@@ -13,6 +13,7 @@ from typing import Any, Final
 from pichannels import __version__
 from pichannels.config import JournalConfig
 from pichannels.control.history import channels_with_store
+from pichannels.errors import NotConnected
 from pichannels.journal import Journal
 from pichannels.project import Project
 from pichannels.secrets import reveal_in_thread
@@ -54,6 +55,8 @@ async def opened_stores(
 ) -> AsyncIterator[Journal]:
     """The journal and the stores of a project that does not run, to read them.
 
+    A store that is away just now says so when it is read.
+
     Raises:
         JournalLocked: an instance runs on the same data.
         JournalError: the journal cannot be opened.
@@ -65,7 +68,8 @@ async def opened_stores(
         for _, store in channels_with_store(project):
             if store.shares_journal:
                 store.attach(journal)
-            await store.start()
+            with contextlib.suppress(NotConnected):
+                await store.start()
             stack.push_async_callback(store.stop)
         yield journal
 

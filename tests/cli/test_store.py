@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from tests.cli.folders import Folder
+
+AWAY = """
+from msgstore.postgres import PostgreSQLMessageStoreFactory
+from pichannels.channels import BaseChannel
+away = PostgreSQLMessageStoreFactory("postgresql://x@127.0.0.1:1/x")
+CHANNELS.append(BaseChannel("far", message_store_factory=away))
+"""
 
 
 def test_stores_are_listed(kept: Folder) -> None:
@@ -24,6 +34,31 @@ def test_messages_are_found(kept: Folder) -> None:
     assert [(row["payload"], row["state"]) for row in found] == [
         ("value 1", "processed")
     ]
+
+
+def test_messages_are_found_by_where_and_how_they_failed(kept: Folder) -> None:
+    conditions = ("--node", "Sink", "--error", "is refused", "--attempts", "1")
+    found = kept.run("store", "search", *conditions, "--json").json
+    assert [(row["payload"], row["node"]) for row in found] == [
+        ("value 2", "values.Sink")
+    ]
+    assert kept.run("store", "search", "--lane", "replay", "--json").json == []
+
+
+def test_pages_of_messages_go_on_behind_those_left_out(kept: Folder) -> None:
+    args = ("--skip", "1", "--count", "1", "--oldest-first", "--json")
+    (row,) = kept.run("store", "search", *args).json
+    assert row["payload"] == "value 1"
+
+
+def test_a_store_that_is_away_hides_no_others(settled: Path, tmp_path: Path) -> None:
+    folder = Folder(Path(shutil.copytree(settled, tmp_path / "plant")))
+    text = (folder.path / "settings.py").read_text()
+    folder.write("settings.py", text + AWAY)
+    result = folder.run("store", "search", "value 1")
+    assert result.code == 0, result.err
+    assert "value 1" in result.out
+    assert "not searched: far: postgresql://127.0.0.1:1/x" in result.err
 
 
 def test_a_message_is_shown_whole(kept: Folder) -> None:
