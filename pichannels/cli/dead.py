@@ -18,6 +18,7 @@ from pichannels.cli.common import (
 from pichannels.cli.completion import complete_channels, complete_nodes
 from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import complain, say, say_json, say_table
+from pichannels.cli.progress import shown_progress
 from pichannels.cli.quantities import AGE, made_options
 from pichannels.cli.shown import say_message
 from pichannels.control import deadletters, muting
@@ -34,6 +35,7 @@ __all__ = ["dead"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SHOWN: Final = 48
+_TOLD: Final = "settled; Ctrl-C leaves it running"
 _CHANGED: Final = ("payload", "meta", "ctx", "content_type")
 
 
@@ -280,7 +282,7 @@ def redrive(
     wanted = Chosen(ids=list(ids) or None, **conditions)
     if not (ids or yes or dry_run):
         _ask_first(_redrive(wanted, True)["selected"], "Run again", wanted, as_json)
-    report = _redrive(wanted, dry_run)
+    report = _redrive(wanted, dry_run, is_quiet=as_json or dry_run)
     if as_json:
         say_json(report)
     elif not report["selected"]:
@@ -298,7 +300,16 @@ def redrive(
         ctx.exit(ExitCode.FAILED)
 
 
-def _redrive(wanted: Chosen, dry_run: bool) -> dict[str, Any]:
+def _redrive(wanted: Chosen, dry_run: bool, *, is_quiet: bool = True) -> dict[str, Any]:
+    async def online(client: ControlClient) -> Any:
+        arguments = msgspec.structs.asdict(wanted)
+        async with shown_progress(
+            client, "redrive.progress", "settled", _TOLD, is_quiet=is_quiet
+        ) as ticket:
+            return await client.command(
+                "dead-redrive", dry_run=dry_run, ticket=ticket, **arguments
+            )
+
     async def offline(project: Project) -> Any:
         if dry_run:
             async with opened_stores(project) as journal:
@@ -313,7 +324,8 @@ def _redrive(wanted: Chosen, dry_run: bool) -> dict[str, Any]:
                 report = await deadletters.redrive(project, engine.journal, wanted)
         return msgspec.structs.asdict(report)
 
-    return _ask("dead-redrive", offline, wanted, dry_run=dry_run)
+    found: dict[str, Any] = ask(online, offline)
+    return found
 
 
 def _ask(

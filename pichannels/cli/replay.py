@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
@@ -21,6 +21,7 @@ from pichannels.cli.completion import (
 from pichannels.cli.linking import Target, linked, run, target_options
 from pichannels.cli.logs import configure_logging
 from pichannels.cli.output import complain, say, say_json
+from pichannels.cli.progress import shown_progress
 from pichannels.cli.quantities import made_options
 from pichannels.control import replaying
 from pichannels.control.client import ControlClient
@@ -32,6 +33,8 @@ from pichannels.remote_config import STORES
 from pichannels.store import State
 
 __all__ = ["replay"]
+
+_TOLD: Final = "replayed; Ctrl-C ends"
 
 
 @click.command(short_help="Process stored messages again.")
@@ -86,7 +89,7 @@ def replay(
     """
     wanted = Replay(ids=list(ids) or None, **conditions)
     if target.url is None:
-        report = _replay(wanted, dry_run)
+        report = _replay(wanted, dry_run, is_quiet=as_json or dry_run)
     else:
         report = run(_replay_there(target, wanted, dry_run))
     if as_json:
@@ -99,12 +102,15 @@ def replay(
         ctx.exit(ExitCode.FAILED)
 
 
-def _replay(wanted: Replay, dry_run: bool) -> dict[str, Any]:
+def _replay(wanted: Replay, dry_run: bool, *, is_quiet: bool) -> dict[str, Any]:
     async def online(client: ControlClient) -> dict[str, Any]:
         arguments = msgspec.structs.asdict(wanted)
-        report: dict[str, Any] = await client.command(
-            "replay", dry_run=dry_run, **arguments
-        )
+        async with shown_progress(
+            client, "replay.progress", "replayed", _TOLD, is_quiet=is_quiet
+        ) as ticket:
+            report: dict[str, Any] = await client.command(
+                "replay", dry_run=dry_run, ticket=ticket, **arguments
+            )
         return report
 
     async def offline(project: Project) -> dict[str, Any]:
