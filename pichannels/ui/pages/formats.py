@@ -14,6 +14,7 @@ __all__ = [
     "number_text",
     "rate_text",
     "seconds_text",
+    "short_uuid",
     "site_zone",
     "span_text",
     "time_text",
@@ -137,3 +138,12 @@ def time_text(time: int | str, zone: tzinfo = UTC, *, is_long: bool = True) -> s
         return str(time)
     day = f"{local:%Y-%m-%d} " if is_long else ""
     return f"{day}{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+
+
+def short_uuid(uuid: str) -> str:
+    """The part of the UUID of a message that tells it from those around it.
+
+    It begins with the time: the first digits of all that came within a minute are the
+    same.
+    """
+    return uuid[8:16] or uuid

@@ -11,7 +11,7 @@ from pichannels.control.tapped import samples_in, text_of
 from pichannels.control.taps import Passed, TapWanted
 from pichannels.errors import PichannelsError
 from pichannels.ui.pages import parts
-from pichannels.ui.pages.formats import took_text
+from pichannels.ui.pages.formats import short_uuid, took_text
 from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.message_texts import sample_line
 from pichannels.ui.pages.page import Page
@@ -104,7 +104,7 @@ def _row(page: Page, number: int, passed: Passed) -> Markup:
     head = tag(
         "div",
         page.time(passed.time, is_long=False),
-        tag("code", passed.uuid[:8], title=passed.uuid),
+        tag("code", short_uuid(passed.uuid), title=passed.uuid),
         tag("span", took_text(passed.seconds)),
         parts.state_badge(state, title=passed.error or None),
     )

@@ -9,7 +9,7 @@ import msgspec
 
 from pichannels.loglines import KEPT, LogLine, LogWanted
 from pichannels.ui.pages import parts, tables
-from pichannels.ui.pages.formats import count_text
+from pichannels.ui.pages.formats import count_text, short_uuid
 from pichannels.ui.pages.fragment import Act
 from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.page import Page, Region
@@ -178,7 +178,7 @@ class _LogPart:
             "span",
             parts.link(
                 page.here(message=line.message_id),
-                line.message_id[:8],
+                short_uuid(line.message_id),
                 title=f"the lines of message {line.message_id}",
             ),
             classes="message",
