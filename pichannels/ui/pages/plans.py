@@ -60,7 +60,7 @@ def check_told(found: Mapping[str, Any]) -> Markup:
     ]
     head = tag(
         "tr",
-        *(tag("th", name, scope="col") for name in ("", "Where", "What", "Why")),
+        *(tag("th", name, scope="col") for name in ("Kind", "Where", "What", "Why")),
     )
     inner = join([tag("thead", head), tag("tbody", *rows)])
     return parts.card("Check", tag("table", inner, aria_label="what was found"))

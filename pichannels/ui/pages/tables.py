@@ -97,7 +97,9 @@ def table(
 def _head(page: Page, column: Column[Any]) -> Markup:
     classes = "num" if column.number else column.classes
     if not column.sort:
-        return tag("th", column.title, scope="col", classes=classes)
+        # What is done with a row needs no title for who sees its buttons.
+        title = column.title or tag("span", "actions", classes="away")
+        return tag("th", title, scope="col", classes=classes)
     now = page.query.get("sort", "")
     is_up, is_down = now == column.sort, now == f"-{column.sort}"
     mark = parts.icon("sort_up" if is_up else "sort_down") if is_up or is_down else None
@@ -143,7 +145,12 @@ def pager(
             page.here(**{name: next}), "Next", parts.icon("next"), classes="button"
         )
     return tag(
-        "nav", first, tag("span", told), after, classes="pager", aria_label="pages"
+        "nav",
+        first,
+        tag("span", told),
+        after,
+        classes="pager",
+        aria_label="pages of it",
     )
 
 

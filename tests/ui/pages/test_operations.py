@@ -95,6 +95,7 @@ def test_a_user_gets_a_token_that_works_until_the_user_is_removed(
     headers = {"Authorization": f"Bearer {token}"}
     assert httpx.get(asked, headers=headers, timeout=PATIENCE).json()["name"] == "kim"
     page.get_by_role("dialog").get_by_role("button", name="Close").click()
+    expect(row.get_by_role("button", name="New token")).to_be_focused()
     row.get_by_role("button", name="Remove").click()
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     expect(row).to_have_count(0)

@@ -55,6 +55,8 @@ function mergeChildren(parent, wanted) {
   }
   while (place) {
     const after = place.nextSibling;
+    // It gives the focus back to what has opened it.
+    if (place.nodeName === "DIALOG" && place.open) place.close();
     place.remove();
     place = after;
   }
