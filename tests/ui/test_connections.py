@@ -35,7 +35,7 @@ async def asked(port: int, *parts: bytes) -> bytes:
 
 
 async def test_who_never_ends_asking_is_sent_away_and_others_are_not() -> None:
-    http: Any = partial(patient, 0.2)
+    http: Any = partial(patient, 1.0)
     config = uvicorn.Config(
         cast(Any, answer),
         port=0,

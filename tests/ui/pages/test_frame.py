@@ -95,11 +95,13 @@ def test_who_has_logged_out_does_nothing_any_more(
 ) -> None:
     with browser.new_context() as context:
         page, other = context.new_page(), context.new_page()
-        page.goto(f"{console.url}/login")
+        page.goto(f"{console.url}/login?next=%2F.%2F%2Fevil.example%2F")
         page.get_by_label("User").fill("operate-user")
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Log in").click()
-        page.wait_for_url(f"{console.url}/")
+        # To no other host, whatever the address says.
+        page.wait_for_url(f"{console.url}//evil.example/")
+        page.goto(console.url)
         page.wait_for_function("window.did_handshake")
         other.goto(console.url)
         other.get_by_role("button", name="Log out").click()
