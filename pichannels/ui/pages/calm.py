@@ -7,6 +7,7 @@ from typing import Final
 
 from pichannels import clock
 from pichannels.ui.budget import OverBudget
+from pichannels.ui.pages import parts
 from pichannels.ui.pages.markup import Markup
 
 __all__ = ["Calm"]
@@ -21,7 +22,7 @@ class Calm:
 
     It takes a small part of the time only: what is quick is written after each poll,
     so that it says what the header says. Where the searches are over their budget,
-    what was shown last stays.
+    what was shown last stays, and what was never shown comes with a later poll.
 
     Args:
         render: writes it.
@@ -53,6 +54,6 @@ class Calm:
             good_for = min(good_for, (clock.monotonic() - begun) * _SHARE)
         except OverBudget:
             if self._shown is None:
-                raise
+                return parts.loading("other searches come first; it comes in a moment")
         self._until = clock.monotonic() + good_for
         return self._shown

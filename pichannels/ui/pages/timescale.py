@@ -31,9 +31,11 @@ def times(
     step = next((s for s in _STEPS if seconds / s <= most), _STEPS[-1])
     ticks = step * TICKS_PER_SECOND
     at = start - (start + _away(start, zone)) % ticks + ticks
-    # The text of a time at the very end would be cut off.
-    last = end - (end - start) // 33
-    while at < last:
+    # The text of a time at the very beginning or end would be cut off.
+    margin = (end - start) // 33
+    while at < start + margin:
+        at = _round(at + ticks, zone, ticks)
+    while at < end - margin:
         text = time_text(at, zone)
         if step >= 86_400:
             yield at, text[5:10]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from pichannels.ui.budget import OverBudget
 from pichannels.ui.pages.calm import Calm
 from pichannels.ui.pages.markup import Markup
 
@@ -34,3 +35,17 @@ async def test_what_takes_long_is_good_for_longer() -> None:
     assert [await calm() for _ in range(3)] == ["1", "1", "1"]
     calm.forget()
     assert await calm() == "2"
+
+
+async def test_what_is_over_the_budget_comes_later() -> None:
+    is_over = True
+
+    async def write() -> Markup:
+        if is_over:
+            raise OverBudget("searches", 1.0)
+        return Markup("shown")
+
+    calm = Calm(write, 3600.0)
+    assert "it comes in a moment" in await calm()
+    is_over = False
+    assert await calm() == "shown"
