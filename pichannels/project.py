@@ -27,12 +27,7 @@ from pichannels.channels.arrivals import let_unpack_all
 from pichannels.channels.listening import share_endpoints, taken_twice
 from pichannels.config import Config, SettingsProblems, read_config
 from pichannels.declarative import Declared, read_files
-from pichannels.errors import (
-    NoSuchName,
-    PichannelsError,
-    SettingsError,
-    nearest,
-)
+from pichannels.errors import NoSuchName, PichannelsError, SettingsError, nearest
 from pichannels.extras import missing_extras
 from pichannels.persistence import Persistence
 from pichannels.remote_config import unknown_channels
