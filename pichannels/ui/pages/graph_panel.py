@@ -102,6 +102,8 @@ class Panel:
         if box["figures"] is not None:
             yield from _figures(box["figures"])
         for name, value in box["statistics"].items():
+            if (box["figures"] or {}).get(name) == value:
+                continue
             label = name.replace("_", " ").capitalize()
             yield label, parts.number(count_text(value))
 
