@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from pichannels import clock
-from pichannels.errors import UsageError, nearest, printable
+from pichannels.errors import NoSuchName, nearest, printable
 from pichannels.values import TICKS_PER_SECOND, format_ticks
 
 __all__ = ["KEPT", "LogLine", "LogPage", "LogRing", "LogWanted", "chosen"]
@@ -207,7 +207,7 @@ class LogRing(logging.Handler):
         """Look whether what is asked for can be there at all.
 
         Raises:
-            UsageError: there is no such channel, and no line of one that there was.
+            NoSuchName: there is no such channel, and no line of one that there was.
         """
         name = wanted.channel
         if name is None or name in self.channels:
@@ -216,7 +216,7 @@ class LogRing(logging.Handler):
         if name not in known:
             names = ", ".join(sorted(self.channels)[:_NAMED])
             told = nearest(name, known) or f"; there are {names}"
-            raise UsageError(f"there is no channel {name!r}{told}")
+            raise NoSuchName(f"there is no channel {name!r}{told}")
 
     async def wait(self, after: int, seconds: float) -> None:
         """Return when there is a line with a greater number, or time is over."""
