@@ -8,13 +8,12 @@ exist in two projects of one process.
 from __future__ import annotations
 
 import ast
-import importlib.metadata
 import importlib.util
 import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib.machinery import PathFinder, SourceFileLoader
+from importlib.machinery import SourceFileLoader
 from importlib.util import cache_from_source
 from itertools import filterfalse
 from pathlib import Path
@@ -32,6 +31,7 @@ from pichannels.extras import missing_extras
 from pichannels.persistence import Persistence
 from pichannels.remote_config import unknown_channels
 from pichannels.settings_file import SETTINGS_VARIABLE, find_settings
+from pichannels.shared_names import check_shared_names
 from pichannels.store import MessageStoreFactory
 
 __all__ = [
@@ -54,7 +54,6 @@ _WORTH_KEEPING: Final = 2**18
 """Bytes of a settings file from which on compiling takes a while."""
 _BY_HASH: Final = b"\x03\0\0\0"
 """The flags of compiled code that is compared with its text by a hash."""
-_SHARED_NAMES: Final = ("nodes", "msgstore")
 _KINDS: Final[dict[str, tuple[type, str, str]]] = {
     "MESSAGE_STORE": (MessageStoreFactory, "makes no message stores", "msgstore"),
     "PERSISTENCE": (Persistence, "keeps no data of nodes", "pichannels.saved"),
@@ -233,58 +232,6 @@ def _with_subchannels(channels: Iterable[BaseChannel]) -> Iterator[BaseChannel]:
     for channel in channels:
         yield channel
         yield from _with_subchannels(channel.subchannels())
-
-
-# The names that we share with the user's project
-
-
-def check_shared_names(folder: Path) -> None:
-    """Refuse packages that would hide `nodes` or `msgstore`, the user's and others'.
-
-    Both are namespace packages: ours, the project's and those of plug-ins are seen
-    as one, unless one of them is an ordinary package.
-
-    Raises:
-        SettingsError: names the file or distribution, and what to do.
-    """
-    for name in _SHARED_NAMES:
-        origin = _hiding(name, folder)
-        if origin is None:
-            continue
-        if origin.is_relative_to(folder):
-            raise SettingsError(
-                f"this hides pichannels' own {name!r}; {_remedy(origin, name)}",
-                file=str(origin),
-            )
-        owner = _distribution_of(name, origin)
-        raise SettingsError(
-            f"this hides pichannels' own {name!r}; {owner} cannot be installed"
-            " beside pichannels: uninstall it, or use another environment",
-            file=str(origin),
-        )
-
-
-def _hiding(name: str, folder: Path) -> Path | None:
-    """The file of the ordinary module or package with this name, if there is one."""
-    loaded = getattr(sys.modules.get(name), "__file__", None)
-    if loaded:
-        return Path(loaded)
-    spec = PathFinder.find_spec(name, [str(folder), *sys.path])
-    return Path(spec.origin) if spec and spec.origin else None
-
-
-def _remedy(origin: Path, name: str) -> str:
-    if origin.name == "__init__.py":
-        return "delete this file: the folder works without it"
-    return f"rename it, or move it into a folder {name}/"
-
-
-def _distribution_of(name: str, origin: Path) -> str:
-    for dist in importlib.metadata.packages_distributions().get(name, ()):
-        for file in importlib.metadata.files(dist) or ():
-            if Path(str(file.locate())).resolve() == origin.resolve():
-                return f"the distribution {dist!r}"
-    return f"what is in {origin.parent}"
 
 
 # Running the file
