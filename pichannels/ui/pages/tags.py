@@ -56,6 +56,12 @@ _AHEAD: Final = 7 * 86_400 * TICKS_PER_SECOND
 """So long before its time a forecast may have come."""
 _LATER: Final = ("repair", "backfill", "late", "correction", "delete")
 """Lanes by which values come long after their time."""
+_SOME: Final = (
+    "not all values of so long a range could be read: these are some of each part"
+)
+_LATER_MISSING: Final = (
+    "so much was read later that what of it belongs here may not all be shown"
+)
 _RANGES: Final = ("15m", "1h", "6h", "24h", "7d")
 _USUAL: Final = "1h"
 _MARK_TONES: Final = {"quiet": "off", "future": "off", "flat": "warn", "stale": "warn"}
@@ -364,12 +370,12 @@ class _Received(NamedTuple):
     Attributes:
         values: in the range, in order.
         before: the last one before it; a state holds until the next one.
-        is_complete: whether these are all.
+        missing: what of it may be missing, in words; "" for nothing.
     """
 
     values: list[ValueRow]
     before: ValueRow | None
-    is_complete: bool
+    missing: str
 
     @property
     def known(self) -> list[ValueRow]:
@@ -403,10 +409,11 @@ async def _values(
         known.setdefault((row.time, str(row.value)), row)
     rows = sorted(known.values(), key=lambda row: parse_ticks(row.time))
     before = [row for row in rows if parse_ticks(row.time) < start]
+    missing = "" if all(each.complete for each in found) else _LATER_MISSING
     return _Received(
         [row for row in rows if start <= parse_ticks(row.time) < end],
         before[-1] if before else None,
-        all(each.complete for each in found),
+        missing if found[0].complete else _SOME,
     )
 
 
@@ -459,10 +466,7 @@ def _shown(
     if not found.known and not trend.bands and not archive:
         return parts.empty("nothing was received of this tag in this range")
     label = f"trend of {name_of(facts['tag'])}: {count_text(len(values))} values"
-    some = (
-        "not all values of so long a range could be read: these are some of each part"
-    )
-    part = None if found.is_complete else parts.note(some, "warn")
+    part = parts.note(found.missing, "warn") if found.missing else None
     return tag(
         "div",
         legend(trend, facts["units"], page.zone),
