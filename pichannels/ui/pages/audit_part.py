@@ -12,6 +12,7 @@ from pichannels.ui.pages.markup import Child, Markup, join, tag
 from pichannels.ui.pages.page import Page
 from pichannels.ui.pages.tables import Column
 from pichannels.ui.roles import Role
+from pichannels.values import format_ticks
 
 __all__ = ["build"]
 
@@ -82,7 +83,14 @@ async def _entries(page: Page) -> Markup:
         text = "only a part of the log was looked at in time; go on with Next"
         told = parts.note(text, "warn")
     after = str(found.next) if found.next is not None else None
-    head = parts.heading("Audit log")
+    given = {
+        "user": query.get("user"),
+        "action": query.get("action"),
+        "instance": query.get("of"),
+        "start": None if asked.start is None else format_ticks(asked.start),
+        "end": None if asked.end is None else format_ticks(asked.end),
+    }
+    head = parts.heading("Audit log", page.api("/audit", **given))
     return join([head, shown, told, tables.pager(page, next=after, name="before")])
 
 

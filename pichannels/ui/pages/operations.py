@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 from pichannels import clock
 from pichannels.errors import PichannelsError
@@ -351,7 +352,9 @@ def _log_form(page: Page) -> Markup:
 def _log_lines(page: Page) -> Markup:
     told = "What the instance has told since these pages follow it."
     shown = timeline(page, _EVENTS, page.query.get("channel", ""))
-    return join([parts.heading("What happened"), tag("p", told), shown])
+    copied = page.api(f"/instances/{quote(page.instance)}/events")
+    head = parts.heading("What happened", copied)
+    return join([head, tag("p", told), shown])
 
 
 _PARTS: Final = (

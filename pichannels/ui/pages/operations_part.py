@@ -77,7 +77,8 @@ def _operations(page: Page) -> Markup:
         nothing="nothing that takes a while was begun here",
     )
     told = "they are remembered over restarts of the pages and of the instance"
-    return join([parts.heading("Operations", tag("span", told)), shown])
+    head = parts.heading("Operations", tag("span", told), page.api("/operations"))
+    return join([head, shown])
 
 
 def _state(one: Operation) -> Child:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, tzinfo
 from typing import Any, Final
@@ -16,6 +17,7 @@ from pichannels.errors import PichannelsError
 from pichannels.events import Event
 from pichannels.ui.commands import CountNeeded
 from pichannels.ui.console import Console
+from pichannels.ui.guard import API
 from pichannels.ui.links import Link
 from pichannels.ui.operations import Operation
 from pichannels.ui.pages import parts
@@ -168,6 +170,21 @@ class Page:
     def cli(self, *words: str) -> Markup:
         """A button that copies a command which does or shows the same."""
         return parts.copy_button(self.command(*words))
+
+    def api(self, path: str, **query: object) -> Markup:
+        """A button that copies what asks the API for the same, where no command does.
+
+        Args:
+            path: behind that of the API.
+            query: what is None or "" is left out.
+        """
+        base = self._client.request.base_url
+        scheme = "https" if self.console.is_secure else base.scheme
+        given = {k: v for k, v in query.items() if v is not None and v != ""}
+        more = f"?{urlencode(given)}" if given else ""
+        address = shlex.quote(f"{scheme}://{base.netloc}{API}{path}{more}")
+        header = "Authorization: Bearer $PICHANNELS_TOKEN"
+        return parts.copy_button(f'curl -H "{header}" {address}', "Copy as curl")
 
     def time(self, time: int | str, *, is_long: bool = True) -> Markup:
         """A time in the zone that was chosen; the other one is its title."""
