@@ -126,6 +126,7 @@ def show(id: str, channel: str | None, as_json: bool) -> None:
 @click.option("--attempts", type=click.IntRange(0), help="Tried so often at least.")
 @click.option("--tag", help="Only with events of this tag: its name, path or WebID.")
 @click.option("--event-id", metavar="ID", help="Only with the event of this id.")
+@click.option("--uuid", help="Only the message that logs and sinks call so.")
 @click.option("--meta", metavar="NAME[=VALUE]", help="Only with this in the meta.")
 @click.option("--regex", help="Only where this is found in the payload.")
 @click.option("--json-path", metavar="PATH", help="Only with a value at this path.")

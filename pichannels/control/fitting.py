@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -25,6 +26,7 @@ __all__ = [
     "failed_so",
     "message_test",
     "near_event",
+    "near_uuid",
 ]
 
 MOST: Final = 500
@@ -34,6 +36,9 @@ LIVE: Final = "live"
 _EARLY: Final = 3600 * TICKS_PER_SECOND
 """Clocks differ: an event may have come so long before its time."""
 _DAY: Final = 24 * _EARLY
+_MILLISECOND: Final = TICKS_PER_SECOND // 1000
+_TIMED: Final = 7
+"""The version of UUIDs that begin with the milliseconds since 1970, as ours do."""
 
 
 class MessagesWanted(
@@ -54,6 +59,8 @@ class MessagesWanted(
         tag: the WebID, path or name of a tag.
         event_id: what a sample is known by; messages of the day from the event on that
             hold it, the oldest first, unless a range is given.
+        uuid: what logs and sinks call the message. It tells when it was made, and the
+            hour before is searched, unless a range is given.
         text, regex: what the payload as text contains, and what is found in it.
         json_path, json_value: there is a value in the payload at this path, and it is
             this text.
@@ -74,6 +81,7 @@ class MessagesWanted(
     meta: str | None = None
     tag: str | None = None
     event_id: str | None = None
+    uuid: str | None = None
     text: str | None = None
     regex: str | None = None
     json_path: str | None = None
@@ -101,6 +109,28 @@ def near_event(wanted: W, event: EventId) -> W:
     return msgspec.structs.replace(wanted, start=start, end=end, oldest_first=True)
 
 
+def near_uuid(wanted: W) -> W:
+    """The same where a message is looked for by its UUID: about when that was made.
+
+    Raises:
+        UsageError: it is no UUID.
+    """
+    if wanted.uuid is None:
+        return wanted
+    try:
+        uuid = UUID(wanted.uuid)
+    except ValueError as exc:
+        raise UsageError(f"uuid has 32 hex digits, unlike {wanted.uuid!r}") from exc
+    wanted = msgspec.structs.replace(wanted, uuid=uuid.hex)
+    if uuid.version != _TIMED or wanted.start or wanted.end:
+        return wanted
+    made = (uuid.int >> 80) * _MILLISECOND
+    start, end = made - _EARLY, made + TICKS_PER_SECOND
+    return msgspec.structs.replace(
+        wanted, start=format_ticks(start), end=format_ticks(end)
+    )
+
+
 def entry_test(
     wanted: MessagesWanted, mask: Mask | None
 ) -> Callable[[Entry], bool] | None:
@@ -113,12 +143,15 @@ def entry_test(
         UsageError: a condition is not of its kind.
     """
     fits = message_test(wanted, mask)
-    outside = (*_failure(wanted), wanted.attempts, wanted.lane, wanted.tag)
+    place = (wanted.attempts, wanted.lane, wanted.tag, wanted.uuid)
+    outside = (*_failure(wanted), *place)
     if fits is None and not any(outside):
         return None
 
     def test(entry: Entry) -> bool:
         msg, facts = entry["message"], entry["meta"]
+        if wanted.uuid is not None and wanted.uuid != msg.uuid:
+            return False
         if wanted.attempts and not _number(facts.get("attempts")) >= wanted.attempts:
             return False
         if wanted.lane is not None and wanted.lane != msg.meta.get("lane", LIVE):

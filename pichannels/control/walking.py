@@ -18,7 +18,13 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 
 from pichannels import clock
-from pichannels.control.fitting import LIVE, MessagesWanted, entry_test, near_event
+from pichannels.control.fitting import (
+    LIVE,
+    MessagesWanted,
+    entry_test,
+    near_event,
+    near_uuid,
+)
 from pichannels.control.frames import event_id_of
 from pichannels.control.history import channels_with_store
 from pichannels.control.masking import Mask, masked_text
@@ -121,6 +127,7 @@ async def walk(project: Project, wanted: Search) -> Walked:
         wanted = msgspec.convert(
             near_event(wanted, event), Search, from_attributes=True
         )
+    wanted = near_uuid(wanted)
     plan = _Plan(wanted)
     found = [
         (channel.name, store)

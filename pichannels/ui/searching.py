@@ -19,6 +19,7 @@ from pichannels.control.fitting import (
     failed_so,
     message_test,
     near_event,
+    near_uuid,
 )
 from pichannels.control.frames import EventId, event_id_of, key_of, names
 from pichannels.control.masking import Mask
@@ -95,7 +96,7 @@ def search_journal(
     """
     if wanted.event_id is not None:
         wanted = _of_event(timed, wanted, event_id_of(wanted.event_id))
-    search = _checked(wanted, mask)
+    search = _checked(near_uuid(wanted), mask)
     channels = _channels(timed, wanted.channel)
     if wanted.tag is None:
         rows: Iterator[_Row] = heapq.merge(
@@ -312,7 +313,7 @@ def _batch(search: _Search, count: int) -> int:
     wanted = search.wanted
     narrow = (
         *(wanted.node, wanted.error, wanted.error_class),
-        *(wanted.lane, wanted.attempts),
+        *(wanted.lane, wanted.attempts, wanted.uuid),
     )
     return _PAGE if any(narrow) or search.state is not None else count + 1
 
@@ -326,6 +327,9 @@ def _fitting(timed: Timed, rows: list[_Row], search: _Search) -> list[_Row]:
         and (wanted.lane is None or row.lane == wanted.lane)
         and (wanted.attempts is None or row.attempts >= wanted.attempts)
     ]
+    if wanted.uuid is not None:
+        called = set(_called(timed, rows, wanted.uuid))
+        rows = [row for row in rows if row.seq in called]
     if wanted.node or wanted.error or wanted.error_class:
         known = _outcomes(timed, rows)
         rows = [row for row in rows if _has_failed_so(known.get(row.seq), search)]
@@ -337,6 +341,15 @@ def _fitting(timed: Timed, rows: list[_Row], search: _Search) -> list[_Row]:
 
 def _numbers(rows: list[_Row]) -> tuple[str]:
     return (json.dumps([row.seq for row in rows]),)
+
+
+def _called(timed: Timed, rows: list[_Row], uuid: str) -> Iterator[int]:
+    found = timed.conn.execute(
+        "SELECT seq FROM message"
+        " WHERE seq IN (SELECT value FROM json_each(?)) AND uuid = ?",
+        (*_numbers(rows), uuid),
+    )
+    return (seq for (seq,) in found.fetchall())
 
 
 def _outcomes(timed: Timed, rows: list[_Row]) -> dict[int, bytes]:

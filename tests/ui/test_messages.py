@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -67,6 +69,17 @@ def test_messages_are_found_by(
     page = plant.get("/messages", channel="orders", oldest_first=True, **query)
     assert len(page["messages"]) == count
     assert page["complete"]
+
+
+@pytest.mark.parametrize(
+    "change", [str, lambda uuid: str(UUID(uuid)).upper()], ids=["logged", "dashes"]
+)
+def test_a_message_is_found_by_what_logs_call_it(
+    plant: Plant, orders: list[Any], change: Callable[[str], str]
+) -> None:
+    row = orders[1]
+    found = plant.get("/messages", uuid=change(row["uuid"]))["messages"]
+    assert [each["id"] for each in found] == [row["id"]]
 
 
 def test_messages_are_found_by_tag(plant: Plant) -> None:

@@ -29,6 +29,7 @@ _ALIKE: Final = ("part", "range", "start", "end")
 """What of an address means the same of each instance."""
 _DOT: Final = " · "
 _EVENT_ID: Final = re.compile(r"[^/]*/.+/-?[0-9]+/[0-9a-f]{8}\.[0-9a-f]\.[0-9]+")
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-?)([0-9a-f]{4}\1){3}[0-9a-f]{12}", re.I)
 
 
 def navigation(page: Page, keys: Sequence[str]) -> Markup:
@@ -350,6 +351,8 @@ def _found(page: Page, wanted: str) -> str:
         return page.href("graph", channel=wanted)
     if _EVENT_ID.fullmatch(wanted) and page.may(Role.DATA):
         return page.href("messages", event_id=wanted)
+    if _UUID.fullmatch(wanted):
+        return page.href("messages", uuid=wanted)
     is_id = wanted.isascii() and wanted.isdecimal()
     if is_id:
         return page.href("messages", id=wanted)

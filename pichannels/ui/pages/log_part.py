@@ -140,7 +140,11 @@ class _LogPart:
         ):
             words += [name, value] if value else []
         button = self._page.action("Go on" if is_held else "Hold still", "hold")
-        title = parts.heading("Log", live, button, self._page.cli(*words))
+        way = None
+        if wanted.message_id:
+            address = self._page.href("messages", uuid=wanted.message_id)
+            way = parts.link(address, "This message")
+        title = parts.heading("Log", live, way, button, self._page.cli(*words))
         return join([title, tag("p", told)])
 
     def _row(self, line: LogLine) -> Markup:

@@ -21,7 +21,7 @@ _COUNT: Final = 50
 _LANES: Final = ("live", "late", "repair", "correction", "delete", "replay")
 _TEXTS: Final = (
     *("channel", "state", "lane", "node", "error", "error_class", "tag", "meta"),
-    "event_id",
+    *("event_id", "uuid"),
     *("text", "regex", "json_path", "json_value"),
 )
 CONDITIONS: Final = (*_TEXTS, "attempts", "range", "start", "end")
@@ -119,8 +119,9 @@ def _more(page: Page) -> Markup:
         _text(page, "node", "Failed at node", "publish", 16),
         _text(page, "error_class", "Exception", "ValueError", 16),
         _text(page, "attempts", "Tried at least", "2", 6),
+        _text(page, "uuid", "UUID", "", 32),
     ]
-    used = ["node", "error_class", "attempts"]
+    used = ["node", "error_class", "attempts", "uuid"]
     if page.may(Role.DATA):
         used += ["error", "meta", "regex", "event_id", *_JSON]
         fields += [

@@ -118,6 +118,7 @@ def test_the_search_finds_channels_messages_and_tags(open_page: OpenPage) -> Non
     for wanted, place in {
         "plant.numbers": "**/graph?channel=plant.numbers",
         "12": "**/messages?id=12",
+        "0193b2e0-77a1-7001-8000-000000000001": "**/messages?uuid=*",
         "UNIT1.BOILER.TEMP": "**/tags?tag=UNIT1.BOILER.TEMP",
     }.items():
         field.fill(wanted)

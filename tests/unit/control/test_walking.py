@@ -136,6 +136,9 @@ async def test_each_condition_works_in_each_store(factory: MessageStoreFactory) 
             page = await walk(project, asked)
             assert page.complete
             found[name] = [ids.index(row["id"]) for row in page.messages]
+        uuid = (await store.get(ids[2]))["message"].uuid
+        called = await walk(project, Search(uuid=uuid, start="2026-03-01", seconds=60))
+    assert [row["id"] for row in called.messages] == [ids[2]]
     assert found == {name: places for name, (_, places) in CONDITIONS.items()}
 
 
@@ -225,10 +228,17 @@ async def test_what_is_masked_is_not_shown() -> None:
 
 @pytest.mark.parametrize(
     "wanted",
-    [Search(cursor="skip20"), Search(json_value="1"), Search(regex="(", count=1)],
-    ids=["cursor", "json_value", "regex"],
+    [
+        Search(cursor="skip20"),
+        Search(json_value="1"),
+        Search(regex="(", count=1),
+        Search(uuid="12"),
+    ],
+    ids=["cursor", "json_value", "regex", "uuid"],
 )
 async def test_wrong_conditions_are_told(wanted: Search) -> None:
     async with stored(("a", MemoryMessageStoreFactory())) as project:
-        with pytest.raises(UsageError, match=r"cursor|json_path|regular expression"):
+        with pytest.raises(
+            UsageError, match=r"cursor|json_path|regular expression|hex"
+        ):
             await walk(project, wanted)
