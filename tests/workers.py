@@ -13,7 +13,9 @@ __all__ = ["Sharing", "place", "workers"]
 _FIRST: Final = (
     "tests/faults/test_scenarios.py",
     "tests/integration/test_kafka_channel.py",
+    "tests/ui/pages/",
     "tests/proof/",
+    "tests/ui/",
     "tests/docs/test_examples.py",
     "tests/integration/test_coverage.py",
     "tests/integration/test_silent.py",
@@ -38,6 +40,9 @@ _WITH_KAFKA: Final = {
     "tests/integration/test_tracing.py",
     "tests/proof/test_kafka_kill.py",
 }
+# So does an instance with its pages; those of a process live until it ends, and each
+# takes some of a processor meanwhile.
+_TOGETHER: Final = {"tests/ui/pages/": "pages", "tests/ui/": "instance"}
 _MORE: Final = 1
 """Processes beside one for each processor; what takes longest mostly waits. With more,
 tests that measure time would get in each other's way."""
@@ -55,8 +60,11 @@ def place(nodeid: str) -> int:
 
 
 class Sharing(LoadScopeScheduling):  # type: ignore[misc]
-    """Each file is run by one process, and so are all files that need Kafka."""
+    """Each file is run by one process, and so are all files that need one server."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "Kafka" if file in _WITH_KAFKA else file
+        if file in _WITH_KAFKA:
+            return "Kafka"
+        found = (scope for start, scope in _TOGETHER.items() if file.startswith(start))
+        return next(found, file)

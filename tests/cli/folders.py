@@ -98,7 +98,7 @@ class Folder:
             try:
                 assert process.stdout is not None
                 while not process.stdout.readline().startswith("Ctrl-C"):
-                    assert process.poll() is None, process.stderr
+                    assert process.poll() is None, process.communicate()
                 self._process = process
                 yield process
             finally:

@@ -183,9 +183,11 @@ def test_an_unknown_data_server_is_told(server: RunningSimulator) -> None:
 
 
 def test_the_current_value_is_read(server: RunningSimulator) -> None:
-    server.call(lambda s: s.push(TAG, 42.5))
-    (found,) = lines(run(server, "read", TAG, "--json"))
-    assert (found["tag"], found["value"], found["units"]) == (TAG, 42.5, "°C")
+    # Of one that gets no other value for hours.
+    tag = "UNIT1.LAB.VISCOSITY"
+    server.call(lambda s: s.push(tag, 42.5))
+    (found,) = lines(run(server, "read", tag, "--json"))
+    assert (found["tag"], found["value"], found["units"]) == (tag, 42.5, "mPa.s")
 
 
 def test_digital_states_are_read_by_name(server: RunningSimulator) -> None:
