@@ -45,6 +45,7 @@ __all__ = [
     "page_of",
     "samples_in",
     "summary_of",
+    "value_fields",
 ]
 
 _SEPARATOR: Final = b"\x1e"
@@ -256,24 +257,28 @@ def _shown(row: SampleRow, mask: Mask) -> SampleRow:
 
 
 def _row(sample: Sample) -> SampleRow:
+    return SampleRow(event_id=sample.event_id, **value_fields(sample))
+
+
+def value_fields(sample: Sample) -> dict[str, Any]:
+    """What rows tell of a sample: the names and meanings of `SampleRow`."""
     value, code, is_system, error = sample.value, None, False, ""
     if isinstance(value, DigitalState):
         code, is_system, value = value.code, value.is_system, value.name
     elif isinstance(value, ValueFailure):
         error, value = value.message, None
-    return SampleRow(
-        event_id=sample.event_id,
-        tag=sample.tag.name or sample.tag.path,
-        path=sample.tag.path,
-        web_id=sample.tag.web_id,
-        time=format_ticks(sample.ticks),
-        value=msgspec.to_builtins(value, enc_hook=str),
-        state=code,
-        is_system=is_system,
-        error=error,
-        good=sample.good,
-        units=sample.units,
-    )
+    return {
+        "tag": sample.tag.name or sample.tag.path,
+        "path": sample.tag.path,
+        "web_id": sample.tag.web_id,
+        "time": format_ticks(sample.ticks),
+        "value": msgspec.to_builtins(value, enc_hook=str),
+        "state": code,
+        "is_system": is_system,
+        "error": error,
+        "good": sample.good,
+        "units": sample.units,
+    }
 
 
 # Which message an event has come with

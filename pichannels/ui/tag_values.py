@@ -11,12 +11,12 @@ import msgspec
 
 from pichannels import clock
 from pichannels.control.arguments import ticks_of
-from pichannels.control.frames import samples_in
+from pichannels.control.frames import samples_in, value_fields
 from pichannels.errors import CodecError
 from pichannels.journal.records import Record
 from pichannels.ui.reading import Timed
 from pichannels.ui.searching import MessagesWanted, search_journal
-from pichannels.values import DigitalState, Sample, ValueFailure, format_ticks
+from pichannels.values import Sample, format_ticks
 
 __all__ = ["LatestWanted", "ValueRow", "Values", "ValuesWanted", "latest", "values_of"]
 
@@ -206,27 +206,11 @@ def _samples(record: Record) -> Iterator[Sample]:
 
 
 def _row(sample: Sample, record: Record) -> ValueRow:
-    value, code, is_system, error = sample.value, None, False, ""
-    if isinstance(value, DigitalState):
-        code, is_system = value.code, value.is_system
-        value = value.name
-    elif isinstance(value, ValueFailure):
-        error = value.message
-        value = None
     return ValueRow(
-        tag=sample.tag.name or sample.tag.path,
-        path=sample.tag.path,
-        web_id=sample.tag.web_id,
-        time=format_ticks(sample.ticks),
-        value=msgspec.to_builtins(value, enc_hook=str),
-        state=code,
-        is_system=is_system,
-        error=error,
-        good=sample.good,
+        **value_fields(sample),
         questionable=sample.questionable,
         substituted=sample.substituted,
         annotated=sample.annotated,
-        units=sample.units,
         lane=record.lane,
         message=str(record.seq),
     )
