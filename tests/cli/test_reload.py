@@ -209,6 +209,7 @@ def test_without_its_supervisor_an_instance_stops(project: Folder) -> None:
     with project.start("--reload") as process:
         process.kill()
         until(lambda: pid_of(project) is None)
+        assert process.wait(20) < 0
 
 
 def pid_of(folder: Folder) -> int | None:
